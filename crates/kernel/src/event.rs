@@ -1,0 +1,397 @@
+//! The published language: what each context tells the others.
+//!
+//! An event's `data` is the JSON of one of these structures; its name is the last part of the CloudEvents
+//! type `sugang.<context>.<Event>`. Fields may be added; none may change its meaning. A card number, whole or
+//! hashed, is in none of them.
+
+use crate::{
+    Approval, CourseStatus, CustomerId, EduNo, Guests, Language, OrderId, ReservationStatus, Timestamp, Won,
+};
+use serde::{Deserialize, Serialize};
+
+/// Whose application an event is about; every event about an order carries it, so that no consumer has to
+/// wait for another event to know the customer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Applicant {
+    /// The order.
+    pub order_id: OrderId,
+    /// The customer, if the order said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub customer_id: Option<CustomerId>,
+    /// The course applied for.
+    pub edu_no: EduNo,
+    /// How many people.
+    #[serde(default)]
+    pub guest: Guests,
+    /// The language to write to the customer in.
+    #[serde(default)]
+    pub language: Language,
+}
+
+/// An order was taken.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Ordered {
+    /// Whose.
+    #[serde(flatten)]
+    pub applicant: Applicant,
+    /// What it costs, in won.
+    pub amount: Won,
+    /// The last four digits of the card, if one was given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub card_last4: Option<String>,
+    /// The course's title at that moment.
+    pub course_title: String,
+    /// When.
+    pub ordered_at: Timestamp,
+}
+
+/// Why a payment did not happen at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum DelayReason {
+    /// `pay` did not answer within the deadline; whether it charged is not known.
+    Deadline,
+    /// `pay` could not be reached, or failed.
+    Unavailable,
+    /// The breaker was open, so `pay` was not asked.
+    BreakerOpen,
+    /// The order came without a card.
+    CardMissing,
+}
+
+/// An order was accepted without its payment.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PaymentDelayed {
+    /// Whose.
+    #[serde(flatten)]
+    pub applicant: Applicant,
+    /// Why.
+    pub reason: DelayReason,
+}
+
+/// Why an order, and with it a reservation, ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CancelReason {
+    /// The customer canceled it.
+    Customer,
+    /// It was not paid in time.
+    Expired,
+    /// The course manager (or the course's state) rejected the reservation.
+    ReservationRejected,
+    /// The course will not take place.
+    CourseCanceled,
+}
+
+impl CancelReason {
+    /// As events spell it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Customer => "customer",
+            Self::Expired => "expired",
+            Self::ReservationRejected => "reservation-rejected",
+            Self::CourseCanceled => "course-canceled",
+        }
+    }
+}
+
+/// An order ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct OrderCanceled {
+    /// Whose.
+    #[serde(flatten)]
+    pub applicant: Applicant,
+    /// Why.
+    pub reason: CancelReason,
+}
+
+/// An order was paid.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Paid {
+    /// Whose.
+    #[serde(flatten)]
+    pub applicant: Applicant,
+    /// How much, in won.
+    pub amount: Won,
+    /// The last four digits of the card; none where there was nothing to pay.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub card_last4: Option<String>,
+    /// The card company's number for the charge; none where there was nothing to pay.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub transaction_id: Option<String>,
+    /// When.
+    pub paid_at: Timestamp,
+}
+
+/// The card company refused to pay.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PaymentDeclined {
+    /// Whose.
+    #[serde(flatten)]
+    pub applicant: Applicant,
+    /// How much was asked for, in won.
+    pub amount: Won,
+    /// The last four digits of the card.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub card_last4: Option<String>,
+    /// What the card company said.
+    pub reason: String,
+}
+
+/// A payment was given back, or an order number was closed before anything was paid.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PaymentCanceled {
+    /// Whose.
+    #[serde(flatten)]
+    pub applicant: Applicant,
+    /// How much was given back, in won; 0 where nothing had been paid.
+    pub amount: Won,
+    /// When.
+    pub refunded_at: Timestamp,
+}
+
+/// A paid order has a seat, or a place in line.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Reserved {
+    /// Whose.
+    #[serde(flatten)]
+    pub applicant: Applicant,
+    /// `Reservation Requested`, `Reservation Confirmed` or `Waitlisted`.
+    pub status: ReservationStatus,
+    /// The place in line at that moment, counted from 1; only while waitlisted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waiting_position: Option<u64>,
+    /// When.
+    pub reserved_at: Timestamp,
+}
+
+/// The course manager confirmed a reservation.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ReservationConfirmed {
+    /// Whose.
+    #[serde(flatten)]
+    pub applicant: Applicant,
+}
+
+/// A reservation was turned down.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ReservationRejected {
+    /// Whose.
+    #[serde(flatten)]
+    pub applicant: Applicant,
+    /// Why, in a few words for the log and the customer.
+    pub reason: String,
+}
+
+/// A reservation was given back; also where none existed yet, so that none can come into being later.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ReservationCanceled {
+    /// Whose.
+    #[serde(flatten)]
+    pub applicant: Applicant,
+    /// Why.
+    pub reason: CancelReason,
+}
+
+/// A course as it stands after one of its events.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Course {
+    /// The course's number.
+    pub edu_no: EduNo,
+    /// What it is called.
+    pub title: String,
+    /// How many people it takes.
+    pub capacity: u32,
+    /// What one person pays, in won.
+    pub fee: Won,
+    /// Who confirms.
+    pub approval: Approval,
+    /// When it begins.
+    pub starts_at: Timestamp,
+    /// When it ends.
+    pub ends_at: Timestamp,
+    /// Where it stands.
+    pub status: CourseStatus,
+}
+
+/// Everything that one context tells another.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// From `order`.
+    Ordered(Ordered),
+    /// From `order`.
+    PaymentDelayed(PaymentDelayed),
+    /// From `order`.
+    OrderCanceled(OrderCanceled),
+    /// From `pay`.
+    Paid(Paid),
+    /// From `pay`.
+    PaymentDeclined(PaymentDeclined),
+    /// From `pay`.
+    PaymentCanceled(PaymentCanceled),
+    /// From `reservation`.
+    Reserved(Reserved),
+    /// From `reservation`.
+    ReservationConfirmed(ReservationConfirmed),
+    /// From `reservation`.
+    ReservationRejected(ReservationRejected),
+    /// From `reservation`.
+    ReservationCanceled(ReservationCanceled),
+    /// From `reservation`: a course takes applications.
+    CourseOpened(Course),
+    /// From `reservation`: a course's title, fee, capacity or dates changed.
+    CourseChanged(Course),
+    /// From `reservation`.
+    CourseStarted(Course),
+    /// From `reservation`.
+    CourseFinished(Course),
+    /// From `reservation`.
+    CourseCanceled(Course),
+}
+
+/// An event that this version does not know, or whose data it cannot read.
+#[derive(Debug, thiserror::Error)]
+pub enum Unreadable {
+    /// The name is none of ours.
+    #[error("there is no event called `{0}`")]
+    UnknownName(String),
+    /// The data is not what the name promises.
+    #[error("the data of `{name}` cannot be read: {source}")]
+    Data {
+        /// The event's name.
+        name: String,
+        /// What the JSON reader said.
+        source: serde_json::Error,
+    },
+}
+
+macro_rules! events {
+    ($($name:ident),+ ; $($course:ident),+) => {
+        impl Event {
+            /// The event's name, as in the CloudEvents type after `sugang.<context>.`.
+            pub const fn name(&self) -> &'static str {
+                match self {
+                    $(Self::$name(_) => stringify!($name),)+
+                    $(Self::$course(_) => stringify!($course),)+
+                }
+            }
+
+            /// The `data` of the CloudEvent, as JSON text.
+            pub fn to_data(&self) -> String {
+                let json = match self {
+                    $(Self::$name(data) => serde_json::to_string(data),)+
+                    $(Self::$course(data) => serde_json::to_string(data),)+
+                };
+                // Writing plain structures with string keys to memory cannot fail.
+                json.unwrap_or_default()
+            }
+
+            /// Reads an event from its name and its `data`.
+            pub fn parse(name: &str, data: &str) -> Result<Self, Unreadable> {
+                let read = match name {
+                    $(stringify!($name) => serde_json::from_str(data).map(Self::$name),)+
+                    $(stringify!($course) => serde_json::from_str(data).map(Self::$course),)+
+                    _ => return Err(Unreadable::UnknownName(name.to_owned())),
+                };
+                read.map_err(|source| Unreadable::Data { name: name.to_owned(), source })
+            }
+
+            /// Whose application it is about; none for the events of a course.
+            pub const fn applicant(&self) -> Option<&Applicant> {
+                match self {
+                    $(Self::$name(data) => Some(&data.applicant),)+
+                    $(Self::$course(_) => None,)+
+                }
+            }
+
+            /// The course as it stands after the event; none for the events of an order.
+            pub const fn course(&self) -> Option<&Course> {
+                match self {
+                    $(Self::$name(_) => None,)+
+                    $(Self::$course(course) => Some(course),)+
+                }
+            }
+        }
+    };
+}
+
+events!(
+    Ordered, PaymentDelayed, OrderCanceled, Paid, PaymentDeclined, PaymentCanceled, Reserved,
+    ReservationConfirmed, ReservationRejected, ReservationCanceled;
+    CourseOpened, CourseChanged, CourseStarted, CourseFinished, CourseCanceled
+);
+
+impl Event {
+    /// What the event is about, as the CloudEvents `subject`: the order's number, or `course/<eduNo>`.
+    pub fn subject(&self) -> String {
+        match (self.applicant(), self.course()) {
+            (Some(applicant), _) => applicant.order_id.to_string(),
+            (None, Some(course)) => course_subject(course.edu_no),
+            (None, None) => String::new(),
+        }
+    }
+}
+
+/// The subject of a course's events: `course/<eduNo>`.
+pub fn course_subject(edu_no: EduNo) -> String {
+    format!("course/{edu_no}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn applicant() -> Applicant {
+        Applicant {
+            order_id: OrderId::parse(1113).unwrap(),
+            customer_id: Some(CustomerId::parse(1).unwrap()),
+            edu_no: EduNo::parse(101).unwrap(),
+            guest: Guests::ONE,
+            language: Language::Ko,
+        }
+    }
+
+    #[test]
+    fn an_event_reads_back_from_its_name_and_data() {
+        let event = Event::Reserved(Reserved {
+            applicant: applicant(),
+            status: ReservationStatus::Waitlisted,
+            waiting_position: Some(2),
+            reserved_at: Timestamp::from_millis(1),
+        });
+        assert_eq!(event.name(), "Reserved");
+        assert_eq!(event.subject(), "1113");
+        assert_eq!(
+            event.to_data(),
+            r#"{"orderId":1113,"customerId":1,"eduNo":101,"guest":1,"language":"ko","status":"Waitlisted","waitingPosition":2,"reservedAt":"1970-01-01T00:00:00.001Z"}"#
+        );
+        assert_eq!(Event::parse(event.name(), &event.to_data()).unwrap(), event);
+    }
+
+    #[test]
+    fn fields_that_a_later_version_adds_are_ignored() {
+        let read = Event::parse("ReservationConfirmed", r#"{"orderId":1,"eduNo":2,"seat":"A1"}"#).unwrap();
+        assert_eq!(read.applicant().unwrap().guest, Guests::ONE);
+    }
+
+    #[test]
+    fn an_event_nobody_knows_is_refused_by_name() {
+        assert_eq!(
+            Event::parse("Refunded", "{}").unwrap_err().to_string(),
+            "there is no event called `Refunded`"
+        );
+        assert!(Event::parse("Ordered", r#"{"orderId":0}"#).is_err());
+    }
+}

@@ -1,0 +1,184 @@
+//! The statuses, exactly as the seed spells them, and the other closed sets of words.
+
+use crate::Invalid;
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::str::FromStr;
+
+macro_rules! words {
+    ($(#[$doc:meta])* $name:ident, $field:literal { $($(#[$word_doc:meta])* $word:ident = $text:literal),+ $(,)? }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        pub enum $name {
+            $($(#[$word_doc])* #[serde(rename = $text)] $word),+
+        }
+
+        impl $name {
+            /// Every one of them, in the order in which they are declared.
+            pub const ALL: &'static [Self] = &[$(Self::$word),+];
+
+            /// As the API spells it.
+            pub const fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$word => $text),+
+                }
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(self.as_str())
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = Invalid;
+
+            fn from_str(raw: &str) -> Result<Self, Invalid> {
+                Self::ALL.iter().copied().find(|word| word.as_str() == raw).ok_or_else(|| {
+                    let known: Vec<_> = Self::ALL.iter().map(|word| format!("`{word}`")).collect();
+                    Invalid::new($field, format!("must be one of {}", known.join(", ")))
+                })
+            }
+        }
+    };
+}
+
+words!(
+    /// Where an order stands.
+    OrderStatus, "status" {
+        /// Applied for, and alive.
+        Ordered = "Ordered",
+        /// Canceled by the customer, or closed by the system (expired, rejected, the course canceled).
+        OrderCanceled = "Order Canceled",
+    }
+);
+
+words!(
+    /// Where the payment of an order stands.
+    PayStatus, "status" {
+        /// Accepted, but not paid yet: `pay` was slow or down, or no card was given.
+        PaymentDelayed = "Payment Delayed",
+        /// Paid, or nothing to pay.
+        Paid = "Paid",
+        /// The card company said no; another card may be tried until the order expires.
+        PaymentDeclined = "Payment Declined",
+        /// Refunded, or closed before anything was paid.
+        PaymentCanceled = "Payment Canceled",
+    }
+);
+
+words!(
+    /// Where the seat of an order stands.
+    ReservationStatus, "status" {
+        /// A seat is held until the course manager decides.
+        ReservationRequested = "Reservation Requested",
+        /// The course is full: waiting in line.
+        Waitlisted = "Waitlisted",
+        /// The seat is theirs.
+        ReservationConfirmed = "Reservation Confirmed",
+        /// The course manager, or the course's state, said no.
+        ReservationRejected = "Reservation Rejected",
+        /// Given back.
+        ReservationCanceled = "Reservation Canceled",
+    }
+);
+
+impl ReservationStatus {
+    /// Whether a seat is taken in this state.
+    pub const fn takes_seats(self) -> bool {
+        matches!(self, Self::ReservationRequested | Self::ReservationConfirmed)
+    }
+}
+
+words!(
+    /// Where a course stands.
+    CourseStatus, "status" {
+        /// Taking applications.
+        Open = "Open",
+        /// Under way.
+        Started = "Started",
+        /// Over.
+        Finished = "Finished",
+        /// Will not take place.
+        CourseCanceled = "Course Canceled",
+    }
+);
+
+words!(
+    /// Who confirms a reservation.
+    Approval, "approval" {
+        /// The course manager.
+        Manual = "manual",
+        /// A free seat is enough.
+        Automatic = "automatic",
+    }
+);
+
+words!(
+    /// The language a customer is written to in.
+    Language, "language" {
+        /// Korean, the default.
+        Ko = "ko",
+        /// English.
+        En = "en",
+    }
+);
+
+impl Default for Language {
+    fn default() -> Self {
+        Self::Ko
+    }
+}
+
+impl Language {
+    /// The better of the two for an `Accept-Language` header (RFC 9110 §12.5.4): English when it is asked for
+    /// with a higher weight than Korean, else Korean.
+    pub fn from_accept(header: &str) -> Self {
+        let weight = |wanted: &str| {
+            header
+                .split(',')
+                .filter_map(|range| {
+                    let mut parts = range.split(';').map(str::trim);
+                    let tag = parts.next()?.split('-').next()?;
+                    let q = parts.find_map(|p| p.strip_prefix("q=")).map_or(Some(1.0), |q| q.parse::<f32>().ok())?;
+                    tag.eq_ignore_ascii_case(wanted).then_some(q)
+                })
+                .fold(0.0, f32::max)
+        };
+        if weight("en") > weight("ko") { Self::En } else { Self::Ko }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_status_reads_back_from_its_own_spelling() {
+        for status in ReservationStatus::ALL {
+            assert_eq!(status.as_str().parse::<ReservationStatus>().unwrap(), *status);
+            assert_eq!(serde_json::to_string(status).unwrap(), format!("{:?}", status.as_str()));
+        }
+    }
+
+    #[test]
+    fn an_unknown_status_is_refused_with_the_known_ones() {
+        let refusal = "ordered".parse::<OrderStatus>().unwrap_err();
+        assert_eq!(refusal.problem, "must be one of `Ordered`, `Order Canceled`");
+    }
+
+    #[test]
+    fn the_language_follows_the_weights_of_accept_language() {
+        for (header, language) in [
+            ("", Language::Ko),
+            ("*", Language::Ko),
+            ("en", Language::En),
+            ("ko-KR,ko;q=0.9,en-US;q=0.8", Language::Ko),
+            ("en-GB,en;q=0.9,ko;q=0.1", Language::En),
+            ("fr;q=1, en;q=oops", Language::Ko),
+        ] {
+            assert_eq!(Language::from_accept(header), language, "{header:?}");
+        }
+    }
+}
