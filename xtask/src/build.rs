@@ -1,0 +1,107 @@
+//! `build`: the components, small, for WebAssembly; the embedded host, fast, for this machine.
+
+use std::fs;
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+
+use crate::{setup, workspace};
+
+/// Build the components and the embedded host.
+///
+/// The components go to target/wasm32-wasip2/component/, the host to target/release/sugang. Cargo
+/// shows how far it is; the size of every component is printed at the end. The first time takes
+/// minutes (the host contains a compiler), afterwards only what has changed is built.
+#[derive(Args)]
+pub struct Build {
+    /// Build the components only
+    #[arg(long, conflicts_with = "host_only")]
+    components_only: bool,
+    /// Build the embedded host only
+    #[arg(long)]
+    host_only: bool,
+}
+
+impl Build {
+    /// Builds, and prints what came out.
+    pub fn run(&self) -> Result<()> {
+        if !self.host_only {
+            components()?;
+        }
+        if !self.components_only {
+            host()?;
+        }
+        print_sizes()
+    }
+}
+
+/// Builds everything an `up` needs. Costs a fraction of a second when nothing has changed.
+pub fn everything() -> Result<()> {
+    components()?;
+    host()
+}
+
+/// Builds every component.
+pub fn components() -> Result<()> {
+    setup::ensure_target()?;
+    let names = workspace::components()?;
+    if names.is_empty() {
+        bail!("there is no component crate in {}", workspace::root().join("components").display());
+    }
+    let mut cargo = workspace::cargo(["build", "--profile", workspace::COMPONENT_PROFILE]);
+    cargo.args(["--target", workspace::COMPONENT_TARGET]);
+    for name in &names {
+        cargo.args(["-p", name]);
+    }
+    workspace::run(&mut cargo)
+}
+
+/// Builds the embedded host.
+pub fn host() -> Result<()> {
+    workspace::run(&mut workspace::cargo(["build", "--release", "-p", "sugang-host"]))
+}
+
+/// A table of what was built and how large it is.
+fn print_sizes() -> Result<()> {
+    let mut rows = Vec::new();
+    for name in workspace::components()? {
+        rows.push((name.clone(), workspace::component_wasm(&name)));
+    }
+    rows.push(("host".to_owned(), workspace::host_binary()));
+    println!();
+    for (name, path) in rows {
+        let shown = path.strip_prefix(workspace::root()).unwrap_or(&path).display();
+        if !path.exists() {
+            println!("{name:<16} not built   {shown}");
+            continue;
+        }
+        let bytes = fs::metadata(&path).with_context(|| format!("cannot read {}", path.display()))?.len();
+        println!("{name:<16} {:>9}   {shown}", human(bytes));
+    }
+    Ok(())
+}
+
+/// A size as people read it.
+#[must_use]
+pub fn human(bytes: u64) -> String {
+    let bytes = bytes as f64;
+    if bytes < 1024.0 * 1024.0 {
+        format!("{:.0} KiB", bytes / 1024.0)
+    } else if bytes < 1024.0 * 1024.0 * 1024.0 {
+        format!("{:.1} MiB", bytes / 1024.0 / 1024.0)
+    } else {
+        format!("{:.1} GiB", bytes / 1024.0 / 1024.0 / 1024.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_shown_as_people_read_them() {
+        assert_eq!(human(2048), "2 KiB");
+        assert_eq!(human(3 * 1024 * 1024 / 2), "1.5 MiB");
+        assert_eq!(human(5 * 1024 * 1024 * 1024), "5.0 GiB");
+    }
+}

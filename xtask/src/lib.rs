@@ -1,0 +1,19 @@
+//! Every developer command of Sugang, each in the module of its name, and what the commands share:
+//! the [`workspace`] (where things are, how cargo is called), the [`state`] directory, the private
+//! [`redis_server`] and the [`tick`].
+//!
+//! It is a library as well as a program because the end-to-end tests start the same system the
+//! commands start. It deliberately knows nothing of orders or payments, and does not link the
+//! embedded host: whoever types `cargo xtask` for the first time waits seconds, not minutes.
+
+pub mod bench;
+pub mod build;
+pub mod doctor;
+pub mod process;
+pub mod redis_server;
+pub mod setup;
+pub mod state;
+pub mod test;
+pub mod tick;
+pub mod up;
+pub mod workspace;

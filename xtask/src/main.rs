@@ -1,0 +1,45 @@
+//! `cargo xtask <command>`: the command line alone; each command is a module of the library.
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use xtask::{bench, build, doctor, setup, test, up};
+
+/// Sugang's developer commands.
+///
+/// In a fresh clone, `cargo xtask up` is all it takes: it installs what is missing where it may,
+/// builds, starts the whole system and says where everything is.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Setup(setup::Setup),
+    Build(build::Build),
+    Up(up::Up),
+    Test(test::Test),
+    Bench(bench::Bench),
+    Doctor(doctor::Doctor),
+}
+
+fn main() -> ExitCode {
+    let outcome = match Arguments::parse().command {
+        Command::Setup(command) => command.run(),
+        Command::Build(command) => command.run(),
+        Command::Up(command) => command.run(),
+        Command::Test(command) => return command.run(),
+        Command::Bench(command) => command.run(),
+        Command::Doctor(command) => command.run(),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,225 @@
+//! `setup`: what the other commands need and a fresh machine may lack.
+//!
+//! Nothing is installed that is already there, and nothing behind the user's back: where we may not
+//! install (no root, no package manager we know), the exact command is printed instead.
+
+use std::process::{Command, Stdio};
+
+use anyhow::{Result, bail};
+use clap::Args;
+
+use crate::{redis_server, workspace};
+
+/// Install what is missing: the WebAssembly target, redis-server.
+///
+/// Adds the target with rustup, and redis-server (or valkey-server) with the distribution's package
+/// manager where that needs no password. Otherwise it says which command does it. `up`, `build` and
+/// `test` do the same by themselves; this command is for doing it beforehand.
+#[derive(Args)]
+pub struct Setup {}
+
+impl Setup {
+    /// Installs both, and says what is there now.
+    pub fn run(&self) -> Result<()> {
+        ensure_target()?;
+        println!("target  {} is there", workspace::COMPONENT_TARGET);
+        let server = ensure_redis()?;
+        println!("redis   {}", server.display());
+        Ok(())
+    }
+}
+
+/// Whether the compiler that cargo uses can build components.
+#[must_use]
+pub fn has_target() -> bool {
+    let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
+    let answer = Command::new(rustc)
+        .args(["--print", "target-libdir", "--target", workspace::COMPONENT_TARGET])
+        .current_dir(workspace::root())
+        .stderr(Stdio::null())
+        .output();
+    answer.is_ok_and(|output| {
+        output.status.success()
+            && std::path::Path::new(String::from_utf8_lossy(&output.stdout).trim()).is_dir()
+    })
+}
+
+/// Adds the WebAssembly target where rustup can; otherwise says how to get it.
+pub fn ensure_target() -> Result<()> {
+    if has_target() {
+        return Ok(());
+    }
+    let target = workspace::COMPONENT_TARGET;
+    if workspace::find_program(&["rustup"]).is_none() {
+        bail!("{}", how_to_get_target());
+    }
+    println!("adding the target {target}");
+    workspace::run(Command::new("rustup").args(["target", "add", target]).current_dir(workspace::root()))?;
+    if !has_target() {
+        bail!("rustup added {target}, but the rustc in use does not have it. {}", how_to_get_target());
+    }
+    Ok(())
+}
+
+/// What to type for the WebAssembly target.
+#[must_use]
+pub fn how_to_get_target() -> String {
+    let target = workspace::COMPONENT_TARGET;
+    format!(
+        "The Rust toolchain in use lacks the target {target}. With rustup (https://rustup.rs): `rustup target add {target}`, \
+         in this folder. With a distribution's Rust: install its package of the standard library for {target} \
+         (Fedora: `dnf install rust-std-static-{target}`, Arch: `pacman -S rust-wasm`), at least version 1.95."
+    )
+}
+
+/// The Redis or Valkey server program, installed first where it is missing and we may.
+pub fn ensure_redis() -> Result<std::path::PathBuf> {
+    if let Some(server) = redis_server::program() {
+        return Ok(server);
+    }
+    let Some(manager) = PackageManager::of_this_machine() else {
+        bail!("{}", how_to_get_redis());
+    };
+    let Some(privilege) = Privilege::without_password(manager) else {
+        bail!("{}", how_to_get_redis());
+    };
+    println!("installing {} with {}", manager.package, manager.program);
+    for arguments in manager.steps() {
+        workspace::run(&mut privilege.command(manager.program, &arguments))?;
+    }
+    redis_server::program().ok_or_else(|| {
+        anyhow::anyhow!(
+            "{} is installed, but no redis-server or valkey-server is on the PATH",
+            manager.package
+        )
+    })
+}
+
+/// What to type for redis-server on this machine.
+#[must_use]
+pub fn how_to_get_redis() -> String {
+    let Some(manager) = PackageManager::of_this_machine() else {
+        return "Neither redis-server nor valkey-server is on the PATH. Install one \
+                (https://valkey.io/download or https://redis.io/downloads), or set REDIS_URL to a server that runs."
+            .to_owned();
+    };
+    let sudo = if manager.needs_root { "sudo " } else { "" };
+    let commands: Vec<String> = manager
+        .steps()
+        .iter()
+        .map(|arguments| format!("{sudo}{} {}", manager.program, arguments.join(" ")))
+        .collect();
+    format!(
+        "Neither redis-server nor valkey-server is on the PATH. To install it: `{}`. Or set REDIS_URL to a server that runs.",
+        commands.join(" && ")
+    )
+}
+
+/// A distribution's package manager, and what it calls the server.
+struct PackageManager {
+    program: &'static str,
+    /// A step that must come first, such as fetching the lists of packages.
+    refresh: Option<&'static str>,
+    install: &'static [&'static str],
+    package: &'static str,
+    needs_root: bool,
+}
+
+const PACKAGE_MANAGERS: &[PackageManager] = &[
+    PackageManager {
+        program: "apt-get",
+        refresh: Some("update"),
+        install: &["install", "--yes", "--no-install-recommends"],
+        package: "redis-server",
+        needs_root: true,
+    },
+    PackageManager {
+        program: "dnf",
+        refresh: None,
+        install: &["install", "--assumeyes"],
+        package: "valkey",
+        needs_root: true,
+    },
+    PackageManager { program: "apk", refresh: None, install: &["add"], package: "valkey", needs_root: true },
+    PackageManager {
+        program: "pacman",
+        refresh: None,
+        install: &["-S", "--noconfirm"],
+        package: "valkey",
+        needs_root: true,
+    },
+    PackageManager {
+        program: "zypper",
+        refresh: None,
+        install: &["--non-interactive", "install"],
+        package: "valkey",
+        needs_root: true,
+    },
+    PackageManager {
+        program: "brew",
+        refresh: None,
+        install: &["install"],
+        package: "valkey",
+        needs_root: false,
+    },
+];
+
+impl PackageManager {
+    fn of_this_machine() -> Option<&'static Self> {
+        PACKAGE_MANAGERS.iter().find(|manager| workspace::find_program(&[manager.program]).is_some())
+    }
+
+    fn steps(&self) -> Vec<Vec<&'static str>> {
+        let install = self.install.iter().copied().chain([self.package]).collect();
+        self.refresh.map(|step| vec![step]).into_iter().chain([install]).collect()
+    }
+}
+
+/// How we may run a package manager without asking anybody for a password.
+enum Privilege {
+    AsWeAre,
+    Sudo,
+}
+
+impl Privilege {
+    fn without_password(manager: &PackageManager) -> Option<Self> {
+        if !manager.needs_root || rustix::process::geteuid().is_root() {
+            return Some(Self::AsWeAre);
+        }
+        let sudo =
+            Command::new("sudo").args(["-n", "true"]).stdout(Stdio::null()).stderr(Stdio::null()).status();
+        sudo.is_ok_and(|status| status.success()).then_some(Self::Sudo)
+    }
+
+    fn command(&self, program: &str, arguments: &[&str]) -> Command {
+        let mut command = match self {
+            Self::AsWeAre => Command::new(program),
+            Self::Sudo => {
+                let mut sudo = Command::new("sudo");
+                sudo.arg("-n").arg(program);
+                sudo
+            }
+        };
+        command.args(arguments).env("DEBIAN_FRONTEND", "noninteractive").stdin(Stdio::null());
+        command
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_package_manager_ends_by_installing_its_package() {
+        for manager in PACKAGE_MANAGERS {
+            let last = manager.steps().pop().and_then(|step| step.last().copied());
+            assert_eq!(last, Some(manager.package), "{}", manager.program);
+        }
+    }
+
+    #[test]
+    fn what_to_type_names_a_command_or_a_place() {
+        assert!(how_to_get_redis().contains("nstall"), "{}", how_to_get_redis());
+        assert!(how_to_get_target().contains("rustup target add wasm32-wasip2"));
+    }
+}

@@ -1,0 +1,190 @@
+//! `test`: everything a change must pass, counted up in one last line.
+
+use std::fmt;
+use std::io::{BufRead, BufReader};
+use std::process::{Command, ExitCode, Stdio};
+
+use anyhow::{Context, Result, bail};
+use clap::{Args, ValueEnum};
+
+use crate::{build, setup, workspace};
+
+/// Run what a change must pass: formatting, lints, the components' build, every test.
+///
+/// Installs what is missing first, as `setup` does. Every test run starts servers of its own on free ports and
+/// keeps its state in temporary directories, so several runs may go on at once. The last line counts what passed
+/// and failed, as in `sugang: 312 passed, 0 failed`; a step that fails as a whole counts as one failure.
+#[derive(Args)]
+pub struct Test {
+    /// Run the tests whose name contains one of these
+    #[arg(value_name = "FILTER")]
+    filters: Vec<String>,
+
+    /// Do only this part; may be given several times
+    #[arg(long, value_enum, value_name = "PART")]
+    only: Vec<Part>,
+}
+
+/// A part of the whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Part {
+    /// `rustfmt --check` and clippy with warnings denied
+    Lint,
+    /// The components, which the tests run, and the host
+    Build,
+    /// The tests of every crate but the end-to-end ones
+    Unit,
+    /// The end-to-end tests: the whole system, over HTTP, with a real Redis
+    E2e,
+}
+
+const ALL: [Part; 4] = [Part::Lint, Part::Build, Part::Unit, Part::E2e];
+
+/// The crate that holds the end-to-end tests.
+const E2E_CRATE: &str = "sugang-tests";
+
+impl Test {
+    /// Runs the parts asked for and prints the count; success only if nothing failed.
+    pub fn run(&self) -> ExitCode {
+        let mut count = Count::default();
+        for part in self.parts() {
+            self.run_part(part, &mut count);
+        }
+        println!("\n{count}");
+        if count.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    }
+
+    fn parts(&self) -> Vec<Part> {
+        match (self.only.as_slice(), self.filters.is_empty()) {
+            ([], true) => ALL.to_vec(),
+            // Whoever asks for one test wants no lints; but the components have to be there.
+            ([], false) => vec![Part::Build, Part::Unit, Part::E2e],
+            (only, _) => ALL.into_iter().filter(|part| only.contains(part)).collect(),
+        }
+    }
+
+    fn run_part(&self, part: Part, count: &mut Count) {
+        match part {
+            Part::Lint => {
+                count.step("formatting", workspace::run(&mut formatting()));
+                count.step("lints", workspace::run(&mut lints()));
+            }
+            Part::Build => count.step("build", build::everything()),
+            Part::Unit => self.tests("unit tests", &["--workspace", "--exclude", E2E_CRATE], count),
+            Part::E2e => {
+                count.step("redis-server", setup::ensure_redis().map(drop));
+                self.tests("end-to-end tests", &["-p", E2E_CRATE], count);
+            }
+        }
+    }
+
+    fn tests(&self, name: &str, packages: &[&str], count: &mut Count) {
+        let mut command = workspace::cargo(["test", "--release", "--no-fail-fast"]);
+        command.args(packages).arg("--").args(&self.filters);
+        println!("\n$ {}", workspace::display(&command));
+        let failed_before = count.failed;
+        let outcome = stream(&mut command, |line| count.add(line));
+        // A test program that does not compile, or crashes, prints no result of its own.
+        if outcome.is_ok() || count.failed == failed_before {
+            count.step(name, outcome);
+        }
+    }
+}
+
+/// Runs a command, shows what it prints and hands on every line.
+fn stream(command: &mut Command, mut on_line: impl FnMut(&str)) -> Result<()> {
+    let mut child = command.stdout(Stdio::piped()).spawn().context("cannot run cargo")?;
+    if let Some(output) = child.stdout.take() {
+        for line in BufReader::new(output).lines() {
+            let line = line?;
+            println!("{line}");
+            on_line(&line);
+        }
+    }
+    let status = child.wait()?;
+    if !status.success() {
+        bail!("{} failed ({status})", workspace::display(command));
+    }
+    Ok(())
+}
+
+fn formatting() -> Command {
+    // `cargo fmt` takes no --target-dir.
+    let mut command = Command::new("cargo");
+    command.args(["fmt", "--all", "--check"]).current_dir(workspace::root());
+    command
+}
+
+fn lints() -> Command {
+    let mut command = workspace::cargo(["clippy", "--release", "--workspace", "--all-targets"]);
+    command.args(["--", "-D", "warnings"]);
+    command
+}
+
+/// How many tests passed and failed so far.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Count {
+    passed: u64,
+    failed: u64,
+}
+
+impl Count {
+    /// Notes the outcome of a step that is no test itself.
+    fn step(&mut self, name: &str, outcome: Result<()>) {
+        if let Err(error) = outcome {
+            eprintln!("error: {name}: {error:#}");
+            self.failed += 1;
+        }
+    }
+
+    /// Adds a line such as `test result: ok. 12 passed; 0 failed; 0 ignored; …`; any other line adds nothing.
+    fn add(&mut self, line: &str) {
+        let Some(results) = line.strip_prefix("test result: ") else { return };
+        let numbers = results.split([';', '.']).filter_map(|part| part.trim().split_once(' '));
+        for (number, what) in numbers {
+            let Ok(number) = number.parse::<u64>() else { continue };
+            match what {
+                "passed" => self.passed += number,
+                "failed" => self.failed += number,
+                _ => (),
+            }
+        }
+    }
+}
+
+impl fmt::Display for Count {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "sugang: {} passed, {} failed", self.passed, self.failed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_results_of_every_test_program_are_added_up() {
+        let mut count = Count::default();
+        count.add("running 2 tests");
+        count.add(
+            "test result: ok. 12 passed; 0 failed; 0 ignored; 0 measured; 3 filtered out; finished in 0.01s",
+        );
+        count.add("test result: FAILED. 3 passed; 2 failed; 0 ignored; 0 measured; 0 filtered out; finished in 1.20s");
+        assert_eq!(count, Count { passed: 15, failed: 2 });
+        assert_eq!(count.to_string(), "sugang: 15 passed, 2 failed");
+    }
+
+    #[test]
+    fn a_step_that_fails_as_a_whole_is_one_failure() {
+        let mut count = Count::default();
+        count.step("lints", Err(anyhow::anyhow!("a warning")));
+        count.step("formatting", Ok(()));
+        assert_eq!(count, Count { passed: 0, failed: 1 });
+    }
+
+    #[test]
+    fn a_filter_leaves_out_the_lints() {
+        let test = Test { filters: vec!["cancel".to_owned()], only: vec![] };
+        assert_eq!(test.parts(), [Part::Build, Part::Unit, Part::E2e]);
+    }
+}

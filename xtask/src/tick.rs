@@ -1,0 +1,93 @@
+//! The tick: the text `tick` on a Redis channel, about once a second.
+//!
+//! The workers do on it whatever is due by time alone. A tick that is missed is no loss, since the next one
+//! does the same; so this never fails, it only tries again. On Kubernetes a `CronJob` or a Deployment does the same.
+
+use std::sync::mpsc::{self, RecvTimeoutError, Sender};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+
+/// The channel every worker is subscribed to.
+pub const CHANNEL: &str = "sugang:tick";
+
+/// The time between two ticks.
+pub const PERIOD: Duration = Duration::from_secs(1);
+
+/// Publishes the tick for as long as this value lives.
+#[derive(Debug)]
+pub struct Tick {
+    // Dropping the sender is what ends the thread.
+    end: Option<Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Tick {
+    /// Starts publishing to the Redis at `url`, which need not be up yet.
+    pub fn start(url: &str, period: Duration) -> Result<Self> {
+        let client =
+            redis::Client::open(url).with_context(|| format!("{url} is not the address of a Redis"))?;
+        let (end, ended) = mpsc::channel::<()>();
+        let thread = thread::Builder::new().name("tick".to_owned()).spawn(move || {
+            let mut connection = None;
+            loop {
+                connection = publish(&client, connection);
+                if ended.recv_timeout(period) != Err(RecvTimeoutError::Timeout) {
+                    return;
+                }
+            }
+        })?;
+        Ok(Self { end: Some(end), thread: Some(thread) })
+    }
+}
+
+impl Drop for Tick {
+    fn drop(&mut self) {
+        self.end.take();
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Publishes once; gives back the connection to use next time, none if this one failed.
+fn publish(client: &redis::Client, connection: Option<redis::Connection>) -> Option<redis::Connection> {
+    let mut connection = match connection {
+        Some(connection) => connection,
+        None => {
+            let connection = client.get_connection_with_timeout(Duration::from_secs(1)).ok()?;
+            // A server that hangs must not hang us: the connection is given up, and made anew.
+            connection.set_read_timeout(Some(Duration::from_secs(1))).ok()?;
+            connection.set_write_timeout(Some(Duration::from_secs(1))).ok()?;
+            connection
+        }
+    };
+    redis::cmd("PUBLISH").arg(CHANNEL).arg("tick").exec(&mut connection).ok()?;
+    Some(connection)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::redis_server::RedisServer;
+
+    fn hears_a_tick(url: &str) -> bool {
+        let mut connection = redis::Client::open(url).unwrap().get_connection().unwrap();
+        connection.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        let mut channel = connection.as_pubsub();
+        channel.subscribe(CHANNEL).unwrap();
+        channel.get_message().unwrap().get_payload::<String>().unwrap() == "tick"
+    }
+
+    #[test]
+    fn the_tick_goes_on_after_redis_was_away() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut server = RedisServer::start(folder.path(), None).unwrap();
+        let _tick = Tick::start(&server.url(), Duration::from_millis(20)).unwrap();
+        assert!(hears_a_tick(&server.url()));
+        server.process().kill().unwrap();
+        let server = RedisServer::start(folder.path(), None).unwrap();
+        assert!(hears_a_tick(&server.url()));
+    }
+}

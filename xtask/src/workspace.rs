@@ -1,0 +1,137 @@
+//! Where things are in this repository, and how cargo is called.
+//!
+//! Everything is built into the repository's own `target/`, whatever `CARGO_TARGET_DIR` says,
+//! because `spin.toml` names the components by their path in it.
+
+use std::env;
+use std::ffi::OsStr;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+
+/// The target the components are compiled for.
+pub const COMPONENT_TARGET: &str = "wasm32-wasip2";
+
+/// The cargo profile of the components: small before fast, since every replica loads them.
+pub const COMPONENT_PROFILE: &str = "component";
+
+/// The root of the repository.
+#[must_use]
+pub fn root() -> PathBuf {
+    // Cargo sets the variable for whatever it runs; the compiled-in path serves the program run by hand.
+    let member = env::var_os("CARGO_MANIFEST_DIR")
+        .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from);
+    member.ancestors().find(|folder| folder.join("Cargo.lock").exists()).unwrap_or(&member).to_owned()
+}
+
+/// The one target directory everything is built into.
+#[must_use]
+pub fn target_dir() -> PathBuf {
+    root().join("target")
+}
+
+/// The embedded host's binary, whether or not it has been built.
+#[must_use]
+pub fn host_binary() -> PathBuf {
+    target_dir().join("release").join(format!("sugang{}", env::consts::EXE_SUFFIX))
+}
+
+/// The application's manifest.
+#[must_use]
+pub fn manifest() -> PathBuf {
+    root().join("spin.toml")
+}
+
+/// Which stores stand behind the labels that the manifest names.
+#[must_use]
+pub fn runtime_config() -> PathBuf {
+    root().join("runtime-config.toml")
+}
+
+/// A call of the cargo that is running us, in the root of the repository.
+#[must_use]
+pub fn cargo(arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Command {
+    let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.args(arguments).arg("--target-dir").arg(target_dir()).current_dir(root());
+    // What `cargo run` sets for us is about this package and would only make others rebuild.
+    command.env_remove("CARGO_MANIFEST_DIR");
+    command
+}
+
+/// Runs a command to its end and says which one it was if it failed.
+pub fn run(command: &mut Command) -> Result<()> {
+    let status = command.status().with_context(|| format!("cannot run {}", display(command)))?;
+    if !status.success() {
+        bail!("{} failed ({status})", display(command));
+    }
+    Ok(())
+}
+
+/// The command as one would type it.
+#[must_use]
+pub fn display(command: &Command) -> String {
+    let program = Path::new(command.get_program()).file_name().unwrap_or(command.get_program());
+    let mut words = vec![program.to_string_lossy().into_owned()];
+    let mut arguments = command.get_args().map(OsStr::to_string_lossy);
+    while let Some(argument) = arguments.next() {
+        // Always the same, and only in the way of reading the rest.
+        if argument == "--target-dir" {
+            arguments.next();
+        } else {
+            words.push(argument.into_owned());
+        }
+    }
+    words.join(" ")
+}
+
+/// The names of the component crates: one per folder of `components/`, sorted.
+pub fn components() -> Result<Vec<String>> {
+    let folder = root().join("components");
+    let entries = fs::read_dir(&folder).with_context(|| format!("cannot read {}", folder.display()))?;
+    let mut names = Vec::new();
+    for entry in entries {
+        let entry = entry?;
+        if entry.path().join("Cargo.toml").exists() {
+            names.push(entry.file_name().to_string_lossy().into_owned());
+        }
+    }
+    names.sort();
+    Ok(names)
+}
+
+/// Where cargo leaves a component's `.wasm`.
+#[must_use]
+pub fn component_wasm(name: &str) -> PathBuf {
+    target_dir()
+        .join(COMPONENT_TARGET)
+        .join(COMPONENT_PROFILE)
+        .join(format!("{}.wasm", name.replace('-', "_")))
+}
+
+/// The first of the named programs that is on the `PATH`.
+#[must_use]
+pub fn find_program(names: &[&str]) -> Option<PathBuf> {
+    let path = env::var_os("PATH")?;
+    names
+        .iter()
+        .flat_map(|name| env::split_paths(&path).map(move |folder| folder.join(name)))
+        .find(|candidate| candidate.is_file())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_is_shown_as_one_would_type_it() {
+        let command = cargo(["build", "--release"]);
+        assert!(display(&command).ends_with("cargo build --release"), "{}", display(&command));
+    }
+
+    #[test]
+    fn a_component_is_found_where_cargo_leaves_it() {
+        assert!(component_wasm("gateway-sandbox").ends_with("wasm32-wasip2/component/gateway_sandbox.wasm"));
+    }
+}
