@@ -1,0 +1,4 @@
+//! x
+mod domain;
+#[cfg(test)]
+mod samples;

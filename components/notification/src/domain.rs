@@ -1,0 +1,202 @@
+//! What a message is and when it is tried again: pure, without a clock or a store.
+//!
+//! One event about an order makes one message, named after the event, so that seeing the event again makes
+//! the same message again and the store can tell.
+
+use crate::templates;
+use kernel::event::Event;
+use kernel::{CustomerId, Invalid, Language, OrderId, Timestamp};
+use std::fmt;
+use std::str::FromStr;
+
+/// How often one message is sent before it is given up.
+pub(crate) const MAX_ATTEMPTS: u32 = 8;
+
+/// The longest pause between two tries, in seconds.
+const LONGEST_PAUSE: i64 = 300;
+
+/// What is to be told to one person about one event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Message {
+    /// `<context>:<subject>:<version>` of the event: `order:1113:1`.
+    pub(crate) id: String,
+    /// The order it is about.
+    pub(crate) order_id: OrderId,
+    /// The customer, if the order said.
+    pub(crate) customer_id: Option<CustomerId>,
+    /// The event's name.
+    pub(crate) event: &'static str,
+    /// The language of the body.
+    pub(crate) language: Language,
+    /// What the person reads.
+    pub(crate) body: String,
+}
+
+impl Message {
+    /// The message about `event`, the `version`th that `context` tells about its subject; none for events
+    /// that nobody is written to about. `title` is the course's, if it is known.
+    pub(crate) fn about(context: &str, version: u64, event: &Event, title: Option<&str>) -> Option<Self> {
+        let applicant = event.applicant()?;
+        Some(Self {
+            id: format!("{context}:{}:{version}", applicant.order_id),
+            order_id: applicant.order_id,
+            customer_id: applicant.customer_id,
+            event: event.name(),
+            language: applicant.language,
+            body: templates::body(event, title)?,
+        })
+    }
+}
+
+/// Whom the channel is to find: the customer's number, or the order of somebody who gave none.
+pub(crate) fn addressee(customer_id: Option<u64>, order_id: u64) -> String {
+    customer_id.map_or_else(|| format!("order/{order_id}"), |customer| customer.to_string())
+}
+
+/// How the delivery of a message stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Status {
+    /// To be sent, or to be sent again.
+    Pending,
+    /// The channel has it.
+    Sent,
+    /// Given up.
+    Failed,
+}
+
+impl Status {
+    /// Every one of them.
+    pub(crate) const ALL: [Self; 3] = [Self::Pending, Self::Sent, Self::Failed];
+
+    /// As the API spells it.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "Pending",
+            Self::Sent => "Sent",
+            Self::Failed => "Failed",
+        }
+    }
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for Status {
+    type Err = Invalid;
+
+    fn from_str(raw: &str) -> Result<Self, Invalid> {
+        Self::ALL
+            .into_iter()
+            .find(|status| status.as_str() == raw)
+            .ok_or_else(|| Invalid::new("status", "must be one of `Pending`, `Sent`, `Failed`"))
+    }
+}
+
+/// How one try to send ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Attempt {
+    /// The channel has the message.
+    Accepted,
+    /// The channel may take it later.
+    Busy(String),
+    /// The channel will never take it.
+    Refused(String),
+    /// There was no time left to try.
+    NotMade,
+}
+
+/// What becomes of a message after a try.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// Done.
+    Sent,
+    /// To be tried again, no earlier than `due`.
+    Retry {
+        /// When.
+        due: Timestamp,
+    },
+    /// Given up.
+    Failed,
+    /// Put back as if it had never been taken.
+    PutBack,
+}
+
+/// What becomes of a message whose try number `attempts` (counted from 1) ended at `now` as `attempt` says.
+pub(crate) fn judge(attempt: &Attempt, attempts: u32, now: Timestamp) -> Verdict {
+    match attempt {
+        Attempt::Accepted => Verdict::Sent,
+        Attempt::Refused(_) => Verdict::Failed,
+        Attempt::Busy(_) if attempts >= MAX_ATTEMPTS => Verdict::Failed,
+        Attempt::Busy(_) => Verdict::Retry { due: now.plus_seconds(pause(attempts)) },
+        Attempt::NotMade => Verdict::PutBack,
+    }
+}
+
+/// Seconds to wait after try number `attempts`: 1, 3, 9, 27, 81, 243, then 300. A channel that is down for ten
+/// minutes is outlasted, and a short hiccup is hardly noticed.
+fn pause(attempts: u32) -> i64 {
+    3_i64.saturating_pow(attempts.saturating_sub(1)).min(LONGEST_PAUSE)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::samples;
+
+    const NOW: Timestamp = Timestamp::from_millis(1_000_000);
+
+    #[test]
+    fn an_event_seen_again_makes_the_same_message() {
+        let event = samples::paid(Language::En);
+        let message = Message::about("pay", 2, &event, None).unwrap();
+        assert_eq!(message.id, "pay:1113:2");
+        assert_eq!((message.event, message.language), ("Paid", Language::En));
+        assert_eq!(Message::about("pay", 2, &event, None).unwrap(), message);
+    }
+
+    #[test]
+    fn every_order_event_makes_one_message_and_no_course_event_any() {
+        for event in samples::order_events(Language::Ko) {
+            assert!(Message::about("order", 1, &event, None).is_some(), "{}", event.name());
+        }
+        assert_eq!(Message::about("reservation", 1, &samples::course_opened("x"), None), None);
+    }
+
+    #[test]
+    fn somebody_without_a_customer_number_is_found_by_the_order() {
+        assert_eq!(addressee(Some(7), 1113), "7");
+        assert_eq!(addressee(None, 1113), "order/1113");
+    }
+
+    #[test]
+    fn what_the_channel_has_is_sent_and_what_it_refuses_is_given_up_at_once() {
+        assert_eq!(judge(&Attempt::Accepted, 1, NOW), Verdict::Sent);
+        assert_eq!(judge(&Attempt::Refused("blocked".to_owned()), 1, NOW), Verdict::Failed);
+        assert_eq!(judge(&Attempt::NotMade, 1, NOW), Verdict::PutBack);
+    }
+
+    #[test]
+    fn a_busy_channel_is_tried_eight_times_with_longer_and_longer_pauses() {
+        let busy = Attempt::Busy("503".to_owned());
+        let pauses: Vec<_> = (1..=8)
+            .map(|attempts| match judge(&busy, attempts, NOW) {
+                Verdict::Retry { due } => Some((due.millis() - NOW.millis()) / 1000),
+                _ => None,
+            })
+            .collect();
+        let expected = [Some(1), Some(3), Some(9), Some(27), Some(81), Some(243), Some(300), None];
+        assert_eq!(pauses, expected);
+        assert_eq!(judge(&busy, 8, NOW), Verdict::Failed);
+    }
+
+    #[test]
+    fn every_delivery_status_reads_back_from_its_own_spelling() {
+        for status in Status::ALL {
+            assert_eq!(status.as_str().parse::<Status>().unwrap(), status);
+        }
+        assert!("sent".parse::<Status>().is_err());
+    }
+}

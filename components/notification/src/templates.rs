@@ -1,0 +1,306 @@
+//! The words of the messages: one template for each occasion and language, and the filling-in of its blanks.
+//!
+//! The texts are files under `templates/`, since KakaoTalk approves every template before it may be sent and
+//! whoever submits them should not have to read Rust. A blank is written as KakaoTalk writes it, `#{order}`.
+//! What is not here: whom a message goes to, and when.
+
+use kernel::event::{CancelReason, DelayReason, Event};
+use kernel::{Guests, Language, ReservationStatus, Won};
+
+/// An occasion to write, with its text in every language.
+#[derive(Debug, PartialEq, Eq)]
+struct Template {
+    ko: &'static str,
+    en: &'static str,
+}
+
+macro_rules! templates {
+    ($($name:ident = $file:literal),+ $(,)?) => {
+        $(static $name: Template = Template {
+            ko: include_str!(concat!("../templates/ko/", $file, ".txt")),
+            en: include_str!(concat!("../templates/en/", $file, ".txt")),
+        };)+
+
+        #[cfg(test)]
+        static ALL: &[&Template] = &[$(&$name),+];
+    };
+}
+
+templates! {
+    ORDERED = "ordered",
+    PAYMENT_DELAYED = "payment-delayed",
+    CARD_MISSING = "card-missing",
+    PAID = "paid",
+    PAID_FREE = "paid-free",
+    PAYMENT_DECLINED = "payment-declined",
+    PAYMENT_CANCELED = "payment-canceled",
+    PAYMENT_CLOSED = "payment-closed",
+    RESERVATION_REQUESTED = "reservation-requested",
+    WAITLISTED = "waitlisted",
+    RESERVATION_CONFIRMED = "reservation-confirmed",
+    RESERVATION_REJECTED = "reservation-rejected",
+    RESERVATION_CANCELED = "reservation-canceled",
+    ORDER_CANCELED = "order-canceled",
+}
+
+impl Template {
+    /// The one for an event; none for the events of a course, which nobody is written to about.
+    fn of(event: &Event) -> Option<&'static Self> {
+        Some(match event {
+            Event::Ordered(_) => &ORDERED,
+            Event::PaymentDelayed(delayed) => match delayed.reason {
+                DelayReason::CardMissing => &CARD_MISSING,
+                DelayReason::Deadline | DelayReason::Unavailable | DelayReason::BreakerOpen => &PAYMENT_DELAYED,
+            },
+            Event::OrderCanceled(_) => &ORDER_CANCELED,
+            Event::Paid(paid) if paid.amount.get() == 0 => &PAID_FREE,
+            Event::Paid(_) => &PAID,
+            Event::PaymentDeclined(_) => &PAYMENT_DECLINED,
+            Event::PaymentCanceled(canceled) if canceled.amount.get() == 0 => &PAYMENT_CLOSED,
+            Event::PaymentCanceled(_) => &PAYMENT_CANCELED,
+            Event::Reserved(reserved) => match reserved.status {
+                ReservationStatus::ReservationRequested => &RESERVATION_REQUESTED,
+                ReservationStatus::Waitlisted => &WAITLISTED,
+                ReservationStatus::ReservationConfirmed => &RESERVATION_CONFIRMED,
+                ReservationStatus::ReservationRejected => &RESERVATION_REJECTED,
+                ReservationStatus::ReservationCanceled => &RESERVATION_CANCELED,
+            },
+            Event::ReservationConfirmed(_) => &RESERVATION_CONFIRMED,
+            Event::ReservationRejected(_) => &RESERVATION_REJECTED,
+            Event::ReservationCanceled(_) => &RESERVATION_CANCELED,
+            Event::CourseOpened(_)
+            | Event::CourseChanged(_)
+            | Event::CourseStarted(_)
+            | Event::CourseFinished(_)
+            | Event::CourseCanceled(_) => return None,
+        })
+    }
+
+    const fn text(&self, language: Language) -> &'static str {
+        match language {
+            Language::Ko => self.ko,
+            Language::En => self.en,
+        }
+    }
+}
+
+/// What the customer reads about `event`, in the language of the application. `title` is the course's, if it
+/// is known. None for events that nobody is written to about.
+pub(crate) fn body(event: &Event, title: Option<&str>) -> Option<String> {
+    let template = Template::of(event)?;
+    let language = event.applicant()?.language;
+    Some(fill(template.text(language).trim_end(), |blank| word(blank, event, title, language)))
+}
+
+/// Replaces every `#{blank}` by its word, once: a word that looks like a blank (a course may be called
+/// anything) is left as it is, and so is a blank without a word.
+fn fill(text: &str, word: impl Fn(&str) -> Option<String>) -> String {
+    let mut filled = String::with_capacity(text.len() + 64);
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once("#{") {
+        filled.push_str(before);
+        match after.split_once('}') {
+            Some((blank, after)) => {
+                match word(blank) {
+                    Some(word) => filled.push_str(&word),
+                    None => filled.extend(["#{", blank, "}"]),
+                }
+                rest = after;
+            }
+            None => {
+                filled.push_str("#{");
+                rest = after;
+            }
+        }
+    }
+    filled.push_str(rest);
+    filled
+}
+
+/// The word for a blank; none where the event does not have what is asked for.
+fn word(blank: &str, event: &Event, title: Option<&str>, language: Language) -> Option<String> {
+    let applicant = event.applicant()?;
+    match blank {
+        "course" => Some(match (title, event) {
+            (Some(title), _) => title.to_owned(),
+            (None, Event::Ordered(ordered)) => ordered.course_title.clone(),
+            (None, _) => in_words(language, format!("과정 {}", applicant.edu_no), format!("course {}", applicant.edu_no)),
+        }),
+        "order" => Some(applicant.order_id.to_string()),
+        "guests" => Some(people(applicant.guest, language)),
+        "amount" => amount(event).map(|amount| money(amount, language)),
+        "card" => Some(card(event, language)),
+        "position" => Some(position(event, language)),
+        "reason" => Some(reason(event, language)),
+        _ => None,
+    }
+}
+
+fn in_words(language: Language, ko: impl Into<String>, en: impl Into<String>) -> String {
+    match language {
+        Language::Ko => ko.into(),
+        Language::En => en.into(),
+    }
+}
+
+fn people(guests: Guests, language: Language) -> String {
+    let en = if guests == Guests::ONE { "1 person".to_owned() } else { format!("{guests} people") };
+    in_words(language, format!("{guests}명"), en)
+}
+
+fn money(amount: Won, language: Language) -> String {
+    if amount.get() == 0 {
+        return in_words(language, "무료", "free of charge");
+    }
+    in_words(language, format!("{amount}원"), format!("KRW {amount}"))
+}
+
+fn amount(event: &Event) -> Option<Won> {
+    match event {
+        Event::Ordered(ordered) => Some(ordered.amount),
+        Event::Paid(paid) => Some(paid.amount),
+        Event::PaymentDeclined(declined) => Some(declined.amount),
+        Event::PaymentCanceled(canceled) => Some(canceled.amount),
+        _ => None,
+    }
+}
+
+fn card(event: &Event, language: Language) -> String {
+    let last4 = match event {
+        Event::Paid(paid) => paid.card_last4.as_deref(),
+        Event::PaymentDeclined(declined) => declined.card_last4.as_deref(),
+        _ => None,
+    };
+    match last4 {
+        Some(last4) => in_words(language, format!("카드(끝자리 {last4})"), format!("card ending in {last4}")),
+        None => in_words(language, "카드", "card"),
+    }
+}
+
+fn position(event: &Event, language: Language) -> String {
+    match event {
+        Event::Reserved(reserved) => match reserved.waiting_position {
+            Some(position) => in_words(language, format!("{position}번"), format!("no. {position}")),
+            None => in_words(language, "확인 중", "to be confirmed"),
+        },
+        _ => String::new(),
+    }
+}
+
+fn reason(event: &Event, language: Language) -> String {
+    match event {
+        Event::OrderCanceled(canceled) => canceled_because(canceled.reason, language),
+        Event::ReservationCanceled(canceled) => canceled_because(canceled.reason, language),
+        Event::PaymentDeclined(declined) => as_told(&declined.reason, language),
+        Event::ReservationRejected(rejected) => as_told(&rejected.reason, language),
+        _ => String::new(),
+    }
+}
+
+fn canceled_because(reason: CancelReason, language: Language) -> String {
+    match reason {
+        CancelReason::Customer => in_words(language, "고객님의 취소 요청", "you canceled it"),
+        CancelReason::Expired => in_words(language, "결제 기한이 지남", "it was not paid in time"),
+        CancelReason::ReservationRejected => {
+            in_words(language, "수강이 확정되지 않음", "the seat could not be confirmed")
+        }
+        CancelReason::CourseCanceled => in_words(language, "과정이 열리지 않음", "the course will not take place"),
+    }
+}
+
+/// A reason given in somebody's own words is passed on as it is.
+fn as_told(reason: &str, language: Language) -> String {
+    match reason.trim() {
+        "" => in_words(language, "알려진 사유 없음", "none was given"),
+        told => told.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::samples;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn every_order_event_in_every_language_becomes_a_complete_message() {
+        for language in Language::ALL {
+            for event in samples::order_events(*language) {
+                let body = body(&event, Some("Rust로 배우는 시스템 프로그래밍")).unwrap();
+                assert!(!body.contains("#{"), "{} in {language} leaves a blank: {body}", event.name());
+                assert!(body.contains("1113"), "{} in {language} does not name the order", event.name());
+                assert!(body.contains("Rust로"), "{} in {language} does not name the course", event.name());
+                assert!(body.lines().all(|line| line.trim_end() == line), "stray spaces in {body:?}");
+                assert!(body.chars().count() <= 1000, "KakaoTalk takes at most 1000 characters");
+            }
+        }
+    }
+
+    #[test]
+    fn every_template_is_used_by_some_event() {
+        let used: BTreeSet<_> = samples::order_events(Language::Ko)
+            .iter()
+            .filter_map(|event| Some(Template::of(event)?.ko))
+            .collect();
+        assert_eq!(used, ALL.iter().map(|template| template.ko).collect());
+    }
+
+    #[test]
+    fn both_languages_of_a_template_tell_the_same_facts() {
+        let blanks = |text: &str| -> BTreeSet<String> {
+            text.split("#{").skip(1).map(|rest| rest.split('}').next().unwrap().to_owned()).collect()
+        };
+        for template in ALL {
+            assert_eq!(blanks(template.ko), blanks(template.en), "{}", template.en);
+            assert!(template.ko.starts_with("[수강] ") && template.en.starts_with("[Sugang] "));
+        }
+    }
+
+    #[test]
+    fn a_korean_message_reads_as_an_alimtalk() {
+        let event = samples::paid(Language::Ko);
+        assert_eq!(
+            body(&event, Some("자바 입문")).unwrap(),
+            "[수강] 결제가 완료되었습니다.\n\n\
+             ■ 과정: 자바 입문\n\
+             ■ 신청 번호: 1113\n\
+             ■ 결제 금액: 1,250,000원\n\
+             ■ 결제 수단: 카드(끝자리 1234)\n\n\
+             교육 관리자에게 신청 내역을 전달했습니다. 예약 결과가 나오는 대로 알려 드리겠습니다."
+        );
+    }
+
+    #[test]
+    fn the_waiting_position_and_the_reason_are_told() {
+        let told = |name: &str, language| {
+            samples::order_events(language)
+                .iter()
+                .filter(|event| event.name() == name)
+                .filter_map(|event| body(event, None))
+                .collect::<Vec<_>>()
+                .join("\n")
+        };
+        assert!(told("Reserved", Language::Ko).contains("대기 순번: 3번"));
+        assert!(told("Reserved", Language::En).contains("Waiting position: no. 3"));
+        assert!(told("OrderCanceled", Language::Ko).contains("사유: 결제 기한이 지남"));
+        assert!(told("OrderCanceled", Language::En).contains("Reason: it was not paid in time"));
+        assert!(told("ReservationRejected", Language::Ko).contains("사유: 선수 과목 미이수"));
+    }
+
+    #[test]
+    fn a_course_nobody_has_heard_of_is_named_by_its_number() {
+        assert!(body(&samples::paid(Language::Ko), None).unwrap().contains("과정: 과정 101"));
+        assert!(body(&samples::paid(Language::En), None).unwrap().contains("Course: course 101"));
+    }
+
+    #[test]
+    fn a_title_that_looks_like_a_blank_is_not_filled_in() {
+        let body = body(&samples::paid(Language::Ko), Some("#{order} #{")).unwrap();
+        assert!(body.contains("과정: #{order} #{"));
+    }
+
+    #[test]
+    fn nobody_is_written_to_about_a_course_alone() {
+        assert_eq!(body(&samples::course_opened("자바 입문"), None), None);
+    }
+}
