@@ -1,0 +1,349 @@
+//! The drain: from the streams to a consumer.
+//!
+//! An entry is acknowledged only after its handler has committed. What a crash left unacknowledged is claimed
+//! on a later tick and handled one by one, so that an event which kills its handler harms no other; what was
+//! begun [`MAX_ATTEMPTS`] times without success goes to the dead letters.
+
+use crate::envelope::Envelope;
+use crate::keys::{self, Wake};
+use crate::redis::{LogError, Redis, as_text};
+use kernel::Timestamp;
+use spin_sdk::redis::RedisResult;
+use std::time::{Duration, Instant};
+
+/// How many entries are read, and handed to the consumer, at once.
+const BATCH: &str = "100";
+
+/// After this long a drain stops and wakes itself again: Spin handles the messages of all workers one after
+/// another, and none may starve the others.
+const BUDGET: Duration = Duration::from_secs(2);
+
+/// How long an entry stays with whoever read it, in milliseconds, before another may claim it: longer than a
+/// drain's budget, so that only the dead and the frozen lose theirs.
+const CLAIM_AFTER_MS: &str = "5000";
+
+/// How often the handling of one event may begin in vain before it is a dead letter.
+const MAX_ATTEMPTS: i64 = 5;
+
+/// The consumer's name inside its group. Replicas share it: what each may claim is told by time alone, and a
+/// name per instance would pile up in Redis.
+const CONSUMER: &str = "worker";
+
+/// Moves an entry to the dead letters, in one step.
+const BURY: &str = "redis.call('XADD', KEYS[2], '*', 'stream', KEYS[1], 'id', ARGV[2], 'e', ARGV[3], 'reason', ARGV[4], 'at', ARGV[5])
+redis.call('XACK', KEYS[1], ARGV[1], ARGV[2])
+redis.call('HDEL', KEYS[3], KEYS[1] .. ' ' .. ARGV[2])
+return 1";
+
+/// Why a consumer did not take some events.
+#[derive(Debug, thiserror::Error)]
+pub enum Unhandled {
+    /// Something it needs is not there right now; the events stay pending and do not count as failed.
+    #[error("not now: {0}")]
+    Later(String),
+    /// These events cannot be handled, now or (as far as one can tell) ever.
+    #[error("cannot be handled: {0}")]
+    Poison(String),
+}
+
+impl From<store::StoreError> for Unhandled {
+    fn from(error: store::StoreError) -> Self {
+        match error {
+            // A conflict that outlived the consumer's own tries is a matter of load, not of the event.
+            store::StoreError::Failure(reason) => Self::Poison(reason),
+            other => Self::Later(other.to_string()),
+        }
+    }
+}
+
+/// What reacts to events. Events come late, twice and out of order, and the same end must be reached.
+#[allow(async_fn_in_trait, reason = "components are single-threaded, so no future needs to be Send")]
+pub trait Consumer {
+    /// Handles a batch (1 to 100 events, in the order of their streams) and returns only when its effects are
+    /// committed. It must be harmless to handle any event again.
+    async fn handle(&self, events: &[Envelope]) -> Result<(), Unhandled>;
+}
+
+/// What a drain did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Drained {
+    /// Events handled and acknowledged.
+    pub handled: usize,
+    /// Events that went to the dead letters.
+    pub buried: usize,
+    /// Events left for later, still unacknowledged.
+    pub left: usize,
+}
+
+/// One entry as read from a stream.
+struct Entry {
+    stream: String,
+    id: String,
+    json: String,
+}
+
+/// Reads the streams of the contexts `sources` as the group `group` until they are empty or the time budget is
+/// spent; on [`Wake::Tick`] first claims what was left unacknowledged.
+pub async fn drain(
+    redis_url: &str,
+    group: &'static str,
+    sources: &[&str],
+    wake: Wake,
+    consumer: &impl Consumer,
+) -> Result<Drained, LogError> {
+    let redis = Redis::connect(redis_url).await?;
+    let drain = Drain { redis: &redis, group, streams: sources.iter().map(|s| keys::stream(s)).collect() };
+    let mut drained = Drained::default();
+    let begun = Instant::now();
+    if wake == Wake::Tick {
+        drain.claim_abandoned(consumer, &mut drained).await?;
+    }
+    loop {
+        let entries = drain.read().await?;
+        if entries.is_empty() {
+            break;
+        }
+        drain.handle_batch(entries, consumer, &mut drained).await?;
+        if drained.left > 0 {
+            // What it needs is missing; reading on would only pile up unacknowledged events.
+            break;
+        }
+        if begun.elapsed() > BUDGET {
+            if let Some(stream) = drain.streams.first() {
+                redis.command("PUBLISH", &[stream, stream]).await?;
+            }
+            break;
+        }
+    }
+    redis.release();
+    Ok(drained)
+}
+
+struct Drain<'a> {
+    redis: &'a Redis,
+    group: &'static str,
+    streams: Vec<String>,
+}
+
+impl Drain<'_> {
+    async fn read(&self) -> Result<Vec<Entry>, LogError> {
+        let mut arguments = vec!["GROUP", self.group, CONSUMER, "COUNT", BATCH, "STREAMS"];
+        arguments.extend(self.streams.iter().map(String::as_str));
+        arguments.extend(self.streams.iter().map(|_| ">"));
+        let reply = match self.redis.raw("XREADGROUP", &arguments).await {
+            Ok(reply) => reply,
+            Err(error) if format!("{error:?}").contains("NOGROUP") => {
+                self.create_groups().await?;
+                self.redis.command("XREADGROUP", &arguments).await?
+            }
+            Err(error) => return Err(LogError::Redis(format!("XREADGROUP: {error:?}"))),
+        };
+        Ok(read_entries(&reply))
+    }
+
+    /// Groups begin at the very first entry, so that a context that comes late catches up with everything.
+    async fn create_groups(&self) -> Result<(), LogError> {
+        for stream in &self.streams {
+            let created = self.redis.raw("XGROUP", &["CREATE", stream, self.group, "0", "MKSTREAM"]).await;
+            if let Err(error) = created
+                && !format!("{error:?}").contains("BUSYGROUP")
+            {
+                return Err(LogError::Redis(format!("XGROUP CREATE: {error:?}")));
+            }
+        }
+        Ok(())
+    }
+
+    async fn handle_batch(
+        &self,
+        entries: Vec<Entry>,
+        consumer: &impl Consumer,
+        drained: &mut Drained,
+    ) -> Result<(), LogError> {
+        let mut readable = Vec::with_capacity(entries.len());
+        for entry in entries {
+            match Envelope::parse(&entry.json) {
+                Ok(envelope) => readable.push((entry, envelope)),
+                Err(malformed) => self.bury(&entry, &malformed.to_string(), drained).await?,
+            }
+        }
+        let (entries, envelopes): (Vec<_>, Vec<_>) = readable.into_iter().unzip();
+        if envelopes.is_empty() {
+            return Ok(());
+        }
+        match consumer.handle(&envelopes).await {
+            Ok(()) => self.acknowledge(&entries, drained).await,
+            Err(Unhandled::Later(reason)) => {
+                eprintln!("{}: {} events wait: {reason}", self.group, entries.len());
+                drained.left += entries.len();
+                Ok(())
+            }
+            Err(Unhandled::Poison(_)) => {
+                for (entry, envelope) in entries.iter().zip(&envelopes) {
+                    self.handle_one(entry, envelope, consumer, drained).await?;
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// Handles one event by itself, counting the attempt before it begins: a handler that traps cannot count.
+    async fn handle_one(
+        &self,
+        entry: &Entry,
+        envelope: &Envelope,
+        consumer: &impl Consumer,
+        drained: &mut Drained,
+    ) -> Result<(), LogError> {
+        let (hash, field) = (keys::attempts(self.group), format!("{} {}", entry.stream, entry.id));
+        let counted = self.redis.command("HINCRBY", &[&hash, &field, "1"]).await?;
+        let attempt = match counted.first() {
+            Some(RedisResult::Int64(attempt)) => *attempt,
+            _ => 1,
+        };
+        if attempt > MAX_ATTEMPTS {
+            let reason = format!("its handler did not come back {MAX_ATTEMPTS} times");
+            return self.bury(entry, &reason, drained).await;
+        }
+        match consumer.handle(std::slice::from_ref(envelope)).await {
+            Ok(()) => {
+                self.redis.command("HDEL", &[&hash, &field]).await?;
+                self.acknowledge(std::slice::from_ref(entry), drained).await
+            }
+            Err(Unhandled::Later(reason)) => {
+                eprintln!("{}: event {} waits: {reason}", self.group, envelope.id);
+                self.redis.command("HINCRBY", &[&hash, &field, "-1"]).await?;
+                drained.left += 1;
+                Ok(())
+            }
+            Err(Unhandled::Poison(reason)) if attempt == MAX_ATTEMPTS => {
+                self.bury(entry, &reason, drained).await
+            }
+            Err(Unhandled::Poison(reason)) => {
+                eprintln!("{}: event {}, attempt {attempt}: {reason}", self.group, envelope.id);
+                drained.left += 1;
+                Ok(())
+            }
+        }
+    }
+
+    async fn acknowledge(&self, entries: &[Entry], drained: &mut Drained) -> Result<(), LogError> {
+        for stream in &self.streams {
+            let mut arguments = vec![stream.as_str(), self.group];
+            arguments.extend(entries.iter().filter(|e| e.stream == *stream).map(|e| e.id.as_str()));
+            if arguments.len() > 2 {
+                self.redis.command("XACK", &arguments).await?;
+            }
+        }
+        drained.handled += entries.len();
+        Ok(())
+    }
+
+    async fn bury(&self, entry: &Entry, reason: &str, drained: &mut Drained) -> Result<(), LogError> {
+        eprintln!("{}: entry {} of {} is a dead letter: {reason}", self.group, entry.id, entry.stream);
+        let keys = [entry.stream.clone(), keys::dead_letters(self.group), keys::attempts(self.group)];
+        let now = Timestamp::now().to_string();
+        self.redis
+            .script(
+                BURY,
+                &keys.each_ref().map(String::as_str),
+                &[self.group, &entry.id, &entry.json, reason, &now],
+            )
+            .await?;
+        drained.buried += 1;
+        Ok(())
+    }
+
+    async fn claim_abandoned(&self, consumer: &impl Consumer, drained: &mut Drained) -> Result<(), LogError> {
+        for stream in &self.streams {
+            let arguments = [stream, self.group, CONSUMER, CLAIM_AFTER_MS, "0-0", "COUNT", BATCH];
+            let reply = match self.redis.raw("XAUTOCLAIM", &arguments).await {
+                Ok(reply) => reply,
+                // Nothing can have been left where nothing was ever read.
+                Err(error) if format!("{error:?}").contains("NOGROUP") => continue,
+                Err(error) => return Err(LogError::Redis(format!("XAUTOCLAIM: {error:?}"))),
+            };
+            for entry in read_claimed(stream, &reply) {
+                match Envelope::parse(&entry.json) {
+                    Ok(envelope) => self.handle_one(&entry, &envelope, consumer, drained).await?,
+                    Err(malformed) => self.bury(&entry, &malformed.to_string(), drained).await?,
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Spin flattens the reply of `XREADGROUP` to stream, id, `e`, event, id, `e`, event, …, stream, …; no entries
+/// are one nil. Every entry has the one field `e`.
+fn read_entries(reply: &[RedisResult]) -> Vec<Entry> {
+    let mut entries = Vec::new();
+    let mut stream = "";
+    let mut parts = reply.iter().filter_map(as_text);
+    while let Some(part) = parts.next() {
+        if part.starts_with("sugang:") {
+            stream = part;
+            continue;
+        }
+        if let (Some(_field), Some(json)) = (parts.next(), parts.next()) {
+            entries.push(Entry { stream: stream.to_owned(), id: part.to_owned(), json: json.to_owned() });
+        }
+    }
+    entries
+}
+
+/// `XAUTOCLAIM` answers where to go on, the claimed entries, and the ids of those that were deleted meanwhile.
+fn read_claimed(stream: &str, reply: &[RedisResult]) -> Vec<Entry> {
+    let mut entries = Vec::new();
+    let mut parts = reply.iter().filter_map(as_text).skip(1).peekable();
+    while let Some(id) = parts.next() {
+        if parts.next_if_eq(&"e").is_some()
+            && let Some(json) = parts.next()
+        {
+            entries.push(Entry { stream: stream.to_owned(), id: id.to_owned(), json: json.to_owned() });
+        }
+    }
+    entries
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reply(parts: &[&str]) -> Vec<RedisResult> {
+        parts.iter().map(|p| RedisResult::Binary(p.as_bytes().to_vec())).collect()
+    }
+
+    fn shown(entries: &[Entry]) -> Vec<String> {
+        entries.iter().map(|e| format!("{} {} {}", e.stream, e.id, e.json)).collect()
+    }
+
+    #[test]
+    fn a_flattened_reply_of_two_streams_is_read_entry_by_entry() {
+        let entries = read_entries(&reply(&[
+            "sugang:events:pay",
+            "1-0",
+            "e",
+            "{1}",
+            "1-1",
+            "e",
+            "{2}",
+            "sugang:events:order",
+            "2-0",
+            "e",
+            "{3}",
+        ]));
+        assert_eq!(
+            shown(&entries),
+            ["sugang:events:pay 1-0 {1}", "sugang:events:pay 1-1 {2}", "sugang:events:order 2-0 {3}"]
+        );
+        assert!(read_entries(&[RedisResult::Nil]).is_empty());
+    }
+
+    #[test]
+    fn deleted_entries_are_passed_over_when_claiming() {
+        let entries = read_claimed("s", &reply(&["0-0", "1-0", "e", "{1}", "2-0", "e", "{2}", "3-0", "4-0"]));
+        assert_eq!(shown(&entries), ["s 1-0 {1}", "s 2-0 {2}"]);
+        assert!(read_claimed("s", &reply(&["0-0"])).is_empty());
+    }
+}

@@ -1,0 +1,166 @@
+//! One event as it travels.
+
+use kernel::Timestamp;
+use kernel::event::{Event, Unreadable};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+/// An event with what the log knows about it: a CloudEvent 1.0.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Envelope {
+    /// `<subject>:<version>`: the same whenever the event is sent again. Unique within its source.
+    pub id: String,
+    /// The context that decided it (`pay`), from the CloudEvents `source` `/sugang/pay`.
+    pub source_context: String,
+    /// Counts the events of one subject in one context, from 1.
+    pub version: u64,
+    /// The order's number, or `course/<eduNo>`.
+    pub subject: String,
+    /// When it was decided.
+    pub time: Timestamp,
+    /// The W3C trace that it belongs to.
+    pub traceparent: Option<String>,
+    /// What happened.
+    pub event: Event,
+}
+
+/// Why the text of a stream entry is not an event of ours.
+#[derive(Debug, thiserror::Error)]
+pub enum Malformed {
+    /// Not JSON, or not the attributes of a CloudEvent.
+    #[error("it is not a CloudEvent in structured JSON: {0}")]
+    NotACloudEvent(#[from] serde_json::Error),
+    /// `source`, `type` or `id` is not what this application writes.
+    #[error("its attribute `{attribute}` is {found:?}, which this application does not write")]
+    Attribute {
+        /// The attribute.
+        attribute: &'static str,
+        /// Its value.
+        found: String,
+    },
+    /// The data does not fit the type.
+    #[error(transparent)]
+    Unreadable(#[from] Unreadable),
+}
+
+#[derive(Serialize, Deserialize)]
+struct CloudEvent<'a> {
+    specversion: &'a str,
+    id: String,
+    source: String,
+    #[serde(rename = "type")]
+    kind: String,
+    subject: String,
+    time: Timestamp,
+    datacontenttype: &'a str,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    traceparent: Option<String>,
+    #[serde(borrow)]
+    data: &'a RawValue,
+}
+
+/// What the events table holds of one event, before it is read.
+pub(crate) struct Stored<'a> {
+    pub(crate) subject: &'a str,
+    pub(crate) version: u64,
+    pub(crate) name: &'a str,
+    pub(crate) data: &'a str,
+    pub(crate) time: Timestamp,
+    pub(crate) traceparent: Option<&'a str>,
+}
+
+/// The JSON of a stored event. Its data is passed on as it was committed, unread.
+pub(crate) fn to_json(context: &str, stored: &Stored<'_>) -> Result<String, serde_json::Error> {
+    let data: &RawValue = serde_json::from_str(stored.data)?;
+    serde_json::to_string(&CloudEvent {
+        specversion: "1.0",
+        id: format!("{}:{}", stored.subject, stored.version),
+        source: format!("/sugang/{context}"),
+        kind: format!("sugang.{context}.{}", stored.name),
+        subject: stored.subject.to_owned(),
+        time: stored.time,
+        datacontenttype: "application/json",
+        traceparent: stored.traceparent.map(str::to_owned),
+        data,
+    })
+}
+
+impl Envelope {
+    /// Reads the JSON of a stream entry.
+    pub fn parse(json: &str) -> Result<Self, Malformed> {
+        let read: CloudEvent<'_> = serde_json::from_str(json)?;
+        let wrong = |attribute, found: &str| Malformed::Attribute { attribute, found: found.to_owned() };
+        let context = read.source.strip_prefix("/sugang/").ok_or_else(|| wrong("source", &read.source))?;
+        let name = read
+            .kind
+            .strip_prefix("sugang.")
+            .and_then(|rest| rest.strip_prefix(context))
+            .and_then(|rest| rest.strip_prefix('.'))
+            .ok_or_else(|| wrong("type", &read.kind))?;
+        let version = read
+            .id
+            .strip_prefix(&read.subject)
+            .and_then(|rest| rest.strip_prefix(':'))
+            .and_then(|version| version.parse().ok())
+            .filter(|version| *version > 0)
+            .ok_or_else(|| wrong("id", &read.id))?;
+        let event = Event::parse(name, read.data.get())?;
+        Ok(Self {
+            source_context: context.to_owned(),
+            version,
+            time: read.time,
+            event,
+            id: read.id,
+            subject: read.subject,
+            traceparent: read.traceparent,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DATA: &str = r#"{"orderId":1113,"eduNo":101,"guest":1,"language":"ko"}"#;
+
+    fn stored() -> Stored<'static> {
+        Stored {
+            subject: "1113",
+            version: 3,
+            name: "ReservationConfirmed",
+            data: DATA,
+            time: Timestamp::from_millis(0),
+            traceparent: None,
+        }
+    }
+
+    #[test]
+    fn an_event_travels_as_a_cloudevent_and_reads_back() {
+        let json = to_json("reservation", &stored()).unwrap();
+        assert_eq!(
+            json,
+            format!(
+                r#"{{"specversion":"1.0","id":"1113:3","source":"/sugang/reservation","type":"sugang.reservation.ReservationConfirmed","subject":"1113","time":"1970-01-01T00:00:00.000Z","datacontenttype":"application/json","data":{DATA}}}"#
+            )
+        );
+        let envelope = Envelope::parse(&json).unwrap();
+        assert_eq!((envelope.version, envelope.source_context.as_str()), (3, "reservation"));
+        assert_eq!(envelope.event.name(), "ReservationConfirmed");
+    }
+
+    #[test]
+    fn what_this_application_does_not_write_is_refused_with_the_attribute() {
+        let json = to_json("reservation", &stored()).unwrap();
+        for (from, to, attribute) in [
+            ("\"/sugang/reservation\"", "\"/elsewhere\"", "source"),
+            ("sugang.reservation.R", "sugang.pay.R", "type"),
+            ("1113:3", "1114:3", "id"),
+            ("1113:3", "1113:0", "id"),
+        ] {
+            let refusal = Envelope::parse(&json.replace(from, to)).unwrap_err().to_string();
+            assert!(refusal.contains(&format!("`{attribute}`")), "{refusal}");
+        }
+        assert!(Envelope::parse("not json").is_err());
+        assert!(Envelope::parse(&json.replace("Confirmed", "Forgotten")).is_err());
+    }
+}

@@ -1,0 +1,108 @@
+//! What a statement can come back with instead of rows.
+
+use spin_sdk::sqlite;
+
+/// Why a statement did not do what it says.
+///
+/// Spin passes on SQLite's message as text; the kinds below are read from it, which is why every message that
+/// SQLite documents as part of its interface is tested here.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum StoreError {
+    /// A row with that key is there already: somebody else decided first.
+    #[error("UNIQUE constraint failed: {constraint}")]
+    Unique {
+        /// The columns, as SQLite names them: `events.subject, events.version`.
+        constraint: String,
+    },
+    /// A `CHECK` said no.
+    #[error("CHECK constraint failed: {constraint}")]
+    Check {
+        /// The constraint's name or expression.
+        constraint: String,
+    },
+    /// A trigger of ours raised this with `RAISE(ABORT, 'decision: …')`; the text after `decision: `.
+    #[error("refused by the store: {0}")]
+    Raised(String),
+    /// The store cannot be used right now: locked for longer than the busy timeout, disk full, I/O error.
+    /// Trying again later may help.
+    #[error("the store is not available: {0}")]
+    Unavailable(String),
+    /// A mistake of ours: bad SQL, a missing grant, a column of another type.
+    #[error("the store failed: {0}")]
+    Failure(String),
+}
+
+impl StoreError {
+    /// How the message of a `RAISE` in our triggers begins, to tell it from SQLite's own.
+    pub const RAISED: &'static str = "decision: ";
+
+    /// Whether somebody else decided first, or a constraint forbids it: load again and decide again.
+    pub const fn is_conflict(&self) -> bool {
+        matches!(self, Self::Unique { .. } | Self::Check { .. } | Self::Raised(_))
+    }
+
+    fn from_message(message: String) -> Self {
+        // Spin's sync and async paths word the wrapping differently; what SQLite said is in both.
+        let after = |marker: &str| message.split_once(marker).map(|(_, rest)| rest.trim().to_owned());
+        if let Some(constraint) = after("UNIQUE constraint failed: ") {
+            return Self::Unique { constraint };
+        }
+        if let Some(constraint) = after("CHECK constraint failed: ") {
+            return Self::Check { constraint };
+        }
+        if let Some(raised) = after(Self::RAISED) {
+            return Self::Raised(raised);
+        }
+        let passing =
+            ["locked", "busy", "disk I/O error", "database or disk is full", "unable to open database"];
+        if passing.iter().any(|sign| message.contains(sign)) {
+            return Self::Unavailable(message);
+        }
+        Self::Failure(message)
+    }
+}
+
+impl From<sqlite::Error> for StoreError {
+    fn from(error: sqlite::Error) -> Self {
+        match error {
+            sqlite::Error::Io(message) => Self::from_message(message),
+            sqlite::Error::DatabaseFull => Self::Unavailable("the database is full".to_owned()),
+            sqlite::Error::InvalidConnection => Self::Unavailable("the connection is gone".to_owned()),
+            sqlite::Error::NoSuchDatabase => {
+                Self::Failure("no store is configured under this label (runtime-config.toml)".to_owned())
+            }
+            sqlite::Error::AccessDenied => Self::Failure(
+                "the component is not granted this store (sqlite_databases in spin.toml)".to_owned(),
+            ),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sqlites_messages_are_told_apart() {
+        let kind = |message: &str| StoreError::from_message(message.to_owned());
+        assert_eq!(
+            kind("UNIQUE constraint failed: events.subject, events.version"),
+            StoreError::Unique { constraint: "events.subject, events.version".to_owned() }
+        );
+        assert_eq!(
+            kind("CHECK constraint failed: taken <= capacity"),
+            StoreError::Check { constraint: "taken <= capacity".to_owned() }
+        );
+        assert_eq!(kind("decision: seats changed"), StoreError::Raised("seats changed".to_owned()));
+        assert!(matches!(kind("database is locked"), StoreError::Unavailable(_)));
+        assert!(matches!(kind("database or disk is full"), StoreError::Unavailable(_)));
+        assert!(matches!(kind("no such column: x"), StoreError::Failure(_)));
+    }
+
+    #[test]
+    fn only_what_another_decision_could_mend_is_a_conflict() {
+        assert!(StoreError::Raised(String::new()).is_conflict());
+        assert!(!StoreError::Unavailable(String::new()).is_conflict());
+        assert!(!StoreError::Failure(String::new()).is_conflict());
+    }
+}
