@@ -98,8 +98,11 @@ impl FromStr for Status {
 /// How one try to send ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Attempt {
-    /// The channel has the message.
-    Accepted,
+    /// The channel has the message, since `at`.
+    Accepted {
+        /// When it took it first.
+        at: Timestamp,
+    },
     /// The channel may take it later.
     Busy(String),
     /// The channel will never take it.
@@ -112,7 +115,10 @@ pub(crate) enum Attempt {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
     /// Done.
-    Sent,
+    Sent {
+        /// When the channel took it first.
+        at: Timestamp,
+    },
     /// To be tried again, no earlier than `due`.
     Retry {
         /// When.
@@ -127,7 +133,7 @@ pub(crate) enum Verdict {
 /// What becomes of a message whose try number `attempts` (counted from 1) ended at `now` as `attempt` says.
 pub(crate) fn judge(attempt: &Attempt, attempts: u32, now: Timestamp) -> Verdict {
     match attempt {
-        Attempt::Accepted => Verdict::Sent,
+        Attempt::Accepted { at } => Verdict::Sent { at: *at },
         Attempt::Refused(_) => Verdict::Failed,
         Attempt::Busy(_) if attempts >= MAX_ATTEMPTS => Verdict::Failed,
         Attempt::Busy(_) => Verdict::Retry { due: now.plus_seconds(pause(attempts)) },
@@ -173,7 +179,7 @@ mod tests {
 
     #[test]
     fn what_the_channel_has_is_sent_and_what_it_refuses_is_given_up_at_once() {
-        assert_eq!(judge(&Attempt::Accepted, 1, NOW), Verdict::Sent);
+        assert_eq!(judge(&Attempt::Accepted { at: NOW }, 1, NOW), Verdict::Sent { at: NOW });
         assert_eq!(judge(&Attempt::Refused("blocked".to_owned()), 1, NOW), Verdict::Failed);
         assert_eq!(judge(&Attempt::NotMade, 1, NOW), Verdict::PutBack);
     }

@@ -1,1 +1,6 @@
-//! Being written.
+//! x
+mod domain;
+mod store;
+mod templates;
+#[cfg(test)]
+mod samples;

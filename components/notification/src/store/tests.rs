@@ -1,0 +1,189 @@
+//! The statements on a real SQLite, with two workers at once.
+
+use super::*;
+use crate::samples;
+use kernel::Language;
+use rusqlite::types::Value as Sql;
+use rusqlite::{Connection, params_from_iter};
+
+const NOW: Timestamp = Timestamp::from_millis(1_000_000);
+const LEASE: i64 = 60;
+
+/// A store as a component would find it.
+struct Sqlite(Connection);
+
+impl Sqlite {
+    fn new() -> Self {
+        let connection = Connection::open_in_memory().unwrap();
+        for statement in SCHEMA {
+            connection.execute_batch(statement).unwrap();
+        }
+        Self(connection)
+    }
+
+    /// With so many messages, each about an order of its own.
+    fn with_messages(count: u64) -> Self {
+        let sqlite = Self::new();
+        sqlite.run(add(&(1..=count).map(message).collect::<Vec<_>>(), NOW));
+        sqlite
+    }
+
+    fn run(&self, statement: Statement) -> Vec<Row> {
+        self.ask(&statement.sql, statement.params)
+    }
+
+    fn ask(&self, sql_text: &str, params: Vec<Value>) -> Vec<Row> {
+        let mut statement = self.0.prepare(sql_text).unwrap();
+        let columns = statement.column_count();
+        let rows = statement.query_map(params_from_iter(params.into_iter().map(sql)), |row| {
+            Ok(Row::of((0..columns).map(|n| value(row.get(n).unwrap())).collect()))
+        });
+        rows.unwrap().map(Result::unwrap).collect()
+    }
+
+    fn claim(&self, worker: &str, now: Timestamp, limit: u32) -> Vec<Claimed> {
+        claimed(&self.run(claim(worker, now, now.plus_seconds(LEASE), limit))).unwrap()
+    }
+
+    fn conclude(&self, worker: &str, claimed: &[Claimed], verdict: &Verdict) {
+        let conclusions: Vec<_> = claimed
+            .iter()
+            .map(|message| Conclusion { seq: message.seq, verdict: verdict.clone(), problem: None })
+            .collect();
+        self.run(conclude(worker, &conclusions, NOW));
+    }
+
+    /// `status attempts` of each message.
+    fn shown(&self) -> Vec<String> {
+        let rows = self.ask("SELECT status || ' ' || attempts FROM messages ORDER BY seq", Vec::new());
+        rows.iter().map(|row| row.text(0).unwrap().to_owned()).collect()
+    }
+
+    /// Each status with its count, where there is any; told by the triggers.
+    fn counted(&self) -> Vec<(String, i64)> {
+        let rows = self.ask("SELECT status, rows FROM counts WHERE rows <> 0 ORDER BY status", Vec::new());
+        rows.iter().map(|row| (row.text(0).unwrap().to_owned(), row.int(1).unwrap())).collect()
+    }
+}
+
+fn sql(value: Value) -> Sql {
+    match value {
+        Value::Integer(number) => Sql::Integer(number),
+        Value::Real(number) => Sql::Real(number),
+        Value::Text(text) => Sql::Text(text),
+        Value::Blob(bytes) => Sql::Blob(bytes),
+        Value::Null => Sql::Null,
+    }
+}
+
+fn value(sql: Sql) -> Value {
+    match sql {
+        Sql::Integer(number) => Value::Integer(number),
+        Sql::Real(number) => Value::Real(number),
+        Sql::Text(text) => Value::Text(text),
+        Sql::Blob(bytes) => Value::Blob(bytes),
+        Sql::Null => Value::Null,
+    }
+}
+
+fn message(order_id: u64) -> Message {
+    let event = kernel::event::Event::ReservationConfirmed(kernel::event::ReservationConfirmed {
+        applicant: samples::applicant(order_id, Language::Ko),
+    });
+    Message::about("reservation", 1, &event, None).unwrap()
+}
+
+fn ids(claimed: &[Claimed]) -> Vec<&str> {
+    claimed.iter().map(|message| message.id.as_str()).collect()
+}
+
+#[test]
+fn an_event_told_again_adds_no_second_message() {
+    let sqlite = Sqlite::with_messages(2);
+    sqlite.run(add(&[message(2), message(3), message(3)], NOW));
+    assert_eq!(sqlite.shown(), ["Pending 0", "Pending 0", "Pending 0"]);
+    assert_eq!(sqlite.counted(), [("Pending".to_owned(), 3)]);
+}
+
+#[test]
+fn two_workers_never_hold_the_same_message() {
+    let sqlite = Sqlite::with_messages(5);
+    let first = sqlite.claim("first", NOW, 3);
+    let second = sqlite.claim("second", NOW, 3);
+    assert_eq!(ids(&first), ["reservation:1:1", "reservation:2:1", "reservation:3:1"]);
+    assert_eq!(ids(&second), ["reservation:4:1", "reservation:5:1"]);
+    assert!(sqlite.claim("third", NOW, 3).is_empty());
+}
+
+#[test]
+fn what_is_sent_is_never_claimed_again() {
+    let sqlite = Sqlite::with_messages(2);
+    let claimed = sqlite.claim("first", NOW, 10);
+    sqlite.conclude("first", &claimed, &Verdict::Sent { at: NOW });
+    assert_eq!(sqlite.shown(), ["Sent 1", "Sent 1"]);
+    assert_eq!(sqlite.counted(), [("Sent".to_owned(), 2)]);
+    assert!(sqlite.claim("second", NOW.plus_minutes(60), 10).is_empty());
+}
+
+#[test]
+fn what_a_crash_left_is_due_again_when_the_lease_runs_out() {
+    let sqlite = Sqlite::with_messages(1);
+    sqlite.claim("crashes", NOW, 10);
+    assert!(sqlite.claim("second", NOW.plus_seconds(LEASE).plus_millis(-1), 10).is_empty());
+    let healed = sqlite.claim("second", NOW.plus_seconds(LEASE), 10);
+    assert_eq!(ids(&healed), ["reservation:1:1"]);
+    assert_eq!(healed[0].attempts, 2);
+}
+
+#[test]
+fn whoever_lost_a_message_may_say_that_it_is_sent_and_nothing_else() {
+    let sqlite = Sqlite::with_messages(2);
+    let slow = sqlite.claim("slow", NOW, 10);
+    let later = NOW.plus_seconds(LEASE);
+    assert_eq!(sqlite.claim("second", later, 10).len(), 2);
+    sqlite.conclude("slow", &slow[..1], &Verdict::Retry { due: NOW });
+    sqlite.conclude("slow", &slow[..1], &Verdict::Failed);
+    sqlite.conclude("slow", &slow[..1], &Verdict::PutBack);
+    sqlite.conclude("slow", &slow[1..], &Verdict::Sent { at: NOW });
+    assert_eq!(sqlite.shown(), ["Pending 2", "Sent 2"]);
+    assert!(sqlite.claim("third", later, 10).is_empty());
+}
+
+#[test]
+fn a_busy_message_waits_and_a_put_back_one_does_not() {
+    let sqlite = Sqlite::with_messages(2);
+    let claimed = sqlite.claim("first", NOW, 10);
+    let due = NOW.plus_seconds(9);
+    let busy = Conclusion { seq: claimed[0].seq, verdict: Verdict::Retry { due }, problem: Some("busy".to_owned()) };
+    let not_made = Conclusion { seq: claimed[1].seq, verdict: Verdict::PutBack, problem: None };
+    sqlite.run(conclude("first", &[busy, not_made], NOW));
+    assert_eq!(sqlite.shown(), ["Pending 1", "Pending 0"]);
+    assert_eq!(ids(&sqlite.claim("second", NOW, 10)), ["reservation:2:1"]);
+    assert_eq!(ids(&sqlite.claim("third", due, 10)), ["reservation:1:1"]);
+}
+
+#[test]
+fn a_message_given_up_is_counted_as_failed() {
+    let sqlite = Sqlite::with_messages(2);
+    let claimed = sqlite.claim("first", NOW, 1);
+    sqlite.conclude("first", &claimed, &Verdict::Failed);
+    assert_eq!(sqlite.counted(), [("Failed".to_owned(), 1), ("Pending".to_owned(), 1)]);
+}
+
+#[test]
+fn the_newest_title_of_a_course_is_kept_in_whatever_order_it_is_told() {
+    let course = |title: &str| match samples::course_opened(title) {
+        kernel::event::Event::CourseOpened(course) => course,
+        other => panic!("{other:?}"),
+    };
+    let (old, new) = (course("자바 입문"), course("자바 입문 (개정)"));
+    let edu_no = old.edu_no;
+    for told in [[(1, &old), (2, &new)], [(2, &new), (1, &old)]] {
+        let sqlite = Sqlite::new();
+        for course in told {
+            sqlite.run(keep_courses(&[course]));
+        }
+        let known = titles(&sqlite.run(ask_titles(&[edu_no]))).unwrap();
+        assert_eq!(known[&edu_no.get()], "자바 입문 (개정)");
+    }
+}
