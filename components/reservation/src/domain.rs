@@ -109,9 +109,44 @@ pub enum Command {
     Confirm(OrderId),
     /// The course manager turns a reservation down.
     Reject(OrderId),
+    /// Go on with the commands that follow only if this is still the course's latest version.
+    CourseAt(EduNo, u64),
+    /// Go on with the commands that follow only if this is still the reservation's latest version.
+    ReservationAt(OrderId, u64),
     /// Finish what a course's present state asks for: whoever waits moves up while it is open, is turned down
     /// once it has started, and everyone is released when it is canceled. As far as the desk has them loaded.
     Settle(EduNo),
+}
+
+impl Command {
+    /// The order that it is about, if it is about one.
+    pub const fn order_id(&self) -> Option<OrderId> {
+        match self {
+            Self::Reserve(applicant) | Self::Cancel(applicant, _) => Some(applicant.order_id),
+            Self::Confirm(order_id) | Self::Reject(order_id) | Self::ReservationAt(order_id, _) => {
+                Some(*order_id)
+            }
+            Self::Open(_) | Self::Change(..) | Self::Move(..) | Self::CourseAt(..) | Self::Settle(_) => None,
+        }
+    }
+
+    /// The course that it names; confirming and rejecting are about the course of their reservation.
+    pub const fn edu_no(&self) -> Option<EduNo> {
+        match self {
+            Self::Open(course) => Some(course.edu_no),
+            Self::Reserve(applicant) | Self::Cancel(applicant, _) => Some(applicant.edu_no),
+            Self::Change(edu_no, _)
+            | Self::Move(edu_no, _)
+            | Self::CourseAt(edu_no, _)
+            | Self::Settle(edu_no) => Some(*edu_no),
+            Self::Confirm(_) | Self::Reject(_) | Self::ReservationAt(..) => None,
+        }
+    }
+
+    /// Whether somebody may move up because of it, so that the desk should know who waits.
+    pub const fn concerns_the_line(&self) -> bool {
+        matches!(self, Self::Change(..) | Self::Cancel(..) | Self::Reject(_) | Self::Settle(_))
+    }
 }
 
 /// What the desk says no to.
@@ -146,6 +181,12 @@ pub enum Refusal {
     /// A course ends after it starts.
     #[error("a course ends after it starts")]
     EndsBeforeStart,
+    /// What the command was made for has changed since.
+    #[error("it has changed since version {expected}")]
+    Changed {
+        /// The version that the command was made for.
+        expected: u64,
+    },
     /// There is no such reservation.
     #[error("there is no reservation for order {0}")]
     UnknownReservation(OrderId),
@@ -305,6 +346,8 @@ pub fn decide(desk: &Desk, command: &Command, now: Timestamp) -> Result<Vec<Even
         Command::Cancel(applicant, reason) => Ok(cancel(desk, applicant, *reason, now)),
         Command::Confirm(order_id) => confirm(desk, *order_id),
         Command::Reject(order_id) => reject(desk, *order_id, now),
+        Command::CourseAt(edu_no, version) => unchanged(*version, known(desk, *edu_no)?.version),
+        Command::ReservationAt(order_id, version) => unchanged(*version, held(desk, *order_id)?.version),
         Command::Settle(edu_no) => Ok(settle(desk, *edu_no, now)),
     }
 }
@@ -400,7 +443,7 @@ fn cancel(desk: &Desk, applicant: &Applicant, reason: CancelReason, now: Timesta
 }
 
 fn confirm(desk: &Desk, order_id: OrderId) -> Result<Vec<Event>, Refusal> {
-    let reservation = desk.reservations.get(&order_id).ok_or(Refusal::UnknownReservation(order_id))?;
+    let reservation = held(desk, order_id)?;
     let applicant = &reservation.applicant;
     match reservation.status {
         ReservationStatus::ReservationRequested => match desk.courses.get(&applicant.edu_no) {
@@ -417,7 +460,7 @@ fn confirm(desk: &Desk, order_id: OrderId) -> Result<Vec<Event>, Refusal> {
 }
 
 fn reject(desk: &Desk, order_id: OrderId, now: Timestamp) -> Result<Vec<Event>, Refusal> {
-    let reservation = desk.reservations.get(&order_id).ok_or(Refusal::UnknownReservation(order_id))?;
+    let reservation = held(desk, order_id)?;
     match reservation.status {
         ReservationStatus::ReservationRequested | ReservationStatus::Waitlisted => {
             Ok(leave(desk, reservation, rejected(&reservation.applicant, "rejected-by-manager"), now))
@@ -516,6 +559,14 @@ pub const fn is_living(status: ReservationStatus) -> bool {
 
 fn known(desk: &Desk, edu_no: EduNo) -> Result<&Course, Refusal> {
     desk.courses.get(&edu_no).ok_or(Refusal::UnknownCourse(edu_no))
+}
+
+fn held(desk: &Desk, order_id: OrderId) -> Result<&Reservation, Refusal> {
+    desk.reservations.get(&order_id).ok_or(Refusal::UnknownReservation(order_id))
+}
+
+fn unchanged(expected: u64, present: u64) -> Result<Vec<Event>, Refusal> {
+    if expected == present { Ok(vec![]) } else { Err(Refusal::Changed { expected }) }
 }
 
 /// Every guest needs a seat. At most 20, so the conversion keeps the number.

@@ -341,6 +341,16 @@ fn a_desk_that_knows_only_the_front_of_the_line_sends_newcomers_to_its_end() {
 }
 
 #[test]
+fn a_command_made_for_an_older_version_is_refused() {
+    let desk = || given(1, Manual, &[pay(1, 1), moved(Started)]);
+    check(desk(), Command::CourseAt(edu(101), 2), &[]);
+    check(desk(), Command::CourseAt(edu(101), 1), &["refused: it has changed since version 1"]);
+    check(desk(), Command::ReservationAt(order(1), 1), &[]);
+    check(desk(), Command::ReservationAt(order(1), 2), &["refused: it has changed since version 2"]);
+    check(desk(), Command::ReservationAt(order(2), 1), &["refused: there is no reservation for order 2"]);
+}
+
+#[test]
 fn titles_and_capacities_are_refused_out_of_range() {
     for garbage in ["", "  ", "a\nb", &"가".repeat(201)] {
         assert!(Title::parse(garbage).is_err(), "{garbage:?} was taken");

@@ -1,0 +1,468 @@
+//! The statements themselves, on a SQLite of our own.
+
+use super::*;
+use crate::domain::{Capacity, Changes, NewCourse, Title};
+use futures::executor::block_on;
+use kernel::event::{CancelReason, Event};
+use kernel::{Approval, Language};
+use proptest::prelude::*;
+use rusqlite::types::{ToSqlOutput, ValueRef};
+use std::cell::RefCell;
+
+const NOW: Timestamp = Timestamp::from_millis(1_795_309_323_004);
+
+/// A store in memory, and what another replica does between our reading and our writing.
+struct Sqlite {
+    connection: rusqlite::Connection,
+    meanwhile: RefCell<Vec<Vec<Asked>>>,
+    pauses: RefCell<u64>,
+}
+
+impl Sqlite {
+    fn new() -> Self {
+        let connection = rusqlite::Connection::open_in_memory().unwrap();
+        for statement in schema::SCHEMA.iter().chain(schema::SCHEMA) {
+            connection.execute_batch(statement).unwrap();
+        }
+        Self { connection, meanwhile: RefCell::default(), pauses: RefCell::default() }
+    }
+
+    fn run(&self, sql: &str, params: &[Value]) -> rusqlite::Result<Vec<Row>> {
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let columns = statement.column_count();
+        let params = rusqlite::params_from_iter(params.iter().map(Parameter));
+        let rows = statement.query_map(params, |row| {
+            (0..columns)
+                .map(|i| row.get_ref(i).map(from_sqlite))
+                .collect::<rusqlite::Result<Vec<_>>>()
+                .map(Row::of)
+        })?;
+        rows.collect()
+    }
+
+    fn number(&self, sql: &str) -> i64 {
+        self.run(sql, &[]).unwrap()[0].int(0).unwrap()
+    }
+
+    fn do_all(&self, commands: &[Command]) -> Result<Vec<Decided>, Undecided> {
+        block_on(carry_out(self, &asked(commands), NOW))
+    }
+
+    fn seats(&self, edu_no: u64) -> (u32, u64) {
+        let course = block_on(find_course(self, edu(edu_no))).unwrap().unwrap().course;
+        (course.taken, course.waiting)
+    }
+
+    fn status(&self, order_id: u64) -> ReservationStatus {
+        self.reservation(order_id).reservation.status
+    }
+
+    fn reservation(&self, order_id: u64) -> ListedReservation {
+        block_on(find_reservation(self, order(order_id))).unwrap().unwrap()
+    }
+}
+
+struct Parameter<'a>(&'a Value);
+
+impl rusqlite::ToSql for Parameter<'_> {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(ToSqlOutput::Borrowed(match self.0 {
+            Value::Integer(number) => ValueRef::Integer(*number),
+            Value::Real(number) => ValueRef::Real(*number),
+            Value::Text(text) => ValueRef::Text(text.as_bytes()),
+            Value::Blob(bytes) => ValueRef::Blob(bytes),
+            Value::Null => ValueRef::Null,
+        }))
+    }
+}
+
+fn from_sqlite(value: ValueRef<'_>) -> Value {
+    match value {
+        ValueRef::Null => Value::Null,
+        ValueRef::Integer(number) => Value::Integer(number),
+        ValueRef::Real(number) => Value::Real(number),
+        ValueRef::Text(text) => Value::Text(String::from_utf8(text.to_vec()).unwrap()),
+        ValueRef::Blob(bytes) => Value::Blob(bytes.to_vec()),
+    }
+}
+
+impl Storage for Sqlite {
+    async fn query(&self, sql: &str, params: Vec<Value>) -> Result<Vec<Row>, StoreError> {
+        if sql.starts_with("INSERT INTO decisions") {
+            // Taken away while the others write, so that nobody overtakes them in turn.
+            let mut waiting = self.meanwhile.take();
+            if let Some(others) = waiting.pop() {
+                Box::pin(carry_out(self, &others, NOW)).await.unwrap();
+            }
+            self.meanwhile.replace(waiting);
+        }
+        // As Spin passes it on: SQLite's message as text.
+        self.run(sql, &params).map_err(|e| spin_sdk::sqlite::Error::Io(e.to_string()).into())
+    }
+
+    async fn pause(&self, _attempt: u64) {
+        *self.pauses.borrow_mut() += 1;
+    }
+}
+
+fn asked(commands: &[Command]) -> Vec<Asked> {
+    commands.iter().map(|command| Asked { command: command.clone(), traceparent: None }).collect()
+}
+
+fn edu(number: u64) -> EduNo {
+    EduNo::parse(number).unwrap()
+}
+
+fn order(number: u64) -> OrderId {
+    OrderId::parse(number).unwrap()
+}
+
+fn applicant(order_id: u64, edu_no: u64, guests: u64) -> Applicant {
+    Applicant {
+        order_id: order(order_id),
+        customer_id: Some(CustomerId::parse(7).unwrap()),
+        edu_no: edu(edu_no),
+        guest: Guests::parse(guests).unwrap(),
+        language: Language::En,
+    }
+}
+
+fn open(edu_no: u64, capacity: u64) -> Command {
+    Command::Open(NewCourse {
+        edu_no: edu(edu_no),
+        title: Title::parse("러스트 입문").unwrap(),
+        capacity: Capacity::parse(capacity).unwrap(),
+        fee: Won::fee(50_000).unwrap(),
+        approval: Approval::Automatic,
+        starts_at: NOW.plus_minutes(60),
+        ends_at: NOW.plus_minutes(120),
+    })
+}
+
+fn pay(order_id: u64) -> Command {
+    Command::Reserve(applicant(order_id, 101, 1))
+}
+
+fn cancel(order_id: u64) -> Command {
+    Command::Cancel(applicant(order_id, 101, 1), CancelReason::Customer)
+}
+
+#[test]
+fn what_is_committed_reads_back_as_it_was_decided() {
+    let store = Sqlite::new();
+    store.do_all(&[open(101, 2), pay(1), pay(2), pay(3)]).unwrap();
+
+    let listed = block_on(find_course(&store, edu(101))).unwrap().unwrap();
+    assert_eq!((listed.course.taken, listed.course.waiting, listed.course.version), (2, 1, 1));
+    assert_eq!(listed.course.terms.title, "러스트 입문");
+    assert_eq!(listed.course.terms.starts_at, NOW.plus_minutes(60));
+
+    let waiting = store.reservation(3);
+    assert_eq!(waiting.reservation.applicant, applicant(3, 101, 1));
+    assert_eq!(waiting.waiting_position, Some(1));
+    assert_eq!(waiting.reserved_at, Some(NOW.to_string()));
+    assert_eq!(block_on(find_reservation(&store, order(4))).unwrap(), None);
+}
+
+#[test]
+fn a_canceled_order_without_a_reservation_is_remembered_in_the_store() {
+    let store = Sqlite::new();
+    store.do_all(&[open(101, 2), cancel(1)]).unwrap();
+    assert_eq!(store.do_all(&[pay(1)]).unwrap(), []);
+    assert_eq!(store.status(1), ReservationStatus::ReservationCanceled);
+    assert_eq!(store.reservation(1).reserved_at, None);
+    assert_eq!(store.seats(101), (0, 0));
+}
+
+#[test]
+fn a_place_in_line_moves_up_as_those_before_it_leave() {
+    let store = Sqlite::new();
+    store.do_all(&[open(101, 1), pay(1), pay(2), pay(3), pay(4)]).unwrap();
+    assert_eq!(store.reservation(4).waiting_position, Some(3));
+    store.do_all(&[cancel(1)]).unwrap();
+    assert_eq!(store.status(2), ReservationStatus::ReservationConfirmed);
+    assert_eq!(store.reservation(2).waiting_position, None);
+    store.do_all(&[cancel(3)]).unwrap();
+    assert_eq!(store.reservation(4).waiting_position, Some(1));
+    assert_eq!(store.seats(101), (1, 1));
+}
+
+#[test]
+fn a_line_is_served_in_the_order_of_arrival_and_not_of_order_numbers() {
+    let store = Sqlite::new();
+    store.do_all(&[open(101, 1), pay(5), pay(4), pay(3)]).unwrap();
+    store.do_all(&[pay(2)]).unwrap();
+    store.do_all(&[cancel(5)]).unwrap();
+    assert_eq!(store.status(4), ReservationStatus::ReservationConfirmed);
+    store.do_all(&[cancel(4)]).unwrap();
+    assert_eq!(store.status(3), ReservationStatus::ReservationConfirmed);
+}
+
+/// The harm that `seats_version` is there against: without it, the second writer would let its applicant past
+/// the one who began to wait meanwhile, or sell the seat again.
+#[test]
+fn a_decision_made_from_seats_that_have_moved_since_is_refused_whole() {
+    let store = Sqlite::new();
+    store.do_all(&[open(101, 1)]).unwrap();
+    let stale = asked(&[pay(2), cancel(3)]);
+    let mut loaded = block_on(load(&store, &stale)).unwrap();
+    let entries = decide_all(&mut loaded.desk, &stale, NOW).unwrap();
+
+    store.do_all(&[pay(1)]).unwrap();
+    let refusal = block_on(commit(&store, &entries, &mut loaded.seats_versions, NOW)).unwrap_err();
+
+    assert_eq!(refusal, StoreError::Raised("seats changed".to_owned()));
+    assert!(refusal.is_conflict());
+    assert_eq!(store.number("SELECT count(*) FROM events"), 2, "nothing of it was kept");
+    assert_eq!(store.seats(101), (1, 0));
+}
+
+#[test]
+fn without_the_seats_version_the_capacity_itself_forbids_selling_a_seat_twice() {
+    let store = Sqlite::new();
+    store.do_all(&[open(101, 1)]).unwrap();
+    let stale = asked(&[pay(2)]);
+    let mut loaded = block_on(load(&store, &stale)).unwrap();
+    let entries = decide_all(&mut loaded.desk, &stale, NOW).unwrap();
+    store.do_all(&[pay(1)]).unwrap();
+
+    // As if the decider had forgotten to say what it saw.
+    let refusal = block_on(commit(&store, &entries, &mut BTreeMap::new(), NOW)).unwrap_err();
+
+    assert!(matches!(refusal, StoreError::Check { .. }), "{refusal:?}");
+    assert_eq!(store.number("SELECT count(*) FROM events"), 2);
+}
+
+#[test]
+fn two_decisions_about_one_order_exclude_each_other() {
+    let store = Sqlite::new();
+    let stale = asked(&[cancel(1)]);
+    let mut loaded = block_on(load(&store, &stale)).unwrap();
+    let entries = decide_all(&mut loaded.desk, &stale, NOW).unwrap();
+    store.do_all(&[pay(1)]).unwrap();
+
+    let refusal = block_on(commit(&store, &entries, &mut loaded.seats_versions, NOW)).unwrap_err();
+    assert!(matches!(refusal, StoreError::Unique { .. }), "{refusal:?}");
+}
+
+#[test]
+fn who_was_slower_decides_again_from_what_is_there_now() {
+    let store = Sqlite::new();
+    store.do_all(&[open(101, 1)]).unwrap();
+    store.meanwhile.borrow_mut().push(asked(&[pay(1)]));
+    store.do_all(&[pay(2)]).unwrap();
+    assert_eq!(*store.pauses.borrow(), 1);
+    assert_eq!(store.status(1), ReservationStatus::ReservationConfirmed);
+    assert_eq!(store.status(2), ReservationStatus::Waitlisted);
+}
+
+#[test]
+fn a_course_that_closes_meanwhile_takes_nobody_any_more() {
+    let store = Sqlite::new();
+    store.do_all(&[open(101, 1)]).unwrap();
+    store.meanwhile.borrow_mut().push(asked(&[Command::Move(edu(101), CourseStatus::CourseCanceled)]));
+    store.do_all(&[pay(1)]).unwrap();
+    assert_eq!(store.status(1), ReservationStatus::ReservationRejected);
+}
+
+#[test]
+fn both_of_two_replicas_that_open_the_same_course_find_it_open() {
+    let store = Sqlite::new();
+    store.meanwhile.borrow_mut().push(asked(&[open(101, 2)]));
+    assert_eq!(store.do_all(&[open(101, 2)]).unwrap(), []);
+    assert_eq!(store.number("SELECT count(*) FROM events"), 1);
+}
+
+#[test]
+fn a_writer_who_is_always_too_late_gives_up_with_the_conflict() {
+    let store = Sqlite::new();
+    store.do_all(&[open(101, 100)]).unwrap();
+    *store.meanwhile.borrow_mut() = (1..=MAX_ATTEMPTS).map(|other| asked(&[pay(other)])).collect();
+    let given_up = store.do_all(&[pay(100)]).unwrap_err();
+    assert!(matches!(given_up, Undecided::Store(StoreError::Raised(_))), "{given_up:?}");
+    assert_eq!(*store.pauses.borrow(), MAX_ATTEMPTS - 1);
+}
+
+#[test]
+fn what_is_refused_leaves_no_trace_of_the_commands_before_it() {
+    let store = Sqlite::new();
+    let refused = store.do_all(&[open(101, 1), Command::Confirm(order(1))]).unwrap_err();
+    assert!(matches!(refused, Undecided::Refused(Refusal::UnknownReservation(_))));
+    assert_eq!(store.number("SELECT count(*) FROM events"), 0);
+}
+
+#[test]
+fn a_canceled_course_releases_everyone_in_as_many_decisions_as_it_takes() {
+    let store = Sqlite::new();
+    let people = FRONT * 2 + 1;
+    store.do_all(&[open(101, 1_000)]).unwrap();
+    let payments: Vec<Command> = (1..=people).map(pay).collect();
+    store.do_all(&payments).unwrap();
+    store.do_all(&[Command::Move(edu(101), CourseStatus::CourseCanceled)]).unwrap();
+    assert_eq!(block_on(duties(&store, NOW)).unwrap().to_settle, [edu(101)]);
+
+    let mut decisions = 0;
+    while !store.do_all(&[Command::Settle(edu(101))]).unwrap().is_empty() {
+        decisions += 1;
+    }
+    assert!(decisions > 1);
+    assert_eq!(store.seats(101), (0, 0));
+    assert_eq!(block_on(duties(&store, NOW)).unwrap(), Duties::default());
+}
+
+#[test]
+fn a_long_line_moves_up_completely_after_the_capacity_was_raised() {
+    let store = Sqlite::new();
+    store.do_all(&[open(101, 1)]).unwrap();
+    let payments: Vec<Command> = (1..=FRONT + 10).map(pay).collect();
+    store.do_all(&payments).unwrap();
+    let capacity = Some(Capacity::parse(10_000).unwrap());
+    store.do_all(&[Command::Change(edu(101), Changes { capacity, ..Changes::default() })]).unwrap();
+    assert_eq!(store.seats(101), (501, 9), "the front of the line at once");
+
+    // Whoever comes now still stands behind the nine.
+    store.do_all(&[pay(1_000)]).unwrap();
+    assert_eq!(store.status(1_000), ReservationStatus::Waitlisted);
+    assert_eq!(block_on(duties(&store, NOW)).unwrap().to_settle, [edu(101)]);
+    store.do_all(&[Command::Settle(edu(101))]).unwrap();
+    assert_eq!(store.seats(101), (511, 0));
+}
+
+#[test]
+fn courses_are_due_when_their_time_has_passed() {
+    let store = Sqlite::new();
+    store.do_all(&[open(101, 1), open(102, 1)]).unwrap();
+    store.do_all(&[Command::Move(edu(102), CourseStatus::Started)]).unwrap();
+    let due = |minutes| block_on(duties(&store, NOW.plus_minutes(minutes))).unwrap();
+    assert_eq!(due(59), Duties::default());
+    assert_eq!(due(60).to_start, [edu(101)]);
+    assert_eq!(due(120).to_finish, [edu(102)]);
+}
+
+#[test]
+fn lists_are_filtered_and_read_on_from_the_last_one_seen() {
+    let store = Sqlite::new();
+    store.do_all(&[open(101, 2), open(102, 2)]).unwrap();
+    store.do_all(&(1..=4).map(pay).collect::<Vec<_>>()).unwrap();
+    store.do_all(&[Command::Reserve(applicant(9, 102, 1))]).unwrap();
+
+    let ids = |filter: &ReservationFilter, slice| -> Vec<u64> {
+        let listed = block_on(list_reservations(&store, filter, slice)).unwrap();
+        listed.iter().map(|listed| listed.reservation.applicant.order_id.get()).collect()
+    };
+    let first = |limit| Slice { part: Part::Skip(0), limit, descending: false };
+    let all = ReservationFilter::default();
+    assert_eq!(ids(&all, first(3)), [1, 2, 3]);
+    assert_eq!(ids(&all, Slice { part: Part::After(3), ..first(3) }), [4, 9]);
+    assert_eq!(ids(&all, Slice { part: Part::Skip(3), ..first(3) }), [4, 9]);
+    assert_eq!(ids(&all, Slice { part: Part::After(4), limit: 2, descending: true }), [3, 2]);
+
+    let waiting = ReservationFilter { statuses: vec![ReservationStatus::Waitlisted], ..all.clone() };
+    assert_eq!(ids(&waiting, first(9)), [3, 4]);
+    let of_102 = ReservationFilter { edu_no: Some(edu(102)), ..all.clone() };
+    assert_eq!(ids(&of_102, first(9)), [9]);
+    let of_nobody = ReservationFilter { customer_id: Some(CustomerId::parse(8).unwrap()), ..all };
+    assert_eq!(ids(&of_nobody, first(9)), [0u64; 0]);
+    assert_eq!(block_on(count_reservations(&store, &waiting)).unwrap(), 2);
+
+    let started = CourseFilter { status: Some(CourseStatus::Started) };
+    assert_eq!(block_on(count_courses(&store, CourseFilter::default())).unwrap(), 2);
+    assert_eq!(block_on(list_courses(&store, started, first(9))).unwrap(), []);
+    assert_eq!(block_on(next_edu_no(&store)).unwrap(), 103);
+}
+
+/// Tables grow; what is asked every second, for every event and for every page must not slow down with them.
+#[test]
+fn every_statement_finds_its_rows_by_an_index() {
+    let store = Sqlite::new();
+    let plan = |sql: &str| -> String {
+        let parameters = vec![int(1); sql.matches('?').count()];
+        let rows = store.run(&format!("EXPLAIN QUERY PLAN {sql}"), &parameters).unwrap();
+        rows.iter().map(|row| row.text(3).unwrap().to_owned()).collect::<Vec<_>>().join("; ")
+    };
+    for (sql, index) in [
+        (DUE_TO_START.to_owned(), "courses_due_to_start"),
+        (DUE_TO_FINISH.to_owned(), "courses_due_to_finish"),
+        (TO_SETTLE.to_owned(), "courses_unsettled"),
+        (
+            format!(
+                "SELECT {RESERVATION} FROM reservations WHERE edu_no = ? AND status = 'Waitlisted' ORDER BY ticket"
+            ),
+            "waiting_list",
+        ),
+    ] {
+        assert!(plan(&sql).contains(index), "{sql}: {}", plan(&sql));
+    }
+    for condition in [
+        "order_id > ?",
+        "customer_id = ? AND order_id > ?",
+        "edu_no = ? AND order_id > ?",
+        "status IN (?) AND order_id > ?",
+        "edu_no = ? AND status IN (?) AND order_id > ?",
+    ] {
+        let plan = plan(&read::select_reservations(&format!("WHERE {condition} ORDER BY order_id LIMIT ?")));
+        assert!(plan.contains("waiting_list"), "the place in line of {condition}: {plan}");
+        assert!(!plan.contains("SCAN") && !plan.contains("TEMP B-TREE"), "{condition}: {plan}");
+    }
+}
+
+// ---- the tables against the events ----------------------------------------------------------------------
+
+fn any_command() -> impl Strategy<Value = Command> {
+    let of_order = |id: u64| applicant(id, 101 + id % 2, 1 + id % 3);
+    let edu_no = || (101..103u64).prop_map(edu);
+    prop_oneof![
+        10 => (1..30u64).prop_map(move |id| Command::Reserve(of_order(id))),
+        5 => (1..30u64).prop_map(move |id| Command::Cancel(of_order(id), CancelReason::Customer)),
+        2 => (1..30u64).prop_map(|id| Command::Reject(order(id))),
+        2 => edu_no().prop_map(Command::Settle),
+        2 => (edu_no(), 1..9u64).prop_map(|(edu_no, seats)| {
+            let capacity = Some(Capacity::parse(seats).unwrap());
+            Command::Change(edu_no, Changes { capacity, ..Changes::default() })
+        }),
+        1 => (edu_no(), prop::sample::select(CourseStatus::ALL)).prop_map(|(edu_no, to)| Command::Move(edu_no, to)),
+    ]
+}
+
+/// What the events say, folded from the very first one.
+fn folded(store: &Sqlite) -> Desk {
+    let mut desk = Desk::default();
+    for row in store.run("SELECT type, data, version FROM events ORDER BY seq", &[]).unwrap() {
+        let event = Event::parse(row.text(0).unwrap(), row.text(1).unwrap()).unwrap();
+        assert_eq!(desk.apply(&event), row.count(2).unwrap());
+    }
+    desk
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// Two writers, each overtaken by the other now and then: what the lists show is what the events say.
+    #[test]
+    fn the_lists_say_what_the_events_say(
+        rounds in prop::collection::vec((prop::collection::vec(any_command(), 1..5), prop::option::of(any_command())), 1..40)
+    ) {
+        let store = Sqlite::new();
+        store.do_all(&[open(101, 3), open(102, 6)]).unwrap();
+        for (commands, meanwhile) in rounds {
+            // A refused command would only make the other writer's test double give up.
+            let harmless = meanwhile.filter(|command| matches!(command, Command::Reserve(_) | Command::Cancel(..)));
+            store.meanwhile.borrow_mut().extend(harmless.map(|command| asked(&[command])));
+            match store.do_all(&commands) {
+                Ok(_) | Err(Undecided::Refused(_)) => {}
+                Err(Undecided::Store(error)) => panic!("{error}"),
+            }
+        }
+        let events = folded(&store);
+        for course in events.courses.values() {
+            let listed = block_on(find_course(&store, course.terms.edu_no)).unwrap().unwrap().course;
+            let line = block_on(line(&store, course.terms.edu_no)).unwrap();
+            let line: VecDeque<OrderId> = line.iter().map(|waiter| waiter.applicant.order_id).collect();
+            prop_assert_eq!(&Course { line, ..listed }, course);
+        }
+        let every = Slice { part: Part::Skip(0), limit: 1_000, descending: false };
+        let listed = block_on(list_reservations(&store, &ReservationFilter::default(), every)).unwrap();
+        let listed: Vec<_> = listed.into_iter().map(|listed| listed.reservation).collect();
+        prop_assert_eq!(listed, events.reservations.into_values().collect::<Vec<_>>());
+    }
+}
