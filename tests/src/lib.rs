@@ -1,1 +1,25 @@
-//! Being written.
+//! The ground the end-to-end tests stand on: a system of their own for each, driven from outside.
+//!
+//! - [`Ground`] is what the parts of one system share: a Redis, the tick, a state directory, free ports.
+//! - [`Host`] is an embedded host on that ground, in this process or as a process of its own; there may be
+//!   several, each with some of the components, which can be stopped, killed and started again.
+//! - [`Sugang`] is the simple case: one ground, one host, every component.
+//! - [`Api`] has a method per endpoint, and gives back [`Answer`]s.
+//! - [`eventually`] waits for what happens after the answer.
+//! - [`stores`] looks into the databases, for what no endpoint tells.
+//!
+//! It deliberately shares no type with the components: what is tested is what the public sees, bytes over HTTP.
+
+mod answer;
+mod api;
+mod ground;
+mod host;
+pub mod orders;
+pub mod stores;
+mod wait;
+
+pub use answer::Answer;
+pub use api::{Api, raw};
+pub use ground::{CONTEXTS, Ground, Sugang};
+pub use host::{Host, Options};
+pub use wait::{PATIENCE, eventually, until, within};

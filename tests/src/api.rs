@@ -1,0 +1,254 @@
+//! The API as a client sees it: a method per endpoint.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use ureq::http::{Method, Request, request};
+use ureq::{Agent, Body};
+
+use crate::answer::Answer;
+
+/// A client of one address, with connections it keeps.
+#[derive(Clone, Debug)]
+pub struct Api {
+    address: SocketAddr,
+    agent: Agent,
+}
+
+impl Api {
+    /// A client of whoever listens there.
+    #[must_use]
+    pub fn new(address: SocketAddr) -> Self {
+        let config = Agent::config_builder()
+            .http_status_as_error(false)
+            .allow_non_standard_methods(true)
+            .max_redirects(0)
+            .proxy(None)
+            .timeout_global(Some(Duration::from_secs(30)))
+            .build();
+        Self { address, agent: config.new_agent() }
+    }
+
+    /// Where requests go.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The URL of a path.
+    #[must_use]
+    pub fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+
+    /// Applies for a course.
+    #[track_caller]
+    pub fn apply(&self, order: &Value) -> Answer {
+        self.post("/orders", order)
+    }
+
+    /// One order.
+    #[track_caller]
+    pub fn order(&self, id: u64) -> Answer {
+        self.get(&format!("/orders/{id}"))
+    }
+
+    /// Pays an order (again), with this card.
+    #[track_caller]
+    pub fn pay(&self, id: u64, card: &str) -> Answer {
+        self.post(&format!("/orders/{id}/payment"), &json!({ "cardNo": card }))
+    }
+
+    /// Cancels an order the seed's way.
+    #[track_caller]
+    pub fn cancel(&self, id: u64) -> Answer {
+        self.patch(&format!("/orders/{id}"), &json!({ "status": "Order Canceled" }))
+    }
+
+    /// What `pay` knows of an order.
+    #[track_caller]
+    pub fn payment(&self, id: u64) -> Answer {
+        self.get(&format!("/pays/{id}"))
+    }
+
+    /// What `reservation` knows of an order.
+    #[track_caller]
+    pub fn reservation(&self, id: u64) -> Answer {
+        self.get(&format!("/reservations/{id}"))
+    }
+
+    /// The course manager decides on a reservation: `Reservation Confirmed` or `Reservation Rejected`.
+    #[track_caller]
+    pub fn decide(&self, id: u64, status: &str) -> Answer {
+        self.patch(&format!("/reservations/{id}"), &json!({ "status": status }))
+    }
+
+    /// One course.
+    #[track_caller]
+    pub fn course(&self, edu_no: u64) -> Answer {
+        self.get(&format!("/courses/{edu_no}"))
+    }
+
+    /// Opens a course.
+    #[track_caller]
+    pub fn open_course(&self, course: &Value) -> Answer {
+        self.post("/courses", course)
+    }
+
+    /// Starts, finishes or cancels a course, or changes it.
+    #[track_caller]
+    pub fn change_course(&self, edu_no: u64, changes: &Value) -> Answer {
+        self.patch(&format!("/courses/{edu_no}"), changes)
+    }
+
+    /// The view of one order.
+    #[track_caller]
+    pub fn view(&self, id: u64) -> Answer {
+        self.get(&format!("/infomations/{id}"))
+    }
+
+    /// The three statuses that the view shows of an order, as `Ordered / Paid / Reservation Confirmed`; `-` for one
+    /// that is not known (yet).
+    #[track_caller]
+    #[must_use]
+    pub fn statuses(&self, id: u64) -> String {
+        let view = self.view(id);
+        if view.status != 200 {
+            return format!("{} {}", view.status, view.text("/title"));
+        }
+        let status = |name: &str| match view.text(name) {
+            text if text.is_empty() => "-".to_owned(),
+            text => text,
+        };
+        format!("{} / {} / {}", status("/orderStatus"), status("/payStatus"), status("/reservationStatus"))
+    }
+
+    /// The messages sent about an order, oldest first.
+    #[track_caller]
+    #[must_use]
+    pub fn messages(&self, id: u64) -> Vec<Value> {
+        self.get(&format!("/notifications?orderId={id}&size=100&sort=id,asc"))
+            .expect(200)
+            .items("notifications")
+    }
+
+    /// `GET`.
+    #[track_caller]
+    pub fn get(&self, path: &str) -> Answer {
+        self.send(self.request("GET", path), None)
+    }
+
+    /// `POST` of JSON.
+    #[track_caller]
+    pub fn post(&self, path: &str, body: &Value) -> Answer {
+        self.send(self.json("POST", path), Some(body.to_string()))
+    }
+
+    /// `PATCH` with JSON.
+    #[track_caller]
+    pub fn patch(&self, path: &str, body: &Value) -> Answer {
+        self.send(self.json("PATCH", path), Some(body.to_string()))
+    }
+
+    /// `DELETE`.
+    #[track_caller]
+    pub fn delete(&self, path: &str) -> Answer {
+        self.send(self.request("DELETE", path), None)
+    }
+
+    /// A request to add headers to, for [`Api::send`].
+    #[track_caller]
+    #[must_use]
+    #[allow(clippy::expect_used, reason = "a method that is none is a mistake in the test")]
+    pub fn request(&self, method: &str, path: &str) -> request::Builder {
+        let method = Method::from_bytes(method.as_bytes()).expect("a method");
+        Request::builder().method(method).uri(self.url(path))
+    }
+
+    /// The same, for a body that is JSON.
+    #[track_caller]
+    #[must_use]
+    pub fn json(&self, method: &str, path: &str) -> request::Builder {
+        self.request(method, path).header("content-type", "application/json")
+    }
+
+    /// Sends a request; a test in which it cannot be sent has failed.
+    #[track_caller]
+    pub fn send(&self, request: request::Builder, body: Option<String>) -> Answer {
+        let request = match &body {
+            Some(_) => request.body(body),
+            None => request.body(None),
+        };
+        let (request, body) = match request {
+            Ok(request) => {
+                let (head, body) = request.into_parts();
+                (Request::from_parts(head, ()), body)
+            }
+            Err(error) => fail(&format!("not a request: {error}")),
+        };
+        let name =
+            format!("{} {}", request.method(), request.uri().path_and_query().map_or("", |it| it.as_str()));
+        let started = Instant::now();
+        let answered = match body {
+            Some(body) => self.agent.run(request.map(|()| body)),
+            None => self.agent.run(request),
+        };
+        match answered.and_then(|response| read(&name, response, started)) {
+            Ok(answer) => answer,
+            Err(error) => fail(&format!("{name}: {error}")),
+        }
+    }
+
+    /// Whether anybody answers at all, whatever the answer.
+    #[must_use]
+    pub fn is_up(&self) -> bool {
+        self.agent.get(self.url("/.well-known/spin/health")).call().is_ok()
+    }
+}
+
+fn read(
+    request: &str,
+    response: ureq::http::Response<Body>,
+    started: Instant,
+) -> Result<Answer, ureq::Error> {
+    let (head, mut body) = response.into_parts();
+    let body = body.read_to_string()?;
+    Ok(Answer {
+        request: request.to_owned(),
+        status: head.status.as_u16(),
+        headers: head.headers,
+        body,
+        took: started.elapsed(),
+    })
+}
+
+#[track_caller]
+#[allow(clippy::panic, reason = "this is how a test fails")]
+fn fail(why: &str) -> ! {
+    panic!("{why}")
+}
+
+/// Sends bytes that need not be HTTP at all, and gives back whatever comes before the connection ends (or ten
+/// seconds have passed). Reads while it still writes, since who refuses a request need not read it to its end.
+#[must_use]
+#[allow(clippy::expect_used, reason = "a test without a connection has failed")]
+pub fn raw(address: SocketAddr, bytes: &[u8]) -> String {
+    let stream = TcpStream::connect(address).expect("a connection");
+    stream.set_read_timeout(Some(Duration::from_secs(10))).expect("a timeout");
+    stream.set_write_timeout(Some(Duration::from_secs(10))).expect("a timeout");
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            // It may be refused before all of it is sent.
+            let _ = (&stream).write_all(bytes);
+        });
+        let mut answer = Vec::new();
+        let mut buffer = [0; 4096];
+        while let Ok(count @ 1..) = (&stream).read(&mut buffer) {
+            answer.extend_from_slice(buffer.get(..count).unwrap_or_default());
+        }
+        String::from_utf8_lossy(&answer).into_owned()
+    })
+}

@@ -1,0 +1,156 @@
+//! What the parts of one system share, and the whole system on it.
+
+use std::ops::Deref;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use rustix::process::Signal;
+use tempfile::TempDir;
+use xtask::redis_server::RedisServer;
+use xtask::tick::Tick;
+
+use crate::host::{Host, Options};
+
+/// The contexts that own data. Each is two components: itself for HTTP, and its worker for events.
+pub const CONTEXTS: [&str; 5] = ["order", "pay", "reservation", "notification", "information"];
+
+/// Tests need not wait a whole second for what time alone brings about.
+const TICK: Duration = Duration::from_millis(200);
+
+/// A Redis, the tick and a state directory: everything but the hosts. All of it ends with this value.
+#[derive(Debug)]
+pub struct Ground {
+    // In this order they end: nobody ticks at a Redis that is gone, nothing writes to a folder that is deleted.
+    _tick: Tick,
+    redis: Option<RedisServer>,
+    redis_url: String,
+    redis_folder: PathBuf,
+    folder: TempDir,
+}
+
+impl Ground {
+    /// A ground of one's own.
+    #[track_caller]
+    #[must_use]
+    #[allow(clippy::expect_used, reason = "a test without a ground has failed")]
+    pub fn new() -> Self {
+        Self::try_new().expect("a Redis of its own")
+    }
+
+    /// The same, for whoever wants to handle the error.
+    pub fn try_new() -> Result<Self> {
+        let folder =
+            tempfile::Builder::new().prefix("sugang-").tempdir().context("no temporary directory")?;
+        let redis_folder = folder.path().join("redis");
+        let redis = RedisServer::start(&redis_folder, None)?;
+        let redis_url = redis.url();
+        Ok(Self {
+            _tick: Tick::start(&redis_url, TICK)?,
+            redis: Some(redis),
+            redis_url,
+            redis_folder,
+            folder,
+        })
+    }
+
+    /// Where the hosts keep their state.
+    #[must_use]
+    pub fn state(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// The address of the Redis, the same after a restart.
+    #[must_use]
+    pub fn redis_url(&self) -> &str {
+        &self.redis_url
+    }
+
+    /// Starts a host on this ground; a test in which it does not start has failed.
+    #[track_caller]
+    #[must_use]
+    pub fn host(&self, options: Options) -> Host {
+        Host::start(self, options)
+    }
+
+    /// Redis crashes.
+    #[track_caller]
+    #[allow(clippy::expect_used, reason = "a test that cannot do what it is about has failed")]
+    pub fn kill_redis(&mut self) {
+        self.redis.take().expect("a Redis that runs").process().kill().expect("Redis to end");
+    }
+
+    /// Redis is there again, on the same port and with what it had.
+    #[track_caller]
+    #[allow(clippy::expect_used, reason = "a test that cannot do what it is about has failed")]
+    pub fn start_redis(&mut self) {
+        let server = RedisServer::start(&self.redis_folder, None).expect("Redis to start again");
+        assert_eq!(server.url(), self.redis_url, "its port was taken meanwhile");
+        self.redis = Some(server);
+    }
+
+    /// Redis stands still, its connections open (SIGSTOP), or goes on (SIGCONT).
+    #[track_caller]
+    #[allow(clippy::expect_used, reason = "a test that cannot do what it is about has failed")]
+    pub fn signal_redis(&mut self, signal: Signal) {
+        self.redis.as_mut().expect("a Redis that runs").process().signal(signal).expect("to signal Redis");
+    }
+}
+
+impl Default for Ground {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// A whole system: every component in one host, which runs in this process.
+///
+/// It derefs to its host, and so to the [`Api`](crate::Api).
+#[derive(Debug)]
+pub struct Sugang {
+    // The host ends before the ground it stands on.
+    host: Host,
+    ground: Ground,
+}
+
+impl Sugang {
+    /// A system with nothing unusual about it.
+    #[track_caller]
+    #[must_use]
+    pub fn start() -> Self {
+        Self::with(Options::new())
+    }
+
+    /// A system that is set up otherwise.
+    #[track_caller]
+    #[must_use]
+    pub fn with(options: Options) -> Self {
+        let ground = Ground::new();
+        Self { host: ground.host(options), ground }
+    }
+
+    /// What its hosts share.
+    #[must_use]
+    pub fn ground(&self) -> &Ground {
+        &self.ground
+    }
+
+    /// The same, to bring harm to it.
+    pub fn ground_mut(&mut self) -> &mut Ground {
+        &mut self.ground
+    }
+
+    /// Where its stores are.
+    #[must_use]
+    pub fn state(&self) -> &Path {
+        self.ground.state()
+    }
+}
+
+impl Deref for Sugang {
+    type Target = Host;
+
+    fn deref(&self) -> &Host {
+        &self.host
+    }
+}

@@ -1,0 +1,182 @@
+//! An embedded host with some or all of the components.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::ops::Deref;
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, bail};
+use rustix::process::Signal;
+use std::time::{Duration, Instant};
+use xtask::process::Process;
+use xtask::{redis_server, workspace};
+
+use crate::api::Api;
+use crate::ground::{CONTEXTS, Ground};
+use crate::wait::PATIENCE;
+
+/// How a host is set up.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    variables: BTreeMap<String, String>,
+    components: Vec<String>,
+    port: Option<u16>,
+    process: bool,
+}
+
+impl Options {
+    /// Every component, in this process, on a free port.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Only these contexts, each with its worker.
+    #[must_use]
+    pub fn only(contexts: &[&str]) -> Self {
+        let components =
+            contexts.iter().flat_map(|context| [(*context).to_owned(), format!("{context}-worker")]);
+        Self { components: components.collect(), ..Self::default() }
+    }
+
+    /// The whole application but for these contexts.
+    #[must_use]
+    pub fn without(contexts: &[&str]) -> Self {
+        let others: Vec<&str> = CONTEXTS.into_iter().filter(|context| !contexts.contains(context)).collect();
+        let mut options = Self::only(&others);
+        options.components.push("site".to_owned());
+        options
+    }
+
+    /// Only these components, by their ids in `spin.toml`.
+    #[must_use]
+    pub fn components(components: &[&str]) -> Self {
+        Self { components: components.iter().map(|id| (*id).to_owned()).collect(), ..Self::default() }
+    }
+
+    /// With a variable of the application set.
+    #[must_use]
+    pub fn variable(mut self, name: &str, value: impl ToString) -> Self {
+        self.variables.insert(name.to_owned(), value.to_string());
+        self
+    }
+
+    /// On this port, so that others know where it will be.
+    #[must_use]
+    pub fn port(mut self, port: u16) -> Self {
+        self.port = Some(port);
+        self
+    }
+
+    /// As a process of its own, which can be killed or stand still without harm to the test.
+    #[must_use]
+    pub fn process(mut self) -> Self {
+        self.process = true;
+        self
+    }
+}
+
+/// A host that serves for as long as this value lives. It derefs to the [`Api`] it serves.
+#[derive(Debug)]
+pub struct Host {
+    api: Api,
+    running: Running,
+}
+
+#[derive(Debug)]
+enum Running {
+    Process(Process),
+}
+
+impl Host {
+    #[track_caller]
+    #[allow(clippy::panic, reason = "a test without a host has failed")]
+    pub(crate) fn start(ground: &Ground, options: Options) -> Self {
+        match Self::try_start(ground, options) {
+            Ok(host) => host,
+            Err(error) => panic!("{error:#}"),
+        }
+    }
+
+    /// Starts and waits until it serves.
+    pub fn try_start(ground: &Ground, mut options: Options) -> Result<Self> {
+        let port = match options.port {
+            Some(port) => port,
+            None => redis_server::free_port()?,
+        };
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        let defaults =
+            [("redis_url", ground.redis_url().to_owned()), ("application_url", format!("http://{address}"))];
+        for (name, value) in defaults {
+            options.variables.entry(name.to_owned()).or_insert(value);
+        }
+        let mut process = spawn(ground, &options, address)?;
+        let api = Api::new(address);
+        let deadline = Instant::now() + PATIENCE;
+        while !api.is_up() {
+            if process.exited()?.is_some() || Instant::now() > deadline {
+                bail!("the host did not start:\n{}", std::fs::read_to_string(log(ground, address))?);
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        Ok(Self { api, running: Running::Process(process) })
+    }
+
+    /// A signal for the process it is.
+    #[track_caller]
+    #[allow(clippy::expect_used, reason = "a test that cannot do what it is about has failed")]
+    pub fn signal(&mut self, signal: Signal) {
+        match &mut self.running {
+            Running::Process(process) => process.signal(signal).expect("to signal the host"),
+        }
+    }
+
+    /// Ends it at once, as a crash would.
+    #[track_caller]
+    #[allow(clippy::expect_used, reason = "a test that cannot do what it is about has failed")]
+    pub fn kill(mut self) {
+        match &mut self.running {
+            Running::Process(process) => process.kill().expect("the host to end"),
+        };
+    }
+
+    /// Ends it as an operator would: what is in flight is answered first.
+    pub fn stop(self) {
+        drop(self);
+    }
+}
+
+impl Deref for Host {
+    type Target = Api;
+
+    fn deref(&self) -> &Api {
+        &self.api
+    }
+}
+
+fn log(ground: &Ground, address: SocketAddr) -> std::path::PathBuf {
+    ground.state().join(format!("host-{}.log", address.port()))
+}
+
+fn spawn(ground: &Ground, options: &Options, address: SocketAddr) -> Result<Process> {
+    let binary = workspace::host_binary();
+    if !binary.exists() {
+        bail!("{} is not built: run `cargo xtask build`", binary.display());
+    }
+    let log = File::options().create(true).append(true).open(log(ground, address)).context("no log")?;
+    let mut command = Command::new(binary);
+    command.current_dir(workspace::root()).arg("up");
+    command.arg("--from").arg(workspace::manifest());
+    command.arg("--runtime-config-file").arg(workspace::runtime_config());
+    command.arg("--state-dir").arg(ground.state());
+    command.arg("--listen").arg(address.to_string());
+    for component in &options.components {
+        command.args(["--component-id", component]);
+    }
+    for (name, value) in &options.variables {
+        command.arg("--variable").arg(format!("{name}={value}"));
+    }
+    command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
+    Process::start("the host", &mut command)
+}

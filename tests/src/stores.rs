@@ -1,0 +1,46 @@
+//! The databases themselves, read from beside the system: what no endpoint tells, such as the card company's books.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use rusqlite::{Connection, OpenFlags, types::FromSql};
+
+/// The SQLite file behind a store's label, wherever it is under the state directory.
+#[must_use]
+pub fn file(state: &Path, label: &str) -> Option<PathBuf> {
+    let mut folders = vec![state.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).ok()?.flatten() {
+            let path = entry.path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.file_stem().is_some_and(|stem| stem == label)
+                && path.extension().is_some_and(|extension| extension == "db" || extension == "sqlite")
+            {
+                return Some(path);
+            }
+        }
+    }
+    None
+}
+
+/// The one value that a query gives.
+pub fn value<T: FromSql>(state: &Path, label: &str, sql: &str) -> Result<T> {
+    let file = file(state, label).with_context(|| format!("no store {label} in {}", state.display()))?;
+    // Not `READ_ONLY`: a reader of a write-ahead log takes part in its locks.
+    let connection = Connection::open_with_flags(&file, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    connection.busy_timeout(std::time::Duration::from_secs(5))?;
+    connection.query_row(sql, [], |row| row.get(0)).with_context(|| format!("{sql} in {}", file.display()))
+}
+
+/// A whole number that a query gives; a test in which it gives none has failed.
+#[track_caller]
+#[must_use]
+#[allow(clippy::panic, reason = "this is how a test fails")]
+pub fn count(state: &Path, label: &str, sql: &str) -> i64 {
+    match value(state, label, sql) {
+        Ok(count) => count,
+        Err(error) => panic!("{error:#}"),
+    }
+}
