@@ -117,19 +117,15 @@ words!(
 
 words!(
     /// The language a customer is written to in.
+    #[derive(Default)]
     Language, "language" {
         /// Korean, the default.
+        #[default]
         Ko = "ko",
         /// English.
         En = "en",
     }
 );
-
-impl Default for Language {
-    fn default() -> Self {
-        Self::Ko
-    }
-}
 
 impl Language {
     /// The better of the two for an `Accept-Language` header (RFC 9110 §12.5.4): English when it is asked for
