@@ -1,0 +1,11 @@
+//! The whole system, from outside: HTTP in, HTTP out, with a real Redis, one theme per file.
+//!
+//! One program, so that the host is linked once; every test has a system of its own and may run beside any other.
+
+mod bad_input;
+mod cancel;
+mod copies;
+mod manager;
+mod outages;
+mod payment;
+mod walkthrough;

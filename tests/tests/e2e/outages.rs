@@ -1,0 +1,137 @@
+//! A context or Redis is away: the others go on, and when it is back it catches up, in order.
+
+use rustix::process::Signal;
+use serde_json::{Value, json};
+use sugang_tests::orders::{AUTOMATIC, TWO_SEATS, order};
+use sugang_tests::{Ground, Host, Options, eventually};
+
+const CONFIRMED: &str = "Ordered / Paid / Reservation Confirmed";
+const WAITLISTED: &str = "Ordered / Paid / Waitlisted";
+const UNRESERVED: &str = "Ordered / Paid / -";
+
+#[test]
+fn an_order_is_accepted_and_paid_while_reservation_is_down() {
+    let ground = Ground::new();
+    // The demonstration courses are made known once; from then on `order` needs nobody.
+    ground.host(Options::new()).course(AUTOMATIC).expect(200);
+    let front = ground.host(Options::without(&["reservation"]));
+    eventually(|| front.apply(&order(1114, AUTOMATIC)).status < 300, true);
+    eventually(|| front.statuses(1114), UNRESERVED);
+
+    let reservation = ground.host(Options::only(&["reservation"]));
+    eventually(|| front.statuses(1114), CONFIRMED);
+    assert_eq!(reservation.course(AUTOMATIC).at("/taken"), 1);
+}
+
+#[test]
+fn reservation_catches_up_in_the_order_in_which_things_happened() {
+    let ground = Ground::new();
+    let reservation = ground.host(Options::only(&["reservation"]).process());
+    let front = ground.host(Options::without(&["reservation"]));
+    eventually(|| front.apply(&order(1, AUTOMATIC)).status < 300, true);
+    eventually(|| front.statuses(1), CONFIRMED);
+    reservation.kill();
+
+    // Two seats: the first is given up again, so that the second and the third get them; the fourth waits.
+    for id in 11..=14 {
+        front.apply(&order(id, TWO_SEATS)).expect(201);
+        eventually(|| front.statuses(id), UNRESERVED);
+    }
+    front.cancel(11).expect(200);
+    eventually(|| front.statuses(11), "Order Canceled / Paid / -");
+
+    let reservation = ground.host(Options::only(&["reservation"]).process());
+    eventually(|| front.statuses(11), "Order Canceled / Payment Canceled / Reservation Canceled");
+    eventually(|| front.statuses(12), CONFIRMED);
+    eventually(|| front.statuses(13), CONFIRMED);
+    eventually(|| front.statuses(14), WAITLISTED);
+    assert_eq!(reservation.course(TWO_SEATS).at("/taken"), 2);
+}
+
+#[test]
+fn notification_catches_up_with_every_message_in_order() {
+    let ground = Ground::new();
+    let front = ground.host(Options::without(&["notification"]));
+    eventually(|| front.apply(&order(1, AUTOMATIC)).status < 300, true);
+    eventually(|| front.statuses(1), CONFIRMED);
+    front.cancel(1).expect(200);
+    eventually(|| front.statuses(1), "Order Canceled / Payment Canceled / Reservation Canceled");
+
+    let notification = ground.host(Options::only(&["notification"]));
+    let expected = ["Ordered", "Paid", "Reserved", "OrderCanceled", "ReservationCanceled", "PaymentCanceled"];
+    eventually(|| events(&notification, 1), expected.map(str::to_owned).to_vec());
+}
+
+fn events(api: &Host, id: u64) -> Vec<String> {
+    let event = |message: &Value| message["event"].as_str().unwrap_or_default().to_owned();
+    api.messages(id).iter().map(event).collect()
+}
+
+#[test]
+fn information_catches_up_with_everything_it_missed() {
+    let ground = Ground::new();
+    let front = ground.host(Options::without(&["information"]));
+    for id in 1..=10 {
+        eventually(|| front.apply(&order(id, AUTOMATIC)).status < 300, true);
+    }
+    eventually(|| front.course(AUTOMATIC).at("/taken"), 10);
+    let information = ground.host(Options::only(&["information"]));
+    for id in 1..=10 {
+        eventually(|| information.statuses(id), CONFIRMED);
+    }
+    assert_eq!(information.get("/infomations").at("/page/totalElements"), 10);
+}
+
+#[test]
+fn while_redis_is_away_orders_are_taken_and_paid_and_nothing_is_lost() {
+    let mut ground = Ground::new();
+    let sugang = ground.host(Options::new());
+    sugang.apply(&order(1, AUTOMATIC)).expect(201);
+    eventually(|| sugang.statuses(1), CONFIRMED);
+
+    ground.kill_redis();
+    for id in 2..=10 {
+        assert_eq!(sugang.apply(&order(id, AUTOMATIC)).expect(201).text("/payStatus"), "Paid");
+    }
+    sugang.cancel(2).expect(200);
+    assert_eq!(sugang.statuses(1), CONFIRMED, "the view answers all the same");
+
+    ground.start_redis();
+    eventually(|| sugang.statuses(2), "Order Canceled / Payment Canceled / Reservation Canceled");
+    for id in 3..=10 {
+        eventually(|| sugang.statuses(id), CONFIRMED);
+    }
+    assert_eq!(sugang.course(AUTOMATIC).at("/taken"), 9);
+}
+
+#[test]
+fn while_redis_hangs_orders_are_taken() {
+    let mut ground = Ground::new();
+    let sugang = ground.host(Options::new());
+    sugang.apply(&order(1, AUTOMATIC)).expect(201);
+    eventually(|| sugang.statuses(1), CONFIRMED);
+    ground.signal_redis(Signal::STOP);
+    for id in 2..=6 {
+        let answer = sugang.apply(&order(id, AUTOMATIC)).expect(201);
+        assert_eq!(answer.text("/payStatus"), "Paid");
+    }
+    ground.signal_redis(Signal::CONT);
+    for id in 2..=6 {
+        eventually(|| sugang.statuses(id), CONFIRMED);
+    }
+}
+
+#[test]
+fn a_host_killed_in_the_middle_loses_nothing_it_acknowledged() {
+    let ground = Ground::new();
+    let sugang = ground.host(Options::new().process());
+    for id in 1..=30 {
+        sugang.apply(&order(id, AUTOMATIC)).expect(201);
+    }
+    sugang.kill();
+    let sugang = ground.host(Options::new().process());
+    for id in 1..=30 {
+        eventually(|| sugang.statuses(id), CONFIRMED);
+    }
+    assert_eq!(sugang.course(AUTOMATIC).at("/taken"), json!(30));
+}
