@@ -1,0 +1,206 @@
+//! What components call: `spin:sqlite/sqlite@3.1.0`.
+
+use std::{
+    collections::BTreeSet,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
+
+use tokio::sync::mpsc;
+use wasmtime::{
+    StoreContextMut,
+    component::{
+        Accessor, Destination, FutureReader, HasData, Linker, Resource, ResourceTable, StreamProducer, StreamReader,
+        StreamResult, VecBuffer,
+    },
+};
+
+use super::{
+    config::Databases,
+    session::{Answer, Session},
+    value::{Error, RowResult, Value},
+};
+
+#[expect(missing_docs, reason = "generated from the interface text")]
+pub(super) mod bindings {
+    wasmtime::component::bindgen!({
+        path: "wit",
+        world: "sugang:host/sqlite",
+        imports: { default: async | trappable },
+        with: { "spin:sqlite/sqlite.connection": crate::sqlite::Session },
+    });
+}
+
+use bindings::spin::sqlite::sqlite::{self, QueryResult};
+
+/// How many connections one instance may hold; Spin's own limit.
+const CONNECTIONS: usize = 256;
+
+/// The databases one instance may use, and its connections to them.
+pub struct SqliteState {
+    databases: Arc<Databases>,
+    granted: Arc<BTreeSet<String>>,
+    connections: ResourceTable,
+    open: usize,
+}
+
+impl SqliteState {
+    /// `granted` are the labels under `sqlite_databases` of the instance's component.
+    pub fn new(databases: Arc<Databases>, granted: Arc<BTreeSet<String>>) -> Self {
+        Self { databases, granted, connections: ResourceTable::new(), open: 0 }
+    }
+
+    fn open(&mut self, label: &str) -> wasmtime::Result<Result<Resource<Session>, Error>> {
+        if !self.granted.contains(label) {
+            return Ok(Err(Error::AccessDenied));
+        }
+        let Some(database) = self.databases.get(label) else { return Ok(Err(Error::NoSuchDatabase)) };
+        if self.open >= CONNECTIONS {
+            return Ok(Err(Error::Io("too many connections opened".to_owned())));
+        }
+        self.open += 1;
+        Ok(Ok(self.connections.push(database.connect())?))
+    }
+
+    fn session(&self, connection: &Resource<Session>) -> wasmtime::Result<Session> {
+        Ok(self.connections.get(connection)?.clone())
+    }
+}
+
+struct HasSqlite;
+
+impl HasData for HasSqlite {
+    type Data<'a> = &'a mut SqliteState;
+}
+
+/// Offers `spin:sqlite` to the components of `linker`.
+pub fn add_to_linker<T: Send + 'static>(
+    linker: &mut Linker<T>,
+    state: fn(&mut T) -> &mut SqliteState,
+) -> wasmtime::Result<()> {
+    sqlite::add_to_linker::<T, HasSqlite>(linker, state)
+}
+
+impl sqlite::Host for SqliteState {}
+
+impl sqlite::HostConnection for SqliteState {
+    async fn open(&mut self, label: String) -> wasmtime::Result<Result<Resource<Session>, Error>> {
+        Self::open(self, &label)
+    }
+
+    async fn execute(
+        &mut self,
+        connection: Resource<Session>,
+        statement: String,
+        parameters: Vec<Value>,
+    ) -> wasmtime::Result<Result<QueryResult, Error>> {
+        let session = self.session(&connection)?;
+        let answer = async { session.execute(statement, parameters).await?.all().await };
+        Ok(answer.await.map(|(columns, rows)| QueryResult { columns, rows }))
+    }
+
+    async fn last_insert_rowid(&mut self, connection: Resource<Session>) -> wasmtime::Result<i64> {
+        Ok(self.session(&connection)?.last_insert_rowid())
+    }
+
+    async fn changes(&mut self, connection: Resource<Session>) -> wasmtime::Result<u64> {
+        Ok(self.session(&connection)?.changes())
+    }
+
+    async fn drop(&mut self, connection: Resource<Session>) -> wasmtime::Result<()> {
+        self.connections.delete(connection)?;
+        self.open = self.open.saturating_sub(1);
+        Ok(())
+    }
+}
+
+impl<T: Send + 'static> sqlite::HostConnectionWithStore<T> for HasSqlite {
+    async fn open_async(
+        accessor: &Accessor<T, Self>,
+        label: String,
+    ) -> wasmtime::Result<Result<Resource<Session>, Error>> {
+        accessor.with(|mut access| access.get().open(&label))
+    }
+
+    async fn execute_async(
+        accessor: &Accessor<T, Self>,
+        connection: Resource<Session>,
+        statement: String,
+        parameters: Vec<Value>,
+    ) -> wasmtime::Result<Result<(Vec<String>, StreamReader<RowResult>, FutureReader<Result<(), Error>>), Error>> {
+        let session = accessor.with(|mut access| access.get().session(&connection))?;
+        // As in Spin, whatever goes wrong is told by the future, not here.
+        let (answer, outcome) = match session.execute(statement, parameters).await {
+            Ok(answer) => (answer, Ok(())),
+            Err(error) => (Answer { columns: Vec::new(), head: Vec::new(), rest: None }, Err(error)),
+        };
+        let Answer { columns, head, rest } = answer;
+        accessor.with(|mut access| {
+            let Some(rest) = rest else {
+                let rows = StreamReader::new(&mut access, head)?;
+                let outcome = FutureReader::new(&mut access, async { wasmtime::error::Ok(outcome) })?;
+                return Ok(Ok((columns, rows, outcome)));
+            };
+            let rows = Rows { head, rest: rest.rows, _waiting: rest.waiting };
+            let rows = StreamReader::new(&mut access, rows)?;
+            let outcome = FutureReader::new(&mut access, async {
+                let given_up = |_| Err(Error::Io("the statement was given up".to_owned()));
+                wasmtime::error::Ok(rest.outcome.await.unwrap_or_else(given_up))
+            })?;
+            Ok(Ok((columns, rows, outcome)))
+        })
+    }
+
+    async fn last_insert_rowid_async(
+        accessor: &Accessor<T, Self>,
+        connection: Resource<Session>,
+    ) -> wasmtime::Result<i64> {
+        Ok(accessor.with(|mut access| access.get().session(&connection))?.last_insert_rowid())
+    }
+
+    async fn changes_async(accessor: &Accessor<T, Self>, connection: Resource<Session>) -> wasmtime::Result<u64> {
+        Ok(accessor.with(|mut access| access.get().session(&connection))?.changes())
+    }
+}
+
+/// The rows of a long answer: those already read, then those that come.
+struct Rows {
+    head: Vec<RowResult>,
+    rest: mpsc::Receiver<RowResult>,
+    /// Dropped with the stream, it ends the statement.
+    _waiting: Option<super::connection::Waiting>,
+}
+
+/// How many rows are handed over at a time.
+const ROWS_AT_ONCE: usize = 64;
+
+impl<D> StreamProducer<D> for Rows {
+    type Item = RowResult;
+    type Buffer = VecBuffer<RowResult>;
+
+    fn poll_produce<'a>(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        mut store: StoreContextMut<'a, D>,
+        mut destination: Destination<'a, Self::Item, Self::Buffer>,
+        finish: bool,
+    ) -> Poll<wasmtime::Result<StreamResult>> {
+        // Rows handed over before a real read could get lost.
+        if destination.remaining(&mut store) == Some(0) {
+            return Poll::Ready(Ok(StreamResult::Completed));
+        }
+        let mut rows = std::mem::take(&mut self.head);
+        if rows.is_empty() {
+            let received = self.rest.poll_recv_many(context, &mut rows, ROWS_AT_ONCE);
+            if received.is_pending() && finish {
+                return Poll::Ready(Ok(StreamResult::Cancelled));
+            }
+            if ready!(received) == 0 {
+                return Poll::Ready(Ok(StreamResult::Dropped));
+            }
+        }
+        destination.set_buffer(rows.into());
+        Poll::Ready(Ok(StreamResult::Completed))
+    }
+}

@@ -1,0 +1,139 @@
+//! What a statement needs from its connection.
+//!
+//! SQLite tells it while it prepares the statement, through its authorizer: every table changed,
+//! every `PRAGMA`, `BEGIN`, `ATTACH` or function is announced there. No SQL text is looked at, so a
+//! comment, a `WITH` or a string cannot lead to the wrong kind.
+
+use rusqlite::hooks::{AuthAction, AuthContext};
+
+/// Where a statement may run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Class {
+    /// It changes nothing: any connection will do.
+    Read,
+    /// It changes the database and nothing else: the writer's, in a group with others.
+    Write(Write),
+    /// It reads what is kept per connection, such as `last_insert_rowid()`.
+    Asks,
+    /// It needs a connection of its own.
+    Own {
+        /// Whether later statements of the same session need that connection too, even outside of
+        /// a transaction.
+        lasting: bool,
+    },
+}
+
+/// What a write leaves behind on its connection.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Write {
+    /// It may change, or use, `last_insert_rowid`.
+    pub(super) rowid: bool,
+    /// It changes `changes`; a schema change does not.
+    pub(super) counts: bool,
+}
+
+/// What SQLite announced about a statement.
+#[derive(Debug, Default)]
+pub(super) struct Announced {
+    transaction: bool,
+    pragma: Option<Pragma>,
+    own: bool,
+    changes_anything: bool,
+    counts: bool,
+    inserts: bool,
+    asks_rowid: bool,
+    asks_changes: bool,
+}
+
+#[derive(Debug)]
+struct Pragma {
+    name: String,
+    value: Option<String>,
+}
+
+impl Announced {
+    /// Takes note of one announcement.
+    pub(super) fn note(&mut self, context: &AuthContext<'_>) {
+        let top_level = context.accessor.is_none();
+        match context.action {
+            AuthAction::Transaction { .. } | AuthAction::Savepoint { .. } => self.transaction = true,
+            AuthAction::Pragma { pragma_name, pragma_value } => {
+                let name = pragma_name.to_ascii_lowercase();
+                self.pragma = Some(Pragma { name, value: pragma_value.map(str::to_ascii_lowercase) });
+            }
+            AuthAction::Attach { .. }
+            | AuthAction::Detach { .. }
+            | AuthAction::CreateTempIndex { .. }
+            | AuthAction::CreateTempTable { .. }
+            | AuthAction::CreateTempTrigger { .. }
+            | AuthAction::CreateTempView { .. } => self.own = true,
+            AuthAction::Function { function_name } if top_level => {
+                self.asks_rowid |= function_name.eq_ignore_ascii_case("last_insert_rowid");
+                self.asks_changes |= function_name.eq_ignore_ascii_case("changes");
+            }
+            AuthAction::Insert { table_name } => self.change(table_name, top_level, true),
+            AuthAction::Update { table_name, .. } | AuthAction::Delete { table_name } => {
+                self.change(table_name, top_level, false);
+            }
+            AuthAction::Select
+            | AuthAction::Read { .. }
+            | AuthAction::Recursive
+            | AuthAction::Function { .. }
+            | AuthAction::Unknown { .. } => {}
+            // Whatever is left changes the schema.
+            _ => self.changes_anything = true,
+        }
+        // A temporary table exists on one connection only.
+        self.own |= context.database_name == Some("temp");
+    }
+
+    fn change(&mut self, table: &str, top_level: bool, insert: bool) {
+        self.changes_anything = true;
+        if top_level && !table.starts_with("sqlite_") {
+            self.counts = true;
+            self.inserts |= insert;
+        }
+    }
+
+    /// The kind of statement this was; `readonly` is SQLite's own word on the prepared statement.
+    pub(super) fn class(&self, readonly: bool) -> Class {
+        if let Some(pragma) = &self.pragma {
+            return Class::Own { lasting: pragma.sets_the_session_apart() };
+        }
+        if self.own || self.transaction {
+            return Class::Own { lasting: self.own };
+        }
+        if self.asks_changes || (self.asks_rowid && readonly) {
+            return Class::Asks;
+        }
+        if readonly {
+            return Class::Read;
+        }
+        match self.changes_anything {
+            true => Class::Write(Write { rowid: self.inserts || self.asks_rowid, counts: self.counts }),
+            // `VACUUM` announces nothing, and runs outside of any transaction.
+            false => Class::Own { lasting: false },
+        }
+    }
+}
+
+impl Pragma {
+    /// Whether it gives the session's other statements another meaning than they have on the
+    /// connections that sessions share. It does not if it belongs to the file, only looks something
+    /// up, tunes the one connection it is set on, or sets what is set anyway. (`synchronous` is
+    /// among them because the writer's `FULL` is the most that can be asked for.)
+    fn sets_the_session_apart(&self) -> bool {
+        let Some(value) = self.value.as_deref() else { return false };
+        match self.name.as_str() {
+            "foreign_keys" => !matches!(value, "on" | "yes" | "true" | "1"),
+            "user_version" | "application_id" | "journal_mode" | "journal_size_limit" | "auto_vacuum"
+            | "incremental_vacuum" | "wal_checkpoint" | "optimize" | "integrity_check" | "quick_check"
+            | "foreign_key_check" | "foreign_key_list" | "table_info" | "table_xinfo" | "table_list" | "index_info"
+            | "index_xinfo" | "index_list" | "synchronous" | "busy_timeout" | "cache_size" | "cache_spill"
+            | "mmap_size" | "temp_store" | "threads" | "wal_autocheckpoint" | "analysis_limit" | "soft_heap_limit" => {
+                false
+            }
+            _ => true,
+        }
+    }
+}
