@@ -103,7 +103,6 @@ impl Answer {
     }
 
     #[track_caller]
-    #[allow(clippy::panic, reason = "this is how a test fails")]
     fn fail(&self, why: &str) -> ! {
         panic!(
             "{}: {why}, got {} after {:?}\n{:?}\n{}",

@@ -162,7 +162,6 @@ impl Api {
     /// A request to add headers to, for [`Api::send`].
     #[track_caller]
     #[must_use]
-    #[allow(clippy::expect_used, reason = "a method that is none is a mistake in the test")]
     pub fn request(&self, method: &str, path: &str) -> request::Builder {
         let method = Method::from_bytes(method.as_bytes()).expect("a method");
         Request::builder().method(method).uri(self.url(path))
@@ -226,7 +225,6 @@ fn read(
 }
 
 #[track_caller]
-#[allow(clippy::panic, reason = "this is how a test fails")]
 fn fail(why: &str) -> ! {
     panic!("{why}")
 }
@@ -234,7 +232,6 @@ fn fail(why: &str) -> ! {
 /// Sends bytes that need not be HTTP at all, and gives back whatever comes before the connection ends (or ten
 /// seconds have passed). Reads while it still writes, since who refuses a request need not read it to its end.
 #[must_use]
-#[allow(clippy::expect_used, reason = "a test without a connection has failed")]
 pub fn raw(address: SocketAddr, bytes: &[u8]) -> String {
     let stream = TcpStream::connect(address).expect("a connection");
     stream.set_read_timeout(Some(Duration::from_secs(10))).expect("a timeout");

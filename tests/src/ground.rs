@@ -33,7 +33,6 @@ impl Ground {
     /// A ground of one's own.
     #[track_caller]
     #[must_use]
-    #[allow(clippy::expect_used, reason = "a test without a ground has failed")]
     pub fn new() -> Self {
         Self::try_new().expect("a Redis of its own")
     }
@@ -75,14 +74,12 @@ impl Ground {
 
     /// Redis crashes.
     #[track_caller]
-    #[allow(clippy::expect_used, reason = "a test that cannot do what it is about has failed")]
     pub fn kill_redis(&mut self) {
         self.redis.take().expect("a Redis that runs").process().kill().expect("Redis to end");
     }
 
     /// Redis is there again, on the same port and with what it had.
     #[track_caller]
-    #[allow(clippy::expect_used, reason = "a test that cannot do what it is about has failed")]
     pub fn start_redis(&mut self) {
         let server = RedisServer::start(&self.redis_folder, None).expect("Redis to start again");
         assert_eq!(server.url(), self.redis_url, "its port was taken meanwhile");
@@ -91,7 +88,6 @@ impl Ground {
 
     /// Redis stands still, its connections open (SIGSTOP), or goes on (SIGCONT).
     #[track_caller]
-    #[allow(clippy::expect_used, reason = "a test that cannot do what it is about has failed")]
     pub fn signal_redis(&mut self, signal: Signal) {
         self.redis.as_mut().expect("a Redis that runs").process().signal(signal).expect("to signal Redis");
     }

@@ -91,7 +91,6 @@ enum Running {
 
 impl Host {
     #[track_caller]
-    #[allow(clippy::panic, reason = "a test without a host has failed")]
     pub(crate) fn start(ground: &Ground, options: Options) -> Self {
         match Self::try_start(ground, options) {
             Ok(host) => host,
@@ -125,7 +124,6 @@ impl Host {
 
     /// A signal for the process it is.
     #[track_caller]
-    #[allow(clippy::expect_used, reason = "a test that cannot do what it is about has failed")]
     pub fn signal(&mut self, signal: Signal) {
         match &mut self.running {
             Running::Process(process) => process.signal(signal).expect("to signal the host"),
@@ -134,7 +132,6 @@ impl Host {
 
     /// Ends it at once, as a crash would.
     #[track_caller]
-    #[allow(clippy::expect_used, reason = "a test that cannot do what it is about has failed")]
     pub fn kill(mut self) {
         match &mut self.running {
             Running::Process(process) => process.kill().expect("the host to end"),
@@ -166,7 +163,7 @@ fn spawn(ground: &Ground, options: &Options, address: SocketAddr) -> Result<Proc
     }
     let log = File::options().create(true).append(true).open(log(ground, address)).context("no log")?;
     let mut command = Command::new(binary);
-    command.current_dir(workspace::root()).arg("up");
+    command.current_dir(workspace::root()).env(workspace::CACHE_VARIABLE, workspace::code_cache()).arg("up");
     command.arg("--from").arg(workspace::manifest());
     command.arg("--runtime-config-file").arg(workspace::runtime_config());
     command.arg("--state-dir").arg(ground.state());

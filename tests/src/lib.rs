@@ -10,6 +10,8 @@
 //!
 //! It deliberately shares no type with the components: what is tested is what the public sees, bytes over HTTP.
 
+#![allow(clippy::expect_used, clippy::panic, reason = "what goes wrong here is a test that has failed")]
+
 mod answer;
 mod api;
 mod ground;

@@ -37,7 +37,6 @@ pub fn value<T: FromSql>(state: &Path, label: &str, sql: &str) -> Result<T> {
 /// A whole number that a query gives; a test in which it gives none has failed.
 #[track_caller]
 #[must_use]
-#[allow(clippy::panic, reason = "this is how a test fails")]
 pub fn count(state: &Path, label: &str, sql: &str) -> i64 {
     match value(state, label, sql) {
         Ok(count) => count,

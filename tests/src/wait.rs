@@ -37,7 +37,6 @@ pub fn within<T: Debug + PartialEq<E>, E: Debug>(
 
 /// Waits until `look` gives something; otherwise the test fails, naming `what` was waited for.
 #[track_caller]
-#[allow(clippy::panic, reason = "this is how a test fails")]
 pub fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
     let started = Instant::now();
     loop {

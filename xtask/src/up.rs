@@ -7,7 +7,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::mpsc::{self, Receiver, Sender};
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
@@ -157,6 +157,8 @@ fn watch_signals(happens: Sender<Happening>) -> Result<()> {
 /// Everything that runs. The order of the fields is the order in which they are dropped, should starting fail half-way.
 struct System {
     host: Process,
+    /// What copies the host's output; they end after it.
+    outputs: Vec<JoinHandle<()>>,
     _tick: Tick,
     redis: Option<RedisServer>,
     banner: String,
@@ -186,16 +188,17 @@ impl System {
         command.stdin(Stdio::from(state.lease().try_clone()?)).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut host = Process::start("the host", &mut command)?;
         let log = OpenOptions::new().create(true).append(true).open(logs.join("host.log"))?;
+        let mut outputs = Vec::new();
         if let Some(output) = host.take_stdout() {
-            let serving = happens;
-            copy_lines(output, std::io::stdout(), log.try_clone()?, move |line| {
+            let on_line = move |line: &str| {
                 if line.starts_with("Serving ") {
-                    let _ = serving.send(Happening::Serving);
+                    let _ = happens.send(Happening::Serving);
                 }
-            })?;
+            };
+            outputs.push(copy_lines(output, std::io::stdout(), log.try_clone()?, on_line)?);
         }
         if let Some(errors) = host.take_stderr() {
-            copy_lines(errors, std::io::stderr(), log, |_| ())?;
+            outputs.push(copy_lines(errors, std::io::stderr(), log, |_| ())?);
         }
 
         let mut processes = vec![("up", std::process::id()), ("host", host.id())];
@@ -205,7 +208,7 @@ impl System {
         }
         state.note_processes(&processes)?;
         let banner = banner(reachable(listen), state.path(), &redis_url, redis.as_ref());
-        Ok(Self { host, _tick: tick, redis, banner })
+        Ok(Self { host, outputs, _tick: tick, redis, banner })
     }
 
     /// Returns when asked to stop; fails when a part dies.
@@ -242,6 +245,10 @@ impl System {
     fn stop(&mut self) -> Result<()> {
         println!("\nstopping");
         self.host.stop(PATIENCE)?;
+        for output in self.outputs.drain(..) {
+            // Its last words, such as why it would not start, are worth waiting for.
+            let _ = output.join();
+        }
         if let Some(server) = &mut self.redis {
             server.process().stop(PATIENCE)?;
         }
@@ -255,8 +262,8 @@ fn copy_lines(
     mut to: impl Write + Send + 'static,
     mut log: File,
     on_line: impl Fn(&str) + Send + 'static,
-) -> Result<()> {
-    thread::Builder::new().name("output".to_owned()).spawn(move || {
+) -> Result<JoinHandle<()>> {
+    let copy = move || {
         for line in BufReader::new(from).lines() {
             let Ok(line) = line else { return };
             // A terminal that is gone or a disk that is full must not stop the system.
@@ -264,8 +271,8 @@ fn copy_lines(
             let _ = writeln!(log, "{line}");
             on_line(&line);
         }
-    })?;
-    Ok(())
+    };
+    Ok(thread::Builder::new().name("output".to_owned()).spawn(copy)?)
 }
 
 /// The command line of the embedded host: the flags of `spin up`, under the same names.
@@ -280,7 +287,7 @@ fn host_command(
         bail!("{} is not built: run `cargo xtask build`, or leave out --no-build", binary.display());
     }
     let mut command = Command::new(binary);
-    command.current_dir(workspace::root());
+    command.current_dir(workspace::root()).env(workspace::CACHE_VARIABLE, workspace::code_cache());
     command.arg("up").arg("--from").arg(workspace::manifest());
     command.arg("--runtime-config-file").arg(workspace::runtime_config());
     command.arg("--listen").arg(listen.to_string());
@@ -309,7 +316,7 @@ fn banner(address: SocketAddr, state: &Path, redis_url: &str, redis: Option<&Red
         ("API", format!("{site}/orders  /pays  /reservations  /courses  /infomations  /notifications")),
         ("contract", format!("{site}/openapi.json")),
         ("health", format!("{site}/.well-known/spin/health")),
-        ("stores", format!("{state}")),
+        ("stores", format!("{state}/.spin/*.db")),
         ("redis", redis),
         ("logs", format!("{state}/logs")),
     ];

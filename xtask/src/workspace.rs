@@ -38,6 +38,15 @@ pub fn host_binary() -> PathBuf {
     target_dir().join("release").join(format!("sugang{}", env::consts::EXE_SUFFIX))
 }
 
+/// Tells the host where to keep the machine code it makes of the components.
+pub const CACHE_VARIABLE: &str = "SUGANG_CACHE_DIR";
+
+/// Where that is: with everything else that is built, unless told otherwise.
+#[must_use]
+pub fn code_cache() -> PathBuf {
+    env::var_os(CACHE_VARIABLE).map_or_else(|| target_dir().join("sugang-cache"), PathBuf::from)
+}
+
 /// The application's manifest.
 #[must_use]
 pub fn manifest() -> PathBuf {

@@ -2,6 +2,14 @@
 //!
 //! One program, so that the host is linked once; every test has a system of its own and may run beside any other.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "all of it is tests"
+)]
+
 mod bad_input;
 mod cancel;
 mod copies;
