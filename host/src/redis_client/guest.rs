@@ -1,0 +1,201 @@
+//! What components call: `spin:redis/redis@3.0.0`.
+
+use std::sync::Arc;
+
+use redis::{Cmd, FromRedisValue, RedisError, cmd};
+use wasmtime::component::{Accessor, HasData, Linker, Resource, ResourceTable};
+
+use super::{
+    link::Links,
+    reply::{flatten, memory_size},
+    session::Session,
+};
+use crate::outbound::allowed_hosts::AllowedHosts;
+
+pub(super) mod bindings {
+    wasmtime::component::bindgen!({
+        path: "wit",
+        world: "sugang:host/redis",
+        imports: { default: async | trappable },
+        with: { "spin:redis/redis.connection": crate::redis_client::Session },
+    });
+}
+
+use bindings::spin::redis::redis::{self as interface, Error, Payload, RedisParameter, RedisResult as Item};
+
+/// How many connections one instance may hold; Spin's own limit.
+const CONNECTIONS: usize = 256;
+
+/// The most that one answer may hold in the host's memory; Spin's own limit.
+const ANSWER_BYTES: usize = 128 << 20;
+
+type Answer<T> = wasmtime::Result<Result<T, Error>>;
+
+/// The Redis addresses one instance may reach, and its connections to them.
+pub struct RedisState {
+    links: Arc<Links>,
+    allowed: Arc<AllowedHosts>,
+    connections: ResourceTable,
+    open: usize,
+}
+
+impl RedisState {
+    /// `links` is the application's; `allowed` are the instance's component's outbound hosts.
+    pub fn new(links: Arc<Links>, allowed: Arc<AllowedHosts>) -> Self {
+        Self { links, allowed, connections: ResourceTable::new(), open: 0 }
+    }
+
+    fn session(&self, connection: &Resource<Session>) -> wasmtime::Result<Session> {
+        Ok(self.connections.get(connection)?.clone())
+    }
+
+    fn keep(&mut self, session: Session) -> Answer<Resource<Session>> {
+        if self.open >= CONNECTIONS {
+            return Ok(Err(Error::TooManyConnections));
+        }
+        self.open += 1;
+        Ok(Ok(self.connections.push(session)?))
+    }
+}
+
+struct HasRedis;
+
+impl HasData for HasRedis {
+    type Data<'a> = &'a mut RedisState;
+}
+
+/// Offers `spin:redis` to the components of `linker`.
+pub fn add_to_linker<T: Send + 'static>(
+    linker: &mut Linker<T>,
+    state: fn(&mut T) -> &mut RedisState,
+) -> wasmtime::Result<()> {
+    interface::add_to_linker::<T, HasRedis>(linker, state)
+}
+
+/// Opens a session, if the component may.
+async fn open(links: &Links, allowed: &AllowedHosts, address: &str) -> Result<Session, Error> {
+    if !allowed.allows(address, "redis") {
+        return Err(Error::InvalidAddress);
+    }
+    let link = links.to(address).map_err(|_| Error::InvalidAddress)?;
+    Session::open(link).await.map_err(other)
+}
+
+impl interface::Host for RedisState {}
+
+impl interface::HostConnection for RedisState {
+    async fn drop(&mut self, connection: Resource<Session>) -> wasmtime::Result<()> {
+        self.connections.delete(connection)?;
+        self.open = self.open.saturating_sub(1);
+        Ok(())
+    }
+}
+
+/// Sends `command` and reads its answer as a `V`.
+async fn ask<T: 'static, V: FromRedisValue>(
+    accessor: &Accessor<T, HasRedis>,
+    connection: Resource<Session>,
+    command: &Cmd,
+) -> Answer<V> {
+    let session = accessor.with(|mut access| access.get().session(&connection))?;
+    let answer = session.run(command.clone()).await;
+    Ok(answer.and_then(|value| V::from_redis_value(value).map_err(RedisError::from)).map_err(other))
+}
+
+fn other(error: RedisError) -> Error {
+    Error::Other(error.to_string())
+}
+
+fn too_large() -> Error {
+    Error::Other(format!("query result exceeds limit of {ANSWER_BYTES} bytes"))
+}
+
+impl<T: Send + 'static> interface::HostConnectionWithStore<T> for HasRedis {
+    async fn open(accessor: &Accessor<T, Self>, address: String) -> Answer<Resource<Session>> {
+        let (links, allowed) = accessor.with(|mut access| {
+            let state = access.get();
+            (state.links.clone(), state.allowed.clone())
+        });
+        match open(&links, &allowed, &address).await {
+            Ok(session) => accessor.with(|mut access| access.get().keep(session)),
+            Err(error) => Ok(Err(error)),
+        }
+    }
+
+    async fn publish(
+        accessor: &Accessor<T, Self>,
+        connection: Resource<Session>,
+        channel: String,
+        payload: Payload,
+    ) -> Answer<()> {
+        ask(accessor, connection, cmd("PUBLISH").arg(channel).arg(payload)).await
+    }
+
+    async fn get(accessor: &Accessor<T, Self>, connection: Resource<Session>, key: String) -> Answer<Option<Payload>> {
+        let value: Answer<Option<Payload>> = ask(accessor, connection, cmd("GET").arg(key)).await;
+        Ok(value?.and_then(|value| match value.as_ref().map_or(0, Vec::len) > ANSWER_BYTES {
+            true => Err(too_large()),
+            false => Ok(value),
+        }))
+    }
+
+    async fn set(
+        accessor: &Accessor<T, Self>,
+        connection: Resource<Session>,
+        key: String,
+        value: Payload,
+    ) -> Answer<()> {
+        ask(accessor, connection, cmd("SET").arg(key).arg(value)).await
+    }
+
+    async fn incr(accessor: &Accessor<T, Self>, connection: Resource<Session>, key: String) -> Answer<i64> {
+        ask(accessor, connection, cmd("INCRBY").arg(key).arg(1)).await
+    }
+
+    async fn del(accessor: &Accessor<T, Self>, connection: Resource<Session>, keys: Vec<String>) -> Answer<u32> {
+        ask(accessor, connection, cmd("DEL").arg(keys)).await
+    }
+
+    async fn sadd(
+        accessor: &Accessor<T, Self>,
+        connection: Resource<Session>,
+        key: String,
+        values: Vec<String>,
+    ) -> Answer<u32> {
+        ask(accessor, connection, cmd("SADD").arg(key).arg(values)).await
+    }
+
+    async fn smembers(accessor: &Accessor<T, Self>, connection: Resource<Session>, key: String) -> Answer<Vec<String>> {
+        ask(accessor, connection, cmd("SMEMBERS").arg(key)).await
+    }
+
+    async fn srem(
+        accessor: &Accessor<T, Self>,
+        connection: Resource<Session>,
+        key: String,
+        values: Vec<String>,
+    ) -> Answer<u32> {
+        ask(accessor, connection, cmd("SREM").arg(key).arg(values)).await
+    }
+
+    async fn execute(
+        accessor: &Accessor<T, Self>,
+        connection: Resource<Session>,
+        command: String,
+        arguments: Vec<RedisParameter>,
+    ) -> Answer<Vec<Item>> {
+        let session = accessor.with(|mut access| access.get().session(&connection))?;
+        let mut built = cmd(&command);
+        for argument in arguments {
+            match argument {
+                RedisParameter::Int64(integer) => built.arg(integer),
+                RedisParameter::Binary(bytes) => built.arg(bytes),
+            };
+        }
+        let items = session.run(built).await.and_then(flatten).map_err(other);
+        Ok(items.and_then(|items| match items.iter().map(memory_size).sum::<usize>() > ANSWER_BYTES {
+            true => Err(too_large()),
+            false => Ok(items),
+        }))
+    }
+}
