@@ -1,0 +1,109 @@
+//! The sandbox card company: what the port `sugang:payment/gateway` is plugged into until a real one is.
+//!
+//! It keeps books that can be held against `pay`'s ([`store`]), declines or fails for certain cards, and takes
+//! as long as the variables `gateway_delay_ms` and `gateway_jitter_ms` say ([`domain`]). It moves no money, and
+//! asks nobody who they are: it can be reached only by the component it is composed into.
+//!
+//! | operation | where |
+//! |---|---|
+//! | `charge` | [`domain::Verdict`] decides, [`store::decide`] makes it the key's one outcome |
+//! | `cancel` | [`store::cancel`] |
+
+mod domain;
+mod store;
+
+use bindings::exports::sugang::payment::gateway::{
+    CancelError, Cancellation, ChargeError, ChargeRequest, Decline, Guest, Receipt,
+};
+use domain::{Delay, Verdict};
+use spin_sdk::{time, variables, wasip3::random};
+use std::cell::Cell;
+use store::{Charge, Outcome};
+
+/// The port as the WIT package says it.
+mod bindings {
+    #![allow(missing_docs, unsafe_code, unreachable_pub, clippy::all)]
+    ::spin_sdk::wit_bindgen::generate!({
+        path: "../../wit/payment",
+        world: "gateway-sandbox",
+        runtime_path: "::spin_sdk::wit_bindgen::rt",
+    });
+    // A native build is for tests only, and its linker takes no such names.
+    #[cfg(target_arch = "wasm32")]
+    export!(Sandbox with_types_in self);
+    #[cfg(target_arch = "wasm32")]
+    use super::Sandbox;
+}
+
+/// The adapter that is exported.
+pub struct Sandbox;
+
+impl Guest for Sandbox {
+    async fn charge(request: ChargeRequest) -> Result<Receipt, ChargeError> {
+        let delay = delay().await.map_err(ChargeError::Unavailable)?;
+        if !delay.is_none() {
+            // A key that is decided is looked up, not thought about.
+            if let Some(decided) = store::outcome(&request.key).await.map_err(unavailable)? {
+                return answer(&request.key, decided);
+            }
+            time::sleep(delay.of(random::random::get_random_u64())).await;
+        }
+        let declined = match Verdict::on(&request.card_number) {
+            Verdict::Approved => None,
+            Verdict::Declined(reason) => Some(reason),
+            Verdict::Unavailable(reason) => return Err(ChargeError::Unavailable(reason.to_owned())),
+        };
+        let charge = Charge {
+            key: &request.key,
+            order_id: request.order_id,
+            amount: request.amount,
+            card_number: &request.card_number,
+        };
+        answer(&request.key, store::decide(&charge, declined).await.map_err(unavailable)?)
+    }
+
+    async fn cancel(key: String) -> Result<Cancellation, CancelError> {
+        match store::cancel(&key).await {
+            Ok(refunded) => Ok(Cancellation { refunded }),
+            Err(error) => Err(CancelError::Unavailable(error.to_string())),
+        }
+    }
+}
+
+fn answer(key: &str, outcome: Outcome) -> Result<Receipt, ChargeError> {
+    match outcome {
+        // A key has one charge at the most, so that its number may be made of the key.
+        Outcome::Approved { amount, card_last4 } => {
+            Ok(Receipt { transaction_id: format!("sandbox-{key}"), amount, card_last4 })
+        }
+        Outcome::Declined { reason, card_last4 } => Err(ChargeError::Declined(Decline { reason, card_last4 })),
+        Outcome::Closed => Err(ChargeError::Closed),
+    }
+}
+
+fn unavailable(error: ::store::StoreError) -> ChargeError {
+    ChargeError::Unavailable(error.to_string())
+}
+
+/// The delay that the variables ask for, read once per instance. The error is a text for the log.
+async fn delay() -> Result<Delay, String> {
+    thread_local! {
+        static DELAY: Cell<Option<Delay>> = const { Cell::new(None) };
+    }
+    if let Some(delay) = DELAY.get() {
+        return Ok(delay);
+    }
+    let delay = Delay::new(millis("gateway_delay_ms").await?, millis("gateway_jitter_ms").await?);
+    DELAY.set(Some(delay));
+    Ok(delay)
+}
+
+async fn millis(name: &str) -> Result<u64, String> {
+    let value = match variables::get(name).await {
+        Ok(value) => value,
+        Err(variables::Error::Undefined(_)) => return Ok(0),
+        Err(error) => return Err(format!("the variable `{name}` cannot be read: {error}")),
+    };
+    let wrong = |_| format!("the variable `{name}` is {value:?}: it must be a number of milliseconds");
+    value.trim().parse().map_err(wrong)
+}

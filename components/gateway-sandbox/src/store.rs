@@ -1,0 +1,242 @@
+//! The card company's books: an append-only ledger of charges and refunds, in the SQLite store `gateway`.
+//!
+//! Kept apart from `pay`'s own store, so that anyone can hold the one against the other: per order, the view
+//! `balances` says what was charged and given back. Only the last four digits of a card are written down.
+
+use crate::domain::last4;
+use kernel::Timestamp;
+use store::{Database, StoreError, count, opt_text, text};
+
+/// What makes the books trustworthy is said here and not in Rust: one row per key (`PRIMARY KEY`), a refund
+/// only of what was charged and only once, and nothing ever changed or struck out.
+const SCHEMA: &[&str] = &[
+    "CREATE TABLE IF NOT EXISTS charges (
+        key TEXT PRIMARY KEY,
+        order_id INTEGER,
+        amount INTEGER NOT NULL CHECK (amount >= 0),
+        card_last4 TEXT CHECK (length(card_last4) <= 4),
+        outcome TEXT NOT NULL CHECK (outcome IN ('Approved', 'Declined', 'Closed')),
+        reason TEXT,
+        at TEXT NOT NULL,
+        CHECK ((outcome = 'Approved') = (amount > 0))
+    ) WITHOUT ROWID",
+    "CREATE TABLE IF NOT EXISTS refunds (
+        key TEXT PRIMARY KEY REFERENCES charges (key),
+        order_id INTEGER NOT NULL,
+        amount INTEGER NOT NULL CHECK (amount > 0),
+        at TEXT NOT NULL
+    ) WITHOUT ROWID",
+    "CREATE TRIGGER IF NOT EXISTS charges_are_final BEFORE UPDATE ON charges
+        BEGIN SELECT RAISE(ABORT, 'decision: a charge is never changed'); END",
+    "CREATE TRIGGER IF NOT EXISTS charges_stay BEFORE DELETE ON charges
+        BEGIN SELECT RAISE(ABORT, 'decision: a charge is never struck out'); END",
+    "CREATE TRIGGER IF NOT EXISTS refunds_are_final BEFORE UPDATE ON refunds
+        BEGIN SELECT RAISE(ABORT, 'decision: a refund is never changed'); END",
+    "CREATE TRIGGER IF NOT EXISTS refunds_stay BEFORE DELETE ON refunds
+        BEGIN SELECT RAISE(ABORT, 'decision: a refund is never struck out'); END",
+    "CREATE VIEW IF NOT EXISTS cancellations (key, at) AS
+        SELECT key, at FROM refunds UNION ALL SELECT key, at FROM charges WHERE outcome = 'Closed'",
+    "CREATE TRIGGER IF NOT EXISTS cancel INSTEAD OF INSERT ON cancellations BEGIN
+        INSERT INTO charges (key, amount, outcome, at)
+            SELECT NEW.key, 0, 'Closed', NEW.at WHERE NOT EXISTS (SELECT 1 FROM charges WHERE key = NEW.key);
+        INSERT INTO refunds (key, order_id, amount, at)
+            SELECT key, order_id, amount, NEW.at FROM charges
+            WHERE key = NEW.key AND outcome = 'Approved'
+              AND NOT EXISTS (SELECT 1 FROM refunds WHERE key = NEW.key);
+    END",
+    "CREATE VIEW IF NOT EXISTS balances (order_id, charged, refunded, balance, outstanding) AS
+        SELECT c.order_id, SUM(c.amount), COALESCE(SUM(r.amount), 0),
+               SUM(c.amount) - COALESCE(SUM(r.amount), 0), COUNT(*) - COUNT(r.key)
+        FROM charges c LEFT JOIN refunds r ON r.key = c.key
+        WHERE c.outcome = 'Approved' GROUP BY c.order_id",
+];
+
+/// Decides a key, unless it is decided: a row comes back only where this call decided.
+const DECIDE: &str = "INSERT INTO charges (key, order_id, amount, card_last4, outcome, reason, at)
+    VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (key) DO NOTHING RETURNING outcome";
+
+/// What a key stands for now; one that was refunded is closed.
+const OUTCOME: &str = "SELECT CASE WHEN r.key IS NULL THEN c.outcome ELSE 'Closed' END,
+        c.amount, c.card_last4, c.reason
+    FROM charges c LEFT JOIN refunds r ON r.key = c.key WHERE c.key = ?";
+
+const CANCEL: &str = "INSERT INTO cancellations (key, at) VALUES (?, ?)";
+
+const REFUNDED: &str = "SELECT COALESCE(SUM(amount), 0) FROM refunds WHERE key = ?";
+
+static LEDGER: Database = Database::new("gateway", 1, SCHEMA);
+
+/// What a key stands for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// A charge.
+    Approved {
+        /// How much was charged, in won.
+        amount: u64,
+        /// Which card.
+        card_last4: String,
+    },
+    /// A refused card.
+    Declined {
+        /// Why.
+        reason: String,
+        /// Which card.
+        card_last4: String,
+    },
+    /// Nothing, for ever.
+    Closed,
+}
+
+/// A charge that is to be decided.
+pub(crate) struct Charge<'a> {
+    pub(crate) key: &'a str,
+    pub(crate) order_id: u64,
+    pub(crate) amount: u64,
+    pub(crate) card_number: &'a str,
+}
+
+/// Writes down what becomes of `charge`: made, or refused for the `reason` given. Where its key was decided
+/// before, that is what comes back, and nothing is written.
+pub(crate) async fn decide(charge: &Charge<'_>, declined: Option<&str>) -> Result<Outcome, StoreError> {
+    let card_last4 = last4(charge.card_number);
+    let (word, amount) = if declined.is_some() { ("Declined", 0) } else { ("Approved", charge.amount) };
+    let params = [
+        text(charge.key),
+        count(charge.order_id),
+        count(amount),
+        text(card_last4),
+        text(word),
+        opt_text(declined),
+        text(Timestamp::now().to_string()),
+    ];
+    if LEDGER.query(DECIDE, params).await?.is_empty() {
+        let decided = outcome(charge.key).await?;
+        return decided.ok_or_else(|| StoreError::Failure(format!("the charge {} is gone", charge.key)));
+    }
+    let card_last4 = card_last4.to_owned();
+    Ok(match declined {
+        None => Outcome::Approved { amount, card_last4 },
+        Some(reason) => Outcome::Declined { reason: reason.to_owned(), card_last4 },
+    })
+}
+
+/// What `key` stands for, or none where it has not been used.
+pub(crate) async fn outcome(key: &str) -> Result<Option<Outcome>, StoreError> {
+    let rows = LEDGER.query(OUTCOME, [text(key)]).await?;
+    let Some(row) = rows.first() else { return Ok(None) };
+    let card_last4 = row.opt_text(2)?.unwrap_or_default().to_owned();
+    Ok(Some(match row.text(0)? {
+        "Approved" => Outcome::Approved { amount: row.count(1)?, card_last4 },
+        "Declined" => {
+            Outcome::Declined { reason: row.opt_text(3)?.unwrap_or_default().to_owned(), card_last4 }
+        }
+        _ => Outcome::Closed,
+    }))
+}
+
+/// Closes `key` and gives back what was charged under it; says how much that is in all, in won.
+pub(crate) async fn cancel(key: &str) -> Result<u64, StoreError> {
+    LEDGER.execute(CANCEL, [text(key), text(Timestamp::now().to_string())]).await?;
+    let rows = LEDGER.query(REFUNDED, [text(key)]).await?;
+    rows.first().map_or(Ok(0), |row| row.count(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rusqlite::{Connection, OptionalExtension, params};
+
+    /// The same SQL against the same engine, without Spin in between.
+    struct Ledger(Connection);
+
+    impl Ledger {
+        fn new() -> Self {
+            let ledger = Connection::open_in_memory().unwrap();
+            for _twice in 0..2 {
+                SCHEMA.iter().for_each(|statement| ledger.execute_batch(statement).unwrap());
+            }
+            Self(ledger)
+        }
+
+        /// The outcome, and whether this call is the one that decided it.
+        fn charge(&self, key: &str, amount: i64, word: &str) -> (String, bool) {
+            let params = params![key, 1113, amount, "1234", word, Option::<&str>::None, "now"];
+            let decided: Option<String> =
+                self.0.query_row(DECIDE, params, |row| row.get(0)).optional().unwrap();
+            let outcome = self.0.query_row(OUTCOME, [key], |row| row.get(0)).unwrap();
+            (outcome, decided.is_some())
+        }
+
+        fn cancel(&self, key: &str) -> i64 {
+            self.0.execute(CANCEL, [key, "now"]).unwrap();
+            self.0.query_row(REFUNDED, [key], |row| row.get(0)).unwrap()
+        }
+
+        /// Charged, refunded, balance, outstanding.
+        fn balance(&self) -> Option<(i64, i64, i64, i64)> {
+            let columns = |row: &rusqlite::Row<'_>| Ok((row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?));
+            self.0.query_row("SELECT * FROM balances WHERE order_id = 1113", [], columns).optional().unwrap()
+        }
+    }
+
+    #[test]
+    fn the_same_key_is_charged_once_and_answers_its_first_outcome() {
+        let ledger = Ledger::new();
+        assert_eq!(ledger.charge("1113-1", 100, "Approved"), ("Approved".to_owned(), true));
+        assert_eq!(ledger.charge("1113-1", 100, "Approved"), ("Approved".to_owned(), false));
+        assert_eq!(ledger.charge("1113-1", 0, "Declined"), ("Approved".to_owned(), false));
+        assert_eq!(ledger.balance(), Some((100, 0, 100, 1)));
+    }
+
+    #[test]
+    fn a_charge_is_given_back_once_however_often_it_is_canceled() {
+        let ledger = Ledger::new();
+        ledger.charge("1113-1", 100, "Approved");
+        assert_eq!((ledger.cancel("1113-1"), ledger.cancel("1113-1")), (100, 100));
+        assert_eq!(ledger.balance(), Some((100, 100, 0, 0)));
+        assert_eq!(ledger.charge("1113-1", 100, "Approved"), ("Closed".to_owned(), false));
+    }
+
+    #[test]
+    fn a_charge_that_arrives_after_its_cancellation_is_refused() {
+        let ledger = Ledger::new();
+        assert_eq!(ledger.cancel("1113-1"), 0);
+        assert_eq!(ledger.charge("1113-1", 100, "Approved"), ("Closed".to_owned(), false));
+        assert_eq!(ledger.balance(), None);
+    }
+
+    #[test]
+    fn a_declined_key_has_nothing_to_give_back() {
+        let ledger = Ledger::new();
+        ledger.charge("1113-1", 0, "Declined");
+        assert_eq!(ledger.cancel("1113-1"), 0);
+        assert_eq!(ledger.charge("1113-1", 100, "Approved"), ("Declined".to_owned(), false));
+    }
+
+    #[test]
+    fn another_key_is_another_charge() {
+        let ledger = Ledger::new();
+        ledger.charge("1113-1", 100, "Approved");
+        ledger.cancel("1113-1");
+        ledger.charge("1113-2", 70, "Approved");
+        assert_eq!(ledger.balance(), Some((170, 100, 70, 1)));
+    }
+
+    #[test]
+    fn the_books_cannot_be_cooked() {
+        let ledger = Ledger::new();
+        ledger.charge("1113-1", 100, "Approved");
+        ledger.cancel("1113-1");
+        for cooked in [
+            "UPDATE charges SET amount = 1",
+            "DELETE FROM charges",
+            "UPDATE refunds SET amount = 1",
+            "DELETE FROM refunds",
+            "INSERT INTO charges (key, order_id, amount, outcome, at) VALUES ('1113-1', 1113, 5, 'Approved', 'now')",
+            "INSERT INTO charges (key, order_id, amount, outcome, at) VALUES ('1113-2', 1113, 5, 'Declined', 'now')",
+            "INSERT INTO refunds (key, order_id, amount, at) VALUES ('1113-1', 1113, 100, 'now')",
+        ] {
+            assert!(ledger.0.execute(cooked, []).is_err(), "{cooked} was taken");
+        }
+    }
+}

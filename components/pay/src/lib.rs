@@ -1,0 +1,3 @@
+//! Payments.
+mod cashier;
+mod domain;
