@@ -1,0 +1,425 @@
+//! Orders over HTTP.
+//!
+//! A card number is only ever taken in: it goes to `pay` and, sealed, into the store, and into no answer.
+
+use crate::cashier::{self, Answer, Way};
+use crate::domain::{Application, Command, Order, PayAgain, Refusal, pay_again};
+use crate::settings::{Role, Settings};
+use crate::store::{self, DATABASE, Filter, Placement, Placing, Stored, Undecided};
+use crate::{OUTBOX, http::representation::representation};
+use hal::{Error, Method, Paging, Problem, Request, Response, StatusCode, link};
+use kernel::event::{Applicant, CancelReason, DelayReason};
+use kernel::{
+    CardNumber, CourseStatus, CustomerId, EduNo, Guests, Invalid, Language, OrderId, OrderStatus, PayStatus,
+    Timestamp,
+};
+use serde_json::{Value, json};
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+mod representation;
+
+/// How much longer than the deadline a payment is left to the request that began it, before the worker takes it
+/// up; in milliseconds.
+const GRACE: i64 = 1_000;
+
+/// When to look again, in seconds, where nothing better is known: about when the worker tries next.
+const LOOK_AGAIN: u64 = 2;
+
+/// What a path asks for.
+#[derive(Debug, PartialEq, Eq)]
+enum Route {
+    Orders,
+    Searches,
+    FindByOrderId,
+    Order(OrderId),
+    Payment(OrderId),
+    Nothing,
+}
+
+impl Route {
+    fn of(path: &[&str]) -> Self {
+        let number = |raw: &str, route: fn(OrderId) -> Self| raw.parse().map_or(Self::Nothing, route);
+        match path {
+            ["orders"] => Self::Orders,
+            ["orders", "search"] => Self::Searches,
+            ["orders", "search", "findByOrderId"] => Self::FindByOrderId,
+            ["orders", id] => number(id, Self::Order),
+            ["orders", id, "payment"] => number(id, Self::Payment),
+            _ => Self::Nothing,
+        }
+    }
+}
+
+/// Answers one request.
+pub(crate) async fn answer(request: Request) -> Result<Response, Error> {
+    let route = Route::of(&request.route());
+    match (&route, &request.method) {
+        (Route::Orders, &Method::GET) => list(&request).await,
+        (Route::Orders, &Method::POST) => apply(&request).await,
+        (Route::Orders, _) => request.other_method(&["GET", "HEAD", "POST", "OPTIONS"]),
+        (Route::Searches, &Method::GET) => Ok(searches(&request)),
+        (Route::FindByOrderId, &Method::GET) => find_by_order_id(&request).await,
+        (Route::Searches | Route::FindByOrderId, _) => request.other_method(&["GET", "HEAD", "OPTIONS"]),
+        (Route::Order(id), &Method::GET) => show(&request, *id).await,
+        (Route::Order(id), &Method::PATCH) => patch(&request, *id).await,
+        (Route::Order(id), &Method::DELETE) => {
+            cancel(&request, *id).await?;
+            Ok(Response::no_content())
+        }
+        (Route::Order(_), _) => request.other_method(&["GET", "HEAD", "PATCH", "DELETE", "OPTIONS"]),
+        (Route::Payment(id), &Method::POST) => pay(&request, *id).await,
+        (Route::Payment(_), _) => request.other_method(&["POST", "OPTIONS"]),
+        (Route::Nothing, _) => request.nothing_here(),
+    }
+}
+
+/// What a customer sends to apply.
+struct Asked {
+    order_id: Option<OrderId>,
+    customer_id: Option<CustomerId>,
+    edu_no: EduNo,
+    guest: Guests,
+    language: Language,
+    card: Option<CardNumber>,
+}
+
+impl Asked {
+    fn read(request: &Request) -> Result<Self, Problem> {
+        let mut fields = request.fields()?;
+        let order_id = fields.number("orderId", OrderId::parse);
+        let customer_id = fields.number("customerId", CustomerId::parse);
+        let edu_no = fields.required("eduNo", EduNo::parse);
+        let guest = fields.number("guest", Guests::parse).unwrap_or_default();
+        let language = fields.text("language", str::parse).unwrap_or_else(|| request.language());
+        let card = fields.text("cardNo", CardNumber::parse);
+        fields.finish()?;
+        // Nothing was refused, so what is required is there.
+        let edu_no = edu_no.ok_or_else(|| Problem::invalid_fields(&[Invalid::new("eduNo", "is required")]))?;
+        Ok(Self { order_id, customer_id, edu_no, guest, language, card })
+    }
+
+    fn application(&self) -> Result<Application, Invalid> {
+        let applicant = Applicant {
+            // Where the client left the number to us it is chosen when the order is placed.
+            order_id: self.order_id.map_or_else(|| OrderId::parse(1), Ok)?,
+            customer_id: self.customer_id,
+            edu_no: self.edu_no,
+            guest: self.guest,
+            language: self.language,
+        };
+        Ok(Application { applicant, card_last4: self.card.as_ref().map(|card| card.last4().to_owned()) })
+    }
+}
+
+async fn apply(request: &Request) -> Result<Response, Error> {
+    let (begun, now) = (Instant::now(), Timestamp::now());
+    let settings = Settings::load(Role::Http).await?;
+    let key = request.idempotency_key()?;
+    let asked = Asked::read(request)?;
+    let traceparent = request.traceparent();
+    let placing = Placing {
+        application: asked.application()?,
+        number_is_free: asked.order_id.is_none(),
+        card: asked.card.as_ref(),
+        seal: &settings.seal,
+        key: key.as_deref(),
+        due_at: now.plus_minutes(settings.payment_due_minutes),
+        retry_at: retry_at(&settings, now),
+        traceparent: traceparent.as_deref(),
+        now,
+    };
+    let mut way = None;
+    let placement = store::place(&DATABASE, &placing, async || {
+        matches!(way.insert(cashier::way(&settings).await), Way::Barred(_))
+    })
+    .await;
+    match placement.map_err(|undecided| refuse(request, undecided))? {
+        Placement::KeyReused => Err(key_reused().into()),
+        Placement::Replayed(stored) => {
+            Ok(created(request, &stored, LOOK_AGAIN).header("idempotency-replayed", "true"))
+        }
+        Placement::Same(stored) => Ok(with_retry_after(ok(request, &stored), &stored, LOOK_AGAIN)),
+        Placement::Taken(stored) => {
+            OUTBOX.relay_soon(&settings.redis_url);
+            let payment = Payment { settings: &settings, way, card: asked.card.as_ref(), begun };
+            let (stored, seconds) = payment.have_paid(request, stored).await?;
+            Ok(created(request, &stored, seconds))
+        }
+    }
+}
+
+/// One try to have an order paid, within the deadline that began with the request.
+struct Payment<'a> {
+    settings: &'a Rc<Settings>,
+    way: Option<Way>,
+    card: Option<&'a CardNumber>,
+    begun: Instant,
+}
+
+impl Payment<'_> {
+    /// Asks `pay`, unless that is not to be, and writes down what it came to. With the order as it then is,
+    /// and when to look again (in seconds) if it is not paid.
+    async fn have_paid(self, request: &Request, stored: Stored) -> Result<(Stored, u64), Error> {
+        let permit = match self.way {
+            None => return Ok((stored, 1)),
+            Some(Way::Barred(wait)) => {
+                let stored = delay(request, self.settings, stored, DelayReason::BreakerOpen).await?;
+                return Ok((stored, wait.as_secs() + 1));
+            }
+            Some(Way::Free(permit)) => permit,
+        };
+        let traceparent = request.traceparent();
+        // However long the store took, the whole answer is to leave by the deadline.
+        let patience = self.settings.pay_deadline.saturating_sub(self.begun.elapsed());
+        let patience = patience.max(Duration::from_millis(50));
+        let asked =
+            cashier::ask(self.settings, permit, &stored, self.card, patience, traceparent.as_deref());
+        let stored = match asked.await {
+            Answer::Settled(fact) => store::settle(&DATABASE, &[fact]).await?.pop().unwrap_or(stored),
+            Answer::Open(reason) => delay(request, self.settings, stored, reason).await?,
+            Answer::Refused => delay(request, self.settings, stored, DelayReason::Unavailable).await?,
+        };
+        Ok((stored, LOOK_AGAIN))
+    }
+}
+
+/// Writes down that a payment is delayed, unless that is known or no longer so.
+async fn delay(
+    request: &Request,
+    settings: &Settings,
+    stored: Stored,
+    reason: DelayReason,
+) -> Result<Stored, Error> {
+    let Some(order_id) = stored.order_id() else { return Ok(stored) };
+    if stored.payment.status == Some(PayStatus::PaymentDelayed) {
+        return Ok(stored);
+    }
+    let traceparent = request.traceparent();
+    let delayed = store::change(&DATABASE, order_id, traceparent.as_deref(), Timestamp::now(), |stored| {
+        Ok(Command::DelayPayment { reason, payment: stored.payment.status })
+    });
+    match delayed.await {
+        Ok(stored) => {
+            OUTBOX.relay_soon(&settings.redis_url);
+            Ok(stored)
+        }
+        // It ended while `pay` was asked; whatever was charged is given back.
+        Err(Undecided::Refused(_)) => found(request, order_id).await,
+        Err(undecided) => Err(refuse(request, undecided)),
+    }
+}
+
+async fn pay(request: &Request, order_id: OrderId) -> Result<Response, Error> {
+    let (begun, now) = (Instant::now(), Timestamp::now());
+    let settings = Settings::load(Role::Http).await?;
+    let mut fields = request.fields()?;
+    let card = fields.text("cardNo", CardNumber::parse);
+    fields.finish()?;
+    let stored = found(request, order_id).await?;
+    request.check_if_match(&stored.etag())?;
+    let payable = |stored: &Stored| {
+        pay_again(&stored.order, stored.payment.status).map_err(|refusal| refuse(request, refusal.into()))
+    };
+    if payable(&stored)? == PayAgain::AlreadyPaid {
+        return Ok(ok(request, &stored));
+    }
+    let free = stored.order.placed().is_some_and(|placed| placed.amount.is_zero());
+    if card.is_none() && !free {
+        return Err(Invalid::new("cardNo", "is required").into());
+    }
+    let sealed = card.as_ref().map(|card| settings.seal.seal(card, order_id)).transpose();
+    let sealed = sealed.map_err(anyhow::Error::from)?;
+    if !store::keep_for_retry(&DATABASE, order_id, sealed, retry_at(&settings, now)).await? {
+        // Paid or ended since it was read.
+        let stored = found(request, order_id).await?;
+        payable(&stored)?;
+        return Ok(ok(request, &stored));
+    }
+    let way = Some(cashier::way(&settings).await);
+    let payment = Payment { settings: &settings, way, card: card.as_ref(), begun };
+    let (stored, seconds) = payment.have_paid(request, stored).await?;
+    let status =
+        if stored.payment.status == Some(PayStatus::PaymentDelayed) { StatusCode::ACCEPTED } else { StatusCode::OK };
+    let response = Response::hal(status, &representation(&stored, &request.base)).etag(&stored.etag());
+    Ok(with_retry_after(response, &stored, seconds))
+}
+
+async fn patch(request: &Request, order_id: OrderId) -> Result<Response, Error> {
+    let mut fields = request.fields()?;
+    let status = fields.required_text("status", str::parse::<OrderStatus>);
+    fields.finish()?;
+    let stored = match status {
+        Some(OrderStatus::OrderCanceled) => cancel(request, order_id).await?,
+        Some(OrderStatus::Ordered) | None => {
+            let stored = found(request, order_id).await?;
+            request.check_if_match(&stored.etag())?;
+            if let Order::Canceled(_, reason) = stored.order {
+                return Err(refuse(request, Refusal::Ended(reason).into()));
+            }
+            stored
+        }
+    };
+    Ok(ok(request, &stored))
+}
+
+async fn cancel(request: &Request, order_id: OrderId) -> Result<Stored, Error> {
+    let settings = Settings::load(Role::Http).await?;
+    let traceparent = request.traceparent();
+    let canceled = store::change(&DATABASE, order_id, traceparent.as_deref(), Timestamp::now(), |stored| {
+        let etag = stored.etag();
+        request.check_if_match(&etag).map_err(|_| Undecided::Changed(etag))?;
+        let (course, payment) = (stored.course, stored.payment.status);
+        Ok(Command::Cancel { reason: CancelReason::Customer, course, payment })
+    });
+    let stored = canceled.await.map_err(|undecided| refuse(request, undecided))?;
+    OUTBOX.relay_soon(&settings.redis_url);
+    Ok(stored)
+}
+
+async fn show(request: &Request, order_id: OrderId) -> Result<Response, Error> {
+    let stored = found(request, order_id).await?;
+    let etag = stored.etag();
+    if request.has_already(&etag) {
+        return Ok(Response::not_modified(&etag));
+    }
+    Ok(ok(request, &stored))
+}
+
+async fn find_by_order_id(request: &Request) -> Result<Response, Error> {
+    let order_id: Option<OrderId> = request.query.parse_as("orderId")?;
+    let order_id = order_id.ok_or_else(|| Invalid::new("orderId", "is required"))?;
+    show(request, order_id).await
+}
+
+fn searches(request: &Request) -> Response {
+    let here = format!("{}/orders/search", request.base);
+    Response::ok(&json!({ "_links": {
+        "findByOrderId": { "href": format!("{here}/findByOrderId{{?orderId}}"), "templated": true },
+        "self": link(here),
+    } }))
+}
+
+async fn list(request: &Request) -> Result<Response, Error> {
+    let paging = Paging::parse(&request.query, &["orderId", "orderedAt"])?;
+    let filter = Filter {
+        customer_id: request.query.parse_as("customerId")?,
+        edu_no: request.query.parse_as("eduNo")?,
+        status: request.query.parse_as("status")?,
+    };
+    let orders = store::list(&DATABASE, &filter, &paging).await?;
+    let total = if paging.after.is_none() { Some(store::count(&DATABASE, &filter).await?) } else { None };
+    let last = orders.last().and_then(Stored::order_id).map(OrderId::get);
+    let items: Vec<Value> = orders.iter().map(|stored| representation(stored, &request.base)).collect();
+    Ok(paging.respond(request, "orders", items, total, last))
+}
+
+async fn found(request: &Request, order_id: OrderId) -> Result<Stored, Error> {
+    let stored = store::find(&DATABASE, order_id).await?;
+    stored.ok_or_else(|| refuse(request, Refusal::UnknownOrder.into()))
+}
+
+fn ok(request: &Request, stored: &Stored) -> Response {
+    Response::ok(&representation(stored, &request.base)).etag(&stored.etag())
+}
+
+fn created(request: &Request, stored: &Stored, seconds: u64) -> Response {
+    let document = representation(stored, &request.base);
+    let location = stored.order_id().map(|id| format!("{}/orders/{id}", request.base)).unwrap_or_default();
+    with_retry_after(Response::created(&document, &location).etag(&stored.etag()), stored, seconds)
+}
+
+/// When a payment is delayed, when to look again.
+fn with_retry_after(response: Response, stored: &Stored, seconds: u64) -> Response {
+    if stored.payment.status == Some(PayStatus::PaymentDelayed) {
+        response.header("retry-after", &seconds.to_string())
+    } else {
+        response
+    }
+}
+
+fn retry_at(settings: &Settings, now: Timestamp) -> Timestamp {
+    let deadline = i64::try_from(settings.pay_deadline.as_millis()).unwrap_or(i64::MAX / 2);
+    now.plus_millis(deadline.saturating_add(GRACE))
+}
+
+/// Why nothing was done, as the client is told.
+fn refuse(request: &Request, undecided: Undecided) -> Error {
+    let refusal = match undecided {
+        Undecided::Refused(refusal) => refusal,
+        Undecided::Store(error) => return error.into(),
+        Undecided::Seal(error) => return Error::Failure(error.into()),
+        Undecided::Changed(etag) => {
+            return request.check_if_match(&etag).map_or_else(Error::from, |()| {
+                Error::Failure(anyhow::anyhow!("a precondition that holds was said not to"))
+            });
+        }
+    };
+    let detail = refusal.to_string();
+    match refusal {
+        Refusal::UnknownCourse(_) => {
+            Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "unknown-course", "There is no such course")
+                .next("Choose one of `GET /courses`; nothing was stored.")
+        }
+        Refusal::CourseNotOpen(_, status) => {
+            Problem::conflict("course-not-open", "The course takes no applications")
+                .next("Choose another of `GET /courses?status=Open`; nothing was stored.")
+                .with("presentStatus", json!(status))
+        }
+        Refusal::ContentDiffers => {
+            Problem::conflict("order-content-differs", "That number belongs to another order")
+                .next("Choose another `orderId`, or leave it out; to pay with another card, `POST /orders/{orderId}/payment`.")
+        }
+        Refusal::UnknownOrder => return Problem::not_found("There is no order with this number.").into(),
+        Refusal::Ended(_) => not_now(OrderStatus::OrderCanceled)
+            .next("A canceled order stays canceled; apply again with `POST /orders`."),
+        Refusal::CourseFinished => not_now(OrderStatus::Ordered)
+            .with("courseStatus", json!(CourseStatus::Finished))
+            .next("A course that is over cannot be canceled; ask its manager."),
+        Refusal::Paid => {
+            not_now(OrderStatus::Ordered).next("Cancel it with `DELETE` if that is what you want.")
+        }
+    }
+    .detail(detail)
+    .into()
+}
+
+fn not_now(present: OrderStatus) -> Problem {
+    Problem::conflict("transition-not-allowed", "The order's present state does not allow this")
+        .with("presentStatus", json!(present))
+}
+
+fn key_reused() -> Problem {
+    Problem::new(
+        StatusCode::UNPROCESSABLE_ENTITY,
+        "idempotency-key-reused",
+        "This Idempotency-Key was used for another request",
+    )
+    .detail("The same key came before with other content.")
+    .next("Send a new key with a new request; nothing was stored.")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_asks_for_one_thing() {
+        let id = OrderId::parse(1113).unwrap();
+        for (path, route) in [
+            (&["orders"][..], Route::Orders),
+            (&["orders", "search"], Route::Searches),
+            (&["orders", "search", "findByOrderId"], Route::FindByOrderId),
+            (&["orders", "1113"], Route::Order(id)),
+            (&["orders", "1113", "payment"], Route::Payment(id)),
+            (&["orders", "0"], Route::Nothing),
+            (&["orders", "x"], Route::Nothing),
+            (&["orders", "9007199254740992"], Route::Nothing),
+            (&["orders", "1113", "payment", "x"], Route::Nothing),
+            (&["orders", "1113", "card"], Route::Nothing),
+            (&[], Route::Nothing),
+        ] {
+            assert_eq!(Route::of(path), route, "{path:?}");
+        }
+    }
+}

@@ -1,0 +1,38 @@
+//! An order as HAL shows it.
+
+use crate::domain::Order;
+use crate::store::Stored;
+use hal::link;
+use kernel::{CourseStatus, PayStatus};
+use serde_json::{Map, Value, json};
+
+/// The document of one order, with links to what may be done with it now. `base` is where the client reached us.
+pub(crate) fn representation(stored: &Stored, base: &str) -> Value {
+    let Some(placed) = stored.order.placed() else { return Value::Null };
+    let applicant = &placed.application.applicant;
+    let href = format!("{base}/orders/{}", applicant.order_id);
+    let living = matches!(stored.order, Order::Living(_));
+    let mut links = Map::new();
+    if living && stored.course != Some(CourseStatus::Finished) {
+        links.insert("cancel".to_owned(), link(href.clone()));
+    }
+    if living && stored.payment.status != Some(PayStatus::Paid) {
+        links.insert("payment".to_owned(), link(format!("{href}/payment")));
+    }
+    links.insert("order".to_owned(), link(href.clone()));
+    links.insert("self".to_owned(), link(href));
+    let card_last4 = stored.payment.card_last4.as_ref().or(placed.application.card_last4.as_ref());
+    json!({
+        "orderId": applicant.order_id,
+        "customerId": applicant.customer_id,
+        "eduNo": applicant.edu_no,
+        "courseTitle": placed.course_title,
+        "guest": applicant.guest,
+        "status": stored.order.status(),
+        "payStatus": stored.payment.status,
+        "cardLast4": card_last4,
+        "amount": placed.amount,
+        "orderedAt": placed.ordered_at,
+        "_links": links,
+    })
+}

@@ -1,0 +1,41 @@
+//! The context `order`: applying for a course, paying again, canceling.
+//!
+//! | export | module | serves |
+//! |---|---|---|
+//! | `wasi:http/handler` | [`http`] | `/orders/...` (component `order`) |
+//! | `spin:redis/inbound-redis` | [`events`] | wake-ups and the tick (component `order-worker`) |
+//!
+//! - `domain`: what an order is and what may happen to it (pure).
+//! - `store`: the tables, and one statement per decision.
+//! - `cashier`: the one synchronous call of the system, to `pay`, with its deadline and its breaker.
+//! - `sealing`: card numbers that wait for another try.
+//! - `settings`: what the operator set.
+//!
+//! What it deliberately does not do: keep payments (`pay`'s), seats (`reservation`'s), or messages. It never calls
+//! `reservation`: what it knows of courses it has from events, so that orders are taken while that is down.
+
+mod cashier;
+mod domain;
+mod events;
+mod http;
+mod sealing;
+mod settings;
+mod store;
+
+use eventlog::Outbox;
+use spin_sdk::http::{BoxBody, Request};
+
+/// The context's name: of its store, its stream and its consumer group.
+const CONTEXT: &str = "order";
+
+static OUTBOX: Outbox = Outbox::new(&store::DATABASE, CONTEXT);
+
+#[spin_sdk::http_service]
+async fn serve(request: Request) -> ::http::Response<BoxBody> {
+    hal::serve(request, http::answer).await
+}
+
+#[spin_sdk::redis_subscriber]
+async fn wake(message: bytes::Bytes) -> anyhow::Result<()> {
+    events::react(&message).await
+}

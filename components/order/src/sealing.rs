@@ -1,0 +1,100 @@
+//! Card numbers that wait for another try are kept sealed, and opened only to ask `pay`.
+//!
+//! XChaCha20-Poly1305: its nonces are long enough to be chosen at random. The order's number is bound in, so
+//! that a sealed card moved to another order does not open.
+
+use chacha20poly1305::aead::{Aead, KeyInit, Payload};
+use chacha20poly1305::{XChaCha20Poly1305, XNonce};
+use kernel::{CardNumber, OrderId};
+
+/// In bytes.
+const NONCE: usize = 24;
+
+/// Seals and opens card numbers with one key.
+pub(crate) struct Seal(XChaCha20Poly1305);
+
+/// Why a card could not be sealed or opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum SealError {
+    /// The key is not what it should be. What it is stays untold.
+    #[error("the variable card_key must be 64 hexadecimal digits")]
+    Key,
+    /// The operating system gave no random bytes.
+    #[error("there were no random bytes to seal a card with")]
+    Random,
+    /// Sealed with another key, for another order, or damaged.
+    #[error("the sealed card does not open: another key, another order, or damage")]
+    Sealed,
+}
+
+impl Seal {
+    /// With the key in `hex`, 64 digits.
+    pub(crate) fn new(hex: &str) -> Result<Self, SealError> {
+        let hex = hex.trim();
+        if hex.len() != 64 || !hex.bytes().all(|b| b.is_ascii_hexdigit()) {
+            return Err(SealError::Key);
+        }
+        let byte = |at: usize| hex.get(at..at + 2).and_then(|pair| u8::from_str_radix(pair, 16).ok());
+        let key: Vec<u8> = (0..64).step_by(2).map(byte).collect::<Option<_>>().ok_or(SealError::Key)?;
+        Ok(Self(XChaCha20Poly1305::new_from_slice(&key).map_err(|_| SealError::Key)?))
+    }
+
+    /// Seals the card that `order` is to be paid with.
+    pub(crate) fn seal(&self, card: &CardNumber, order: OrderId) -> Result<Vec<u8>, SealError> {
+        let mut nonce = [0; NONCE];
+        getrandom::fill(&mut nonce).map_err(|_| SealError::Random)?;
+        let payload = Payload { msg: card.digits().as_bytes(), aad: &order.get().to_be_bytes() };
+        let sealed = self.0.encrypt(&XNonce::from(nonce), payload).map_err(|_| SealError::Sealed)?;
+        Ok([nonce.as_slice(), &sealed].concat())
+    }
+
+    /// Opens what [`Self::seal`] sealed for the same order.
+    pub(crate) fn open(&self, sealed: &[u8], order: OrderId) -> Result<CardNumber, SealError> {
+        let (nonce, sealed) = sealed.split_first_chunk::<NONCE>().ok_or(SealError::Sealed)?;
+        let payload = Payload { msg: sealed, aad: &order.get().to_be_bytes() };
+        let digits = self.0.decrypt(&XNonce::from(*nonce), payload).map_err(|_| SealError::Sealed)?;
+        let digits = String::from_utf8(digits).map_err(|_| SealError::Sealed)?;
+        CardNumber::parse(&digits).map_err(|_| SealError::Sealed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn seal() -> Seal {
+        Seal::new(&"0f".repeat(32)).unwrap()
+    }
+
+    fn order(number: u64) -> OrderId {
+        OrderId::parse(number).unwrap()
+    }
+
+    #[test]
+    fn a_sealed_card_opens_for_its_own_order_only() {
+        let card = CardNumber::parse("4111111111111234").unwrap();
+        let sealed = seal().seal(&card, order(7)).unwrap();
+        assert_eq!(seal().open(&sealed, order(7)).unwrap(), card);
+        assert_eq!(seal().open(&sealed, order(8)), Err(SealError::Sealed));
+        assert_eq!(Seal::new(&"00".repeat(32)).unwrap().open(&sealed, order(7)), Err(SealError::Sealed));
+    }
+
+    #[test]
+    fn a_sealed_card_shows_nothing_and_is_never_sealed_alike() {
+        let card = CardNumber::parse("1234").unwrap();
+        let sealed = seal().seal(&card, order(7)).unwrap();
+        assert!(!sealed.windows(4).any(|bytes| bytes == b"1234"));
+        assert_ne!(sealed, seal().seal(&card, order(7)).unwrap());
+    }
+
+    #[test]
+    fn damage_and_bad_keys_are_errors() {
+        let mut sealed = seal().seal(&CardNumber::parse("1234").unwrap(), order(7)).unwrap();
+        assert_eq!(seal().open(&sealed[..10], order(7)), Err(SealError::Sealed));
+        *sealed.last_mut().unwrap() ^= 1;
+        assert_eq!(seal().open(&sealed, order(7)), Err(SealError::Sealed));
+        for key in ["", "0f", &"zz".repeat(32), &"+f".repeat(32), &"0f".repeat(33), &"é".repeat(32)] {
+            assert!(Seal::new(key).is_err(), "{key} was taken");
+        }
+    }
+}

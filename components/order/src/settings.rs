@@ -1,0 +1,113 @@
+//! What the operator set, read once per instance: every variable is a host call.
+
+use crate::sealing::Seal;
+use anyhow::{Context, anyhow};
+use spin_sdk::variables;
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::str::FromStr;
+use std::time::Duration;
+
+/// The variables of this context (their meanings and defaults are in `spin.toml` and the README).
+pub(crate) struct Settings {
+    /// For whom they were read.
+    pub(crate) role: Role,
+    /// Where the event log's Redis is.
+    pub(crate) redis_url: String,
+    /// Where `pay` is, without a slash at the end.
+    pub(crate) pay_url: String,
+    /// How long a call to `pay` may take.
+    pub(crate) pay_deadline: Duration,
+    /// The breaker's numbers.
+    pub(crate) breaker: breaker::Settings,
+    /// How many minutes an order that is not paid lives.
+    pub(crate) payment_due_minutes: i64,
+    /// What cards are sealed with while they wait.
+    pub(crate) seal: Seal,
+}
+
+/// Who reads the settings: it decides where `pay` is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// The HTTP component, which Spin lets reach `pay` by service chaining.
+    Http,
+    /// The worker, which Spin does not: it goes through the application's own address.
+    Worker,
+}
+
+thread_local! {
+    static SETTINGS: RefCell<Option<Rc<Settings>>> = const { RefCell::new(None) };
+}
+
+impl Settings {
+    /// The settings of this instance.
+    pub(crate) async fn load(role: Role) -> anyhow::Result<Rc<Self>> {
+        if let Some(settings) = SETTINGS.with_borrow(Clone::clone) {
+            return Ok(settings);
+        }
+        let settings = Rc::new(Self::read(role).await?);
+        SETTINGS.set(Some(Rc::clone(&settings)));
+        Ok(settings)
+    }
+
+    async fn read(role: Role) -> anyhow::Result<Self> {
+        let pay_deadline = Duration::from_millis(number("pay_deadline_ms").await?);
+        let failure_ratio: f64 = number("breaker_failure_ratio").await?;
+        if !(failure_ratio > 0.0 && failure_ratio <= 1.0) {
+            return Err(anyhow!("the variable breaker_failure_ratio must be above 0 and at most 1"));
+        }
+        Ok(Self {
+            role,
+            redis_url: variable("redis_url").await?,
+            pay_url: pay_url(role).await?,
+            pay_deadline,
+            breaker: breaker::Settings {
+                window: Duration::from_secs(number("breaker_window_s").await?),
+                min_calls: number("breaker_min_calls").await?,
+                failure_ratio,
+                open: Duration::from_secs(number("breaker_open_s").await?),
+                call: pay_deadline,
+            },
+            payment_due_minutes: i64::from(number::<u32>("payment_due_minutes").await?),
+            seal: Seal::new(&variable("card_key").await?)?,
+        })
+    }
+}
+
+async fn pay_url(role: Role) -> anyhow::Result<String> {
+    let pay_url = variable("pay_url").await?;
+    let url = if role == Role::Worker && is_chained(&pay_url) {
+        variable("application_url").await?
+    } else {
+        pay_url
+    };
+    Ok(url.trim_end_matches('/').to_owned())
+}
+
+/// Whether a URL is one that only Spin's service chaining can reach.
+fn is_chained(url: &str) -> bool {
+    let host = url.parse::<http::Uri>().ok();
+    host.as_ref().and_then(http::Uri::host).is_some_and(|host| host.ends_with(".spin.internal"))
+}
+
+async fn variable(name: &str) -> anyhow::Result<String> {
+    variables::get(name).await.with_context(|| format!("the variable {name}"))
+}
+
+async fn number<T: FromStr>(name: &str) -> anyhow::Result<T> {
+    let raw = variable(name).await?;
+    raw.trim().parse().map_err(|_| anyhow!("the variable {name} is {raw:?}, which is not such a number"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_chained;
+
+    #[test]
+    fn only_spin_internal_hosts_are_chained() {
+        assert!(is_chained("http://pay.spin.internal"));
+        assert!(is_chained("http://pay.spin.internal/"));
+        assert!(!is_chained("http://127.0.0.1:8082"));
+        assert!(!is_chained("http://pay.example/?x=.spin.internal"));
+    }
+}
