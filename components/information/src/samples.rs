@@ -1,10 +1,12 @@
 //! Histories to test with.
 
 use kernel::event::{
-    Applicant, CancelReason, DelayReason, Event, OrderCanceled, Ordered, Paid, PaymentCanceled, PaymentDeclined,
+    Applicant, CancelReason, Course, DelayReason, Event, OrderCanceled, Ordered, Paid, PaymentCanceled, PaymentDeclined,
     PaymentDelayed, ReservationCanceled, ReservationConfirmed, Reserved,
 };
-use kernel::{CustomerId, EduNo, Guests, Language, OrderId, ReservationStatus, Timestamp, Won};
+use kernel::{
+    Approval, CourseStatus, CustomerId, EduNo, Guests, Language, OrderId, ReservationStatus, Timestamp, Won,
+};
 use proptest::prelude::*;
 
 pub(crate) fn applicant(order_id: u64) -> Applicant {
@@ -14,6 +16,19 @@ pub(crate) fn applicant(order_id: u64) -> Applicant {
         edu_no: EduNo::parse(101 + order_id % 2).unwrap(),
         guest: Guests::parse(2).unwrap(),
         language: Language::Ko,
+    }
+}
+
+pub(crate) fn course(edu_no: u64, title: &str, status: CourseStatus) -> Course {
+    Course {
+        edu_no: EduNo::parse(edu_no).unwrap(),
+        title: title.to_owned(),
+        capacity: 10,
+        fee: Won::fee(25_000).unwrap(),
+        approval: Approval::Manual,
+        starts_at: Timestamp::from_millis(0),
+        ends_at: Timestamp::from_millis(1),
+        status,
     }
 }
 

@@ -5,13 +5,14 @@
 //! between sending and marking heals by itself: it is sent again under the same id, which the channel knows.
 
 use crate::domain::{Message, Status, Verdict};
+use hal::{Direction, Paging};
 use kernel::event::Course;
-use kernel::{EduNo, Timestamp};
+use kernel::{CustomerId, EduNo, OrderId, Timestamp};
 use std::collections::HashMap;
 use store::{Database, Row, StoreError, Value};
 
 /// The context's own store; nobody else reads it.
-pub(crate) static DATABASE: Database = Database::new("notification", 1, SCHEMA);
+static DATABASE: Database = Database::new("notification", 1, SCHEMA);
 
 const SCHEMA: &[&str] = &[
     // `due_at` is in milliseconds since 1970 and means something only while the status is Pending.
@@ -220,6 +221,118 @@ pub(crate) fn ask_titles(courses: &[EduNo]) -> Statement {
 /// Reads what [`ask_titles`] answered; courses that have not been heard of are missing.
 pub(crate) fn titles(rows: &[Row]) -> Result<HashMap<u64, String>, StoreError> {
     rows.iter().map(|row| Ok((row.count(0)?, row.text(1)?.to_owned()))).collect()
+}
+
+/// One message as it is read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Found {
+    /// Counts the messages as they were written, from 1.
+    pub(crate) seq: u64,
+    pub(crate) id: String,
+    pub(crate) order_id: u64,
+    pub(crate) customer_id: Option<i64>,
+    pub(crate) event: String,
+    pub(crate) language: String,
+    pub(crate) body: String,
+    pub(crate) status: String,
+    pub(crate) attempts: u64,
+    pub(crate) created_at: String,
+    pub(crate) sent_at: Option<String>,
+}
+
+/// The columns that [`Found`] reads.
+const FOUND: &str = "SELECT seq, id, order_id, customer_id, event, language, body, status, attempts,
+    created_at, sent_at FROM messages";
+
+impl Found {
+    fn read(row: &Row) -> Result<Self, StoreError> {
+        Ok(Self {
+            seq: row.count(0)?,
+            id: row.text(1)?.to_owned(),
+            order_id: row.count(2)?,
+            customer_id: row.opt_int(3)?,
+            event: row.text(4)?.to_owned(),
+            language: row.text(5)?.to_owned(),
+            body: row.text(6)?.to_owned(),
+            status: row.text(7)?.to_owned(),
+            attempts: row.count(8)?,
+            created_at: row.text(9)?.to_owned(),
+            sent_at: row.opt_text(10)?.map(str::to_owned),
+        })
+    }
+}
+
+/// One message, if there is one of that id.
+pub(crate) async fn find(id: &str) -> Result<Option<Found>, StoreError> {
+    let sql = format!("{FOUND} WHERE id = ?");
+    let rows = Statement { sql, params: vec![store::text(id)] }.run().await?;
+    rows.first().map(Found::read).transpose()
+}
+
+/// Which messages are wanted; what is none does not matter.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Filter {
+    pub(crate) order_id: Option<OrderId>,
+    pub(crate) customer_id: Option<CustomerId>,
+    pub(crate) status: Option<Status>,
+}
+
+impl Filter {
+    /// The conditions, each with its parameter.
+    fn conditions(&self) -> Vec<(&'static str, Value)> {
+        let order = self.order_id.map(|id| ("order_id = ?", store::int(id.as_i64())));
+        let customer = self.customer_id.map(|id| ("customer_id = ?", store::int(id.as_i64())));
+        let status = self.status.map(|status| ("status = ?", store::text(status.as_str())));
+        [order, customer, status].into_iter().flatten().collect()
+    }
+}
+
+fn where_all(conditions: Vec<(&'static str, Value)>) -> (String, Vec<Value>) {
+    if conditions.is_empty() {
+        return (String::new(), Vec::new());
+    }
+    let (conditions, params): (Vec<_>, Vec<_>) = conditions.into_iter().unzip();
+    (format!(" WHERE {}", conditions.join(" AND ")), params)
+}
+
+/// One page of the messages that a filter lets through: newest first unless asked otherwise; by key, in the
+/// order in which they were written, so that a reader can go on from the last one it saw.
+pub(crate) async fn page(filter: &Filter, paging: &Paging) -> Result<Vec<Found>, StoreError> {
+    let rows = ask_page(filter, paging).run().await?;
+    rows.iter().map(Found::read).collect()
+}
+
+fn ask_page(filter: &Filter, paging: &Paging) -> Statement {
+    let mut conditions = filter.conditions();
+    let direction = match (paging.after, paging.sort) {
+        (Some(_), _) => Direction::Ascending,
+        (None, Some(sort)) => sort.direction,
+        (None, None) => Direction::Descending,
+    };
+    if let Some(after) = paging.after {
+        conditions.push(("seq > ?", store::count(after)));
+    }
+    let (conditions, mut params) = where_all(conditions);
+    params.extend([store::count(paging.size), store::count(paging.offset())]);
+    Statement { sql: format!("{FOUND}{conditions} ORDER BY seq {} LIMIT ? OFFSET ?", direction.sql()), params }
+}
+
+/// How many messages a filter lets through.
+pub(crate) async fn count(filter: &Filter) -> Result<u64, StoreError> {
+    let rows = ask_count(filter).run().await?;
+    rows.first().map_or(Ok(0), |row| row.count(0))
+}
+
+fn ask_count(filter: &Filter) -> Statement {
+    let counted = filter.order_id.is_none() && filter.customer_id.is_none();
+    let (conditions, params) = where_all(filter.conditions());
+    let sql = if counted {
+        // The triggers count by status.
+        format!("SELECT coalesce(sum(rows), 0) FROM counts{conditions}")
+    } else {
+        format!("SELECT count(*) FROM messages{conditions}")
+    };
+    Statement { sql, params }
 }
 
 #[cfg(test)]

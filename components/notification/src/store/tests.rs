@@ -187,3 +187,48 @@ fn the_newest_title_of_a_course_is_kept_in_whatever_order_it_is_told() {
         assert_eq!(known[&edu_no.get()], "자바 입문 (개정)");
     }
 }
+
+impl Sqlite {
+    fn page(&self, filter: &Filter, paging: &Paging) -> Vec<u64> {
+        let rows = self.run(ask_page(filter, paging));
+        rows.iter().map(|row| Found::read(row).unwrap().seq).collect()
+    }
+
+    fn count(&self, filter: &Filter) -> u64 {
+        self.run(ask_count(filter))[0].count(0).unwrap()
+    }
+}
+
+#[test]
+fn messages_are_listed_newest_first_and_by_key_as_they_were_written() {
+    let sqlite = Sqlite::with_messages(5);
+    let paging = Paging { page: 0, size: 2, sort: None, after: None };
+    let everything = Filter::default();
+    assert_eq!(sqlite.page(&everything, &paging), [5, 4]);
+    assert_eq!(sqlite.page(&everything, &Paging { page: 2, ..paging.clone() }), [1]);
+    let sort = Some(hal::Sort { field: "createdAt", direction: Direction::Ascending });
+    assert_eq!(sqlite.page(&everything, &Paging { sort, ..paging.clone() }), [1, 2]);
+    assert_eq!(sqlite.page(&everything, &Paging { after: Some(2), ..paging }), [3, 4]);
+}
+
+#[test]
+fn filters_choose_and_count_the_same_messages() {
+    let sqlite = Sqlite::with_messages(5);
+    let claimed = sqlite.claim("first", NOW, 2);
+    sqlite.conclude("first", &claimed, &Verdict::Sent { at: NOW });
+    let order_id = Some(OrderId::parse(2).unwrap());
+    let customer_id = Some(CustomerId::parse(1).unwrap());
+    let paging = Paging { page: 0, size: 100, sort: None, after: None };
+    let cases: [(Filter, &[u64]); 6] = [
+        (Filter::default(), &[5, 4, 3, 2, 1]),
+        (Filter { order_id, ..Filter::default() }, &[2]),
+        (Filter { customer_id, ..Filter::default() }, &[5, 4, 3, 2, 1]),
+        (Filter { status: Some(Status::Sent), ..Filter::default() }, &[2, 1]),
+        (Filter { status: Some(Status::Failed), ..Filter::default() }, &[]),
+        (Filter { status: Some(Status::Pending), order_id, customer_id }, &[]),
+    ];
+    for (filter, wanted) in cases {
+        assert_eq!(sqlite.page(&filter, &paging), wanted, "{filter:?}");
+        assert_eq!(sqlite.count(&filter), wanted.len() as u64, "{filter:?}");
+    }
+}

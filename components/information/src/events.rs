@@ -1,0 +1,81 @@
+//! What the view reacts to: everything that `order`, `pay` and `reservation` tell.
+
+use crate::domain::{Information, by_order, status_told};
+use crate::store::{self, Step};
+use eventlog::{Consumer, Envelope, Unhandled};
+use kernel::Timestamp;
+use kernel::event::{Course, Event};
+use std::collections::BTreeMap;
+
+/// The contexts that are listened to.
+pub(crate) const SOURCES: &[&str] = &["order", "pay", "reservation"];
+
+/// The read model as a consumer: every batch becomes at most three statements, each harmless when repeated,
+/// so that a crash between them heals when the batch is delivered again.
+pub(crate) struct View;
+
+impl Consumer for View {
+    async fn handle(&self, events: &[Envelope]) -> Result<(), Unhandled> {
+        let courses = newest_courses(events.iter().map(|told| (told.version, &told.event)));
+        if !courses.is_empty() {
+            store::keep_courses(&courses).run().await?;
+        }
+        let steps: Vec<_> = events
+            .iter()
+            .filter_map(|told| step(&told.source_context, told.version, told.time, &told.event))
+            .collect();
+        let rows = by_order(
+            events.iter().filter_map(|told| Information::of(told.version, told.time, &told.event)),
+        );
+        if !steps.is_empty() {
+            // The timeline first: whoever sees a status also finds how it came about.
+            store::add_steps(&steps).run().await?;
+            store::join_rows(&rows).run().await?;
+        }
+        Ok(())
+    }
+}
+
+/// The line that an event adds to its order's timeline; none for the events of a course.
+pub(crate) fn step<'a>(context: &'a str, version: u64, time: Timestamp, event: &Event) -> Option<Step<'a>> {
+    let order_id = event.applicant()?.order_id;
+    Some(Step { order_id, context, version, event: event.name(), status: status_told(event)?, time })
+}
+
+/// Of each course the newest that a batch tells.
+fn newest_courses<'a>(events: impl Iterator<Item = (u64, &'a Event)>) -> Vec<(u64, &'a Course)> {
+    let mut newest: BTreeMap<_, (u64, &Course)> = BTreeMap::new();
+    for (version, event) in events {
+        let Some(course) = event.course() else { continue };
+        let known = newest.entry(course.edu_no).or_insert((version, course));
+        if version > known.0 {
+            *known = (version, course);
+        }
+    }
+    newest.into_values().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::samples;
+    use kernel::CourseStatus;
+
+    #[test]
+    fn of_a_course_told_several_times_the_newest_is_kept() {
+        let told = [
+            (2, Event::CourseStarted(samples::course(101, "자바 입문", CourseStatus::Started))),
+            (1, Event::CourseOpened(samples::course(101, "자바", CourseStatus::Open))),
+            (1, Event::CourseOpened(samples::course(102, "러스트 입문", CourseStatus::Open))),
+        ];
+        let newest = newest_courses(told.iter().map(|(version, event)| (*version, event)));
+        let shown: Vec<_> = newest.iter().map(|(version, course)| (*version, course.title.as_str())).collect();
+        assert_eq!(shown, [(2, "자바 입문"), (1, "러스트 입문")]);
+    }
+
+    #[test]
+    fn a_course_is_in_no_timeline() {
+        let event = Event::CourseOpened(samples::course(101, "자바", CourseStatus::Open));
+        assert_eq!(step("reservation", 1, Timestamp::from_millis(0), &event), None);
+    }
+}

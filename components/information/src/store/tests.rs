@@ -1,0 +1,273 @@
+//! The statements on a real SQLite, held against the fold they stand for.
+
+use super::*;
+use crate::domain::{Statuses, by_order};
+use crate::events;
+use crate::samples;
+use kernel::event::Event;
+use kernel::CourseStatus;
+use proptest::prelude::*;
+use rusqlite::types::Value as Sql;
+use rusqlite::{Connection, params_from_iter};
+
+/// A store as a component would find it.
+struct Sqlite(Connection);
+
+impl Sqlite {
+    fn new() -> Self {
+        let connection = Connection::open_in_memory().unwrap();
+        for statement in SCHEMA {
+            connection.execute_batch(statement).unwrap();
+        }
+        Self(connection)
+    }
+
+    fn run(&self, statement: Statement) -> usize {
+        self.0.execute(&statement.sql, params_from_iter(statement.params.into_iter().map(sql))).unwrap()
+    }
+
+    fn ask(&self, sql_text: &str, params: Vec<Value>) -> Vec<store::Row> {
+        let mut statement = self.0.prepare(sql_text).unwrap();
+        let columns = statement.column_count();
+        let rows = statement.query_map(params_from_iter(params.into_iter().map(sql)), |row| {
+            Ok(store::Row::of((0..columns).map(|n| value(row.get(n).unwrap())).collect()))
+        });
+        rows.unwrap().map(Result::unwrap).collect()
+    }
+
+    /// Takes a batch in the way the component does.
+    fn take(&self, batch: &[(u64, i64, Event)]) {
+        let steps = batch.iter().filter_map(|(version, time, event)| {
+            events::step(samples::context(event), *version, Timestamp::from_millis(*time), event)
+        });
+        let rows = by_order(batch.iter().filter_map(|(version, time, event)| {
+            Information::of(*version, Timestamp::from_millis(*time), event)
+        }));
+        self.run(add_steps(&steps.collect::<Vec<_>>()));
+        self.run(join_rows(&rows));
+    }
+
+    fn dump(&self, table: &str) -> Vec<String> {
+        let rows = self.ask(&format!("SELECT * FROM {table}"), Vec::new());
+        let mut shown: Vec<_> = rows.iter().map(|row| format!("{row:?}")).collect();
+        shown.sort();
+        shown
+    }
+}
+
+fn sql(value: Value) -> Sql {
+    match value {
+        Value::Integer(number) => Sql::Integer(number),
+        Value::Real(number) => Sql::Real(number),
+        Value::Text(text) => Sql::Text(text),
+        Value::Blob(bytes) => Sql::Blob(bytes),
+        Value::Null => Sql::Null,
+    }
+}
+
+fn value(sql: Sql) -> Value {
+    match sql {
+        Sql::Integer(number) => Value::Integer(number),
+        Sql::Real(number) => Value::Real(number),
+        Sql::Text(text) => Value::Text(text),
+        Sql::Blob(bytes) => Value::Blob(bytes),
+        Sql::Null => Value::Null,
+    }
+}
+
+impl Sqlite {
+    fn page(&self, filter: &Filter, paging: &Paging) -> Vec<u64> {
+        let Statement { sql, params } = ask_page(filter, paging);
+        self.ask(&sql, params).iter().map(|row| Found::read(row).unwrap().order_id).collect()
+    }
+
+    fn count(&self, filter: &Filter) -> u64 {
+        let Statement { sql, params } = ask_count(filter);
+        self.ask(&sql, params).first().map_or(0, |row| row.count(0).unwrap())
+    }
+
+    fn found(&self, order_id: u64) -> Found {
+        let Statement { sql, params } = ask_one(OrderId::parse(order_id).unwrap());
+        Found::read(&self.ask(&sql, params)[0]).unwrap()
+    }
+}
+
+fn paging(size: u64) -> Paging {
+    Paging { page: 0, size, sort: None, after: None }
+}
+
+proptest! {
+    #[test]
+    fn the_store_ends_as_the_fold_does_however_the_events_come(
+        events in samples::disorder(),
+        batch_size in 1..=8_usize,
+    ) {
+        let (whole, piecemeal) = (Sqlite::new(), Sqlite::new());
+        whole.take(&samples::in_order(&events));
+        for batch in events.chunks(batch_size) {
+            piecemeal.take(batch);
+        }
+        for table in ["infomations", "timeline", "counts WHERE rows <> 0"] {
+            prop_assert_eq!(whole.dump(table), piecemeal.dump(table));
+        }
+
+        let fold = by_order(events.iter().filter_map(|(version, time, event)| {
+            Information::of(*version, Timestamp::from_millis(*time), event)
+        }));
+        let found = piecemeal.found(1113);
+        let expected = Statuses {
+            order: fold[0].order.map(|told| told.value),
+            pay: fold[0].pay_status(),
+            reservation: fold[0].seat.map(|told| told.value.status),
+            course: None,
+        };
+        prop_assert_eq!(found.statuses, expected);
+        prop_assert_eq!(found.waiting_position, fold[0].seat.and_then(|told| told.value.waiting_position).map(|n| n as i64));
+        prop_assert_eq!(found.updated_at, fold[0].updated_at.to_string());
+        prop_assert_eq!(found.amount, fold[0].amount.map(|won| won.get() as i64));
+    }
+}
+
+#[test]
+fn a_crash_after_the_timeline_heals_when_the_batch_comes_again() {
+    let (crashed, whole) = (Sqlite::new(), Sqlite::new());
+    let batch = samples::history();
+    let steps = batch.iter().filter_map(|(version, time, event)| {
+        events::step(samples::context(event), *version, Timestamp::from_millis(*time), event)
+    });
+    crashed.run(add_steps(&steps.collect::<Vec<_>>()));
+    crashed.take(&batch);
+    whole.take(&batch);
+    for table in ["infomations", "timeline", "counts"] {
+        assert_eq!(crashed.dump(table), whole.dump(table));
+    }
+}
+
+#[test]
+fn the_timeline_is_told_in_the_order_in_which_it_happened() {
+    let sqlite = Sqlite::new();
+    for event in samples::history().iter().rev() {
+        sqlite.take(std::slice::from_ref(event));
+    }
+    let Statement { sql, params } = ask_timeline(OrderId::parse(1113).unwrap());
+    let past: Vec<_> = sqlite.ask(&sql, params).iter().map(|row| Past::read(row).unwrap()).collect();
+    let told: Vec<_> = past.iter().map(|past| past.status.as_str()).collect();
+    let happened: Vec<_> =
+        samples::history().iter().map(|(_, _, event)| crate::domain::status_told(event).unwrap()).collect();
+    assert_eq!(told, happened);
+    assert_eq!(past[0].time, "1970-01-01T00:00:00.010Z");
+}
+
+#[test]
+fn filters_sort_and_keys_choose_the_same_orders_as_a_look_at_all_would() {
+    let sqlite = Sqlite::new();
+    // Orders 1 to 12: of customers 1 to 3 and courses 101 and 102, each a little further than the one before.
+    for order_id in 1..=12 {
+        sqlite.take(&samples::history_of(order_id)[..order_id as usize % 10 + 1]);
+    }
+    let all: Vec<Found> = (1..=12).map(|order_id| sqlite.found(order_id)).collect();
+    let status = |raw: &str| Some(raw.parse::<AnyStatus>().unwrap());
+    let customer_id = Some(CustomerId::parse(2).unwrap());
+    let edu_no = Some(EduNo::parse(102).unwrap());
+    let filters = [
+        Filter::default(),
+        Filter { customer_id, ..Filter::default() },
+        Filter { edu_no, ..Filter::default() },
+        Filter { status: status("Paid"), ..Filter::default() },
+        Filter { status: status("Order Canceled"), ..Filter::default() },
+        Filter { status: status("Reservation Confirmed"), edu_no, ..Filter::default() },
+        Filter { status: status("Waitlisted"), edu_no, customer_id },
+    ];
+    for filter in filters {
+        let wanted: Vec<_> = all
+            .iter()
+            .filter(|found| filter.customer_id.is_none_or(|id| found.customer_id == Some(id.as_i64())))
+            .filter(|found| filter.edu_no.is_none_or(|id| found.edu_no == id.get()))
+            .filter(|found| match filter.status {
+                None => true,
+                Some(AnyStatus::Order(status)) => found.statuses.order == Some(status),
+                Some(AnyStatus::Pay(status)) => found.statuses.pay == Some(status),
+                Some(AnyStatus::Reservation(status)) => found.statuses.reservation == Some(status),
+            })
+            .map(|found| found.order_id)
+            .collect();
+        assert_eq!(sqlite.page(&filter, &paging(100)), wanted, "{filter:?}");
+        assert_eq!(sqlite.count(&filter), wanted.len() as u64, "{filter:?}");
+
+        let mut by_key = Vec::new();
+        let mut after = 0;
+        loop {
+            let page = sqlite.page(&filter, &Paging { after: Some(after), ..paging(2) });
+            let Some(last) = page.last() else { break };
+            after = *last;
+            by_key.extend(page);
+        }
+        assert_eq!(by_key, wanted, "{filter:?} by key");
+    }
+    let sort = Some(hal::Sort { field: "eduNo", direction: Direction::Descending });
+    let sorted = sqlite.page(&Filter::default(), &Paging { sort, page: 1, ..paging(5) });
+    assert_eq!(sorted, [1, 12, 10, 8, 6]);
+}
+
+#[test]
+fn every_sort_and_filter_is_answered_from_an_index() {
+    let sqlite = Sqlite::new();
+    let customer_id = Some(CustomerId::parse(2).unwrap());
+    let edu_no = Some(EduNo::parse(102).unwrap());
+    let sorts = SORTABLE.iter().map(|field| {
+        let sort = Some(hal::Sort { field, direction: Direction::Descending });
+        (Filter::default(), Paging { sort, ..paging(10) })
+    });
+    let filters = [
+        Filter { customer_id, ..Filter::default() },
+        Filter { edu_no, ..Filter::default() },
+        Filter { status: Some(AnyStatus::Pay(PayStatus::Paid)), ..Filter::default() },
+    ];
+    let filters = filters.into_iter().map(|filter| (filter, Paging { after: Some(7), ..paging(10) }));
+    for (filter, paging) in sorts.chain(filters) {
+        let Statement { sql, params } = ask_page(&filter, &paging);
+        let plan = sqlite.ask(&format!("EXPLAIN QUERY PLAN {sql}"), params);
+        let plan: Vec<_> = plan.iter().map(|row| row.text(3).unwrap().to_owned()).collect();
+        assert!(!plan.iter().any(|step| step.contains("TEMP B-TREE")), "{paging:?} {filter:?}: {plan:?}");
+        assert!(filter == Filter::default() || plan[0].contains("USING INDEX"), "{filter:?}: {plan:?}");
+    }
+}
+
+#[test]
+fn a_course_is_shown_as_it_was_told_last_and_changes_the_etag() {
+    let sqlite = Sqlite::new();
+    sqlite.take(&samples::history()[..1]);
+    let before = sqlite.found(1113);
+    assert_eq!(before.course_title.as_deref(), Some("자바 입문"));
+    assert_eq!(before.statuses.course, None);
+
+    let edu_no = before.edu_no;
+    let started = samples::course(edu_no, "자바 입문 (개정)", CourseStatus::Started);
+    let opened = samples::course(edu_no, "자바", CourseStatus::Open);
+    sqlite.run(keep_courses(&[(2, &started)]));
+    sqlite.run(keep_courses(&[(1, &opened)]));
+    let after = sqlite.found(1113);
+    assert_eq!(after.course_title.as_deref(), Some("자바 입문 (개정)"));
+    assert_eq!(after.statuses.course, Some(CourseStatus::Started));
+    assert_ne!(after.etag, before.etag);
+}
+
+#[test]
+fn an_event_that_comes_late_changes_the_etag_though_it_changes_no_status() {
+    let sqlite = Sqlite::new();
+    let events = samples::history();
+    sqlite.take(&events[3..4]);
+    let before = sqlite.found(1113);
+    sqlite.take(&events[2..3]);
+    let after = sqlite.found(1113);
+    assert_eq!(after.statuses, before.statuses);
+    assert_ne!(after.etag, before.etag);
+    sqlite.take(&events[2..4]);
+    assert_eq!(sqlite.found(1113), after);
+}
+
+#[test]
+fn an_unknown_status_is_refused_with_all_eleven() {
+    let refusal = "paid".parse::<AnyStatus>().unwrap_err();
+    assert_eq!(refusal.problem.matches('`').count(), 22);
+}

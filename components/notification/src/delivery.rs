@@ -1,0 +1,121 @@
+//! Getting messages to people: claim what is due, hand it to the channel, write down what became of it.
+//!
+//! Nothing here is remembered between wake-ups; the store knows all. The channel is whatever is plugged into
+//! the port `sugang:notification/channel`.
+
+use crate::bindings::sugang::notification::channel::{self, SendError};
+use crate::domain::{Attempt, addressee, judge};
+use crate::store::{self, Claimed, Conclusion};
+use ::store::StoreError;
+use futures::future::{Either, select};
+use futures::{StreamExt, stream};
+use kernel::Timestamp;
+use std::collections::BTreeMap;
+use std::pin::pin;
+use std::time::{Duration, Instant};
+
+/// How many messages are claimed at once.
+const BATCH: u32 = 100;
+
+/// How many orders are written to at the same time.
+const AT_ONCE: usize = 16;
+
+/// No message is begun after this long: Spin handles the wake-ups of all workers one after another.
+const BUDGET: Duration = Duration::from_secs(2);
+
+/// How long the channel may take for one message. What was cut off may have got through; it is sent again under
+/// the same id.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long a claim lasts, in seconds: longer than the budget and the patience together, so that only the dead
+/// and the frozen lose theirs.
+const LEASE: i64 = 30;
+
+/// Sends what is due until nothing is, or the time is spent.
+pub(crate) async fn deliver() -> Result<(), StoreError> {
+    let begun = Instant::now();
+    while begun.elapsed() < BUDGET {
+        let claim = format!("{:016x}", spin_sdk::wasip3::random::random::get_random_u64());
+        let now = Timestamp::now();
+        let rows = store::claim(&claim, now, now.plus_seconds(LEASE), BATCH).run().await?;
+        let claimed = store::claimed(&rows)?;
+        if claimed.is_empty() {
+            return Ok(());
+        }
+        let orders = stream::iter(by_order(claimed)).map(|messages| send_in_order(messages, begun));
+        let conclusions: Vec<_> = orders.buffer_unordered(AT_ONCE).concat().await;
+        store::conclude(&claim, &conclusions, Timestamp::now()).run().await?;
+    }
+    Ok(())
+}
+
+/// The messages of one order, oldest first; the order that has waited longest first.
+fn by_order(claimed: Vec<Claimed>) -> Vec<Vec<Claimed>> {
+    let mut orders: BTreeMap<u64, Vec<Claimed>> = BTreeMap::new();
+    for message in claimed {
+        orders.entry(message.order_id).or_default().push(message);
+    }
+    let mut orders: Vec<_> = orders.into_values().collect();
+    orders.sort_by_key(|messages| messages.first().map(|message| message.seq));
+    orders
+}
+
+/// One after another, so that nobody reads of the payment before the order.
+async fn send_in_order(messages: Vec<Claimed>, begun: Instant) -> Vec<Conclusion> {
+    let mut conclusions = Vec::with_capacity(messages.len());
+    for message in messages {
+        let attempt = if begun.elapsed() < BUDGET { send(&message).await } else { Attempt::NotMade };
+        let problem = match &attempt {
+            Attempt::Busy(problem) | Attempt::Refused(problem) => {
+                eprintln!("notification: message {}, try {}: {problem}", message.id, message.attempts);
+                Some(problem.clone())
+            }
+            Attempt::Accepted { .. } | Attempt::NotMade => None,
+        };
+        let verdict = judge(&attempt, message.attempts, Timestamp::now());
+        conclusions.push(Conclusion { seq: message.seq, verdict, problem });
+    }
+    conclusions
+}
+
+async fn send(message: &Claimed) -> Attempt {
+    let sending = channel::send(channel::Message {
+        id: message.id.clone(),
+        to: addressee(message.customer_id, message.order_id),
+        language: message.language.clone(),
+        body: message.body.clone(),
+    });
+    match select(pin!(sending), pin!(spin_sdk::time::sleep(PATIENCE))).await {
+        Either::Left((Ok(receipt), _)) => {
+            Attempt::Accepted { at: receipt.accepted_at.parse().unwrap_or_else(|_| Timestamp::now()) }
+        }
+        Either::Left((Err(SendError::Retryable(problem)), _)) => Attempt::Busy(problem),
+        Either::Left((Err(SendError::Permanent(problem)), _)) => Attempt::Refused(problem),
+        Either::Right(_) => Attempt::Busy(format!("the channel did not answer within {PATIENCE:?}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn claimed(seq: i64, order_id: u64) -> Claimed {
+        Claimed {
+            seq,
+            id: seq.to_string(),
+            order_id,
+            customer_id: None,
+            language: "ko".to_owned(),
+            body: String::new(),
+            attempts: 1,
+        }
+    }
+
+    #[test]
+    fn messages_of_one_order_stay_together_and_in_order() {
+        let orders = by_order(vec![claimed(1, 7), claimed(2, 3), claimed(3, 7), claimed(4, 3)]);
+        let shown: Vec<Vec<_>> =
+            orders.iter().map(|messages| messages.iter().map(|message| message.seq).collect()).collect();
+        assert_eq!(shown, [[1, 3], [2, 4]]);
+    }
+}
