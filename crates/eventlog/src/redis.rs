@@ -1,7 +1,14 @@
 //! Talking to Redis through Spin, which flattens nested arrays in a reply.
 
+use futures::future::{Either, select};
 use spin_sdk::redis::{Connection, Error, RedisParameter, RedisResult};
 use std::cell::RefCell;
+use std::pin::pin;
+use std::time::Duration;
+
+/// How long Redis has for one answer. A Redis that hangs must not hold up an instance for ever: the outbox and
+/// the pending lists keep everything for the next try.
+const ANSWER_WITHIN: Duration = Duration::from_secs(2);
 
 /// Why the log could not be used; what is committed stays in the outbox until it can.
 #[derive(Debug, thiserror::Error)]
@@ -32,7 +39,7 @@ impl Redis {
         });
         let connection = match idle {
             Some(connection) => connection,
-            None => Connection::open(url).await.map_err(|e| failed("connecting", &e))?,
+            None => in_time(Connection::open(url)).await.map_err(|e| failed("connecting", &e))?,
         };
         Ok(Self { url: url.to_owned(), connection })
     }
@@ -54,7 +61,7 @@ impl Redis {
     /// Like [`Self::command`], with Redis's own error for those callers that expect one.
     pub(crate) async fn raw(&self, name: &str, arguments: &[&str]) -> Result<Vec<RedisResult>, Error> {
         let arguments = arguments.iter().map(|a| RedisParameter::Binary(a.as_bytes().to_vec()));
-        self.connection.execute(name, arguments.collect::<Vec<_>>()).await
+        in_time(self.connection.execute(name, arguments.collect::<Vec<_>>())).await
     }
 
     /// Runs a Lua script, which Redis does as one step.
@@ -73,6 +80,13 @@ impl Redis {
             Some(RedisResult::Int64(number)) => Ok(*number),
             other => Err(LogError::Redis(format!("a script answered {other:?} instead of a number"))),
         }
+    }
+}
+
+async fn in_time<T>(answer: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    match select(pin!(answer), pin!(spin_sdk::time::sleep(ANSWER_WITHIN))).await {
+        Either::Left((answer, _)) => answer,
+        Either::Right(((), _)) => Err(Error::Other(format!("no answer within {ANSWER_WITHIN:?}"))),
     }
 }
 
