@@ -1,14 +1,19 @@
 //! An embedded host with some or all of the components.
 
 use std::collections::BTreeMap;
+use std::env;
+use std::fmt;
 use std::fs::File;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::ops::Deref;
 use std::process::{Command, Stdio};
+use std::sync::LazyLock;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use rustix::process::Signal;
-use std::time::{Duration, Instant};
+use sugang_host::Application;
+use tokio::runtime::Runtime;
 use xtask::process::Process;
 use xtask::{redis_server, workspace};
 
@@ -78,16 +83,20 @@ impl Options {
 }
 
 /// A host that serves for as long as this value lives. It derefs to the [`Api`] it serves.
-#[derive(Debug)]
 pub struct Host {
     api: Api,
     running: Running,
 }
 
-#[derive(Debug)]
+/// How it runs.
 enum Running {
+    /// In this process. Taken out when it is shut down.
+    Here(Option<sugang_host::Running>),
     Process(Process),
 }
+
+/// What the hosts in this process run on.
+static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| Runtime::new().expect("a runtime"));
 
 impl Host {
     #[track_caller]
@@ -98,7 +107,7 @@ impl Host {
         }
     }
 
-    /// Starts and waits until it serves.
+    /// Starts, and waits until it serves.
     pub fn try_start(ground: &Ground, mut options: Options) -> Result<Self> {
         let port = match options.port {
             Some(port) => port,
@@ -109,6 +118,9 @@ impl Host {
             [("redis_url", ground.redis_url().to_owned()), ("application_url", format!("http://{address}"))];
         for (name, value) in defaults {
             options.variables.entry(name.to_owned()).or_insert(value);
+        }
+        if !options.process {
+            return Self::start_here(ground, &options, address);
         }
         let mut process = spawn(ground, &options, address)?;
         let api = Api::new(address);
@@ -122,25 +134,62 @@ impl Host {
         Ok(Self { api, running: Running::Process(process) })
     }
 
+    fn start_here(ground: &Ground, options: &Options, address: SocketAddr) -> Result<Self> {
+        let mut application = Application::builder(workspace::manifest())
+            .runtime_config(workspace::runtime_config())
+            .state_dir(ground.state())
+            .cache_dir(workspace::code_cache())
+            .listen(address)
+            .quiet(env::var_os("SUGANG_TEST_LOG").is_none());
+        for component in &options.components {
+            application = application.component(component);
+        }
+        for (name, value) in &options.variables {
+            application = application.variable(name, value);
+        }
+        let running = RUNTIME.block_on(application.start())?;
+        Ok(Self { api: Api::new(running.address()), running: Running::Here(Some(running)) })
+    }
+
     /// A signal for the process it is.
     #[track_caller]
     pub fn signal(&mut self, signal: Signal) {
-        match &mut self.running {
-            Running::Process(process) => process.signal(signal).expect("to signal the host"),
-        }
+        self.process().signal(signal).expect("to signal the host");
     }
 
     /// Ends it at once, as a crash would.
     #[track_caller]
     pub fn kill(mut self) {
+        self.process().kill().expect("the host to end");
+    }
+
+    #[track_caller]
+    fn process(&mut self) -> &mut Process {
         match &mut self.running {
-            Running::Process(process) => process.kill().expect("the host to end"),
-        };
+            Running::Process(process) => process,
+            Running::Here(_) => panic!("this host runs in the test itself: start it as a process()"),
+        }
     }
 
     /// Ends it as an operator would: what is in flight is answered first.
     pub fn stop(self) {
         drop(self);
+    }
+}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        if let Running::Here(running) = &mut self.running
+            && let Some(running) = running.take()
+        {
+            RUNTIME.block_on(running.shutdown());
+        }
+    }
+}
+
+impl fmt::Debug for Host {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Host").field("address", &self.api.address()).finish_non_exhaustive()
     }
 }
 
