@@ -53,7 +53,11 @@ impl Stores {
 
     /// Makes sure that `component` can have every store it asks for, and opens them. A Redis is
     /// not asked yet: it may be away for a while, as at any later time.
-    pub async fn require<'a>(&self, component: &str, labels: impl IntoIterator<Item = &'a str>) -> Result<()> {
+    pub async fn require<'a>(
+        &self,
+        component: &str,
+        labels: impl IntoIterator<Item = &'a str>,
+    ) -> Result<()> {
         for label in labels {
             let Some(configured) = self.by_label.get(label) else {
                 bail!(
@@ -87,7 +91,8 @@ impl Stores {
             return Ok(Store::Sqlite(sqlite.relabelled(label)));
         }
         if let Some(directory) = path.parent() {
-            std::fs::create_dir_all(directory).with_context(|| format!("creating {}", directory.display()))?;
+            std::fs::create_dir_all(directory)
+                .with_context(|| format!("creating {}", directory.display()))?;
         }
         let store = Sqlite::open(label, path).await;
         Ok(Store::Sqlite(store.with_context(|| format!("opening the key-value store {}", path.display()))?))

@@ -17,7 +17,10 @@ impl interface::HostStore for KeyValueState {
     }
 }
 
-fn store<T: 'static>(accessor: &Accessor<T, HasKeyValue>, store: &Resource<Store>) -> wasmtime::Result<Store> {
+fn store<T: 'static>(
+    accessor: &Accessor<T, HasKeyValue>,
+    store: &Resource<Store>,
+) -> wasmtime::Result<Store> {
     accessor.with(|mut access| access.get().store(store))
 }
 
@@ -26,7 +29,11 @@ impl<T: Send + 'static> interface::HostStoreWithStore<T> for HasKeyValue {
         accessor.with(|mut access| access.get().open(&label))
     }
 
-    async fn get(accessor: &Accessor<T, Self>, resource: Resource<Store>, key: String) -> Answer<Option<Vec<u8>>> {
+    async fn get(
+        accessor: &Accessor<T, Self>,
+        resource: Resource<Store>,
+        key: String,
+    ) -> Answer<Option<Vec<u8>>> {
         Ok(store(accessor, &resource)?.get(&key).await)
     }
 

@@ -55,13 +55,16 @@ impl Sqlite {
     }
 
     pub(super) async fn get_many(&self, keys: &[String]) -> Result<Vec<Option<Vec<u8>>>, Error> {
-        let get_many = |connection: &Connection| keys.iter().map(|key| get(connection, &self.label, key)).collect();
+        let get_many =
+            |connection: &Connection| keys.iter().map(|key| get(connection, &self.label, key)).collect();
         self.database.read_now(get_many).map_err(explain)
     }
 
     pub(super) async fn set_many(&self, entries: Vec<(String, Vec<u8>)>) -> Result<(), Error> {
         self.write(move |connection, label| {
-            entries.iter().try_for_each(|(key, value)| connection.execute(SET, params![label, key, value]).map(drop))
+            entries
+                .iter()
+                .try_for_each(|(key, value)| connection.execute(SET, params![label, key, value]).map(drop))
         })
         .await
     }

@@ -112,7 +112,10 @@ fn within_limit(bytes: usize) -> Result<(), Error> {
 /// The number in `value`, as Spin keeps it in files: eight bytes, the lowest first.
 pub(super) fn number(value: Option<&[u8]>) -> Result<i64, Error> {
     let Some(value) = value else { return Ok(0) };
-    value.try_into().map(i64::from_le_bytes).map_err(|_| other("the value is not a number that increment made"))
+    value
+        .try_into()
+        .map(i64::from_le_bytes)
+        .map_err(|_| other("the value is not a number that increment made"))
 }
 
 /// The sum, or the reason why there is none.

@@ -1,1 +1,168 @@
-//! Tests.
+//! What stores promise, asked of every kind.
+
+use std::path::Path;
+
+use tokio::task::JoinSet;
+
+use super::{config::Stores, store::Store};
+use crate::redis_client::tests::Server;
+
+/// One store of each kind, with what keeps it alive.
+struct Fixture {
+    stores: Vec<(&'static str, Store)>,
+    _directory: tempfile::TempDir,
+    _server: Server,
+}
+
+impl Fixture {
+    async fn new() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let server = Server::start().await;
+        let tables = format!(
+            "[file]\ntype = 'spin'\npath = 'kv.db'\n[memory]\ntype = 'spin'\n[redis]\ntype = 'redis'\nurl = '{}'",
+            server.url()
+        );
+        let stores = Stores::from_runtime_config(&tables.parse().unwrap(), None, directory.path()).unwrap();
+        let labels = ["file", "memory", "redis"];
+        stores.require("test", labels).await.unwrap();
+        let stores = labels.map(|label| (label, stores.get(label).unwrap())).into();
+        Self { stores, _directory: directory, _server: server }
+    }
+}
+
+fn bytes(text: &str) -> Vec<u8> {
+    text.as_bytes().to_vec()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn values_are_kept_replaced_listed_and_removed() {
+    let fixture = Fixture::new().await;
+    for (kind, store) in &fixture.stores {
+        assert_eq!(store.get("a").await.unwrap(), None, "{kind}");
+        assert!(!store.exists("a").await.unwrap(), "{kind}");
+        store.set("a".to_owned(), bytes("1")).await.unwrap();
+        store.set("a".to_owned(), vec![0, 255]).await.unwrap();
+        assert_eq!(store.get("a").await.unwrap(), Some(vec![0, 255]), "{kind}");
+        assert!(store.exists("a").await.unwrap(), "{kind}");
+        store.set_many(vec![("b".to_owned(), bytes("2")), ("c".to_owned(), Vec::new())]).await.unwrap();
+        let mut keys = store.keys().await.unwrap();
+        keys.sort();
+        assert_eq!(keys, ["a", "b", "c"], "{kind}");
+        let wanted = ["c", "absent", "b"].map(str::to_owned).to_vec();
+        let values: Vec<_> =
+            store.get_many(wanted).await.unwrap().into_iter().map(|(_, value)| value).collect();
+        assert_eq!(values, [Some(Vec::new()), None, Some(bytes("2"))], "{kind}");
+        store.delete("a".to_owned()).await.unwrap();
+        store.delete_many(vec!["b".to_owned(), "c".to_owned(), "absent".to_owned()]).await.unwrap();
+        assert!(store.keys().await.unwrap().is_empty(), "{kind}");
+        store.set_many(Vec::new()).await.unwrap();
+        store.delete_many(Vec::new()).await.unwrap();
+        assert!(store.get_many(Vec::new()).await.unwrap().is_empty());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn concurrent_increments_all_count() {
+    let fixture = Fixture::new().await;
+    for (kind, store) in &fixture.stores {
+        let mut tasks = JoinSet::new();
+        for _ in 0..200 {
+            let store = store.clone();
+            tasks.spawn(async move { store.increment("n".to_owned(), 2).await.unwrap() });
+        }
+        let mut sums = tasks.join_all().await;
+        sums.sort_unstable();
+        assert_eq!(sums, (1..=200).map(|n| n * 2).collect::<Vec<_>>(), "{kind}");
+        assert_eq!(store.increment("n".to_owned(), -401).await.unwrap(), -1, "{kind}");
+
+        store.set("text".to_owned(), bytes("text")).await.unwrap();
+        assert!(store.increment("text".to_owned(), 1).await.is_err(), "{kind}");
+        assert_eq!(store.get("text").await.unwrap(), Some(bytes("text")), "{kind}");
+        store.increment("large".to_owned(), i64::MAX).await.unwrap();
+        assert!(store.increment("large".to_owned(), 1).await.is_err(), "{kind}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_swap_succeeds_only_where_nothing_changed() {
+    let fixture = Fixture::new().await;
+    for (kind, store) in &fixture.stores {
+        let swap = async |old: Option<&str>, new: &str| {
+            store.swap("k".to_owned(), old.map(bytes), bytes(new)).await.unwrap()
+        };
+        assert!(!swap(Some("1"), "2").await, "{kind}: there was nothing");
+        assert!(swap(None, "").await, "{kind}: it was made");
+        assert!(!swap(None, "1").await, "{kind}: it was there, although empty");
+        assert!(swap(Some(""), "1").await, "{kind}");
+        assert!(!swap(Some("0"), "2").await, "{kind}");
+        assert!(swap(Some("1"), "2").await, "{kind}");
+        assert_eq!(store.get("k").await.unwrap(), Some(bytes("2")), "{kind}");
+
+        let mut tasks = JoinSet::new();
+        for task in 0..50 {
+            let store = store.clone();
+            tasks.spawn(async move {
+                store.swap("k".to_owned(), Some(bytes("2")), bytes(&format!("by {task}"))).await
+            });
+        }
+        let won = tasks.join_all().await.into_iter().filter(|won| *won.as_ref().unwrap()).count();
+        assert_eq!(won, 1, "{kind}: exactly one was first");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn labels_of_one_file_keep_apart_and_outlive_the_host() {
+    let directory = tempfile::tempdir().unwrap();
+    let tables = "[one]\ntype = 'spin'\npath = 'kv.db'\n[two]\ntype = 'spin'\npath = 'kv.db'";
+    let open = async || {
+        let stores = Stores::from_runtime_config(&tables.parse().unwrap(), None, directory.path()).unwrap();
+        stores.require("test", ["one", "two"]).await.unwrap();
+        stores
+    };
+    let stores = open().await;
+    stores.get("one").unwrap().set("k".to_owned(), bytes("1")).await.unwrap();
+    assert_eq!(stores.get("two").unwrap().get("k").await.unwrap(), None);
+    drop(stores);
+    assert_eq!(open().await.get("one").unwrap().get("k").await.unwrap(), Some(bytes("1")));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn default_is_a_file_of_the_state_directory_or_memory() {
+    let directory = tempfile::tempdir().unwrap();
+    let stores =
+        Stores::from_runtime_config(&toml::Table::new(), Some(directory.path()), Path::new("/base")).unwrap();
+    stores.require("test", ["default"]).await.unwrap();
+    assert!(directory.path().join("sqlite_key_value.db").exists());
+    let stores = Stores::from_runtime_config(&toml::Table::new(), None, Path::new("/base")).unwrap();
+    stores.require("test", ["default"]).await.unwrap();
+    assert!(matches!(stores.get("default"), Some(Store::Memory(_))));
+}
+
+#[track_caller]
+fn check_refusal(text: &str, parts: &[&str]) {
+    let stores = Stores::from_runtime_config(&text.parse().unwrap(), None, Path::new("/base"));
+    let refusal = format!("{:#}", stores.err().unwrap());
+    for part in parts {
+        assert!(refusal.contains(part), "{refusal}");
+    }
+}
+
+#[test]
+fn what_is_not_supported_is_refused_by_name() {
+    check_refusal(
+        "[cache]\ntype = 'azure_cosmos'",
+        &["[key_value_store.cache]", "\"azure_cosmos\"", "\"redis\""],
+    );
+    check_refusal("[cache]\npath = 'x'", &["[key_value_store.cache]", "needs a type"]);
+    check_refusal("[cache]\ntype = 'redis'", &["needs a url"]);
+    check_refusal("[cache]\ntype = 'redis'\nurl = 'nonsense'", &["[key_value_store.cache]", "url"]);
+    check_refusal("[cache]\ntype = 'redis'\nurl = 'redis://h'\npath = 'x'", &["unknown key \"path\""]);
+    check_refusal("[cache]\ntype = 'spin'\npath = 3", &["path must be a string"]);
+}
+
+#[tokio::test]
+async fn a_label_nothing_is_configured_for_is_refused_by_name() {
+    let stores = Stores::from_runtime_config(&toml::Table::new(), None, Path::new("/base")).unwrap();
+    let refusal = stores.require("order", ["missing"]).await.unwrap_err().to_string();
+    assert!(refusal.contains("component order") && refusal.contains("\"missing\""), "{refusal}");
+}

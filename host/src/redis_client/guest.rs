@@ -73,7 +73,7 @@ pub fn add_to_linker<T: Send + 'static>(
 }
 
 /// Opens a session, if the component may.
-async fn open(links: &Links, allowed: &AllowedHosts, address: &str) -> Result<Session, Error> {
+pub(super) async fn open(links: &Links, allowed: &AllowedHosts, address: &str) -> Result<Session, Error> {
     if !allowed.allows(address, "redis") {
         return Err(Error::InvalidAddress);
     }
@@ -131,7 +131,11 @@ impl<T: Send + 'static> interface::HostConnectionWithStore<T> for HasRedis {
         ask(accessor, connection, cmd("PUBLISH").arg(channel).arg(payload)).await
     }
 
-    async fn get(accessor: &Accessor<T, Self>, connection: Resource<Session>, key: String) -> Answer<Option<Payload>> {
+    async fn get(
+        accessor: &Accessor<T, Self>,
+        connection: Resource<Session>,
+        key: String,
+    ) -> Answer<Option<Payload>> {
         let value: Answer<Option<Payload>> = ask(accessor, connection, cmd("GET").arg(key)).await;
         Ok(value?.and_then(|value| match value.as_ref().map_or(0, Vec::len) > ANSWER_BYTES {
             true => Err(too_large()),
@@ -152,7 +156,11 @@ impl<T: Send + 'static> interface::HostConnectionWithStore<T> for HasRedis {
         ask(accessor, connection, cmd("INCRBY").arg(key).arg(1)).await
     }
 
-    async fn del(accessor: &Accessor<T, Self>, connection: Resource<Session>, keys: Vec<String>) -> Answer<u32> {
+    async fn del(
+        accessor: &Accessor<T, Self>,
+        connection: Resource<Session>,
+        keys: Vec<String>,
+    ) -> Answer<u32> {
         ask(accessor, connection, cmd("DEL").arg(keys)).await
     }
 
@@ -165,7 +173,11 @@ impl<T: Send + 'static> interface::HostConnectionWithStore<T> for HasRedis {
         ask(accessor, connection, cmd("SADD").arg(key).arg(values)).await
     }
 
-    async fn smembers(accessor: &Accessor<T, Self>, connection: Resource<Session>, key: String) -> Answer<Vec<String>> {
+    async fn smembers(
+        accessor: &Accessor<T, Self>,
+        connection: Resource<Session>,
+        key: String,
+    ) -> Answer<Vec<String>> {
         ask(accessor, connection, cmd("SMEMBERS").arg(key)).await
     }
 

@@ -92,7 +92,8 @@ impl Link {
     /// A connection for one user alone.
     pub(crate) async fn own(&self) -> RedisResult<MultiplexedConnection> {
         // No limit on answers: how long a blocking command blocks is the component's affair.
-        let config = AsyncConnectionConfig::new().set_connection_timeout(Some(CONNECTING)).set_response_timeout(None);
+        let config =
+            AsyncConnectionConfig::new().set_connection_timeout(Some(CONNECTING)).set_response_timeout(None);
         self.client.get_multiplexed_async_connection_with_config(&config).await
     }
 

@@ -11,7 +11,7 @@ mod reply;
 mod session;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use guest::{RedisState, add_to_linker};
 pub use link::Links;

@@ -16,7 +16,9 @@ pub(super) fn flatten(value: Value) -> RedisResult<Vec<Item>> {
 
 fn append(items: &mut Vec<Item>, value: Value) -> RedisResult<()> {
     items.push(match value {
-        Value::Array(values) | Value::Set(values) => return values.into_iter().try_for_each(|value| append(items, value)),
+        Value::Array(values) | Value::Set(values) => {
+            return values.into_iter().try_for_each(|value| append(items, value));
+        }
         Value::Nil => Item::Nil,
         Value::Int(integer) => Item::Int64(integer),
         Value::Boolean(boolean) => Item::Int64(boolean.into()),

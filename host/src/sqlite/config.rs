@@ -34,7 +34,8 @@ impl Databases {
     pub fn from_runtime_config(tables: &toml::Table, state_dir: Option<&Path>, base: &Path) -> Result<Self> {
         let mut by_label = BTreeMap::new();
         for (label, table) in tables {
-            let configured = Configured::read(table, base).with_context(|| format!("[sqlite_database.{label}]"))?;
+            let configured =
+                Configured::read(table, base).with_context(|| format!("[sqlite_database.{label}]"))?;
             by_label.insert(label.clone(), configured);
         }
         by_label.entry("default".to_owned()).or_insert_with(|| Configured {
@@ -92,7 +93,9 @@ impl Configured {
             Some(other) => bail!("type {other:?} is not supported; supported is \"spin\" (a SQLite file)"),
             None => bail!("needs a type; supported is \"spin\" (a SQLite file)"),
         }
-        if let Some(key) = table.keys().find(|key| !matches!(key.as_str(), "type" | "path" | "allow_attach_file")) {
+        if let Some(key) =
+            table.keys().find(|key| !matches!(key.as_str(), "type" | "path" | "allow_attach_file"))
+        {
             bail!("unknown key {key:?}; known are type, path and allow_attach_file");
         }
         let path = match table.get("path") {
@@ -108,9 +111,11 @@ impl Configured {
 
     fn open(&self, label: &str) -> Result<Arc<Database>> {
         if let Some(directory) = self.path.as_deref().and_then(Path::parent) {
-            std::fs::create_dir_all(directory).with_context(|| format!("creating {}", directory.display()))?;
+            std::fs::create_dir_all(directory)
+                .with_context(|| format!("creating {}", directory.display()))?;
         }
-        let shown = self.path.as_deref().map_or_else(|| "in memory".to_owned(), |path| path.display().to_string());
+        let shown =
+            self.path.as_deref().map_or_else(|| "in memory".to_owned(), |path| path.display().to_string());
         Database::open(label, self.path.as_deref(), self.allow_attach_file)
             .with_context(|| format!("opening the database {shown}"))
     }

@@ -85,7 +85,10 @@ impl Connection {
         };
         let mut connection =
             Self { inner: inner.map_err(failure)?, announced: Arc::default(), caller: Arc::default() };
-        connection.configure(purpose).and_then(|()| connection.listen(location.allow_attach_file)).map_err(failure)?;
+        connection
+            .configure(purpose)
+            .and_then(|()| connection.listen(location.allow_attach_file))
+            .map_err(failure)?;
         Ok(connection)
     }
 
@@ -108,7 +111,9 @@ impl Connection {
             lock(&announced).note(&context);
             match context.action {
                 // A component reaches no file but the one behind its label.
-                AuthAction::Attach { filename } if !allow_attach_file && !matches!(filename, "" | ":memory:") => {
+                AuthAction::Attach { filename }
+                    if !allow_attach_file && !matches!(filename, "" | ":memory:") =>
+                {
                     Authorization::Deny
                 }
                 _ => Authorization::Allow,
@@ -128,10 +133,22 @@ impl Connection {
 
     /// What kind of statement `sql` is.
     pub(super) fn classify(&self, sql: &str) -> Result<Class, Error> {
-        // A statement out of the cache would announce nothing: prepared anew, it is put there.
-        *lock(&self.announced) = Announced::default();
-        let statement = self.inner.prepare(sql).map_err(failure)?;
-        Ok(lock(&self.announced).class(statement.readonly()))
+        self.with_fresh_schema(|| {
+            // A statement out of the cache would announce nothing.
+            *lock(&self.announced) = Announced::default();
+            let statement = self.inner.prepare(sql)?;
+            Ok(lock(&self.announced).class(statement.readonly()))
+        })
+        .map_err(failure)
+    }
+
+    /// Prepares a statement, and once more if it does not come about: this connection may not have
+    /// noticed yet that another one changed the schema, and not every error makes SQLite look.
+    fn with_fresh_schema<R>(&self, prepare: impl Fn() -> rusqlite::Result<R>) -> rusqlite::Result<R> {
+        prepare().or_else(|error| match self.prepare("SELECT 1 FROM sqlite_schema LIMIT 1")?.exists([]) {
+            Ok(_) => prepare(),
+            Err(_) => Err(error),
+        })
     }
 
     /// Runs one statement to its end, or until `row` answers `false`. `columns` is told first.
@@ -142,7 +159,7 @@ impl Connection {
         columns: impl FnOnce(Vec<String>),
         mut row: impl FnMut(RowResult) -> bool,
     ) -> Result<(), Error> {
-        let mut statement = self.inner.prepare_cached(sql).map_err(failure)?;
+        let mut statement = self.with_fresh_schema(|| self.inner.prepare_cached(sql)).map_err(failure)?;
         let width = statement.column_count();
         columns(statement.column_names().into_iter().map(str::to_owned).collect());
         let mut rows = statement.query(rusqlite::params_from_iter(parameters)).map_err(failure)?;
@@ -165,7 +182,10 @@ impl Connection {
     }
 
     /// All of `work` or nothing of it, whether or not a transaction is already open.
-    pub(crate) fn atomically<R>(&self, work: impl FnOnce(&Self) -> rusqlite::Result<R>) -> rusqlite::Result<R> {
+    pub(crate) fn atomically<R>(
+        &self,
+        work: impl FnOnce(&Self) -> rusqlite::Result<R>,
+    ) -> rusqlite::Result<R> {
         self.execute("SAVEPOINT work", [])?;
         let result = work(self);
         if result.is_err() && !self.inner.is_autocommit() {
@@ -214,7 +234,10 @@ impl Connection {
                 [changes],
             )?;
             self.execute("INSERT OR REPLACE INTO temp.\"rowid before the statement\" VALUES (?1)", [rowid])?;
-            self.execute("DELETE FROM temp.\"rowid before the statement\" WHERE id BETWEEN 1 AND ?1", [changes])?;
+            self.execute(
+                "DELETE FROM temp.\"rowid before the statement\" WHERE id BETWEEN 1 AND ?1",
+                [changes],
+            )?;
             Ok(())
         };
         restore().map_err(failure)

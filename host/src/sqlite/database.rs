@@ -36,7 +36,11 @@ struct Shared {
 
 impl fmt::Debug for Database {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("Database").field("label", &self.label).field("location", &self.location).finish()
+        formatter
+            .debug_struct("Database")
+            .field("label", &self.label)
+            .field("location", &self.location)
+            .finish()
     }
 }
 
@@ -79,17 +83,23 @@ impl Database {
             Some(class) => Ok(Read::Not(class)),
             None => {
                 let read = shared.readers.read(sql.clone(), parameters.clone(), false).await?;
-                shared.remember(sql, match &read {
-                    Read::Answer(_) => Class::Read,
-                    Read::Not(class) => *class,
-                });
+                shared.remember(
+                    sql,
+                    match &read {
+                        Read::Answer(_) => Class::Read,
+                        Read::Not(class) => *class,
+                    },
+                );
                 Ok(read)
             }
         }
     }
 
     /// Runs a short read of the host's own at once, on the thread that asks.
-    pub(crate) fn read_now<R>(&self, work: impl FnOnce(&Connection) -> rusqlite::Result<R>) -> Result<R, Error> {
+    pub(crate) fn read_now<R>(
+        &self,
+        work: impl FnOnce(&Connection) -> rusqlite::Result<R>,
+    ) -> Result<R, Error> {
         self.shared()?.readers.read_now(work)
     }
 
@@ -154,14 +164,19 @@ impl Written {
 /// all the same: it has changed what it changed.
 pub(super) fn collect(connection: &Connection, sql: &str, parameters: &[Value]) -> Result<Answer, Error> {
     let (mut columns, mut head, mut bytes) = (Vec::new(), Vec::<RowResult>::new(), 0);
-    connection.run(sql, parameters, |names| columns = names, |row| {
-        bytes += row.memory_size();
-        match bytes <= ANSWER_BYTES {
-            true => head.push(row),
-            false => head = Vec::new(),
-        }
-        true
-    })?;
+    connection.run(
+        sql,
+        parameters,
+        |names| columns = names,
+        |row| {
+            bytes += row.memory_size();
+            match bytes <= ANSWER_BYTES {
+                true => head.push(row),
+                false => head = Vec::new(),
+            }
+            true
+        },
+    )?;
     match bytes <= ANSWER_BYTES {
         true => Ok(Answer { columns, head, rest: None }),
         false => Err(too_large()),

@@ -11,8 +11,8 @@ use tokio::sync::mpsc;
 use wasmtime::{
     StoreContextMut,
     component::{
-        Accessor, Destination, FutureReader, HasData, Linker, Resource, ResourceTable, StreamProducer, StreamReader,
-        StreamResult, VecBuffer,
+        Accessor, Destination, FutureReader, HasData, Linker, Resource, ResourceTable, StreamProducer,
+        StreamReader, StreamResult, VecBuffer,
     },
 };
 
@@ -128,7 +128,9 @@ impl<T: Send + 'static> sqlite::HostConnectionWithStore<T> for HasSqlite {
         connection: Resource<Session>,
         statement: String,
         parameters: Vec<Value>,
-    ) -> wasmtime::Result<Result<(Vec<String>, StreamReader<RowResult>, FutureReader<Result<(), Error>>), Error>> {
+    ) -> wasmtime::Result<
+        Result<(Vec<String>, StreamReader<RowResult>, FutureReader<Result<(), Error>>), Error>,
+    > {
         let session = accessor.with(|mut access| access.get().session(&connection))?;
         // As in Spin, whatever goes wrong is told by the future, not here.
         let (answer, outcome) = match session.execute(statement, parameters).await {
@@ -159,7 +161,10 @@ impl<T: Send + 'static> sqlite::HostConnectionWithStore<T> for HasSqlite {
         Ok(accessor.with(|mut access| access.get().session(&connection))?.last_insert_rowid())
     }
 
-    async fn changes_async(accessor: &Accessor<T, Self>, connection: Resource<Session>) -> wasmtime::Result<u64> {
+    async fn changes_async(
+        accessor: &Accessor<T, Self>,
+        connection: Resource<Session>,
+    ) -> wasmtime::Result<u64> {
         Ok(accessor.with(|mut access| access.get().session(&connection))?.changes())
     }
 }

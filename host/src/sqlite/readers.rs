@@ -53,8 +53,14 @@ impl Readers {
     }
 
     /// Runs `sql`, once SQLite has said that it only reads (`known`: it has said so before).
-    pub(super) async fn read(self: &Arc<Self>, sql: String, parameters: Vec<Value>, known: bool) -> Result<Read, Error> {
-        let turn = self.turns.clone().acquire_owned().await.map_err(|closed| Error::Io(closed.to_string()))?;
+    pub(super) async fn read(
+        self: &Arc<Self>,
+        sql: String,
+        parameters: Vec<Value>,
+        known: bool,
+    ) -> Result<Read, Error> {
+        let turn =
+            self.turns.clone().acquire_owned().await.map_err(|closed| Error::Io(closed.to_string()))?;
         let readers = self.clone();
         let (caller, waiting) = Caller::waiting();
         let (reply, answer) = oneshot::channel();
@@ -84,7 +90,10 @@ impl Readers {
     }
 
     /// Runs a short read of the host's own on the thread that asks.
-    pub(super) fn read_now<R>(&self, work: impl FnOnce(&Connection) -> rusqlite::Result<R>) -> Result<R, Error> {
+    pub(super) fn read_now<R>(
+        &self,
+        work: impl FnOnce(&Connection) -> rusqlite::Result<R>,
+    ) -> Result<R, Error> {
         let connection = self.take()?;
         let result = work(&connection).map_err(failure);
         self.give_back(connection);
@@ -107,20 +116,31 @@ impl Readers {
 type Reply = oneshot::Sender<Result<Read, Error>>;
 
 /// Answers with the rows: all of them if they are few, else with the first ones and a stream.
-fn read_out(connection: &Connection, sql: &str, parameters: &[Value], reply: Reply, turn: OwnedSemaphorePermit) {
+fn read_out(
+    connection: &Connection,
+    sql: &str,
+    parameters: &[Value],
+    reply: Reply,
+    turn: OwnedSemaphorePermit,
+) {
     let columns = RefCell::default();
     let mut head = Head { rows: Vec::new(), bytes: 0, pending: Some((reply, turn)) };
     let mut stream: Option<Stream> = None;
-    let result = connection.run(sql, parameters, |names| _ = columns.replace(names), |row| match &stream {
-        Some(stream) => stream.rows.blocking_send(row).is_ok(),
-        None => {
-            head.push(row);
-            if head.bytes > HEAD_BYTES {
-                stream = head.flow_on(columns.take());
+    let result = connection.run(
+        sql,
+        parameters,
+        |names| _ = columns.replace(names),
+        |row| match &stream {
+            Some(stream) => stream.rows.blocking_send(row).is_ok(),
+            None => {
+                head.push(row);
+                if head.bytes > HEAD_BYTES {
+                    stream = head.flow_on(columns.take());
+                }
+                true
             }
-            true
-        }
-    });
+        },
+    );
     match (stream, head.pending) {
         // A component that stopped reading is not told anything.
         (Some(stream), _) => drop(stream.outcome.send(result)),

@@ -120,7 +120,12 @@ impl Session {
     }
 
     /// Runs one statement on the session's own connection; `class` where it is already known.
-    async fn execute_apart(&self, sql: String, parameters: Vec<Value>, class: Option<Class>) -> Result<Answer, Error> {
+    async fn execute_apart(
+        &self,
+        sql: String,
+        parameters: Vec<Value>,
+        class: Option<Class>,
+    ) -> Result<Answer, Error> {
         let mut own = self.own.clone().lock_owned().await;
         let session = self.clone();
         let (caller, waiting) = Caller::waiting();
@@ -141,7 +146,13 @@ impl Session {
         answer.map_err(|problem| Error::Io(problem.to_string()))?
     }
 
-    fn run_apart(&self, own: &mut Own, sql: &str, parameters: &[Value], class: Option<Class>) -> Result<Answer, Error> {
+    fn run_apart(
+        &self,
+        own: &mut Own,
+        sql: &str,
+        parameters: &[Value],
+        class: Option<Class>,
+    ) -> Result<Answer, Error> {
         let connection = &own.connection;
         if !self.apart.load(Ordering::Acquire) {
             // Other connections have worked for this session since.

@@ -128,11 +128,10 @@ impl Pragma {
             "foreign_keys" => !matches!(value, "on" | "yes" | "true" | "1"),
             "user_version" | "application_id" | "journal_mode" | "journal_size_limit" | "auto_vacuum"
             | "incremental_vacuum" | "wal_checkpoint" | "optimize" | "integrity_check" | "quick_check"
-            | "foreign_key_check" | "foreign_key_list" | "table_info" | "table_xinfo" | "table_list" | "index_info"
-            | "index_xinfo" | "index_list" | "synchronous" | "busy_timeout" | "cache_size" | "cache_spill"
-            | "mmap_size" | "temp_store" | "threads" | "wal_autocheckpoint" | "analysis_limit" | "soft_heap_limit" => {
-                false
-            }
+            | "foreign_key_check" | "foreign_key_list" | "table_info" | "table_xinfo" | "table_list"
+            | "index_info" | "index_xinfo" | "index_list" | "synchronous" | "busy_timeout" | "cache_size"
+            | "cache_spill" | "mmap_size" | "temp_store" | "threads" | "wal_autocheckpoint"
+            | "analysis_limit" | "soft_heap_limit" => false,
             _ => true,
         }
     }

@@ -1,1 +1,482 @@
-//! Tests.
+//! What sessions promise, asked of real files.
+
+use std::{collections::BTreeSet, path::Path, sync::Arc, time::Instant};
+
+use tokio::task::JoinSet;
+
+use super::*;
+
+/// A database file in a directory of its own, which goes with it.
+struct Fixture {
+    database: Arc<Database>,
+    directory: tempfile::TempDir,
+}
+
+impl Fixture {
+    fn new() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let database = open(&directory.path().join("test.db"));
+        Self { database, directory }
+    }
+
+    fn path(&self) -> std::path::PathBuf {
+        self.directory.path().join("test.db")
+    }
+}
+
+fn open(path: &Path) -> Arc<Database> {
+    Database::open("test", Some(path), false).unwrap()
+}
+
+async fn run(session: &Session, sql: &str) -> Result<Vec<Vec<Value>>, Error> {
+    run_with(session, sql, Vec::new()).await
+}
+
+async fn run_with(session: &Session, sql: &str, parameters: Vec<Value>) -> Result<Vec<Vec<Value>>, Error> {
+    let (_, rows) = session.execute(sql.to_owned(), parameters).await?.all().await?;
+    Ok(rows.into_iter().map(|row| row.values).collect())
+}
+
+async fn run_all(session: &Session, statements: &[&str]) {
+    for sql in statements {
+        run(session, sql).await.unwrap_or_else(|error| panic!("{sql}: {error:?}"));
+    }
+}
+
+async fn number(session: &Session, sql: &str) -> i64 {
+    match run(session, sql).await.unwrap().as_slice() {
+        [row] => integer(row),
+        rows => panic!("{sql}: {rows:?}"),
+    }
+}
+
+fn integer(row: &[Value]) -> i64 {
+    match row {
+        [Value::Integer(integer)] => *integer,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn message(error: Error) -> String {
+    match error {
+        Error::Io(message) => message,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Runs `statements`, the last of which is refused with `expected`.
+async fn check_refusal(statements: &[&str], expected: &str) {
+    let fixture = Fixture::new();
+    let session = fixture.database.connect();
+    let (last, before) = statements.split_last().unwrap();
+    run_all(&session, before).await;
+    assert_eq!(message(run(&session, last).await.unwrap_err()), expected);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_kind_of_value_comes_back_as_it_went_in() {
+    let fixture = Fixture::new();
+    let session = fixture.database.connect();
+    run(&session, "CREATE TABLE t (a, b, c, d, e)").await.unwrap();
+    let values = vec![
+        Value::Integer(i64::MIN),
+        Value::Real(0.1),
+        Value::Text("수강".to_owned()),
+        Value::Blob(vec![0, 255]),
+        Value::Null,
+    ];
+    run_with(&session, "INSERT INTO t VALUES (?, ?, ?, ?, ?)", values.clone()).await.unwrap();
+    let rows = run(&session, "SELECT * FROM t").await.unwrap();
+    assert_eq!(format!("{rows:?}"), format!("{:?}", [values]));
+    let answer = session.execute("SELECT a AS x, b FROM t WHERE 0".to_owned(), Vec::new()).await.unwrap();
+    assert_eq!(answer.columns, ["x", "b"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn errors_are_in_the_words_of_sqlite() {
+    const RV: &str = "CREATE TABLE rv (oid, v, taken, cap, UNIQUE (oid, v), CHECK (taken <= cap))";
+    check_refusal(
+        &[RV, "INSERT INTO rv VALUES (1, 1, 0, 1)", "INSERT INTO rv VALUES (1, 1, 0, 1)"],
+        "UNIQUE constraint failed: rv.oid, rv.v",
+    )
+    .await;
+    check_refusal(&[RV, "INSERT INTO rv VALUES (1, 1, 2, 1)"], "CHECK constraint failed: taken <= cap").await;
+    check_refusal(
+        &[
+            RV,
+            "CREATE TRIGGER closed BEFORE INSERT ON rv BEGIN SELECT RAISE(ABORT, 'course closed'); END",
+            "INSERT INTO rv VALUES (1, 1, 0, 1)",
+        ],
+        "course closed",
+    )
+    .await;
+    check_refusal(&["SELECT * FROM absent"], "no such table: absent").await;
+    check_refusal(&["SELEC 1"], "near \"SELEC\": syntax error in SELEC 1 at offset 0").await;
+    check_refusal(&["SELECT ?1"], "Wrong number of parameters passed to query. Got 0, needed 1").await;
+    check_refusal(&["ATTACH '/etc/passwd' AS other"], "not authorized").await;
+    check_refusal(&["VACUUM INTO '/tmp/stolen.db'"], "authorization denied").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_session_reads_what_any_session_was_told_is_written() {
+    let fixture = Fixture::new();
+    let (writer, reader) = (fixture.database.connect(), fixture.database.connect());
+    run(&writer, "CREATE TABLE t (id INTEGER PRIMARY KEY)").await.unwrap();
+    for id in 1..=200 {
+        run_with(&writer, "INSERT INTO t VALUES (?)", vec![Value::Integer(id)]).await.unwrap();
+        assert_eq!(number(&reader, "SELECT max(id) FROM t").await, id);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn returning_answers_the_rows_that_were_written() {
+    let fixture = Fixture::new();
+    let session = fixture.database.connect();
+    run(&session, "CREATE TABLE t (id INTEGER PRIMARY KEY, v)").await.unwrap();
+    let rows = run(&session, "INSERT INTO t (v) VALUES ('a'), ('b') RETURNING id, v").await.unwrap();
+    assert_eq!(
+        format!("{rows:?}"),
+        r#"[[Value::Integer(1), Value::Text("a")], [Value::Integer(2), Value::Text("b")]]"#
+    );
+    assert_eq!(number(&session, "SELECT count(*) FROM t").await, 2);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_writers_lose_nothing_and_each_gets_its_own_error() {
+    let fixture = Fixture::new();
+    let session = fixture.database.connect();
+    run_all(&session, &[
+        "CREATE TABLE orders (seq INTEGER PRIMARY KEY AUTOINCREMENT, subject, version, UNIQUE (subject, version))",
+        "CREATE TABLE seats (course INTEGER PRIMARY KEY, taken, CHECK (taken <= 100))",
+        "INSERT INTO seats VALUES (1, 0)",
+        "CREATE VIEW decisions AS SELECT subject, version FROM orders",
+        "CREATE TRIGGER decide INSTEAD OF INSERT ON decisions BEGIN
+            INSERT INTO orders (subject, version) VALUES (new.subject, new.version);
+            UPDATE seats SET taken = taken + 1 WHERE course = 1;
+        END",
+    ])
+    .await;
+
+    // Every subject is decided twice at the same time, and there are seats for 100 of the 300.
+    let mut tasks = JoinSet::new();
+    for subject in 0..300 {
+        for _ in 0..2 {
+            let session = fixture.database.connect();
+            tasks.spawn(async move {
+                let decide = "INSERT INTO decisions VALUES (?, 1)";
+                (subject, run_with(&session, decide, vec![Value::Integer(subject)]).await)
+            });
+        }
+    }
+    let mut accepted = BTreeSet::new();
+    for (subject, result) in tasks.join_all().await {
+        match result {
+            Ok(_) => assert!(accepted.insert(subject), "{subject} was accepted twice"),
+            Err(error) => {
+                let message = message(error);
+                let full = message == "CHECK constraint failed: taken <= 100";
+                let twice = message == "UNIQUE constraint failed: orders.subject, orders.version";
+                assert!(full || twice, "{message}");
+            }
+        }
+    }
+    assert_eq!(accepted.len(), 100);
+    assert_eq!(number(&session, "SELECT taken FROM seats").await, 100);
+    let stored = run(&session, "SELECT subject FROM orders ORDER BY subject").await.unwrap();
+    assert_eq!(stored.iter().map(|row| integer(row)).collect::<BTreeSet<_>>(), accepted);
+    assert_eq!(number(&session, "SELECT count(DISTINCT seq) FROM orders").await, 100);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_statement_that_gives_up_the_whole_transaction_fails_alone() {
+    let fixture = Fixture::new();
+    let session = fixture.database.connect();
+    run_all(&session, &[
+        "CREATE TABLE t (id INTEGER PRIMARY KEY)",
+        "CREATE TABLE parent (id INTEGER PRIMARY KEY)",
+        "CREATE TABLE child (id REFERENCES parent DEFERRABLE INITIALLY DEFERRED)",
+        "CREATE TRIGGER thirteen BEFORE INSERT ON t WHEN new.id % 13 = 0 BEGIN SELECT RAISE(ROLLBACK, 'unlucky'); END",
+    ])
+    .await;
+    let mut tasks = JoinSet::new();
+    for id in 1..=400_i64 {
+        let session = fixture.database.connect();
+        tasks.spawn(async move {
+            let sql = if id % 17 == 0 { "INSERT INTO child VALUES (?)" } else { "INSERT INTO t VALUES (?)" };
+            (id, run_with(&session, sql, vec![Value::Integer(id)]).await)
+        });
+    }
+    let mut stored = 0;
+    for (id, result) in tasks.join_all().await {
+        match (id % 17, id % 13) {
+            (0, _) => assert_eq!(message(result.unwrap_err()), "FOREIGN KEY constraint failed"),
+            (_, 0) => assert_eq!(message(result.unwrap_err()), "unlucky"),
+            _ => stored += result.map(|_| 1).unwrap(),
+        }
+    }
+    assert_eq!(number(&session, "SELECT count(*) FROM t").await, stored);
+    assert_eq!(number(&session, "SELECT count(*) FROM child").await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_hosts_write_one_file() {
+    let fixture = Fixture::new();
+    let other = open(&fixture.path());
+    run(&fixture.database.connect(), "CREATE TABLE t (id INTEGER PRIMARY KEY AUTOINCREMENT, host)")
+        .await
+        .unwrap();
+    let mut tasks = JoinSet::new();
+    for task in 0..32 {
+        let session = if task % 2 == 0 { fixture.database.connect() } else { other.connect() };
+        tasks.spawn(async move {
+            for _ in 0..50 {
+                run_with(&session, "INSERT INTO t (host) VALUES (?)", vec![Value::Integer(task % 2)])
+                    .await
+                    .unwrap();
+            }
+        });
+    }
+    tasks.join_all().await;
+    let session = fixture.database.connect();
+    assert_eq!(number(&session, "SELECT count(DISTINCT id) FROM t").await, 1600);
+    assert_eq!(number(&session, "SELECT count(*) FROM t WHERE host = 1").await, 800);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_transaction_is_its_sessions_own_until_it_ends() {
+    let fixture = Fixture::new();
+    let (session, other) = (fixture.database.connect(), fixture.database.connect());
+    run_all(&session, &["CREATE TABLE t (id INTEGER PRIMARY KEY)", "BEGIN", "INSERT INTO t VALUES (1)"])
+        .await;
+    assert_eq!(number(&session, "SELECT count(*) FROM t").await, 1);
+    assert_eq!(number(&other, "SELECT count(*) FROM t").await, 0);
+    run_all(&session, &["SAVEPOINT s", "INSERT INTO t VALUES (2)", "ROLLBACK TO s", "COMMIT"]).await;
+    assert_eq!(number(&other, "SELECT count(*) FROM t").await, 1);
+
+    run_all(&session, &["-- a comment first\nBEGIN IMMEDIATE", "DELETE FROM t"]).await;
+    drop(session);
+    run(&other, "INSERT INTO t VALUES (3)").await.unwrap();
+    assert_eq!(number(&other, "SELECT count(*) FROM t").await, 2);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn row_ids_and_counts_are_each_sessions_own() {
+    let fixture = Fixture::new();
+    let (one, two) = (fixture.database.connect(), fixture.database.connect());
+    run_all(&one, &["CREATE TABLE t (id INTEGER PRIMARY KEY, v UNIQUE)", "CREATE TABLE refers (id)"]).await;
+    run(&one, "INSERT INTO t VALUES (10, 'a'), (11, 'b')").await.unwrap();
+    run(&two, "INSERT INTO t VALUES (20, 'c')").await.unwrap();
+    assert_eq!((one.last_insert_rowid(), one.changes()), (11, 2));
+    assert_eq!((two.last_insert_rowid(), two.changes()), (20, 1));
+
+    // An upsert that updates inserts no row.
+    run(&one, "INSERT INTO t VALUES (30, 'c') ON CONFLICT (v) DO UPDATE SET v = 'd'").await.unwrap();
+    assert_eq!((one.last_insert_rowid(), one.changes()), (11, 1));
+    run(&two, "UPDATE t SET v = v || '!' WHERE id < 15").await.unwrap();
+    assert_eq!((two.last_insert_rowid(), two.changes()), (20, 2));
+
+    // The same by SQL.
+    assert_eq!(number(&one, "SELECT last_insert_rowid()").await, 11);
+    assert_eq!(number(&two, "SELECT changes() * 100 + last_insert_rowid()").await, 220);
+    run(&one, "INSERT INTO refers VALUES (last_insert_rowid())").await.unwrap();
+    assert_eq!(number(&one, "SELECT id FROM refers").await, 11);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn pragmas_do_what_they_say() {
+    let fixture = Fixture::new();
+    let (session, other) = (fixture.database.connect(), fixture.database.connect());
+    let mode = run(&session, "PRAGMA journal_mode = WAL").await.unwrap();
+    assert_eq!(format!("{mode:?}"), r#"[[Value::Text("wal")]]"#);
+    run(&session, "PRAGMA user_version = 7").await.unwrap();
+    assert_eq!(number(&other, "PRAGMA user_version").await, 7);
+    assert_eq!(number(&session, "PRAGMA synchronous").await, 2);
+
+    run_all(
+        &session,
+        &["CREATE TABLE parent (id INTEGER PRIMARY KEY)", "CREATE TABLE child (id REFERENCES parent)"],
+    )
+    .await;
+    run(&other, "PRAGMA foreign_keys = OFF").await.unwrap();
+    run(&other, "INSERT INTO child VALUES (1)").await.unwrap();
+    let refused = run(&session, "INSERT INTO child VALUES (2)").await.unwrap_err();
+    assert_eq!(message(refused), "FOREIGN KEY constraint failed");
+    run(&session, "VACUUM").await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_temporary_table_belongs_to_its_session() {
+    let fixture = Fixture::new();
+    let (session, other) = (fixture.database.connect(), fixture.database.connect());
+    run_all(&session, &["CREATE TEMP TABLE t (id)", "INSERT INTO t VALUES (1)"]).await;
+    assert_eq!(number(&session, "SELECT count(*) FROM t").await, 1);
+    assert!(
+        message(run(&other, "SELECT count(*) FROM t").await.unwrap_err()).starts_with("no such table: t")
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_long_answer_flows_and_holds_up_nobody() {
+    let fixture = Fixture::new();
+    let session = fixture.database.connect();
+    let long =
+        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 200000) SELECT i FROM n";
+    let mut unread = Vec::new();
+    for _ in 0..20 {
+        unread.push(session.execute(long.to_owned(), Vec::new()).await.unwrap());
+    }
+    assert_eq!(number(&session, "SELECT 1").await, 1);
+    let (_, rows) = unread.pop().unwrap().all().await.unwrap();
+    assert_eq!(rows.len(), 200_000);
+    assert_eq!(integer(&rows.last().unwrap().values), 200_000);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_statement_ends_when_nobody_waits_for_it() {
+    const ENDLESS: &str = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n)";
+    let fixture = Fixture::new();
+    let session = fixture.database.connect();
+    run(&session, "CREATE TABLE t (id)").await.unwrap();
+    let endless = [
+        format!("{ENDLESS} SELECT count(*) FROM n"),
+        format!("{ENDLESS} INSERT INTO t SELECT i FROM n WHERE i < 0"),
+    ];
+    for sql in endless {
+        let impatient = tokio::time::timeout(std::time::Duration::from_millis(100), run(&session, &sql));
+        assert!(impatient.await.is_err());
+        // Both the readers and the writer are free again.
+        run(&session, "INSERT INTO t VALUES (1)").await.unwrap();
+    }
+    assert_eq!(number(&session, "SELECT count(*) FROM t").await, 2);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_a_path_every_session_has_a_database_of_its_own() {
+    let database = Database::open("test", None, false).unwrap();
+    let (session, other) = (database.connect(), database.connect());
+    run_all(&session, &["CREATE TABLE t (id)", "INSERT INTO t VALUES (1)"]).await;
+    assert_eq!(number(&session, "SELECT count(*) FROM t").await, 1);
+    assert_eq!(session.changes(), 1);
+    assert!(message(run(&other, "SELECT * FROM t").await.unwrap_err()).starts_with("no such table"));
+}
+
+/// What the child process of the next test is told by.
+const CRASHING: &str = "SUGANG_TEST_DATABASE_TO_CRASH_WITH";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_answered_survives_a_crash() {
+    use std::io::{BufRead, BufReader, Write};
+
+    if let Some(path) = std::env::var_os(CRASHING) {
+        // The child: writes until it is killed, and says what it was told is written.
+        let database = open(Path::new(&path));
+        run(&database.connect(), "CREATE TABLE t (id INTEGER PRIMARY KEY)").await.unwrap();
+        let mut tasks = JoinSet::new();
+        for task in 0..16_i64 {
+            let session = database.connect();
+            tasks.spawn(async move {
+                for id in (0..).map(|n| n * 16 + task) {
+                    run_with(&session, "INSERT INTO t VALUES (?)", vec![Value::Integer(id)]).await.unwrap();
+                    writeln!(std::io::stderr(), "written {id}").unwrap();
+                }
+            });
+        }
+        tasks.join_all().await;
+        return;
+    }
+
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("crash.db");
+    let name = "sqlite::tests::what_was_answered_survives_a_crash";
+    let mut child = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "--nocapture", name])
+        .env(CRASHING, &path)
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut written = BTreeSet::new();
+    for line in BufReader::new(child.stderr.take().unwrap()).lines() {
+        let line = line.unwrap();
+        written.extend(line.strip_prefix("written ").map(|id| id.parse::<i64>().unwrap()));
+        if written.len() == 3000 {
+            child.kill().unwrap();
+        }
+    }
+    child.wait().unwrap();
+    assert!(written.len() >= 3000, "the child wrote only {}", written.len());
+
+    let session = open(&path).connect();
+    let stored = run(&session, "SELECT id FROM t").await.unwrap();
+    let stored: BTreeSet<i64> = stored.iter().map(|row| integer(row)).collect();
+    assert_eq!(written.difference(&stored).count(), 0);
+    let integrity = run(&session, "PRAGMA integrity_check").await.unwrap();
+    assert_eq!(format!("{integrity:?}"), r#"[[Value::Text("ok")]]"#);
+}
+
+/// A floor far below what it does, so that it only fails where groups are not made at all: one
+/// fsync each would be some hundred a second.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn durable_inserts_of_many_share_an_fsync() {
+    let fixture = Fixture::new();
+    run(&fixture.database.connect(), "CREATE TABLE t (id INTEGER PRIMARY KEY, v TEXT)").await.unwrap();
+    let began = Instant::now();
+    let mut tasks = JoinSet::new();
+    for _ in 0..64 {
+        let session = fixture.database.connect();
+        tasks.spawn(async move {
+            for _ in 0..500 {
+                let text = vec![Value::Text("a decision of the usual length, more or less".to_owned())];
+                run_with(&session, "INSERT INTO t (v) VALUES (?)", text).await.unwrap();
+            }
+        });
+    }
+    tasks.join_all().await;
+    let per_second = 32_000.0 / began.elapsed().as_secs_f64();
+    println!("{per_second:.0} durable inserts a second from 64 tasks");
+    assert!(per_second > 1_000.0, "only {per_second:.0} durable inserts a second");
+}
+
+mod configuration {
+    use super::*;
+
+    fn parse(text: &str) -> anyhow::Result<Databases> {
+        Databases::from_runtime_config(&text.parse().unwrap(), None, Path::new("/base"))
+    }
+
+    #[track_caller]
+    fn check_refusal(text: &str, parts: &[&str]) {
+        let refusal = format!("{:#}", parse(text).unwrap_err());
+        for part in parts {
+            assert!(refusal.contains(part), "{refusal}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_supported_is_refused_by_name() {
+        check_refusal("[orders]\ntype = 'libsql'", &["[sqlite_database.orders]", "\"libsql\"", "\"spin\""]);
+        check_refusal("[orders]\npath = 'x'", &["[sqlite_database.orders]", "needs a type"]);
+        check_refusal("[orders]\ntype = 'spin'\nurl = 'x'", &["unknown key \"url\""]);
+        check_refusal("[orders]\ntype = 'spin'\npath = 3", &["path must be a string"]);
+        check_refusal("orders = 3", &["[sqlite_database.orders]", "table"]);
+    }
+
+    #[test]
+    fn a_label_nothing_is_configured_for_is_refused_by_name() {
+        let refusal = parse("").unwrap().require("order", ["missing"]).unwrap_err().to_string();
+        assert!(refusal.contains("component order") && refusal.contains("\"missing\""), "{refusal}");
+    }
+
+    #[tokio::test]
+    async fn default_is_under_the_state_directory_and_paths_are_from_the_base() {
+        let directory = tempfile::tempdir().unwrap();
+        let state = directory.path().join("state");
+        let tables = "[orders]\ntype = 'spin'\npath = 'deep/orders.db'\n[same]\ntype = 'spin'\npath = 'deep/orders.db'";
+        let databases =
+            Databases::from_runtime_config(&tables.parse().unwrap(), Some(&state), directory.path()).unwrap();
+        databases.require("order", ["default", "orders", "same"]).unwrap();
+        assert!(state.join("sqlite_db.db").exists());
+        assert!(directory.path().join("deep/orders.db").exists());
+        assert!(Arc::ptr_eq(&databases.get("orders").unwrap(), &databases.get("same").unwrap()));
+    }
+}

@@ -25,7 +25,8 @@ impl Value {
             ValueRef::Integer(integer) => Self::Integer(integer),
             ValueRef::Real(real) => Self::Real(real),
             ValueRef::Text(bytes) => {
-                let text = std::str::from_utf8(bytes).map_err(|problem| Error::Io(format!("text column: {problem}")))?;
+                let text = std::str::from_utf8(bytes)
+                    .map_err(|problem| Error::Io(format!("text column: {problem}")))?;
                 Self::Text(text.to_owned())
             }
             ValueRef::Blob(bytes) => Self::Blob(bytes.to_vec()),

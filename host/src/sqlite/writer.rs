@@ -69,7 +69,11 @@ fn use_write_ahead_log(connection: &Connection, label: &str) -> Result<(), Error
         .and_then(|mut pragma| pragma.query_row([], |row| row.get(0)))
         .map_err(failure)?;
     if mode != "wal" {
-        tracing::warn!(database = label, mode, "this database cannot have a write-ahead log; it will be slow");
+        tracing::warn!(
+            database = label,
+            mode,
+            "this database cannot have a write-ahead log; it will be slow"
+        );
     }
     Ok(())
 }
