@@ -1,0 +1,281 @@
+//! The command line of `sugang`: Spin's flags under Spin's names, and the limits of this host.
+
+use std::{net::SocketAddr, path::PathBuf, str::FromStr};
+
+use anyhow::{Context, Result};
+use clap::{Args, Parser, Subcommand};
+
+use crate::{
+    Application,
+    engine::Limits,
+    http_trigger::{Choice, RequestLimits, Reuse, ServerLimits, Span},
+    redis_trigger::HandlerLimits,
+};
+
+/// Runs a Spin application (manifest version 2).
+#[derive(Parser)]
+#[command(name = "sugang", version)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What `sugang` can do.
+#[derive(Subcommand)]
+pub enum Command {
+    /// Starts an application, and serves until it is interrupted
+    Up(Box<Up>),
+}
+
+/// The flags of `sugang up`.
+#[derive(Args)]
+pub struct Up {
+    /// The manifest, or the directory it is in
+    #[arg(short = 'f', long = "from", value_name = "PATH", default_value = "spin.toml")]
+    from: PathBuf,
+
+    /// Start only this component; may be given several times
+    #[arg(short = 'c', long = "component-id", value_name = "ID")]
+    components: Vec<String>,
+
+    /// Address and port to serve HTTP at; port 0 is any free one
+    #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:3000")]
+    listen: String,
+
+    /// Which store is behind which label, and the values of variables
+    #[arg(long, value_name = "FILE")]
+    runtime_config_file: Option<PathBuf>,
+
+    /// Where stores without a place of their own are kept [default: .spin beside the manifest]
+    #[arg(long, value_name = "DIR")]
+    state_dir: Option<PathBuf>,
+
+    /// Where compiled code is kept [default: $SUGANG_CACHE_DIR, or the user's cache directory]
+    #[arg(long, value_name = "DIR")]
+    cache_dir: Option<PathBuf>,
+
+    /// An application variable; may be given several times. `@FILE` stands for the file's text.
+    /// Otherwise the environment's SPIN_VARIABLE_<NAME> counts, then the manifest's default
+    #[arg(long = "variable", value_name = "NAME=VALUE|NAME=@FILE")]
+    variables: Vec<String>,
+
+    /// An environment variable for all components; may be given several times
+    #[arg(short = 'e', long = "env", value_name = "NAME=VALUE")]
+    environment: Vec<String>,
+
+    /// Throw away what components print
+    #[arg(short = 'q', long)]
+    quiet: bool,
+
+    /// The most requests that one instance answers in its life: a number, or a range like 64..128
+    /// from which each instance gets its own
+    #[arg(long, value_name = "COUNT", default_value = "128", help_heading = "Instances")]
+    max_instance_reuse_count: Choice<usize>,
+
+    /// The most requests that one instance answers at once: a number or a range
+    #[arg(long, value_name = "COUNT", default_value = "16", help_heading = "Instances")]
+    max_instance_concurrent_reuse_count: Choice<usize>,
+
+    /// How long an instance without work is kept: a time (2s, 500ms; no unit is seconds) or a range
+    #[arg(long, value_name = "TIME", default_value = "1s", help_heading = "Instances")]
+    idle_instance_timeout: Choice<Span>,
+
+    /// How long a request may take until its answer begins: a time or a range
+    #[arg(long, value_name = "TIME", default_value = "30s", help_heading = "Limits")]
+    request_timeout: Choice<Span>,
+
+    /// How long a component may compute without once waiting for anything, as a time
+    #[arg(long, value_name = "TIME", default_value = "2s", help_heading = "Limits")]
+    max_busy_time: Span,
+
+    /// The most memory of one instance, in bytes, or with the suffix KiB, MiB or GiB
+    #[arg(long, value_name = "SIZE", default_value = "128MiB", help_heading = "Limits")]
+    max_memory: Size,
+
+    /// The most instances at once, of all components
+    #[arg(long, value_name = "COUNT", default_value_t = 512, help_heading = "Limits")]
+    max_instances: u32,
+
+    /// The longest request body, in bytes, or with the suffix KiB, MiB or GiB
+    #[arg(long, value_name = "SIZE", default_value = "16MiB", help_heading = "Limits")]
+    max_request_body: Size,
+
+    /// The most requests that are worked on at once; more wait in line
+    #[arg(long, value_name = "COUNT", default_value_t = 1024, help_heading = "Limits")]
+    max_concurrent_requests: usize,
+
+    /// How long a client may take to send a request's headers, as a time
+    #[arg(long, value_name = "TIME", default_value = "15s", help_heading = "Limits")]
+    header_timeout: Span,
+
+    /// How long a component may take for one Redis message, as a time
+    #[arg(long, value_name = "TIME", default_value = "30s", help_heading = "Limits")]
+    message_timeout: Span,
+
+    /// The most different Redis messages that wait for one component; more are dropped
+    #[arg(long, value_name = "COUNT", default_value_t = 1024, help_heading = "Limits")]
+    max_waiting_messages: usize,
+
+    /// How long requests in flight may take to finish when the host stops, as a time
+    #[arg(long, value_name = "TIME", default_value = "5s", help_heading = "Limits")]
+    shutdown_timeout: Span,
+}
+
+/// A number of bytes: `1024`, `64KiB`, `16MiB`, `1GiB`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Size(u64);
+
+impl FromStr for Size {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let digits = text.trim_end_matches(|c: char| !c.is_ascii_digit());
+        let number: u64 = digits.parse().map_err(|_| format!("`{text}` is not a size like `65536` or `16MiB`"))?;
+        let factor: u64 = match text.strip_prefix(digits).unwrap_or_default() {
+            "" | "B" => 1,
+            "KiB" => 1 << 10,
+            "MiB" => 1 << 20,
+            "GiB" => 1 << 30,
+            unit => return Err(format!("`{unit}` is not a unit of size; use `KiB`, `MiB` or `GiB`")),
+        };
+        number.checked_mul(factor).map(Self).ok_or_else(|| format!("`{text}` is too large"))
+    }
+}
+
+impl Up {
+    /// The application that the flags describe.
+    pub fn application(self) -> Result<Application> {
+        let mut application = Application::builder(self.from)
+            .listen(listen_address(&self.listen)?)
+            .quiet(self.quiet)
+            .limits(Limits {
+                max_memory: usize::try_from(self.max_memory.0)?,
+                max_instances: self.max_instances,
+                max_busy_time: self.max_busy_time.0,
+            })
+            .request_limits(RequestLimits {
+                max_body: self.max_request_body.0,
+                max_concurrent: self.max_concurrent_requests,
+            })
+            .server_limits(ServerLimits {
+                header_timeout: self.header_timeout.0,
+                shutdown_timeout: self.shutdown_timeout.0,
+            })
+            .handler_limits(HandlerLimits { timeout: self.message_timeout.0, max_waiting: self.max_waiting_messages })
+            .reuse(Reuse {
+                requests: self.max_instance_reuse_count,
+                concurrent: self.max_instance_concurrent_reuse_count,
+                request_timeout: self.request_timeout,
+                idle_timeout: self.idle_instance_timeout,
+            });
+        for component in self.components {
+            application = application.component(component);
+        }
+        for variable in &self.variables {
+            let (name, value) = pair("--variable", variable)?;
+            application = application.variable(name, variable_value(name, value)?);
+        }
+        for variable in &self.environment {
+            let (name, value) = pair("--env", variable)?;
+            application = application.env(name, value);
+        }
+        if let Some(path) = self.runtime_config_file {
+            application = application.runtime_config(path);
+        }
+        if let Some(path) = self.state_dir {
+            application = application.state_dir(path);
+        }
+        if let Some(path) = self.cache_dir {
+            application = application.cache_dir(path);
+        }
+        Ok(application)
+    }
+}
+
+/// Of the addresses a name stands for, the IPv4 loopback is preferred, as in Spin.
+fn listen_address(text: &str) -> Result<SocketAddr> {
+    use std::net::{Ipv4Addr, ToSocketAddrs as _};
+    let addresses: Vec<SocketAddr> =
+        text.to_socket_addrs().with_context(|| format!("--listen {text}: not an address with a port"))?.collect();
+    let loopback = addresses.iter().find(|address| address.ip() == Ipv4Addr::LOCALHOST);
+    loopback.or(addresses.first()).copied().with_context(|| format!("--listen {text}: no such address"))
+}
+
+fn pair<'a>(flag: &str, text: &'a str) -> Result<(&'a str, &'a str)> {
+    // The text is not repeated whole: it may be a secret.
+    text.split_once('=').with_context(|| format!("{flag}: must be NAME=VALUE, but there is no `=`"))
+}
+
+fn variable_value(name: &str, value: &str) -> Result<String> {
+    match value.strip_prefix('@') {
+        Some(path) => std::fs::read_to_string(path)
+            .with_context(|| format!("--variable {name}: cannot read the file `{path}`")),
+        None => Ok(value.to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn up(arguments: &[&str]) -> Result<Application> {
+        let Command::Up(up) = Cli::try_parse_from([&["sugang", "up"], arguments].concat())?.command;
+        up.application()
+    }
+
+    #[test]
+    fn the_flags_of_spin_are_understood() {
+        up(&[
+            "-f", "app", "-c", "order", "-c", "pay", "--listen", "localhost:0", "--runtime-config-file", "r.toml",
+            "--state-dir", "s", "--variable", "a=b=c", "--env", "A=B", "-q", "--max-instance-reuse-count", "1..8",
+            "--max-instance-concurrent-reuse-count", "2", "--request-timeout", "1s", "--idle-instance-timeout", "5ms",
+        ])
+        .unwrap();
+    }
+
+    #[test]
+    fn flags_that_make_no_sense_are_refused() {
+        for arguments in [
+            ["--listen", "nowhere"],
+            ["--variable", "novalue"],
+            ["--variable", "a=@/no/such/file"],
+            ["--max-memory", "12parsecs"],
+            ["--request-timeout", "2h"],
+            ["--max-instance-reuse-count", "8..1"],
+        ] {
+            assert!(up(&arguments).is_err(), "{arguments:?}");
+        }
+    }
+
+    #[test]
+    fn sizes_have_units() {
+        for (text, size) in [("0", 0), ("10", 10), ("64KiB", 65536), ("16MiB", 16 << 20), ("1GiB", 1 << 30)] {
+            assert_eq!(text.parse(), Ok(Size(size)), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_help_is_consistent() {
+        use clap::CommandFactory as _;
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_limits_on_the_command_line_are_those_of_the_library() {
+        let Command::Up(up) = Cli::try_parse_from(["sugang", "up"]).unwrap().command;
+        assert_eq!(up.max_memory.0, Limits::default().max_memory as u64);
+        assert_eq!(up.max_instances, Limits::default().max_instances);
+        assert_eq!(up.max_busy_time.0, Limits::default().max_busy_time);
+        assert_eq!(up.max_request_body.0, RequestLimits::default().max_body);
+        assert_eq!(up.max_concurrent_requests, RequestLimits::default().max_concurrent);
+        assert_eq!(up.header_timeout.0, ServerLimits::default().header_timeout);
+        assert_eq!(up.shutdown_timeout.0, ServerLimits::default().shutdown_timeout);
+        assert_eq!(up.message_timeout.0, HandlerLimits::default().timeout);
+        assert_eq!(up.max_waiting_messages, HandlerLimits::default().max_waiting);
+        assert_eq!(up.request_timeout, Reuse::default().request_timeout);
+        assert_eq!(up.idle_instance_timeout, Reuse::default().idle_timeout);
+        assert_eq!(up.max_instance_reuse_count, Reuse::default().requests);
+        assert_eq!(up.max_instance_concurrent_reuse_count, Reuse::default().concurrent);
+    }
+}

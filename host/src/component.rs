@@ -1,0 +1,98 @@
+//! A component of the running application: its code, linked, and what it was granted.
+
+use std::{collections::BTreeSet, path::PathBuf, sync::Arc};
+
+use anyhow::{Context, Result};
+use wasmtime::{
+    Store,
+    component::{InstancePre, ResourceTable},
+};
+use wasmtime_wasi::{WasiCtx, filesystem::FsPerms};
+use wasmtime_wasi_http::WasiHttpCtx;
+
+use crate::{
+    engine::{BusyTime, Limits, MemoryLimit},
+    instance::{InstanceState, store},
+    logs::Output,
+    outbound::{
+        allowed_hosts::AllowedHosts,
+        http::{InstanceHttp, OutboundHttp},
+    },
+    sqlite::{Databases, SqliteState},
+    variables::ComponentVariables,
+};
+
+/// What a component was granted, settled once at start and shared by its instances.
+pub struct Grants {
+    pub(crate) environment: Vec<(String, String)>,
+    pub(crate) directories: Vec<Directory>,
+    pub(crate) allowed_hosts: Arc<AllowedHosts>,
+    pub(crate) variables: ComponentVariables,
+    pub(crate) http: Arc<OutboundHttp>,
+    pub(crate) databases: Arc<Databases>,
+    pub(crate) database_labels: Arc<BTreeSet<String>>,
+    pub(crate) output: Output,
+}
+
+/// A host directory that a component may read.
+pub struct Directory {
+    pub(crate) host: PathBuf,
+    pub(crate) guest: String,
+}
+
+/// A component that can be instantiated.
+pub struct LoadedComponent {
+    /// The component's id in the manifest.
+    pub id: Arc<str>,
+    pub(crate) pre: InstancePre<InstanceState>,
+    pub(crate) grants: Grants,
+    pub(crate) limits: Limits,
+}
+
+/// What called a component; it decides what the instance may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CalledBy {
+    /// An HTTP request.
+    Http,
+    /// A message on a Redis channel.
+    Redis,
+}
+
+impl LoadedComponent {
+    /// A store for a new instance, with what the component was granted.
+    pub fn store(&self, called_by: CalledBy) -> Result<Store<InstanceState>> {
+        let grants = &self.grants;
+        let state = InstanceState {
+            component: self.id.clone(),
+            table: ResourceTable::new(),
+            wasi: self.wasi()?,
+            http_context: WasiHttpCtx::new(),
+            http: InstanceHttp {
+                shared: grants.http.clone(),
+                allowed: grants.allowed_hosts.clone(),
+                may_chain: called_by == CalledBy::Http,
+            },
+            variables: grants.variables.clone(),
+            sqlite: SqliteState::new(grants.databases.clone(), grants.database_labels.clone()),
+            memory: MemoryLimit::new(self.limits.max_memory),
+            busy: BusyTime::new(self.limits.max_busy_time),
+        };
+        Ok(store(self.pre.engine(), state))
+    }
+
+    /// Neither arguments nor network; of environment and files, what the manifest grants.
+    fn wasi(&self) -> Result<WasiCtx> {
+        let mut wasi = WasiCtx::builder();
+        wasi.stdout(self.grants.output.clone())
+            .stderr(self.grants.output.clone())
+            .envs(&self.grants.environment)
+            .allow_tcp(false)
+            .allow_udp(false);
+        for directory in &self.grants.directories {
+            wasi.preopened_dir(&directory.host, &directory.guest, FsPerms::ReadOnly)
+                .map_err(anyhow::Error::from)
+                .with_context(|| format!("cannot open `{}`", directory.host.display()))?;
+        }
+        Ok(wasi.build())
+    }
+}

@@ -1,0 +1,133 @@
+//! The engine: how component code is compiled, how much of it may run, and for how long.
+
+mod cache;
+mod limits;
+
+use std::{
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use anyhow::{Context, Result};
+use wasmtime::{Config, InstanceAllocationStrategy, PoolingAllocationConfig, component::Component};
+
+pub use limits::{BusyTime, MemoryLimit};
+
+/// How often running code is interrupted to see whether it should go on.
+pub const TICK: Duration = Duration::from_millis(10);
+
+/// The limits within which components run.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// The most linear memory one instance may have, in bytes.
+    pub max_memory: usize,
+    /// The most instances that may exist at once.
+    pub max_instances: u32,
+    /// How long an instance may compute without once waiting for anything.
+    pub max_busy_time: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { max_memory: 128 << 20, max_instances: 512, max_busy_time: Duration::from_secs(2) }
+    }
+}
+
+/// Compiles components and lets them run within the limits.
+pub struct Engine {
+    wasmtime: wasmtime::Engine,
+    cache: Option<PathBuf>,
+    stopped: Arc<AtomicBool>,
+}
+
+impl Engine {
+    /// An engine that keeps compiled code under `cache`, if given.
+    pub fn new(limits: &Limits, cache: Option<PathBuf>) -> Result<Self> {
+        let wasmtime = wasmtime::Engine::new(&config(limits))
+            .map_err(anyhow::Error::from)
+            .context("cannot set up the WebAssembly engine")?;
+        let stopped = Arc::new(AtomicBool::new(false));
+        start_ticking(wasmtime.clone(), stopped.clone()).context("cannot start the engine's clock")?;
+        Ok(Self { wasmtime, cache, stopped })
+    }
+
+    /// The wasmtime engine.
+    pub fn wasmtime(&self) -> &wasmtime::Engine {
+        &self.wasmtime
+    }
+
+    /// Compiles a component's code, or takes it from the cache.
+    pub fn compile(&self, code: &Code) -> Result<Component> {
+        cache::load_or_compile(&self.wasmtime, self.cache.as_deref(), code)
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        self.stopped.store(true, Ordering::Relaxed);
+    }
+}
+
+/// What identifies a component's code: the SHA-256 of its bytes.
+pub type CodeId = [u8; 32];
+
+/// A component's code, ready to be compiled.
+pub struct Code {
+    /// The hash of the bytes.
+    pub id: CodeId,
+    /// The component's binary.
+    pub bytes: Vec<u8>,
+}
+
+impl Code {
+    /// The code in `bytes`.
+    pub fn new(bytes: Vec<u8>) -> Self {
+        use sha2::Digest as _;
+        Self { id: sha2::Sha256::digest(&bytes).into(), bytes }
+    }
+}
+
+fn config(limits: &Limits) -> Config {
+    let mut config = Config::new();
+    config.wasm_component_model(true);
+    config.wasm_component_model_async(true);
+    config.epoch_interruption(true);
+    config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(limits)));
+    config
+}
+
+/// One instance is several core instances (the code, its shims, composed dependencies), and
+/// needs a stack for every call that waits inside the guest. Slots cost address space only;
+/// what stays resident of an unused slot is kept small, since the host idles with many of them.
+fn pool(limits: &Limits) -> PoolingAllocationConfig {
+    let instances = limits.max_instances;
+    let mut pool = PoolingAllocationConfig::default();
+    pool.total_component_instances(instances)
+        .total_core_instances(instances.saturating_mul(8))
+        .total_memories(instances.saturating_mul(2))
+        .total_tables(instances.saturating_mul(4))
+        .total_stacks(instances.saturating_mul(4))
+        .max_tables_per_module(4)
+        .max_memory_size(limits.max_memory)
+        .max_unused_warm_slots(32)
+        .linear_memory_keep_resident(256 << 10)
+        .table_keep_resident(16 << 10)
+        .decommit_batch_size(16);
+    pool
+}
+
+/// Advances the engine's epoch until the engine is dropped. A thread of its own, because the
+/// very code that has to be interrupted may be holding up the runtime's workers.
+fn start_ticking(engine: wasmtime::Engine, stopped: Arc<AtomicBool>) -> std::io::Result<()> {
+    std::thread::Builder::new().name("engine-clock".to_owned()).spawn(move || {
+        while !stopped.load(Ordering::Relaxed) {
+            std::thread::sleep(TICK);
+            engine.increment_epoch();
+        }
+    })?;
+    Ok(())
+}

@@ -1,0 +1,32 @@
+//! What the host itself answers, where no component does.
+
+use http::{HeaderValue, Response, StatusCode, header};
+use http_body_util::{BodyExt as _, Full};
+use wasmtime_wasi_http::WasiBody;
+
+/// A problem document (RFC 9457) that says no more than the status does. Causes go to the log.
+pub(super) fn problem(status: StatusCode) -> Response<WasiBody> {
+    let title = status.canonical_reason().unwrap_or("Error");
+    let text = format!("{{\"type\":\"about:blank\",\"title\":\"{title}\",\"status\":{}}}\n", status.as_u16());
+    answer(status, "application/problem+json", text)
+}
+
+/// A plain text.
+pub(super) fn text(text: &str) -> Response<WasiBody> {
+    answer(StatusCode::OK, "text/plain; charset=utf-8", text.to_owned())
+}
+
+/// A JSON document.
+pub(super) fn json(document: &serde_json::Value) -> Response<WasiBody> {
+    answer(StatusCode::OK, "application/json", document.to_string())
+}
+
+fn answer(status: StatusCode, content_type: &'static str, text: String) -> Response<WasiBody> {
+    let length = HeaderValue::from(text.len());
+    let body = Full::from(text).map_err(|never| match never {}).boxed_unsync();
+    let mut response = Response::new(body);
+    *response.status_mut() = status;
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+    response.headers_mut().insert(header::CONTENT_LENGTH, length);
+    response
+}

@@ -1,0 +1,234 @@
+//! Outgoing HTTP requests (`wasi:http/client`): to the world, to the application itself, and to
+//! its other components.
+//!
+//! Plain HTTP goes over kept-alive connections shared by all components. A request to
+//! `<component>.spin.internal` never touches the network: it is handed to the component here.
+
+use std::{
+    net::SocketAddr,
+    pin::Pin,
+    sync::{Arc, OnceLock, Weak},
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use ::http::{Request, Response, Uri, header, uri};
+use bytes::Bytes;
+use futures::future::BoxFuture;
+use http_body::{Body, Frame, SizeHint};
+use http_body_util::BodyExt as _;
+use hyper_util::{
+    client::legacy::{Client, connect::HttpConnector},
+    rt::{TokioExecutor, TokioTimer},
+};
+use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks, default_send_request};
+
+use super::allowed_hosts::{AllowedHosts, SELF_HOST, chaining_target};
+
+/// How long a connection may take to be made.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long an answer may take where the component sets no limit of its own; Spin's number.
+const FIRST_BYTE_TIMEOUT: Duration = Duration::from_secs(600);
+
+/// Calls another component of the application in place of the network.
+pub trait Chain: Send + Sync {
+    /// Lets `component` answer the request.
+    fn call(&self, component: &str, request: Request<WasiBody>) -> BoxFuture<'static, Response<WasiBody>>;
+}
+
+/// What the outgoing requests of all components share.
+pub struct OutboundHttp {
+    client: Client<HttpConnector, WasiBody>,
+    /// Set once the application serves HTTP; not owned, since it owns this in turn.
+    application: OnceLock<(Weak<dyn Chain>, SocketAddr)>,
+}
+
+impl OutboundHttp {
+    /// Connections to nowhere yet.
+    pub fn new() -> Self {
+        let mut connector = HttpConnector::new();
+        connector.set_connect_timeout(Some(CONNECT_TIMEOUT));
+        connector.set_nodelay(true);
+        let client = Client::builder(TokioExecutor::new())
+            .pool_timer(TokioTimer::new())
+            .pool_idle_timeout(Duration::from_secs(30))
+            .build(connector);
+        Self { client, application: OnceLock::new() }
+    }
+
+    /// Says who answers for `*.spin.internal`, and at which address the application serves.
+    pub fn set_application(&self, chain: Weak<dyn Chain>, address: SocketAddr) {
+        // A second time changes nothing: there is one application.
+        drop(self.application.set((chain, address)));
+    }
+
+    async fn send(
+        &self,
+        request: Request<WasiBody>,
+        options: Option<RequestOptions>,
+    ) -> Result<Response<WasiBody>, Error> {
+        if request.uri().scheme() == Some(&uri::Scheme::HTTPS) {
+            let (response, connection) = default_send_request(request, options).await?;
+            tokio::spawn(connection);
+            return Ok(response.map(|body| body.boxed_unsync()));
+        }
+        let first_byte = options.and_then(|options| options.first_byte_timeout).unwrap_or(FIRST_BYTE_TIMEOUT);
+        let response = tokio::time::timeout(first_byte, self.client.request(request))
+            .await
+            .map_err(|_| Error::ConnectionReadTimeout)?
+            .map_err(|error| connection_error(&error))?;
+        let pause = options.and_then(|options| options.between_bytes_timeout);
+        Ok(response.map(|body| PatientBody { body, pause, waiting: None }.boxed_unsync()))
+    }
+}
+
+/// One instance's outgoing requests, within what its component was granted.
+pub struct InstanceHttp {
+    /// What all instances share.
+    pub shared: Arc<OutboundHttp>,
+    /// The addresses the component was granted.
+    pub allowed: Arc<AllowedHosts>,
+    /// Whether other components may be called: only from a component called over HTTP.
+    pub may_chain: bool,
+}
+
+type Sending = Box<dyn Future<Output = Result<(), Error>> + Send>;
+type Sent = Result<(Response<WasiBody>, Sending), Error>;
+
+impl WasiHttpHooks for InstanceHttp {
+    /// The client sets it, from the address it connects to.
+    fn set_host_header(&mut self) -> bool {
+        false
+    }
+
+    fn send_request(
+        &mut self,
+        request: Request<WasiBody>,
+        options: Option<RequestOptions>,
+        _response_consumed: Sending,
+    ) -> Box<dyn Future<Output = Sent> + Send> {
+        let sending = self.prepare(request).map(|destination| destination.send(self.shared.clone(), options));
+        Box::new(async move {
+            let response = sending?.await?;
+            Ok((response, Box::new(async { Ok(()) }) as Sending))
+        })
+    }
+}
+
+/// Where an allowed request goes.
+enum Destination {
+    Network(Request<WasiBody>),
+    Component(Arc<dyn Chain>, String, Request<WasiBody>),
+}
+
+impl Destination {
+    async fn send(self, shared: Arc<OutboundHttp>, options: Option<RequestOptions>) -> Result<Response<WasiBody>, Error> {
+        match self {
+            Self::Network(request) => shared.send(request, options).await,
+            Self::Component(chain, component, request) => Ok(chain.call(&component, request).await),
+        }
+    }
+}
+
+impl InstanceHttp {
+    fn prepare(&self, mut request: Request<WasiBody>) -> Result<Destination, Error> {
+        let host = request.uri().host().ok_or(Error::HttpRequestUriInvalid)?.to_owned();
+        if host == SELF_HOST {
+            *request.uri_mut() = self.own_address(request.uri())?;
+            return Ok(Destination::Network(request));
+        }
+        let uri = request.uri().to_string();
+        if !self.allowed.allows(&uri, "https") {
+            tracing::warn!("a component may not reach {}: add it to its `allowed_outbound_hosts`", origin(request.uri()));
+            return Err(Error::HttpRequestDenied);
+        }
+        match chaining_target(&host) {
+            Some(component) => self.chain(component.to_owned(), request),
+            None => Ok(Destination::Network(request)),
+        }
+    }
+
+    fn chain(&self, component: String, mut request: Request<WasiBody>) -> Result<Destination, Error> {
+        let application = self.shared.application.get().filter(|_| self.may_chain);
+        let Some(chain) = application.and_then(|(chain, _)| chain.upgrade()) else {
+            tracing::warn!("`{component}.spin.internal` can be reached only from a component with an HTTP trigger");
+            return Err(Error::DestinationNotFound);
+        };
+        request.headers_mut().remove(header::HOST);
+        Ok(Destination::Component(chain, component, request))
+    }
+
+    fn own_address(&self, uri: &Uri) -> Result<Uri, Error> {
+        if !self.allowed.allows_self() {
+            tracing::warn!("a component may not reach its own application: add `http://self` to its `allowed_outbound_hosts`");
+            return Err(Error::HttpRequestDenied);
+        }
+        let (_, address) = self.shared.application.get().ok_or(Error::HttpRequestUriInvalid)?;
+        let path = uri.path_and_query().map_or("/", uri::PathAndQuery::as_str);
+        let own = Uri::builder().scheme(uri::Scheme::HTTP).authority(address.to_string()).path_and_query(path);
+        own.build().map_err(|_| Error::HttpRequestUriInvalid)
+    }
+}
+
+/// Without path and query, which may be private.
+fn origin(uri: &Uri) -> String {
+    format!("{}://{}", uri.scheme_str().unwrap_or("https"), uri.authority().map_or("", uri::Authority::as_str))
+}
+
+/// Says what went wrong in the words of `wasi:http`, so that a component can tell a refused
+/// connection from one that broke.
+fn connection_error(error: &hyper_util::client::legacy::Error) -> Error {
+    let mut cause = std::error::Error::source(error);
+    while let Some(current) = cause {
+        if current.to_string().starts_with("dns error") {
+            return Error::DnsError { rcode: Some("name not resolved".to_owned()), info_code: None };
+        }
+        if let Some(io) = current.downcast_ref::<std::io::Error>() {
+            return match io.kind() {
+                std::io::ErrorKind::ConnectionRefused => Error::ConnectionRefused,
+                std::io::ErrorKind::TimedOut => Error::ConnectionTimeout,
+                std::io::ErrorKind::HostUnreachable | std::io::ErrorKind::NetworkUnreachable => {
+                    Error::DestinationIpUnroutable
+                }
+                _ => Error::ConnectionTerminated,
+            };
+        }
+        if current.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_incomplete_message) {
+            return Error::ConnectionTerminated;
+        }
+        cause = current.source();
+    }
+    if error.is_connect() { Error::DestinationUnavailable } else { Error::HttpProtocolError }
+}
+
+/// An answer's body that gives up when the other side pauses for too long.
+struct PatientBody {
+    body: hyper::body::Incoming,
+    pause: Option<Duration>,
+    waiting: Option<Pin<Box<tokio::time::Sleep>>>,
+}
+
+impl Body for PatientBody {
+    type Data = Bytes;
+    type Error = Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        if let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(context) {
+            self.waiting = None;
+            return Poll::Ready(frame.map(|frame| frame.map_err(Error::from)));
+        }
+        let Some(pause) = self.pause else { return Poll::Pending };
+        let waiting = self.waiting.get_or_insert_with(|| Box::pin(tokio::time::sleep(pause)));
+        ready!(waiting.as_mut().poll(context));
+        Poll::Ready(Some(Err(Error::ConnectionReadTimeout)))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}

@@ -1,0 +1,4 @@
+//! What components may reach outside of themselves, and how.
+
+pub mod allowed_hosts;
+pub mod http;

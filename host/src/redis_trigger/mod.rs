@@ -1,0 +1,142 @@
+//! The Redis trigger: messages on channels are handed to components.
+//!
+//! As in Spin, every message gets an instance of its own, and one component handles its messages
+//! one after another. Unlike Spin, a lost connection is made again, and different components do
+//! not wait for each other.
+//!
+//! Publish/subscribe is at most once: what is published while there is no connection is gone.
+//! Components treat a message as a wake-up call, so messages that wait for the same component
+//! and say the same are handed over once.
+
+mod queue;
+mod subscriber;
+
+use std::{sync::Arc, time::Duration};
+
+use anyhow::{Context, Result};
+use indexmap::IndexMap;
+use redis::IntoConnectionInfo as _;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+pub use subscriber::Subscriptions;
+
+use self::queue::Queue;
+use crate::{
+    component::{CalledBy, LoadedComponent},
+    instance::InstanceState,
+};
+
+mod bindings {
+    wasmtime::component::bindgen!({
+        path: "wit",
+        world: "sugang:host/redis-trigger",
+        exports: { default: async | store },
+    });
+}
+
+use bindings::RedisTriggerPre;
+
+/// How long a component may take for one message, and how many may wait for it.
+#[derive(Clone, Copy, Debug)]
+pub struct HandlerLimits {
+    /// How long one message may take.
+    pub timeout: Duration,
+    /// How many different messages may wait for one component; more are dropped, with a warning.
+    pub max_waiting: usize,
+}
+
+impl Default for HandlerLimits {
+    fn default() -> Self {
+        Self { timeout: Duration::from_secs(30), max_waiting: 1024 }
+    }
+}
+
+/// The Redis side of an application, before it is started.
+#[derive(Default)]
+pub struct RedisTrigger {
+    handlers: IndexMap<String, Handler>,
+    servers: IndexMap<String, Subscriptions>,
+}
+
+/// Hands messages to one component.
+struct Handler {
+    component: Arc<LoadedComponent>,
+    guest: RedisTriggerPre<InstanceState>,
+    queue: Arc<Queue>,
+}
+
+impl RedisTrigger {
+    /// Lets a component handle the messages of a channel. Refuses one without a handler, and an
+    /// address that is none.
+    pub fn add(&mut self, component: &Arc<LoadedComponent>, address: &str, channel: &str, limits: HandlerLimits) -> Result<()> {
+        let place = || format!("[[trigger.redis]] of component `{}`", component.id);
+        if !self.servers.contains_key(address) {
+            // The address is not repeated: it may hold a password.
+            let info = address.into_connection_info().context("the address is not a Redis URL").with_context(place)?;
+            self.servers.insert(address.to_owned(), Subscriptions::new(info));
+        }
+        let queue = self.queue(component, limits).with_context(place)?;
+        if let Some(server) = self.servers.get_mut(address) {
+            server.add(channel, queue);
+        }
+        Ok(())
+    }
+
+    fn queue(&mut self, component: &Arc<LoadedComponent>, limits: HandlerLimits) -> Result<Arc<Queue>> {
+        if let Some(handler) = self.handlers.get(&*component.id) {
+            return Ok(handler.queue.clone());
+        }
+        let guest = RedisTriggerPre::new(component.pre.clone())
+            .map_err(anyhow::Error::from)
+            .context("the component does not export `spin:redis/inbound-redis@3.0.0`")?;
+        let queue = Arc::new(Queue::new(&component.id, limits.max_waiting));
+        let handler = Handler { component: component.clone(), guest, queue: queue.clone() };
+        self.handlers.insert(component.id.to_string(), handler);
+        Ok(queue)
+    }
+
+    /// What is subscribed to: `server/channel` and the components.
+    pub fn channels(&self) -> impl Iterator<Item = (String, Vec<&str>)> {
+        self.servers.values().flat_map(Subscriptions::channels)
+    }
+
+    /// Subscribes and handles messages until told to stop.
+    pub fn start(self, tasks: &mut JoinSet<()>, limits: HandlerLimits, stop: &CancellationToken) {
+        for server in self.servers.into_values() {
+            let listening = stop.clone().run_until_cancelled_owned(server.listen());
+            tasks.spawn(async { listening.await.unwrap_or_default() });
+        }
+        for handler in self.handlers.into_values() {
+            tasks.spawn(handler.run(limits.timeout, stop.clone()));
+        }
+    }
+}
+
+impl Handler {
+    /// Handles one message after another; finishes the one it is at when told to stop.
+    async fn run(self, timeout: Duration, stop: CancellationToken) {
+        while let Some(message) = stop.run_until_cancelled(self.queue.next()).await {
+            match tokio::time::timeout(timeout, self.handle(message)).await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => tracing::error!("component `{}` failed to handle a message: {error:?}", self.component.id),
+                Err(_) => tracing::error!("component `{}` did not handle a message within {timeout:?}", self.component.id),
+            }
+        }
+    }
+
+    async fn handle(&self, message: Vec<u8>) -> Result<()> {
+        let mut store = self.component.store(CalledBy::Redis)?;
+        let guest = self.guest.instantiate_async(&mut store).await?;
+        let busy = store.data().busy.clone();
+        let mut call = std::pin::pin!(store.run_concurrent(async |accessor| {
+            guest.spin_redis_inbound_redis().call_handle_message(accessor, message).await
+        }));
+        let answer = std::future::poll_fn(|context| {
+            let polled = call.as_mut().poll(context);
+            busy.pause();
+            polled
+        });
+        answer.await??.map_err(|error| anyhow::anyhow!("it answered with an error: {error:?}"))
+    }
+}

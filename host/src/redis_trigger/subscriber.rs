@@ -1,0 +1,73 @@
+//! The subscriptions at one Redis server, kept up through its absences.
+
+use std::{sync::Arc, time::Duration};
+
+use anyhow::{Context, Result};
+use futures::StreamExt as _;
+use indexmap::IndexMap;
+use redis::{Client, ConnectionInfo};
+
+use super::queue::Queue;
+
+/// How long to wait before connecting again: from the first to the second, doubling.
+const BACK_OFF: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
+
+/// The channels of one server, each with the components that its messages go to.
+pub struct Subscriptions {
+    server: ConnectionInfo,
+    channels: IndexMap<String, Vec<Arc<Queue>>>,
+}
+
+impl Subscriptions {
+    /// No channels yet.
+    pub fn new(server: ConnectionInfo) -> Self {
+        Self { server, channels: IndexMap::new() }
+    }
+
+    /// Lets the messages of a channel go to a component.
+    pub fn add(&mut self, channel: &str, queue: Arc<Queue>) {
+        let queues = self.channels.entry(channel.to_owned()).or_default();
+        if !queues.iter().any(|other| Arc::ptr_eq(other, &queue)) {
+            queues.push(queue);
+        }
+    }
+
+    /// `server/channel`, and the components.
+    pub fn channels(&self) -> impl Iterator<Item = (String, Vec<&str>)> {
+        self.channels.iter().map(|(channel, queues)| {
+            (format!("{}/{channel}", self.server.addr()), queues.iter().map(|queue| queue.component()).collect())
+        })
+    }
+
+    /// Subscribes, and subscribes again whenever the connection is lost.
+    pub async fn listen(self) {
+        let mut wait = BACK_OFF.0;
+        loop {
+            let started = std::time::Instant::now();
+            let Err(error) = self.receive().await;
+            tracing::warn!("no connection to Redis at {}: {error:#}; trying again", self.server.addr());
+            if started.elapsed() > BACK_OFF.1 {
+                wait = BACK_OFF.0;
+            }
+            tokio::time::sleep(wait).await;
+            wait = (wait * 2).min(BACK_OFF.1);
+        }
+    }
+
+    async fn receive(&self) -> Result<std::convert::Infallible> {
+        let client = Client::open(self.server.clone())?;
+        let mut connection = client.get_async_pubsub().await?;
+        for channel in self.channels.keys() {
+            connection.subscribe(channel).await.with_context(|| format!("cannot subscribe to `{channel}`"))?;
+        }
+        tracing::info!("subscribed to {} channel(s) of Redis at {}", self.channels.len(), self.server.addr());
+        let mut messages = connection.into_on_message();
+        while let Some(message) = messages.next().await {
+            let queues = self.channels.get(message.get_channel_name());
+            for queue in queues.into_iter().flatten() {
+                queue.add(message.get_payload_bytes());
+            }
+        }
+        anyhow::bail!("the connection was closed")
+    }
+}
