@@ -33,7 +33,9 @@ impl Guest for Inbox {
     async fn send(message: Message) -> Result<Receipt, SendError> {
         match temper(&message.to) {
             Temper::Patient => inbox::put(&message).await.map_err(|e| SendError::Retryable(e.to_string())),
-            Temper::Busy => Err(SendError::Retryable("the sandbox keeps this customer's line busy".to_owned())),
+            Temper::Busy => {
+                Err(SendError::Retryable("the sandbox keeps this customer's line busy".to_owned()))
+            }
             Temper::Unknown => Err(SendError::Permanent("the sandbox knows no such customer".to_owned())),
         }
     }

@@ -24,9 +24,8 @@ impl Consumer for View {
             .iter()
             .filter_map(|told| step(&told.source_context, told.version, told.time, &told.event))
             .collect();
-        let rows = by_order(
-            events.iter().filter_map(|told| Information::of(told.version, told.time, &told.event)),
-        );
+        let rows =
+            by_order(events.iter().filter_map(|told| Information::of(told.version, told.time, &told.event)));
         if !steps.is_empty() {
             // The timeline first: whoever sees a status also finds how it came about.
             store::add_steps(&steps).run().await?;
@@ -69,7 +68,8 @@ mod tests {
             (1, Event::CourseOpened(samples::course(102, "러스트 입문", CourseStatus::Open))),
         ];
         let newest = newest_courses(told.iter().map(|(version, event)| (*version, event)));
-        let shown: Vec<_> = newest.iter().map(|(version, course)| (*version, course.title.as_str())).collect();
+        let shown: Vec<_> =
+            newest.iter().map(|(version, course)| (*version, course.title.as_str())).collect();
         assert_eq!(shown, [(2, "자바 입문"), (1, "러스트 입문")]);
     }
 

@@ -138,7 +138,9 @@ mod tests {
             assert_eq!(Route::of(&[root, "search"]), Some(Route::Searches));
             assert_eq!(Route::of(&[root, "search", "findByOrderId"]), Some(Route::FindByOrderId));
         }
-        for nowhere in [&["infomations", "abc"][..], &["infomations", "0"], &["infomations", "1", "x"], &["orders"]] {
+        for nowhere in
+            [&["infomations", "abc"][..], &["infomations", "0"], &["infomations", "1", "x"], &["orders"]]
+        {
             assert_eq!(Route::of(nowhere), None, "{nowhere:?}");
         }
     }

@@ -1,8 +1,8 @@
 //! Histories to test with.
 
 use kernel::event::{
-    Applicant, CancelReason, Course, DelayReason, Event, OrderCanceled, Ordered, Paid, PaymentCanceled, PaymentDeclined,
-    PaymentDelayed, ReservationCanceled, ReservationConfirmed, Reserved,
+    Applicant, CancelReason, Course, DelayReason, Event, OrderCanceled, Ordered, Paid, PaymentCanceled,
+    PaymentDeclined, PaymentDelayed, ReservationCanceled, ReservationConfirmed, Reserved,
 };
 use kernel::{
     Approval, CourseStatus, CustomerId, EduNo, Guests, Language, OrderId, ReservationStatus, Timestamp, Won,
@@ -65,7 +65,11 @@ pub(crate) fn history_of(order_id: u64) -> Vec<(u64, i64, Event)> {
                 ordered_at: at(10),
             }),
         ),
-        (2, 20, Event::PaymentDelayed(PaymentDelayed { applicant: applicant(), reason: DelayReason::Deadline })),
+        (
+            2,
+            20,
+            Event::PaymentDelayed(PaymentDelayed { applicant: applicant(), reason: DelayReason::Deadline }),
+        ),
         (
             1,
             30,
@@ -90,7 +94,11 @@ pub(crate) fn history_of(order_id: u64) -> Vec<(u64, i64, Event)> {
         (1, 50, reserved(applicant(), ReservationStatus::Waitlisted, Some(4), 50)),
         (2, 60, reserved(applicant(), ReservationStatus::ReservationRequested, None, 60)),
         (3, 70, Event::ReservationConfirmed(ReservationConfirmed { applicant: applicant() })),
-        (3, 80, Event::OrderCanceled(OrderCanceled { applicant: applicant(), reason: CancelReason::Customer })),
+        (
+            3,
+            80,
+            Event::OrderCanceled(OrderCanceled { applicant: applicant(), reason: CancelReason::Customer }),
+        ),
         (
             4,
             90,
@@ -107,7 +115,12 @@ pub(crate) fn history_of(order_id: u64) -> Vec<(u64, i64, Event)> {
     ]
 }
 
-fn reserved(applicant: Applicant, status: ReservationStatus, waiting_position: Option<u64>, at: i64) -> Event {
+fn reserved(
+    applicant: Applicant,
+    status: ReservationStatus,
+    waiting_position: Option<u64>,
+    at: i64,
+) -> Event {
     Event::Reserved(Reserved { applicant, status, waiting_position, reserved_at: Timestamp::from_millis(at) })
 }
 

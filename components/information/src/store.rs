@@ -257,10 +257,7 @@ pub(crate) async fn find(order_id: OrderId) -> Result<Option<Found>, StoreError>
 }
 
 fn ask_one(order_id: OrderId) -> Statement {
-    Statement {
-        sql: format!("{FOUND} WHERE i.order_id = ?"),
-        params: vec![store::int(order_id.as_i64())],
-    }
+    Statement { sql: format!("{FOUND} WHERE i.order_id = ?"), params: vec![store::int(order_id.as_i64())] }
 }
 
 /// One line of a timeline as it is read.
@@ -361,7 +358,9 @@ impl Filter {
         match self {
             Self { customer_id: None, edu_no: None, status: None } => Some("all".to_owned()),
             Self { customer_id: None, edu_no: Some(edu_no), status: None } => Some(format!("eduNo {edu_no}")),
-            Self { customer_id: None, edu_no: None, status: Some(status) } => Some(status.as_str().to_owned()),
+            Self { customer_id: None, edu_no: None, status: Some(status) } => {
+                Some(status.as_str().to_owned())
+            }
             _ => None,
         }
     }

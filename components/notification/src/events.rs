@@ -65,7 +65,8 @@ mod tests {
     fn of_a_course_told_several_times_the_newest_is_kept() {
         let told = [(2, samples::course_opened("자바 입문")), (1, samples::course_opened("자바"))];
         let newest = newest_courses(told.iter().map(|(version, event)| (*version, event)));
-        let shown: Vec<_> = newest.iter().map(|(version, course)| (*version, course.title.as_str())).collect();
+        let shown: Vec<_> =
+            newest.iter().map(|(version, course)| (*version, course.title.as_str())).collect();
         assert_eq!(shown, [(2, "자바 입문")]);
     }
 }

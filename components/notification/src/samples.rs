@@ -2,7 +2,8 @@
 
 use kernel::event::{
     Applicant, CancelReason, Course, DelayReason, Event, OrderCanceled, Ordered, Paid, PaymentCanceled,
-    PaymentDeclined, PaymentDelayed, ReservationCanceled, ReservationConfirmed, ReservationRejected, Reserved,
+    PaymentDeclined, PaymentDelayed, ReservationCanceled, ReservationConfirmed, ReservationRejected,
+    Reserved,
 };
 use kernel::{
     Approval, CourseStatus, CustomerId, EduNo, Guests, Language, OrderId, ReservationStatus, Timestamp, Won,
@@ -75,19 +76,30 @@ pub(crate) fn order_events(language: Language) -> Vec<Event> {
             reason: "선수 과목 미이수".to_owned(),
         }),
     ];
-    for reason in [DelayReason::Deadline, DelayReason::Unavailable, DelayReason::BreakerOpen, DelayReason::CardMissing] {
+    for reason in
+        [DelayReason::Deadline, DelayReason::Unavailable, DelayReason::BreakerOpen, DelayReason::CardMissing]
+    {
         events.push(Event::PaymentDelayed(PaymentDelayed { applicant: applicant(), reason }));
     }
     for amount in [0, 1_250_000] {
         let amount = won(amount);
-        events.push(Event::PaymentCanceled(PaymentCanceled { applicant: applicant(), amount, refunded_at: at }));
+        events.push(Event::PaymentCanceled(PaymentCanceled {
+            applicant: applicant(),
+            amount,
+            refunded_at: at,
+        }));
     }
     for (status, waiting_position) in [
         (ReservationStatus::ReservationRequested, None),
         (ReservationStatus::ReservationConfirmed, None),
         (ReservationStatus::Waitlisted, Some(3)),
     ] {
-        events.push(Event::Reserved(Reserved { applicant: applicant(), status, waiting_position, reserved_at: at }));
+        events.push(Event::Reserved(Reserved {
+            applicant: applicant(),
+            status,
+            waiting_position,
+            reserved_at: at,
+        }));
     }
     for reason in [
         CancelReason::Customer,

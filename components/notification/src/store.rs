@@ -314,7 +314,10 @@ fn ask_page(filter: &Filter, paging: &Paging) -> Statement {
     }
     let (conditions, mut params) = where_all(conditions);
     params.extend([store::count(paging.size), store::count(paging.offset())]);
-    Statement { sql: format!("{FOUND}{conditions} ORDER BY seq {} LIMIT ? OFFSET ?", direction.sql()), params }
+    Statement {
+        sql: format!("{FOUND}{conditions} ORDER BY seq {} LIMIT ? OFFSET ?", direction.sql()),
+        params,
+    }
 }
 
 /// How many messages a filter lets through.

@@ -50,7 +50,9 @@ impl Template {
             Event::Ordered(_) => &ORDERED,
             Event::PaymentDelayed(delayed) => match delayed.reason {
                 DelayReason::CardMissing => &CARD_MISSING,
-                DelayReason::Deadline | DelayReason::Unavailable | DelayReason::BreakerOpen => &PAYMENT_DELAYED,
+                DelayReason::Deadline | DelayReason::Unavailable | DelayReason::BreakerOpen => {
+                    &PAYMENT_DELAYED
+                }
             },
             Event::OrderCanceled(_) => &ORDER_CANCELED,
             Event::Paid(paid) if paid.amount.get() == 0 => &PAID_FREE,
@@ -124,7 +126,11 @@ fn word(blank: &str, event: &Event, title: Option<&str>, language: Language) -> 
         "course" => Some(match (title, event) {
             (Some(title), _) => title.to_owned(),
             (None, Event::Ordered(ordered)) => ordered.course_title.clone(),
-            (None, _) => in_words(language, format!("과정 {}", applicant.edu_no), format!("course {}", applicant.edu_no)),
+            (None, _) => in_words(
+                language,
+                format!("과정 {}", applicant.edu_no),
+                format!("course {}", applicant.edu_no),
+            ),
         }),
         "order" => Some(applicant.order_id.to_string()),
         "guests" => Some(people(applicant.guest, language)),
@@ -204,7 +210,9 @@ fn canceled_because(reason: CancelReason, language: Language) -> String {
         CancelReason::ReservationRejected => {
             in_words(language, "수강이 확정되지 않음", "the seat could not be confirmed")
         }
-        CancelReason::CourseCanceled => in_words(language, "과정이 열리지 않음", "the course will not take place"),
+        CancelReason::CourseCanceled => {
+            in_words(language, "과정이 열리지 않음", "the course will not take place")
+        }
     }
 }
 

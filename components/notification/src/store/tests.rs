@@ -154,7 +154,8 @@ fn a_busy_message_waits_and_a_put_back_one_does_not() {
     let sqlite = Sqlite::with_messages(2);
     let claimed = sqlite.claim("first", NOW, 10);
     let due = NOW.plus_seconds(9);
-    let busy = Conclusion { seq: claimed[0].seq, verdict: Verdict::Retry { due }, problem: Some("busy".to_owned()) };
+    let busy =
+        Conclusion { seq: claimed[0].seq, verdict: Verdict::Retry { due }, problem: Some("busy".to_owned()) };
     let not_made = Conclusion { seq: claimed[1].seq, verdict: Verdict::PutBack, problem: None };
     sqlite.run(conclude("first", &[busy, not_made], NOW));
     assert_eq!(sqlite.shown(), ["Pending 1", "Pending 0"]);
