@@ -17,7 +17,7 @@ use super::{
     connection::{Caller, Connection, Waiting},
     database::{Database, Written, collect},
     readers::Read,
-    statement::Class,
+    statement::{Afterwards, Class},
     value::{ANSWER_BYTES, Error, RowResult, Value, too_large},
 };
 
@@ -80,7 +80,7 @@ struct Counters {
 
 struct Own {
     connection: Connection,
-    lasting: bool,
+    stays: bool,
 }
 
 impl Session {
@@ -130,15 +130,21 @@ impl Session {
         let session = self.clone();
         let (caller, waiting) = Caller::waiting();
         let run = move || {
-            let own = match &mut *own {
-                Some(own) => own,
-                empty => empty.insert(Own { connection: session.database.open_own()?, lasting: false }),
+            let mut held = match own.take() {
+                Some(held) => held,
+                None => {
+                    Own { connection: session.database.open_own()?, stays: !session.database.is_shared() }
+                }
             };
-            own.connection.serve(Some(&caller));
-            let answer = session.run_apart(own, &sql, &parameters, class);
-            own.connection.serve(None);
-            let apart = !session.database.is_shared() || own.lasting || !own.connection.is_autocommit();
+            held.connection.serve(Some(&caller));
+            let (answer, afterwards) = session.run_on(&held.connection, &sql, &parameters, class);
+            held.connection.serve(None);
+            held.stays |= afterwards == Afterwards::Stays;
+            let apart = held.stays || !held.connection.is_autocommit();
             session.apart.store(apart, Ordering::Release);
+            if apart || afterwards == Afterwards::Rests {
+                *own = Some(held);
+            }
             answer
         };
         let answer = task::spawn_blocking(run).await;
@@ -146,25 +152,28 @@ impl Session {
         answer.map_err(|problem| Error::Io(problem.to_string()))?
     }
 
-    fn run_apart(
+    fn run_on(
         &self,
-        own: &mut Own,
+        connection: &Connection,
         sql: &str,
         parameters: &[Value],
         class: Option<Class>,
-    ) -> Result<Answer, Error> {
-        let connection = &own.connection;
-        if !self.apart.load(Ordering::Acquire) {
+    ) -> (Result<Answer, Error>, Afterwards) {
+        let restored = match self.apart.load(Ordering::Acquire) {
+            true => Ok(()),
             // Other connections have worked for this session since.
-            connection.restore_counters(self.last_insert_rowid(), self.changes())?;
+            false => connection.restore_counters(self.last_insert_rowid(), self.changes()),
+        };
+        match restored.and_then(|()| class.map_or_else(|| connection.classify(sql), Ok)) {
+            Ok(class) => {
+                let answer = collect(connection, sql, parameters);
+                self.counters.keep(Some(connection.last_insert_rowid()), Some(connection.changes()));
+                let afterwards =
+                    if let Class::Own(afterwards) = class { afterwards } else { Afterwards::Rests };
+                (answer, afterwards)
+            }
+            Err(error) => (Err(error), Afterwards::Rests),
         }
-        let class = class.map_or_else(|| connection.classify(sql), Ok)?;
-        let answer = collect(connection, sql, parameters);
-        self.counters.keep(Some(connection.last_insert_rowid()), Some(connection.changes()));
-        if class == (Class::Own { lasting: true }) {
-            own.lasting = true;
-        }
-        answer
     }
 }
 

@@ -16,11 +16,19 @@ pub(super) enum Class {
     /// It reads what is kept per connection, such as `last_insert_rowid()`.
     Asks,
     /// It needs a connection of its own.
-    Own {
-        /// Whether later statements of the same session need that connection too, even outside of
-        /// a transaction.
-        lasting: bool,
-    },
+    Own(Afterwards),
+}
+
+/// What becomes of a session's own connection after a statement that needed it. While a
+/// transaction is open on it, it stays in any case.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Afterwards {
+    /// Every later statement needs it too.
+    Stays,
+    /// It is kept for the next transaction.
+    Rests,
+    /// It is closed.
+    Ends,
 }
 
 /// What a write leaves behind on its connection.
@@ -98,10 +106,13 @@ impl Announced {
     /// The kind of statement this was; `readonly` is SQLite's own word on the prepared statement.
     pub(super) fn class(&self, readonly: bool) -> Class {
         if let Some(pragma) = &self.pragma {
-            return Class::Own { lasting: pragma.sets_the_session_apart() };
+            return pragma.class(readonly);
         }
-        if self.own || self.transaction {
-            return Class::Own { lasting: self.own };
+        if self.own {
+            return Class::Own(Afterwards::Stays);
+        }
+        if self.transaction {
+            return Class::Own(Afterwards::Rests);
         }
         if self.asks_changes || (self.asks_rowid && readonly) {
             return Class::Asks;
@@ -112,27 +123,39 @@ impl Announced {
         match self.changes_anything {
             true => Class::Write(Write { rowid: self.inserts || self.asks_rowid, counts: self.counts }),
             // `VACUUM` announces nothing, and runs outside of any transaction.
-            false => Class::Own { lasting: false },
+            false => Class::Own(Afterwards::Ends),
         }
     }
 }
 
 impl Pragma {
-    /// Whether it gives the session's other statements another meaning than they have on the
-    /// connections that sessions share. It does not if it belongs to the file, only looks something
-    /// up, tunes the one connection it is set on, or sets what is set anyway. (`synchronous` is
-    /// among them because the writer's `FULL` is the most that can be asked for.)
-    fn sets_the_session_apart(&self) -> bool {
-        let Some(value) = self.value.as_deref() else { return false };
-        match self.name.as_str() {
-            "foreign_keys" => !matches!(value, "on" | "yes" | "true" | "1"),
-            "user_version" | "application_id" | "journal_mode" | "journal_size_limit" | "auto_vacuum"
-            | "incremental_vacuum" | "wal_checkpoint" | "optimize" | "integrity_check" | "quick_check"
-            | "foreign_key_check" | "foreign_key_list" | "table_info" | "table_xinfo" | "table_list"
-            | "index_info" | "index_xinfo" | "index_list" | "synchronous" | "busy_timeout" | "cache_size"
-            | "cache_spill" | "mmap_size" | "temp_store" | "threads" | "wal_autocheckpoint"
-            | "analysis_limit" | "soft_heap_limit" => false,
-            _ => true,
+    fn class(&self, readonly: bool) -> Class {
+        match (self.name.as_str(), self.value.as_deref()) {
+            // What belongs to the file is the same on every connection.
+            ("user_version" | "application_id", Some(_)) => Class::Write(Write::default()),
+            (
+                "user_version" | "application_id" | "schema_version" | "page_count" | "page_size"
+                | "encoding",
+                None,
+            )
+            | (
+                "table_info" | "table_xinfo" | "table_list" | "index_info" | "index_xinfo" | "index_list"
+                | "foreign_key_list" | "foreign_key_check" | "integrity_check" | "quick_check"
+                | "freelist_count",
+                _,
+            ) if readonly => Class::Read,
+            // These tune the one connection they are set on, or set what is set anyway, or less:
+            // nothing of it would show in the session's other statements.
+            (
+                "journal_mode" | "journal_size_limit" | "auto_vacuum" | "incremental_vacuum"
+                | "wal_checkpoint" | "wal_autocheckpoint" | "optimize" | "analysis_limit" | "synchronous"
+                | "busy_timeout" | "cache_size" | "cache_spill" | "mmap_size" | "temp_store" | "threads"
+                | "soft_heap_limit",
+                Some(_),
+            )
+            | ("foreign_keys", Some("on" | "yes" | "true" | "1"))
+            | (_, None) => Class::Own(Afterwards::Ends),
+            (_, Some(_)) => Class::Own(Afterwards::Stays),
         }
     }
 }
