@@ -216,10 +216,22 @@ fn canceled_because(reason: CancelReason, language: Language) -> String {
     }
 }
 
-/// A reason given in somebody's own words is passed on as it is.
+/// A reason that another context or the card company told: those with a fixed wording are said in the
+/// customer's language, and somebody's own words are passed on as they are.
 fn as_told(reason: &str, language: Language) -> String {
     match reason.trim() {
         "" => in_words(language, "알려진 사유 없음", "none was given"),
+        "rejected-by-manager" => in_words(language, "교육 관리자의 결정", "the course manager decided so"),
+        "unknown-course" => in_words(language, "없는 과정", "there is no such course"),
+        "too-many-guests" => {
+            in_words(language, "신청 인원이 정원보다 많음", "there are more of you than the course has seats")
+        }
+        "course-started" => in_words(language, "교육이 이미 시작됨", "the course has started"),
+        "course-finished" => in_words(language, "교육이 이미 끝남", "the course is over"),
+        "course-canceled" => canceled_because(CancelReason::CourseCanceled, language),
+        "the card was declined by its issuer" => {
+            in_words(language, "카드사에서 승인을 거절함", "the card was declined by its issuer")
+        }
         told => told.to_owned(),
     }
 }
@@ -293,6 +305,14 @@ mod tests {
         assert!(told("OrderCanceled", Language::Ko).contains("사유: 결제 기한이 지남"));
         assert!(told("OrderCanceled", Language::En).contains("Reason: it was not paid in time"));
         assert!(told("ReservationRejected", Language::Ko).contains("사유: 선수 과목 미이수"));
+    }
+
+    #[test]
+    fn a_reason_with_a_fixed_wording_is_said_in_the_customers_language() {
+        assert_eq!(as_told("course-started", Language::Ko), "교육이 이미 시작됨");
+        assert_eq!(as_told("course-started", Language::En), "the course has started");
+        assert_eq!(as_told("선수 과목 미이수", Language::En), "선수 과목 미이수");
+        assert_eq!(as_told(" ", Language::En), "none was given");
     }
 
     #[test]
