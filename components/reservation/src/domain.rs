@@ -61,8 +61,6 @@ impl Capacity {
 /// A course to be opened.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewCourse {
-    /// Its number.
-    pub edu_no: EduNo,
     /// What it is called.
     pub title: Title,
     /// How many people it takes.
@@ -96,7 +94,7 @@ pub struct Changes {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Command {
     /// Open a course for applications.
-    Open(NewCourse),
+    Open(EduNo, NewCourse),
     /// Change an open course.
     Change(EduNo, Changes),
     /// Start, finish or cancel a course.
@@ -126,16 +124,16 @@ impl Command {
             Self::Confirm(order_id) | Self::Reject(order_id) | Self::ReservationAt(order_id, _) => {
                 Some(*order_id)
             }
-            Self::Open(_) | Self::Change(..) | Self::Move(..) | Self::CourseAt(..) | Self::Settle(_) => None,
+            Self::Open(..) | Self::Change(..) | Self::Move(..) | Self::CourseAt(..) | Self::Settle(_) => None,
         }
     }
 
     /// The course that it names; confirming and rejecting are about the course of their reservation.
     pub const fn edu_no(&self) -> Option<EduNo> {
         match self {
-            Self::Open(course) => Some(course.edu_no),
             Self::Reserve(applicant) | Self::Cancel(applicant, _) => Some(applicant.edu_no),
-            Self::Change(edu_no, _)
+            Self::Open(edu_no, _)
+            | Self::Change(edu_no, _)
             | Self::Move(edu_no, _)
             | Self::CourseAt(edu_no, _)
             | Self::Settle(edu_no) => Some(*edu_no),
@@ -339,7 +337,7 @@ const fn status_after(event: &Event) -> Option<ReservationStatus> {
 /// What follows from a command; no events where there is nothing left to do.
 pub fn decide(desk: &Desk, command: &Command, now: Timestamp) -> Result<Vec<Event>, Refusal> {
     match command {
-        Command::Open(course) => open(desk, course),
+        Command::Open(edu_no, course) => open(desk, *edu_no, course),
         Command::Change(edu_no, changes) => change(desk, *edu_no, changes, now),
         Command::Move(edu_no, to) => advance(desk, *edu_no, *to),
         Command::Reserve(applicant) => Ok(reserve(desk, applicant, now)),
@@ -352,12 +350,12 @@ pub fn decide(desk: &Desk, command: &Command, now: Timestamp) -> Result<Vec<Even
     }
 }
 
-fn open(desk: &Desk, new: &NewCourse) -> Result<Vec<Event>, Refusal> {
+fn open(desk: &Desk, edu_no: EduNo, new: &NewCourse) -> Result<Vec<Event>, Refusal> {
     if new.ends_at <= new.starts_at {
         return Err(Refusal::EndsBeforeStart);
     }
     let terms = Terms {
-        edu_no: new.edu_no,
+        edu_no,
         title: new.title.0.clone(),
         capacity: new.capacity.0,
         fee: new.fee,
@@ -366,7 +364,7 @@ fn open(desk: &Desk, new: &NewCourse) -> Result<Vec<Event>, Refusal> {
         ends_at: new.ends_at,
         status: CourseStatus::Open,
     };
-    match desk.courses.get(&new.edu_no) {
+    match desk.courses.get(&edu_no) {
         None => Ok(vec![Event::CourseOpened(terms)]),
         // Asked for again: the same course, however far it has got since.
         Some(course) if (Terms { status: course.terms.status, ..terms }) == course.terms => Ok(vec![]),
@@ -376,9 +374,6 @@ fn open(desk: &Desk, new: &NewCourse) -> Result<Vec<Event>, Refusal> {
 
 fn change(desk: &Desk, edu_no: EduNo, changes: &Changes, now: Timestamp) -> Result<Vec<Event>, Refusal> {
     let course = known(desk, edu_no)?;
-    if course.terms.status != CourseStatus::Open {
-        return Err(Refusal::CourseClosed { present: course.terms.status });
-    }
     let present = &course.terms;
     let terms = Terms {
         title: changes.title.as_ref().map_or_else(|| present.title.clone(), |title| title.0.clone()),
@@ -390,6 +385,9 @@ fn change(desk: &Desk, edu_no: EduNo, changes: &Changes, now: Timestamp) -> Resu
     };
     if terms == *present {
         return Ok(vec![]);
+    }
+    if present.status != CourseStatus::Open {
+        return Err(Refusal::CourseClosed { present: present.status });
     }
     if terms.ends_at <= terms.starts_at {
         return Err(Refusal::EndsBeforeStart);

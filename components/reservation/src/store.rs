@@ -6,11 +6,14 @@
 mod read;
 mod schema;
 #[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
 mod tests;
 
 pub(crate) use read::{
     CourseFilter, ListedCourse, ListedReservation, Part, ReservationFilter, Slice, count_courses,
-    count_reservations, find_course, find_reservation, list_courses, list_reservations, next_edu_no,
+    count_reservations, find_course, find_reservation, known_courses, list_courses, list_reservations,
+    next_edu_no,
 };
 
 use crate::domain::{Command, Course, Decided, Desk, Refusal, Reservation};

@@ -6,6 +6,7 @@
 use super::{COURSE, RESERVATION, Storage, course, reservation};
 use crate::domain::{Course, Reservation};
 use kernel::{CourseStatus, CustomerId, EduNo, OrderId, ReservationStatus};
+use std::collections::BTreeSet;
 use store::{Row, StoreError, Value, count, int, text};
 
 /// A course as it is shown.
@@ -129,6 +130,15 @@ pub(crate) async fn find_course(
     let sql = format!("SELECT {COURSE} FROM courses WHERE edu_no = ?");
     let rows = storage.query(&sql, vec![int(edu_no.as_i64())]).await?;
     rows.first().map(listed_course).transpose()
+}
+
+/// Which of these courses exist.
+pub(crate) async fn known_courses(
+    storage: &impl Storage,
+    edu_nos: &BTreeSet<EduNo>,
+) -> Result<BTreeSet<EduNo>, StoreError> {
+    let known = super::courses(storage, edu_nos).await?;
+    Ok(known.into_iter().map(|(course, _)| course.terms.edu_no).collect())
 }
 
 /// A slice of the courses, by number.

@@ -1,0 +1,69 @@
+//! What the desk refuses, as problems.
+
+use crate::domain::Refusal;
+use crate::store::Undecided;
+use hal::{Error, Problem, StatusCode};
+use kernel::{EduNo, Invalid, OrderId};
+use serde_json::json;
+
+impl From<Undecided> for Error {
+    fn from(undecided: Undecided) -> Self {
+        match undecided {
+            Undecided::Refused(refusal) => problem(&refusal).into(),
+            Undecided::Store(error) => error.into(),
+        }
+    }
+}
+
+/// There is no such course.
+pub(super) fn no_course(edu_no: EduNo) -> Problem {
+    Problem::not_found(format!("There is no course {edu_no}."))
+}
+
+/// There is no such reservation.
+pub(super) fn no_reservation(order_id: OrderId) -> Problem {
+    Problem::not_found(format!("There is no reservation for order {order_id}; it may not be paid yet."))
+}
+
+fn problem(refusal: &Refusal) -> Problem {
+    match refusal {
+        Refusal::UnknownCourse(edu_no) => no_course(*edu_no),
+        Refusal::UnknownReservation(order_id) => no_reservation(*order_id),
+        Refusal::CourseDiffers(present) => {
+            Problem::conflict("course-content-differs", "The number is taken by another course")
+                .detail(format!("Course {} exists with other content.", present.edu_no))
+                .next("Choose another eduNo, leave it out to have one chosen, or PATCH the course.")
+                .with("present", json!(present))
+        }
+        Refusal::CourseClosed { present } => Problem::conflict("course-not-open", "The course is not open")
+            .detail(format!("The course is `{present}`."))
+            .next("Follow the links of the course: they name what can be done now.")
+            .with("presentStatus", json!(present)),
+        Refusal::CourseTransition { present, asked } => transition(present, asked).next(
+            "A course goes from Open to Started to Finished, and may be canceled until it is finished.",
+        ),
+        Refusal::ReservationTransition { present, asked } => transition(present, asked).next(
+            "Confirm what is requested; reject what is requested or waits. Customers cancel their order.",
+        ),
+        Refusal::CapacityBelowTaken { taken } => {
+            Problem::conflict("capacity-below-taken", "More seats are taken than the course would then have")
+                .detail(format!("{taken} seats are taken."))
+                .next("Choose at least as many seats as are taken.")
+                .with("taken", json!(taken))
+        }
+        Refusal::EndsBeforeStart => {
+            Problem::invalid_fields(&[Invalid::new("endsAt", "must be later than `startsAt`")])
+        }
+        Refusal::Changed { .. } => {
+            Problem::new(StatusCode::PRECONDITION_FAILED, "precondition-failed", "It has changed meanwhile")
+                .detail("Somebody else changed it after the state that If-Match names.")
+                .next("Read it again, decide again, and send the new ETag in If-Match.")
+        }
+    }
+}
+
+fn transition(present: &impl ToString, asked: &impl ToString) -> Problem {
+    Problem::conflict("transition-not-allowed", "Its present state does not allow this")
+        .detail(format!("It is `{}` and cannot become `{}`.", present.to_string(), asked.to_string()))
+        .with("presentStatus", json!(present.to_string()))
+}
