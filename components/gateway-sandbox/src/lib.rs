@@ -76,7 +76,9 @@ fn answer(key: &str, outcome: Outcome) -> Result<Receipt, ChargeError> {
         Outcome::Approved { amount, card_last4 } => {
             Ok(Receipt { transaction_id: format!("sandbox-{key}"), amount, card_last4 })
         }
-        Outcome::Declined { reason, card_last4 } => Err(ChargeError::Declined(Decline { reason, card_last4 })),
+        Outcome::Declined { reason, card_last4 } => {
+            Err(ChargeError::Declined(Decline { reason, card_last4 }))
+        }
         Outcome::Closed => Err(ChargeError::Closed),
     }
 }

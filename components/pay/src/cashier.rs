@@ -318,4 +318,4 @@ fn contended(order: OrderId) -> StoreError {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

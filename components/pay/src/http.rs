@@ -85,11 +85,8 @@ async fn pay<G: Gateway, S: Storage>(
         return Err(anyhow::anyhow!("order {order_id} has no payment after it was paid").into());
     };
     let document = resource(request, &listed);
-    let response = if new {
-        Response::created(&document, &href(request, order_id))
-    } else {
-        Response::ok(&document)
-    };
+    let response =
+        if new { Response::created(&document, &href(request, order_id)) } else { Response::ok(&document) };
     Ok(Answered { response: response.etag(&listed.version.to_string()), committed: new })
 }
 

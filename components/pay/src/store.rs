@@ -5,7 +5,7 @@
 //! `UNIQUE (subject, version)`, which undoes the whole statement.
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use crate::cashier::{Decision, Payments};
 use crate::domain::{Attempt, Payment, Record, State};
@@ -58,12 +58,14 @@ const SCHEMA: &[&str] = &[
 ];
 
 /// The columns of a decision, in the order of [`decision_row`].
-const DECISION: &str = "subject, type, data, time, traceparent, order_id, customer_id, edu_no, guest, language,
+const DECISION: &str =
+    "subject, type, data, time, traceparent, order_id, customer_id, edu_no, guest, language,
     amount, status, card_last4, transaction_id, gateway_key, paid_at, refunded_at, version";
 const DECISION_COLUMNS: usize = 18;
 
 /// The columns of a payment, in the order of [`listed`].
-const PAY: &str = "order_id, customer_id, edu_no, guest, language, amount, status, card_last4, transaction_id,
+const PAY: &str =
+    "order_id, customer_id, edu_no, guest, language, amount, status, card_last4, transaction_id,
     paid_at, refunded_at, version";
 
 /// What is asked of SQL: one statement, its rows. A trait, so that the tests run the same statements against a
@@ -120,8 +122,9 @@ pub(crate) struct Pays<S>(pub(crate) S);
 impl<S: Storage> Payments for Pays<S> {
     async fn load(&self, orders: &[OrderId]) -> Result<Vec<Record>, StoreError> {
         let marks = vec!["?"; orders.len()].join(",");
-        let sql =
-            format!("SELECT subject, type, data FROM events WHERE subject IN ({marks}) ORDER BY subject, version");
+        let sql = format!(
+            "SELECT subject, type, data FROM events WHERE subject IN ({marks}) ORDER BY subject, version"
+        );
         let rows = self.0.query(&sql, orders.iter().map(|order| text(order.to_string())).collect()).await?;
         let mut records = vec![Record::default(); orders.len()];
         for row in &rows {

@@ -19,7 +19,7 @@ const BAD_CARD: &str = "4000000000000002";
 
 /// What happens to one call on its way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Fate {
+pub(crate) enum Fate {
     Fine,
     /// Done, but the answer is lost.
     AnswerLost,
@@ -36,11 +36,11 @@ enum Entry {
 
 /// The card company's books and the store, both in memory, and the fates of the calls to come.
 #[derive(Default)]
-struct World {
+pub(crate) struct World {
     ledger: RefCell<BTreeMap<String, Entry>>,
     records: RefCell<BTreeMap<OrderId, Record>>,
-    events: RefCell<Vec<String>>,
-    fates: RefCell<VecDeque<Fate>>,
+    pub(crate) events: RefCell<Vec<String>>,
+    pub(crate) fates: RefCell<VecDeque<Fate>>,
     /// Switches off what makes asking twice harmless, to show that the tests would notice.
     every_key_is_new: Cell<bool>,
 }
@@ -167,7 +167,7 @@ impl Payments for &World {
     }
 }
 
-fn cashier(world: &World) -> Cashier<&World, &World> {
+pub(crate) fn cashier(world: &World) -> Cashier<&World, &World> {
     Cashier { gateway: world, payments: world, clock: || Timestamp::from_millis(0) }
 }
 
@@ -195,7 +195,7 @@ fn card(digits: &str) -> CardNumber {
 }
 
 /// Runs a future that waits for nothing but its turn.
-fn run<T>(future: impl Future<Output = T>) -> T {
+pub(crate) fn run<T>(future: impl Future<Output = T>) -> T {
     let mut future = std::pin::pin!(future);
     loop {
         if let Poll::Ready(value) = future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
@@ -325,10 +325,8 @@ fn many_orders_are_closed_by_one_statement_and_one_conflict_does_not_hold_up_the
 #[test]
 fn a_gateway_that_fails_for_one_order_does_not_keep_the_others_open() {
     let world = World::default();
-    let other = Wish {
-        applicant: Applicant { order_id: order(2), ..terms(AMOUNT).applicant },
-        traceparent: None,
-    };
+    let other =
+        Wish { applicant: Applicant { order_id: order(2), ..terms(AMOUNT).applicant }, traceparent: None };
     world.fates.borrow_mut().push_back(Fate::CallLost);
     let closed = run(cashier(&world).close(&[wish(), other]));
     assert!(matches!(closed, Err(NotClosed::GatewayUnavailable(_))));
