@@ -1,0 +1,290 @@
+//! What this component says about the others, held against their source and against `spin.toml`.
+
+use crate::http::{OPENAPI, answer};
+use crate::problems::KINDS;
+use hal::{Method, Query, Request};
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+fn get(method: Method, path: &str) -> http::Response<Value> {
+    let segments = path.split('/').filter(|segment| !segment.is_empty()).map(str::to_owned).collect();
+    let request = Request {
+        method,
+        segments,
+        path: path.to_owned(),
+        query: Query::default(),
+        headers: http::HeaderMap::new(),
+        body: bytes::Bytes::new(),
+        base: "http://127.0.0.1:8080".to_owned(),
+    };
+    let response = match answer(&request) {
+        Ok(response) => response,
+        Err(hal::Error::Problem(problem)) => (*problem).into(),
+        Err(other) => panic!("{path} failed: {other:?}"),
+    };
+    let (parts, body) = response.into_http().into_parts();
+    let bytes = futures::executor::block_on(http_body_util::BodyExt::collect(body)).unwrap().to_bytes();
+    let json = if bytes.is_empty() { Value::Null } else { serde_json::from_slice(&bytes).unwrap() };
+    http::Response::from_parts(parts, json)
+}
+
+fn workspace() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+fn openapi() -> Value {
+    serde_json::from_str(OPENAPI).unwrap()
+}
+
+#[test]
+fn the_root_says_where_everything_is() {
+    let root = get(Method::GET, "/");
+    assert_eq!(root.headers()["content-type"], "application/hal+json");
+    let links = &root.body()["_links"];
+    for rel in ["orders", "pays", "reservations", "courses", "infomations", "notifications"] {
+        let href = links[rel]["href"].as_str().unwrap();
+        assert!(href.starts_with(&format!("http://127.0.0.1:8080/{rel}{{?")), "{href}");
+        assert_eq!(links[rel]["templated"], true);
+    }
+    assert_eq!(links["openapi"]["href"], "http://127.0.0.1:8080/openapi.json");
+    assert_eq!(links["health"]["href"], "http://127.0.0.1:8080/.well-known/spin/health");
+}
+
+#[test]
+fn what_is_not_there_is_a_problem_that_can_be_opened() {
+    for path in ["/nothing", "/problems/no-such-kind", "/openapi.json/x", "/favicon.ico"] {
+        let answered = get(Method::GET, path);
+        assert_eq!(answered.status(), 404, "{path}");
+        let kind = answered.body()["type"].as_str().unwrap();
+        assert_eq!(get(Method::GET, kind).body()["type"], kind);
+    }
+}
+
+#[test]
+fn every_page_is_only_for_reading() {
+    for path in ["/", "/openapi.json", "/problems", "/problems/not-found"] {
+        let refused = get(Method::POST, path);
+        assert_eq!(
+            (refused.status().as_u16(), &refused.headers()["allow"]),
+            (405, &"GET, HEAD, OPTIONS".parse().unwrap())
+        );
+        assert_eq!(get(Method::OPTIONS, path).status(), 204);
+    }
+}
+
+#[test]
+fn the_list_of_problems_has_all_of_them_by_slug() {
+    let listed = get(Method::GET, "/problems");
+    let listed = listed.body()["_embedded"]["problems"].as_array().unwrap();
+    let slugs: Vec<_> = KINDS.iter().map(|kind| kind.slug).collect();
+    assert_eq!(listed.len(), slugs.len());
+    assert!(slugs.is_sorted(), "{slugs:?}");
+}
+
+/// A problem as it is made somewhere in the source.
+#[derive(Debug)]
+struct Made {
+    at: PathBuf,
+    slug: String,
+    title: String,
+    /// None where it is not written next to the slug.
+    status: Option<u16>,
+}
+
+#[test]
+fn every_problem_in_the_source_is_explained_and_none_that_is_not_there() {
+    let mut made = Vec::new();
+    let components = fs::read_dir(workspace().join("components")).unwrap();
+    for folder in components.map(|entry| entry.unwrap().path().join("src")) {
+        find_problems(&folder, &mut made);
+    }
+    find_problems(&workspace().join("crates/hal/src"), &mut made);
+    assert!(made.len() > KINDS.len() / 2, "the search found only {made:?}");
+
+    let kinds: BTreeMap<_, _> = KINDS.iter().map(|kind| (kind.slug, kind)).collect();
+    for Made { at, slug, title, status } in &made {
+        let kind =
+            kinds.get(slug.as_str()).unwrap_or_else(|| panic!("{slug} ({}) is not explained", at.display()));
+        assert_eq!(title, kind.title, "{slug} has another title in {}", at.display());
+        assert!(
+            status.is_none_or(|status| status == kind.status),
+            "{slug} has another status in {}",
+            at.display()
+        );
+    }
+    let used: BTreeSet<_> = made.iter().map(|made| made.slug.as_str()).collect();
+    let unused: Vec<_> = kinds.keys().filter(|slug| !used.contains(*slug)).collect();
+    assert!(unused.is_empty(), "nobody answers with {unused:?}");
+}
+
+fn find_problems(folder: &Path, made: &mut Vec<Made>) {
+    let Ok(entries) = fs::read_dir(folder) else { return };
+    for path in entries.map(|entry| entry.unwrap().path()) {
+        if path.is_dir() {
+            find_problems(&path, made);
+        } else if path.extension().is_some_and(|extension| extension == "rs") && !path.ends_with("tests.rs") {
+            let source = fs::read_to_string(&path).unwrap();
+            let source = source.split("#[cfg(test)]\nmod tests {").next().unwrap();
+            made.extend(problems_in(source, &path));
+        }
+    }
+}
+
+/// The calls that make a problem: `Problem::new(StatusCode::X, "slug", "Title")` and
+/// `Problem::conflict("slug", "Title")`, over however many lines.
+fn problems_in(source: &str, at: &Path) -> Vec<Made> {
+    // In the crate that defines it a problem is made by `Self::new`.
+    let new = if at.ends_with("crates/hal/src/problem.rs") { "Self::new(" } else { "Problem::new(" };
+    let calls = [(new, None), ("Problem::conflict(", Some(409))].into_iter().flat_map(|(call, status)| {
+        source.match_indices(call).map(move |(start, _)| (&source[start + call.len()..], status))
+    });
+    let made = calls.filter_map(|(arguments, status)| {
+        let literals: Vec<_> = arguments.split('"').collect();
+        let [before, slug, _, title, ..] = literals[..] else { panic!("no slug in {}", at.display()) };
+        if before.contains(')') {
+            // The one function that is given both.
+            assert_eq!(new, "Self::new(", "a problem whose slug is not written out in {}", at.display());
+            return None;
+        }
+        let named = before.trim().trim_end_matches(',').strip_prefix("StatusCode::");
+        let status = status.or_else(|| named.map(|name| status_named(name, at)));
+        Some(Made { at: at.to_owned(), slug: slug.to_owned(), title: title.to_owned(), status })
+    });
+    made.collect()
+}
+
+fn status_named(name: &str, at: &Path) -> u16 {
+    (100..600)
+        .filter_map(|code| http::StatusCode::from_u16(code).ok())
+        .find(|status| {
+            status
+                .canonical_reason()
+                .is_some_and(|reason| reason.to_uppercase().replace([' ', '-'], "_") == name)
+        })
+        .unwrap_or_else(|| panic!("{} names a status {name:?}", at.display()))
+        .as_u16()
+}
+
+#[test]
+fn every_path_in_the_contract_is_routed_by_the_manifest() {
+    let manifest: toml::Table = fs::read_to_string(workspace().join("spin.toml")).unwrap().parse().unwrap();
+    let routes: Vec<_> = manifest["trigger"]["http"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|trigger| (trigger["route"].as_str().unwrap(), trigger["component"].as_str().unwrap()))
+        .collect();
+    // The component that a path goes to: the longest prefix wins.
+    let component_of = |path: &str| {
+        let matching = routes.iter().filter_map(|(route, component)| {
+            let prefix = route.strip_suffix("/...")?;
+            let rest = path.strip_prefix(prefix)?;
+            (rest.is_empty() || rest.starts_with('/')).then_some((prefix.len(), *component))
+        });
+        matching.max().map(|(_, component)| component)
+    };
+    let document = openapi();
+    let paths = document["paths"].as_object().unwrap();
+    for (path, item) in paths {
+        if path.starts_with("/.well-known/spin/") {
+            continue;
+        }
+        for tag in operations(&document, item).map(|operation| operation["tags"][0].as_str().unwrap()) {
+            assert_eq!(component_of(path), Some(tag), "{path}");
+        }
+    }
+    let described: BTreeSet<_> = paths.keys().filter_map(|path| component_of(path)).collect();
+    let routed: BTreeSet<_> = routes.iter().map(|(_, component)| *component).collect();
+    assert_eq!(described, routed, "a component of which nothing is described");
+}
+
+/// The operations of a path, which may stand for another path.
+fn operations<'a>(document: &'a Value, item: &'a Value) -> impl Iterator<Item = &'a Value> {
+    let same_as = item.get("$ref").and_then(|target| document.pointer(target.as_str()?.strip_prefix('#')?));
+    let members = same_as.unwrap_or(item).as_object().into_iter().flat_map(|members| members.values());
+    members.filter(|member| member.get("operationId").is_some())
+}
+
+/// Calls `look` with every object in the document, and where it is.
+fn walk<'a>(value: &'a Value, at: &str, look: &mut impl FnMut(&str, &'a Value)) {
+    look(at, value);
+    match value {
+        Value::Object(members) => {
+            for (name, member) in members {
+                walk(member, &format!("{at}/{}", name.replace('~', "~0").replace('/', "~1")), look);
+            }
+        }
+        Value::Array(items) => {
+            for (index, item) in items.iter().enumerate() {
+                walk(item, &format!("{at}/{index}"), look);
+            }
+        }
+        _ => {}
+    }
+}
+
+#[test]
+fn every_reference_in_the_contract_leads_somewhere_and_everything_defined_is_used() {
+    let document = openapi();
+    let mut referenced = BTreeSet::new();
+    walk(&document, "", &mut |at, value| {
+        if let Some(target) = value.get("$ref").and_then(Value::as_str) {
+            let pointer = target.strip_prefix('#').unwrap();
+            assert!(document.pointer(pointer).is_some(), "{at} refers to {target}, which is not there");
+            referenced.insert(pointer.to_owned());
+        }
+    });
+    for (kind, defined) in document["components"].as_object().unwrap() {
+        for name in defined.as_object().unwrap().keys() {
+            let pointer = format!("/components/{kind}/{name}");
+            assert!(referenced.contains(&pointer), "nothing refers to {pointer}");
+        }
+    }
+}
+
+/// The schema, with what it may refer to.
+fn validator(document: &Value, schema: &Value, at: &str) -> jsonschema::Validator {
+    let schema = serde_json::json!({ "allOf": [schema], "components": document["components"] });
+    jsonschema::draft202012::new(&schema).unwrap_or_else(|error| panic!("{at} is no schema: {error}"))
+}
+
+#[test]
+fn every_example_in_the_contract_fits_its_schema() {
+    let document = openapi();
+    let mut checked = 0;
+    walk(&document, "", &mut |at, value| {
+        let Some(schema) = value.get("schema") else { return };
+        let one = value.get("example").into_iter();
+        let named = value.get("examples").and_then(Value::as_object).into_iter().flat_map(|all| all.values());
+        let examples: Vec<_> = one.chain(named.filter_map(|example| example.get("value"))).collect();
+        if examples.is_empty() {
+            return;
+        }
+        let validator = validator(&document, schema, at);
+        for example in examples {
+            let problems: Vec<_> =
+                validator.iter_errors(example).map(|e| format!("{}: {e}", e.instance_path())).collect();
+            assert!(problems.is_empty(), "the example at {at}: {problems:#?}");
+            checked += 1;
+        }
+    });
+    assert!(checked > 20, "only {checked} examples");
+}
+
+#[test]
+fn every_operation_has_a_name_of_its_own_and_says_what_can_go_wrong() {
+    let document = openapi();
+    let mut names = BTreeSet::new();
+    walk(&document["paths"], "", &mut |at, value| {
+        let Some(name) = value.get("operationId").and_then(Value::as_str) else { return };
+        assert!(names.insert(name), "{name} stands for two operations");
+        let responses = value["responses"].as_object().unwrap();
+        assert!(responses.keys().any(|status| status.starts_with('2')), "{at} never succeeds");
+        if at.contains("{") {
+            assert!(responses.contains_key("404") || at.ends_with("/options"), "{at} is always found");
+        }
+    });
+    assert!(names.len() > 20, "only {names:?}");
+}
