@@ -14,11 +14,12 @@ use tokio_util::sync::CancellationToken;
 use wasmtime::component::{Component, Linker};
 
 use crate::{
-    component::{Directory, Grants, LoadedComponent},
+    component::{Directory, Grants, LoadedComponent, Stores},
     composition::{self, LoadedDependency},
     engine::{Code, CodeId, Engine, Limits},
     http_trigger::{self, HttpTrigger, RequestLimits, Reuse, ServerLimits, routes::Routes},
     instance::{InstanceState, linker},
+    key_value,
     logs::Output,
     manifest::{ComponentManifest, DependencySource, Manifest, Route, listed},
     outbound::{
@@ -193,6 +194,8 @@ impl Application {
         let state_dir = self.state_dir.clone().or(config.state_dir.clone()).unwrap_or_else(|| base.join(STATE_DIR));
         // As in Spin, relative paths of SQLite files start where the process was started; a state directory
         // that was asked for moves them there, so that two runs side by side never meet.
+        // Spin's databases start in the working directory; a state directory of one's own moves
+        // them too, so that two applications of one manifest do not share them.
         let databases_from = self.state_dir.clone().unwrap_or_default();
         let stores = Stores::new(&config, &state_dir, &databases_from)?;
         let loader = Loader {
@@ -238,15 +241,23 @@ fn loaded(components: &IndexMap<String, Arc<LoadedComponent>>, id: &str) -> Resu
     components.get(id).cloned().with_context(|| format!("component `{id}` was not loaded"))
 }
 
-/// The stores of an application, by label.
-struct Stores {
-    databases: Arc<Databases>,
-}
-
 impl Stores {
+    /// Relative paths of databases start at `databases_from`, those of key-value stores where the
+    /// runtime configuration is, as in Spin.
     fn new(config: &RuntimeConfig, state_dir: &Path, databases_from: &Path) -> Result<Self> {
-        let databases = Databases::from_runtime_config(&config.sqlite_databases, Some(state_dir), databases_from)?;
-        Ok(Self { databases: Arc::new(databases) })
+        let (databases, stores) = (&config.sqlite_databases, &config.key_value_stores);
+        Ok(Self {
+            databases: Arc::new(Databases::from_runtime_config(databases, Some(state_dir), databases_from)?),
+            key_value: Arc::new(key_value::Stores::from_runtime_config(stores, Some(state_dir), &config.directory)?),
+            redis: Arc::default(),
+        })
+    }
+
+    /// Makes sure that a component can have every store it asks for.
+    fn require(&self, id: &str, component: &ComponentManifest) -> Result<()> {
+        self.databases.require(id, component.sqlite_databases.iter().map(String::as_str))?;
+        let labels = component.key_value_stores.iter().map(String::as_str);
+        tokio::runtime::Handle::current().block_on(self.key_value.require(id, labels))
     }
 }
 
@@ -277,7 +288,7 @@ impl Loader<'_> {
     fn grants_of(&self, id: &str, component: &ComponentManifest) -> Result<Grants> {
         let components: Vec<String> = self.manifest.components.keys().cloned().collect();
         let allowed_hosts = AllowedHosts::parse(&component.allowed_outbound_hosts, self.variables, &components)?;
-        self.stores.databases.require(id, component.sqlite_databases.iter().map(String::as_str))?;
+        self.stores.require(id, component)?;
         let own = component.environment.iter().map(|(name, value)| (name.clone(), value.clone()));
         Ok(Grants {
             environment: own.chain(self.application.environment.iter().cloned()).collect(),
@@ -285,7 +296,8 @@ impl Loader<'_> {
             allowed_hosts: Arc::new(allowed_hosts),
             variables: self.variables.of_component(&component.variables)?,
             http: self.http.clone(),
-            databases: self.stores.databases.clone(),
+            stores: self.stores.clone(),
+            key_value_labels: Arc::new(component.key_value_stores.iter().cloned().collect()),
             database_labels: Arc::new(component.sqlite_databases.iter().cloned().collect()),
             output: Output::new(id, self.application.quiet),
         })

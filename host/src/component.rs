@@ -13,11 +13,13 @@ use wasmtime_wasi_http::WasiHttpCtx;
 use crate::{
     engine::{BusyTime, Limits, MemoryLimit},
     instance::{InstanceState, store},
+    key_value::{self, KeyValueState},
     logs::Output,
     outbound::{
         allowed_hosts::AllowedHosts,
         http::{InstanceHttp, OutboundHttp},
     },
+    redis_client::{Links, RedisState},
     sqlite::{Databases, SqliteState},
     variables::ComponentVariables,
 };
@@ -29,9 +31,18 @@ pub struct Grants {
     pub(crate) allowed_hosts: Arc<AllowedHosts>,
     pub(crate) variables: ComponentVariables,
     pub(crate) http: Arc<OutboundHttp>,
-    pub(crate) databases: Arc<Databases>,
+    pub(crate) stores: Stores,
     pub(crate) database_labels: Arc<BTreeSet<String>>,
+    pub(crate) key_value_labels: Arc<BTreeSet<String>>,
     pub(crate) output: Output,
+}
+
+/// The application's stores, shared by all its components.
+#[derive(Clone)]
+pub struct Stores {
+    pub(crate) databases: Arc<Databases>,
+    pub(crate) key_value: Arc<key_value::Stores>,
+    pub(crate) redis: Arc<Links>,
 }
 
 /// A host directory that a component may read.
@@ -73,7 +84,9 @@ impl LoadedComponent {
                 may_chain: called_by == CalledBy::Http,
             },
             variables: grants.variables.clone(),
-            sqlite: SqliteState::new(grants.databases.clone(), grants.database_labels.clone()),
+            sqlite: SqliteState::new(grants.stores.databases.clone(), grants.database_labels.clone()),
+            key_value: KeyValueState::new(grants.stores.key_value.clone(), grants.key_value_labels.clone()),
+            redis: RedisState::new(grants.stores.redis.clone(), grants.allowed_hosts.clone()),
             memory: MemoryLimit::new(self.limits.max_memory),
             busy: BusyTime::new(self.limits.max_busy_time),
         };

@@ -12,7 +12,9 @@ use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
 use crate::{
     engine::{BusyTime, MemoryLimit},
+    key_value::{self, KeyValueState},
     outbound::http::InstanceHttp,
+    redis_client::{self, RedisState},
     sqlite::{self, SqliteState},
     variables::{self, ComponentVariables, VariablesView},
 };
@@ -26,6 +28,8 @@ pub struct InstanceState {
     pub(crate) http: InstanceHttp,
     pub(crate) variables: ComponentVariables,
     pub(crate) sqlite: SqliteState,
+    pub(crate) key_value: KeyValueState,
+    pub(crate) redis: RedisState,
     pub(crate) memory: MemoryLimit,
     pub(crate) busy: BusyTime,
 }
@@ -50,6 +54,8 @@ pub fn linker(engine: &wasmtime::Engine) -> Result<Linker<InstanceState>> {
     wasmtime_wasi_http::p3::add_to_linker(&mut linker)?;
     variables::add_to_linker(&mut linker, |state: &mut InstanceState| VariablesView(&state.variables))?;
     sqlite::add_to_linker(&mut linker, |state: &mut InstanceState| &mut state.sqlite)?;
+    key_value::add_to_linker(&mut linker, |state: &mut InstanceState| &mut state.key_value)?;
+    redis_client::add_to_linker(&mut linker, |state: &mut InstanceState| &mut state.redis)?;
     Ok(linker)
 }
 
