@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use redis::{Cmd, FromRedisValue, RedisError, cmd};
+use redis::{Cmd, ErrorKind, FromRedisValue, RedisError, cmd};
 use wasmtime::component::{Accessor, HasData, Linker, Resource, ResourceTable};
 
 use super::{
@@ -102,8 +102,12 @@ async fn ask<T: 'static, V: FromRedisValue>(
     Ok(answer.and_then(|value| V::from_redis_value(value).map_err(RedisError::from)).map_err(other))
 }
 
+/// The server's own words where it has any: `NOGROUP: No such key …` tells what to do next.
 fn other(error: RedisError) -> Error {
-    Error::Other(error.to_string())
+    Error::Other(match (error.kind(), error.code(), error.detail()) {
+        (ErrorKind::Extension, Some(code), Some(detail)) => format!("{code}: {detail}"),
+        _ => error.to_string(),
+    })
 }
 
 fn too_large() -> Error {

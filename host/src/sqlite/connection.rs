@@ -2,6 +2,7 @@
 //! listens to SQLite's announcements, and an end to statements nobody waits for any more.
 
 use std::{
+    cell::Cell,
     path::Path,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -26,6 +27,11 @@ const STEPS_BETWEEN_LOOKS: i32 = 10_000;
 
 /// Prepared statements kept per connection.
 const STATEMENT_CACHE: usize = 64;
+
+thread_local! {
+    /// Whether this thread may not wait for locks; SQLite asks a plain function about it.
+    static IN_A_HURRY: Cell<bool> = const { Cell::new(false) };
+}
 
 /// What a connection is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -129,6 +135,17 @@ impl Connection {
     /// From now on statements end when `caller` is gone; `None`: they run to their end.
     pub(super) fn serve(&self, caller: Option<&Caller>) {
         *lock(&self.caller) = caller.cloned();
+    }
+
+    /// Runs `work` so that each of its statements fails rather than take longer than a moment: about a
+    /// millisecond of computing, and no waiting for locks.
+    pub(super) fn briefly<R>(&self, work: impl FnOnce() -> R) -> R {
+        self.serve(Some(&Caller(Arc::new(AtomicBool::new(true)))));
+        IN_A_HURRY.set(true);
+        let result = work();
+        IN_A_HURRY.set(false);
+        self.serve(None);
+        result
     }
 
     /// What kind of statement `sql` is.
@@ -247,6 +264,9 @@ impl Connection {
 /// SQLite's own way to wait sleeps up to 100 ms between two looks, which is where the slowest
 /// requests come from when processes share a file: this one looks every 1 to 5 ms.
 fn wait_for_lock(tries: i32) -> bool {
+    if IN_A_HURRY.get() {
+        return false;
+    }
     let tries = u32::try_from(tries).unwrap_or(u32::MAX);
     let (step, waited) = match tries {
         0..50 => (1, tries),

@@ -79,7 +79,14 @@ impl Database {
     pub(super) async fn read(&self, sql: String, parameters: &mut Vec<Value>) -> Result<Read, Error> {
         let shared = self.shared()?;
         match shared.known(&sql) {
-            Some(Class::Read) => shared.readers.read(sql, std::mem::take(parameters), true).await,
+            Some(Class::Read) => match shared.readers.read_at_once(&sql, parameters) {
+                Some(answer) => Ok(Read::Answer(answer)),
+                None => {
+                    shared.remember(sql.clone(), Class::LongRead);
+                    shared.readers.read(sql, std::mem::take(parameters), true).await
+                }
+            },
+            Some(Class::LongRead) => shared.readers.read(sql, std::mem::take(parameters), true).await,
             Some(class) => Ok(Read::Not(class)),
             None => {
                 let read = shared.readers.read(sql.clone(), parameters.clone(), false).await?;
@@ -151,7 +158,7 @@ impl Written {
         if write.rowid {
             connection.restore_rowid(rowid)?;
         }
-        let answer = collect(connection, sql, parameters)?;
+        let answer = collect(connection, sql, parameters, ANSWER_BYTES)?;
         Ok(Self {
             answer,
             rowid: write.rowid.then(|| connection.last_insert_rowid()),
@@ -160,9 +167,14 @@ impl Written {
     }
 }
 
-/// Runs a statement to its end and keeps all its rows. One that answers too much is run to its end
-/// all the same: it has changed what it changed.
-pub(super) fn collect(connection: &Connection, sql: &str, parameters: &[Value]) -> Result<Answer, Error> {
+/// Runs a statement to its end and keeps all its rows, if they take no more than `limit` bytes. One
+/// that answers more is run to its end all the same: it has changed what it changed.
+pub(super) fn collect(
+    connection: &Connection,
+    sql: &str,
+    parameters: &[Value],
+    limit: usize,
+) -> Result<Answer, Error> {
     let (mut columns, mut head, mut bytes) = (Vec::new(), Vec::<RowResult>::new(), 0);
     connection.run(
         sql,
@@ -170,14 +182,14 @@ pub(super) fn collect(connection: &Connection, sql: &str, parameters: &[Value]) 
         |names| columns = names,
         |row| {
             bytes += row.memory_size();
-            match bytes <= ANSWER_BYTES {
+            match bytes <= limit {
                 true => head.push(row),
                 false => head = Vec::new(),
             }
             true
         },
     )?;
-    match bytes <= ANSWER_BYTES {
+    match bytes <= limit {
         true => Ok(Answer { columns, head, rest: None }),
         false => Err(too_large()),
     }

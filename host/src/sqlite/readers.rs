@@ -15,6 +15,7 @@ use tokio::{
 
 use super::{
     connection::{Caller, Connection, Location, Purpose, lock},
+    database::collect,
     session::{Answer, Rest},
     statement::Class,
     value::{Error, RowResult, Value, failure},
@@ -87,6 +88,16 @@ impl Readers {
             rest.waiting = Some(waiting);
         }
         read
+    }
+
+    /// Runs a statement that is known to only read on the thread that asks: handing it to another
+    /// thread and its rows back would take longer than most reads do. `None` if it takes longer than
+    /// a moment after all, or goes wrong; then [`read`](Self::read) has the last word.
+    pub(super) fn read_at_once(&self, sql: &str, parameters: &[Value]) -> Option<Answer> {
+        let connection = self.take().ok()?;
+        let answer = connection.briefly(|| collect(&connection, sql, parameters, HEAD_BYTES));
+        self.give_back(connection);
+        answer.ok()
     }
 
     /// Runs a short read of the host's own on the thread that asks.

@@ -11,6 +11,8 @@ use rusqlite::hooks::{AuthAction, AuthContext};
 pub(super) enum Class {
     /// It changes nothing: any connection will do.
     Read,
+    /// The same, and it once took longer than a moment.
+    LongRead,
     /// It changes the database and nothing else: the writer's, in a group with others.
     Write(Write),
     /// It reads what is kept per connection, such as `last_insert_rowid()`.
