@@ -144,6 +144,37 @@ fn a_crash_after_the_timeline_heals_when_the_batch_comes_again() {
 }
 
 #[test]
+fn without_its_version_guards_the_store_would_show_what_came_last() {
+    let guards = [
+        ("order_version", "orderStatus"),
+        ("pay_version", "payStatus"),
+        ("reservation_version", "reservationStatus"),
+    ];
+    for (guard, shown) in guards {
+        let sqlite = Sqlite::new();
+        for (version, time, event) in samples::history().iter().rev() {
+            let row = Information::of(*version, Timestamp::from_millis(*time), event).unwrap();
+            let mut statement = join_rows(&[row]);
+            let guarded = statement.sql.clone();
+            // Off: any event that tells this group of columns wins.
+            statement.sql =
+                guarded.replace(&format!("excluded.{guard} > {guard}"), &format!("excluded.{guard} > 0"));
+            assert_ne!(statement.sql, guarded);
+            sqlite.run(statement);
+        }
+        let statuses = sqlite.found(1113).statuses;
+        let canceled = [
+            ("orderStatus", statuses.order == Some(OrderStatus::OrderCanceled)),
+            ("payStatus", statuses.pay == Some(PayStatus::PaymentCanceled)),
+            ("reservationStatus", statuses.reservation == Some(ReservationStatus::ReservationCanceled)),
+        ];
+        for (status, right) in canceled {
+            assert_eq!(right, status != shown, "{status} without the guard of {guard}");
+        }
+    }
+}
+
+#[test]
 fn the_timeline_is_told_in_the_order_in_which_it_happened() {
     let sqlite = Sqlite::new();
     for event in samples::history().iter().rev() {

@@ -116,6 +116,16 @@ fn two_workers_never_hold_the_same_message() {
 }
 
 #[test]
+fn if_a_claim_took_what_is_not_due_two_workers_would_hold_the_same_message() {
+    let sqlite = Sqlite::with_messages(1);
+    let first = sqlite.claim("first", NOW, 10);
+    let mut greedy = claim("second", NOW, NOW.plus_seconds(LEASE), 10);
+    greedy.sql = greedy.sql.replace("due_at <= ?", "? IS NOT NULL");
+    let second = claimed(&sqlite.run(greedy)).unwrap();
+    assert_eq!(ids(&first), ids(&second));
+}
+
+#[test]
 fn what_is_sent_is_never_claimed_again() {
     let sqlite = Sqlite::with_messages(2);
     let claimed = sqlite.claim("first", NOW, 10);
