@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
-    sync::{Arc, OnceLock},
+    sync::OnceLock,
 };
 
 use anyhow::{Context, Result, bail};
@@ -133,6 +133,3 @@ impl Kind {
         }
     }
 }
-
-/// What instances of one component see of the stores.
-pub(super) type Shared = Arc<Stores>;

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, sync::Arc};
 use wasmtime::component::{HasData, Linker, Resource, ResourceTable};
 
 use super::{
-    config::Shared,
+    config::Stores,
     store::{Error, Store},
 };
 
@@ -34,7 +34,7 @@ const STORES: usize = 256;
 
 /// The key-value stores one instance may use, and those it has open.
 pub struct KeyValueState {
-    stores: Shared,
+    stores: Arc<Stores>,
     granted: Arc<BTreeSet<String>>,
     pub(super) open: ResourceTable,
     count: usize,
@@ -43,7 +43,7 @@ pub struct KeyValueState {
 
 impl KeyValueState {
     /// `granted` are the labels under `key_value_stores` of the instance's component.
-    pub fn new(stores: Shared, granted: Arc<BTreeSet<String>>) -> Self {
+    pub fn new(stores: Arc<Stores>, granted: Arc<BTreeSet<String>>) -> Self {
         Self { stores, granted, open: ResourceTable::new(), count: 0, swaps: 0 }
     }
 

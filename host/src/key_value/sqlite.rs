@@ -38,26 +38,26 @@ impl Sqlite {
     }
 
     pub(super) async fn get(&self, key: &str) -> Result<Option<Vec<u8>>, Error> {
-        self.database.read_now(|connection| get(connection, &self.label, key)).map_err(explain)
+        let key = key.to_owned();
+        self.read(move |connection, label| get(connection, label, &key)).await
     }
 
     pub(super) async fn exists(&self, key: &str) -> Result<bool, Error> {
-        let exists = |connection: &Connection| connection.prepare(GET)?.exists(params![self.label, key]);
-        self.database.read_now(exists).map_err(explain)
+        let key = key.to_owned();
+        self.read(move |connection, label| connection.prepare(GET)?.exists(params![label, key])).await
     }
 
     pub(super) async fn keys(&self) -> Result<Vec<String>, Error> {
-        let keys = |connection: &Connection| {
+        self.read(|connection, label| {
             let mut select = connection.prepare("SELECT key FROM spin_key_value WHERE store = ?1")?;
-            select.query_map([&self.label], |row| row.get(0))?.collect()
-        };
-        self.database.read_now(keys).map_err(explain)
+            select.query_map([label], |row| row.get(0))?.collect()
+        })
+        .await
     }
 
     pub(super) async fn get_many(&self, keys: &[String]) -> Result<Vec<Option<Vec<u8>>>, Error> {
-        let get_many =
-            |connection: &Connection| keys.iter().map(|key| get(connection, &self.label, key)).collect();
-        self.database.read_now(get_many).map_err(explain)
+        let keys = keys.to_owned();
+        self.read(move |connection, label| keys.iter().map(|key| get(connection, label, key)).collect()).await
     }
 
     pub(super) async fn set_many(&self, entries: Vec<(String, Vec<u8>)>) -> Result<(), Error> {
@@ -97,6 +97,15 @@ impl Sqlite {
             Ok(unchanged)
         })
         .await
+    }
+
+    async fn read<R, F>(&self, work: F) -> Result<R, Error>
+    where
+        R: Send + 'static,
+        F: Fn(&Connection, &Arc<str>) -> rusqlite::Result<R> + Send + 'static,
+    {
+        let label = self.label.clone();
+        self.database.read_with(move |connection| work(connection, &label)).await.map_err(explain)
     }
 
     /// All of `work` or nothing of it, in the next group. The writer holds the file's lock, so what

@@ -62,6 +62,16 @@ async fn values_are_kept_replaced_listed_and_removed() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_keys_are_listed() {
+    let fixture = Fixture::new().await;
+    for (kind, store) in &fixture.stores {
+        let entries = (0..10_000).map(|n| (format!("key {n}"), bytes("value"))).collect();
+        store.set_many(entries).await.unwrap();
+        assert_eq!(store.keys().await.unwrap().len(), 10_000, "{kind}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn concurrent_increments_all_count() {
     let fixture = Fixture::new().await;
     for (kind, store) in &fixture.stores {

@@ -102,12 +102,13 @@ impl Database {
         }
     }
 
-    /// Runs a short read of the host's own at once, on the thread that asks.
-    pub(crate) fn read_now<R>(
-        &self,
-        work: impl FnOnce(&Connection) -> rusqlite::Result<R>,
-    ) -> Result<R, Error> {
-        self.shared()?.readers.read_now(work)
+    /// Runs a read of the host's own; `work` may run twice.
+    pub(crate) async fn read_with<R, F>(&self, work: F) -> Result<R, Error>
+    where
+        R: Send + 'static,
+        F: Fn(&Connection) -> rusqlite::Result<R> + Send + 'static,
+    {
+        self.shared()?.readers.read_with(work).await
     }
 
     /// Runs `work` in the writer's next group, and answers once it is on disk; see

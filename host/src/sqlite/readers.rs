@@ -100,15 +100,27 @@ impl Readers {
         answer.ok()
     }
 
-    /// Runs a short read of the host's own on the thread that asks.
-    pub(super) fn read_now<R>(
-        &self,
-        work: impl FnOnce(&Connection) -> rusqlite::Result<R>,
-    ) -> Result<R, Error> {
+    /// Runs a read of the host's own: on the thread that asks if it takes no longer than a moment,
+    /// else from the beginning on another one.
+    pub(super) async fn read_with<R, F>(self: &Arc<Self>, work: F) -> Result<R, Error>
+    where
+        R: Send + 'static,
+        F: Fn(&Connection) -> rusqlite::Result<R> + Send + 'static,
+    {
         let connection = self.take()?;
-        let result = work(&connection).map_err(failure);
+        let result = connection.briefly(|| work(&connection));
         self.give_back(connection);
-        result
+        if let Ok(answer) = result {
+            return Ok(answer);
+        }
+        let readers = self.clone();
+        let work = move || {
+            let connection = readers.take()?;
+            let result = work(&connection).map_err(failure);
+            readers.give_back(connection);
+            result
+        };
+        task::spawn_blocking(work).await.map_err(|problem| Error::Io(problem.to_string()))?
     }
 
     fn take(&self) -> Result<Connection, Error> {

@@ -243,6 +243,26 @@ async fn two_hosts_write_one_file() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn hosts_that_start_at_once_share_a_new_file() {
+    for _ in 0..10 {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("new.db");
+        let mut tasks = JoinSet::new();
+        for _ in 0..6 {
+            let path = path.clone();
+            tasks.spawn(async move {
+                let database = tokio::task::spawn_blocking(move || open(&path)).await.unwrap();
+                run(&database.connect(), "CREATE TABLE IF NOT EXISTS t (id)").await.unwrap();
+                run(&database.connect(), "INSERT INTO t VALUES (1)").await.unwrap();
+                database
+            });
+        }
+        let databases = tasks.join_all().await;
+        assert_eq!(number(&databases[0].connect(), "SELECT count(*) FROM t").await, 6);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_transaction_is_its_sessions_own_until_it_ends() {
     let fixture = Fixture::new();
     let (session, other) = (fixture.database.connect(), fixture.database.connect());
