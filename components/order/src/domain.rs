@@ -151,7 +151,11 @@ pub(crate) fn decide(order: &Order, command: &Command<'_>) -> Result<Vec<Event>,
             apply(application, *course, *breaker_open, *now)
         }
         (Order::Living(placed) | Order::Canceled(placed, _), Command::Apply { application, .. }) => {
-            if placed.application.same_content(application) { Ok(vec![]) } else { Err(Refusal::ContentDiffers) }
+            if placed.application.same_content(application) {
+                Ok(vec![])
+            } else {
+                Err(Refusal::ContentDiffers)
+            }
         }
 
         (Order::Living(placed), Command::DelayPayment { reason, payment }) => match payment {

@@ -102,10 +102,7 @@ async fn retry_payments(settings: &Rc<Settings>, begun: Instant) -> anyhow::Resu
     Ok(())
 }
 
-fn open(
-    settings: &Settings,
-    retry: &Retry,
-) -> Result<Option<kernel::CardNumber>, crate::sealing::SealError> {
+fn open(settings: &Settings, retry: &Retry) -> Result<Option<kernel::CardNumber>, crate::sealing::SealError> {
     match (&retry.sealed, retry.stored.order_id()) {
         (Some(sealed), Some(order_id)) => settings.seal.open(sealed, order_id).map(Some),
         _ => Ok(None),

@@ -95,7 +95,8 @@ impl Asked {
         let card = fields.text("cardNo", CardNumber::parse);
         fields.finish()?;
         // Nothing was refused, so what is required is there.
-        let edu_no = edu_no.ok_or_else(|| Problem::invalid_fields(&[Invalid::new("eduNo", "is required")]))?;
+        let edu_no =
+            edu_no.ok_or_else(|| Problem::invalid_fields(&[Invalid::new("eduNo", "is required")]))?;
         Ok(Self { order_id, customer_id, edu_no, guest, language, card })
     }
 
@@ -173,8 +174,7 @@ impl Payment<'_> {
         // However long the store took, the whole answer is to leave by the deadline.
         let patience = self.settings.pay_deadline.saturating_sub(self.begun.elapsed());
         let patience = patience.max(Duration::from_millis(50));
-        let asked =
-            cashier::ask(self.settings, permit, &stored, self.card, patience, traceparent.as_deref());
+        let asked = cashier::ask(self.settings, permit, &stored, self.card, patience, traceparent.as_deref());
         let stored = match asked.await {
             Answer::Settled(fact) => store::settle(&DATABASE, &[fact]).await?.pop().unwrap_or(stored),
             Answer::Open(reason) => delay(request, self.settings, stored, reason).await?,
@@ -239,8 +239,11 @@ async fn pay(request: &Request, order_id: OrderId) -> Result<Response, Error> {
     let way = Some(cashier::way(&settings).await);
     let payment = Payment { settings: &settings, way, card: card.as_ref(), begun };
     let (stored, seconds) = payment.have_paid(request, stored).await?;
-    let status =
-        if stored.payment.status == Some(PayStatus::PaymentDelayed) { StatusCode::ACCEPTED } else { StatusCode::OK };
+    let status = if stored.payment.status == Some(PayStatus::PaymentDelayed) {
+        StatusCode::ACCEPTED
+    } else {
+        StatusCode::OK
+    };
     let response = Response::hal(status, &representation(&stored, &request.base)).etag(&stored.etag());
     Ok(with_retry_after(response, &stored, seconds))
 }
@@ -362,7 +365,7 @@ fn refuse(request: &Request, undecided: Undecided) -> Error {
                 .next("Choose one of `GET /courses`; nothing was stored.")
         }
         Refusal::CourseNotOpen(_, status) => {
-            Problem::conflict("course-not-open", "The course takes no applications")
+            Problem::conflict("course-not-open", "The course is not open")
                 .next("Choose another of `GET /courses?status=Open`; nothing was stored.")
                 .with("presentStatus", json!(status))
         }
@@ -385,7 +388,7 @@ fn refuse(request: &Request, undecided: Undecided) -> Error {
 }
 
 fn not_now(present: OrderStatus) -> Problem {
-    Problem::conflict("transition-not-allowed", "The order's present state does not allow this")
+    Problem::conflict("transition-not-allowed", "Its present state does not allow this")
         .with("presentStatus", json!(present))
 }
 

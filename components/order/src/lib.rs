@@ -14,6 +14,9 @@
 //! What it deliberately does not do: keep payments (`pay`'s), seats (`reservation`'s), or messages. It never calls
 //! `reservation`: what it knows of courses it has from events, so that orders are taken while that is down.
 
+// What the two export macros generate; a native build is for tests only, and its linker takes no such names.
+#![cfg_attr(target_arch = "wasm32", allow(unsafe_code))]
+
 mod cashier;
 mod domain;
 mod events;
@@ -30,12 +33,14 @@ const CONTEXT: &str = "order";
 
 static OUTBOX: Outbox = Outbox::new(&store::DATABASE, CONTEXT);
 
-#[spin_sdk::http_service]
-async fn serve(request: Request) -> ::http::Response<BoxBody> {
+/// Answers `/orders`.
+#[cfg_attr(target_arch = "wasm32", spin_sdk::http_service)]
+pub async fn serve(request: Request) -> ::http::Response<BoxBody> {
     hal::serve(request, http::answer).await
 }
 
-#[spin_sdk::redis_subscriber]
-async fn wake(message: bytes::Bytes) -> anyhow::Result<()> {
+/// Wakes up: drains the streams, and on a tick does what time demands.
+#[cfg_attr(target_arch = "wasm32", spin_sdk::redis_subscriber)]
+pub async fn wake(message: bytes::Bytes) -> anyhow::Result<()> {
     events::react(&message).await
 }

@@ -18,7 +18,9 @@ use kernel::{
 };
 use std::collections::BTreeMap;
 use std::time::Duration;
-use store::{Database, Row, StoreError, Value, count as number, int, null, opt_int, opt_text, placeholders, text};
+use store::{
+    Database, Row, StoreError, Value, count as number, int, null, opt_int, opt_text, placeholders, text,
+};
 
 /// The store under the label `order`.
 pub(crate) static DATABASE: Database = Database::new("order", 1, schema::SCHEMA);
@@ -188,7 +190,8 @@ pub(crate) async fn place(
         if placing.number_is_free && desk.stored.is_some() {
             continue;
         }
-        let before = desk.stored.unwrap_or_else(Stored::unknown);
+        let course_status = desk.course.as_ref().map(|(course, _)| course.status);
+        let before = desk.stored.unwrap_or_else(|| Stored::unknown(course_status));
         let apply = |breaker_open| Command::Apply {
             application: &application,
             course: desk.course.as_ref().map(|(course, _)| course),
@@ -212,9 +215,15 @@ pub(crate) async fn place(
         };
         let (traceparent, now) = (placing.traceparent, placing.now);
         let ordered = Entry { before: &before, event: ordered, traceparent, now, placing: Some(new_order) };
-        let taken = Stored { course: course.map(|(course, _)| course.status), ..ordered.after() };
+        let taken = ordered.after();
         let mut entries = vec![ordered];
-        entries.extend(more.iter().map(|event| Entry { before: &taken, event, traceparent, now, placing: None }));
+        entries.extend(more.iter().map(|event| Entry {
+            before: &taken,
+            event,
+            traceparent,
+            now,
+            placing: None,
+        }));
         let after = entries.last().map_or_else(|| taken.clone(), Entry::after);
         match commit(storage, &entries).await {
             Ok(()) => return Ok(Placement::Taken(after)),
@@ -573,11 +582,7 @@ struct Desk {
     stored: Option<Stored>,
 }
 
-async fn desk(
-    storage: &impl Storage,
-    applicant: &Applicant,
-    key: Option<&str>,
-) -> Result<Desk, StoreError> {
+async fn desk(storage: &impl Storage, applicant: &Applicant, key: Option<&str>) -> Result<Desk, StoreError> {
     let sql = format!(
         "SELECT {}, course.title, course.fee, course.status, course.version, used.fingerprint
          FROM (SELECT 1)
@@ -685,8 +690,9 @@ impl Entry<'_> {
 }
 
 impl Stored {
-    fn unknown() -> Self {
-        Self { order: Order::Unknown, version: 0, payment: Payment::default(), course: None }
+    const fn unknown(course: Option<CourseStatus>) -> Self {
+        let payment = Payment { status: None, version: 0, card_last4: None };
+        Self { order: Order::Unknown, version: 0, payment, course }
     }
 
     /// The order's number; none only where there is no order.

@@ -28,7 +28,11 @@ fn course(fee: u64, status: CourseStatus) -> Course {
     Course { title: "러스트 입문".to_owned(), fee: Won::fee(fee).unwrap(), status }
 }
 
-fn apply_with(application: &Application, course: Option<&Course>, breaker_open: bool) -> Result<Vec<Event>, Refusal> {
+fn apply_with(
+    application: &Application,
+    course: Option<&Course>,
+    breaker_open: bool,
+) -> Result<Vec<Event>, Refusal> {
     decide(&Order::Unknown, &Command::Apply { application, course, breaker_open, now: NOW })
 }
 
@@ -84,8 +88,7 @@ fn an_order_is_taken_while_the_breaker_is_open_and_its_payment_delayed() {
 fn an_order_without_a_card_is_taken_and_its_payment_delayed() {
     let open = course(50_000, CourseStatus::Open);
     for breaker_open in [false, true] {
-        let events =
-            vec![ordered_with(&without_card(), 100_000), payment_delayed(DelayReason::CardMissing)];
+        let events = vec![ordered_with(&without_card(), 100_000), payment_delayed(DelayReason::CardMissing)];
         assert_eq!(apply_with(&without_card(), Some(&open), breaker_open), Ok(events));
     }
 }
@@ -109,10 +112,8 @@ fn only_an_open_course_takes_orders() {
 #[test]
 fn the_same_order_again_is_the_same_order() {
     let again = application();
-    let english = Application {
-        applicant: Applicant { language: Language::En, ..applicant() },
-        ..application()
-    };
+    let english =
+        Application { applicant: Applicant { language: Language::En, ..applicant() }, ..application() };
     for application in [&again, &english] {
         // Even when the course has closed meanwhile, the breaker has opened, or the order has ended.
         let apply = Command::Apply { application, course: None, breaker_open: true, now: NOW };
@@ -173,8 +174,7 @@ fn a_customer_cannot_cancel_once_the_course_is_over() {
         (CourseStatus::CourseCanceled, Ok(vec![canceled(CancelReason::Customer)])),
         (CourseStatus::Finished, Err(Refusal::CourseFinished)),
     ] {
-        let when =
-            Command::Cancel { reason: CancelReason::Customer, course: Some(status), payment: None };
+        let when = Command::Cancel { reason: CancelReason::Customer, course: Some(status), payment: None };
         check(&[ordered()], &when, expected);
     }
 }
@@ -214,10 +214,12 @@ fn any_command() -> impl Strategy<Value = Command<'static>> {
     let payment = prop::option::of(prop::sample::select(PayStatus::ALL));
     let status = prop::option::of(prop::sample::select(CourseStatus::ALL));
     prop_oneof![
-        (0..2_usize, prop::option::of(0..COURSES.len()), any::<bool>()).prop_map(|(with, course, breaker_open)| {
-            let course = course.map(|at| &COURSES[at]);
-            Command::Apply { application: &APPLICATIONS[with], course, breaker_open, now: NOW }
-        }),
+        (0..2_usize, prop::option::of(0..COURSES.len()), any::<bool>()).prop_map(
+            |(with, course, breaker_open)| {
+                let course = course.map(|at| &COURSES[at]);
+                Command::Apply { application: &APPLICATIONS[with], course, breaker_open, now: NOW }
+            }
+        ),
         payment.clone().prop_map(|payment| Command::DelayPayment { reason: DelayReason::Deadline, payment }),
         (prop::sample::select(reasons.to_vec()), status, payment)
             .prop_map(|(reason, course, payment)| Command::Cancel { reason, course, payment }),

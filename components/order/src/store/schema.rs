@@ -96,7 +96,8 @@ WHEN OLD.status <> NEW.status BEGIN
 END";
 
 /// A card is kept only for as long as the payment is open.
-const FORGET_CARD: &str = "CREATE TRIGGER IF NOT EXISTS forget_card AFTER UPDATE OF status, pay_status ON orders
+const FORGET_CARD: &str =
+    "CREATE TRIGGER IF NOT EXISTS forget_card AFTER UPDATE OF status, pay_status ON orders
 WHEN NEW.status <> 'Ordered' OR NEW.pay_status IN ('Paid', 'Payment Declined', 'Payment Canceled') BEGIN
     DELETE FROM retries WHERE order_id = NEW.order_id;
 END";
@@ -113,6 +114,8 @@ const DECISIONS: &str = "CREATE VIEW IF NOT EXISTS decisions (
     NULL, NULL, NULL, NULL, NULL,
     NULL, NULL, NULL, NULL, NULL WHERE 0";
 
+/// The delay is written before the rest of the order: `forget_card` must not see the refusal that the card kept
+/// for the new try comes after.
 const DECIDE: &str = "CREATE TRIGGER IF NOT EXISTS decide INSTEAD OF INSERT ON decisions BEGIN
     SELECT RAISE(ABORT, 'decision: the course has changed')
         WHERE NEW.course_version IS NOT NULL
@@ -122,6 +125,9 @@ const DECIDE: &str = "CREATE TRIGGER IF NOT EXISTS decide INSTEAD OF INSERT ON d
         AND NEW.pay_version IS NOT (SELECT pay_version FROM orders WHERE order_id = NEW.order_id);
     INSERT INTO events (subject, version, type, data, time, traceparent)
         VALUES (NEW.subject, NEW.version, NEW.type, NEW.data, NEW.time, NEW.traceparent);
+    UPDATE orders SET pay_status = 'Payment Delayed'
+        WHERE NEW.type = 'PaymentDelayed' AND order_id = NEW.order_id
+        AND pay_version = NEW.pay_version AND pay_status IS NOT 'Paid';
     INSERT INTO orders (order_id, customer_id, edu_no, guest, language, card_last4, amount, course_title,
             ordered_at, status, cancel_reason, version, due_at)
         VALUES (NEW.order_id, NEW.customer_id, NEW.edu_no, NEW.guest, NEW.language, NEW.card_last4, NEW.amount,
@@ -131,9 +137,6 @@ const DECIDE: &str = "CREATE TRIGGER IF NOT EXISTS decide INSTEAD OF INSERT ON d
             cancel_reason = excluded.cancel_reason,
             version = excluded.version,
             due_at = CASE WHEN excluded.status = 'Ordered' THEN orders.due_at END;
-    UPDATE orders SET pay_status = 'Payment Delayed'
-        WHERE NEW.type = 'PaymentDelayed' AND order_id = NEW.order_id
-        AND pay_version = NEW.pay_version AND pay_status IS NOT 'Paid';
     INSERT INTO retries (order_id, sealed, attempts, next_at)
         SELECT NEW.order_id, NEW.sealed, 0, NEW.next_at WHERE NEW.next_at IS NOT NULL;
     INSERT INTO idempotency_keys (key, order_id, fingerprint, made_at)

@@ -1,0 +1,703 @@
+//! The statements themselves, on a SQLite of our own.
+
+use super::*;
+use crate::domain::{decide, evolve};
+use crate::events::Policies;
+use eventlog::{Consumer, Envelope};
+use hal::{Direction, Paging, Sort};
+use kernel::event::{DelayReason, Paid, ReservationRejected};
+use kernel::{Approval, Language};
+use proptest::prelude::*;
+use rusqlite::types::ValueRef;
+use std::cell::RefCell;
+
+const NOW: Timestamp = Timestamp::from_millis(1_763_773_323_004);
+
+/// Runs a future that never waits; within another too, which `futures`' own executor refuses.
+fn block_on<T>(future: impl Future<Output = T>) -> T {
+    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+    match std::pin::pin!(future).poll(&mut context) {
+        std::task::Poll::Ready(done) => done,
+        std::task::Poll::Pending => panic!("SQLite keeps nobody waiting"),
+    }
+}
+
+/// Something that another does between this one's reading and its committing.
+type Meanwhile = Box<dyn FnOnce(&Sqlite)>;
+
+/// A database in memory with this context's schema.
+struct Sqlite {
+    connection: rusqlite::Connection,
+    meanwhile: RefCell<Vec<Meanwhile>>,
+    statements: RefCell<usize>,
+    seal: Seal,
+}
+
+impl Storage for Sqlite {
+    async fn query(&self, sql: &str, params: Vec<Value>) -> Result<Vec<Row>, StoreError> {
+        *self.statements.borrow_mut() += 1;
+        if sql.starts_with("INSERT INTO decisions") {
+            let meanwhile = self.meanwhile.borrow_mut().pop();
+            meanwhile.into_iter().for_each(|act| act(self));
+        }
+        let failed =
+            |error: rusqlite::Error| StoreError::from(spin_sdk::sqlite::Error::Io(error.to_string()));
+        let mut statement = self.connection.prepare_cached(sql).map_err(failed)?;
+        let columns = statement.column_count();
+        let params = params.into_iter().map(|value| match value {
+            Value::Integer(n) => rusqlite::types::Value::Integer(n),
+            Value::Real(n) => rusqlite::types::Value::Real(n),
+            Value::Text(text) => rusqlite::types::Value::Text(text),
+            Value::Blob(bytes) => rusqlite::types::Value::Blob(bytes),
+            Value::Null => rusqlite::types::Value::Null,
+        });
+        let mut rows = statement.query(rusqlite::params_from_iter(params)).map_err(failed)?;
+        let mut read = Vec::new();
+        while let Some(row) = rows.next().map_err(failed)? {
+            let values = (0..columns).map(|at| match row.get_ref(at).unwrap() {
+                ValueRef::Null => Value::Null,
+                ValueRef::Integer(n) => Value::Integer(n),
+                ValueRef::Real(n) => Value::Real(n),
+                ValueRef::Text(text) => Value::Text(String::from_utf8(text.to_vec()).unwrap()),
+                ValueRef::Blob(bytes) => Value::Blob(bytes.to_vec()),
+            });
+            read.push(Row::of(values.collect()));
+        }
+        Ok(read)
+    }
+
+    async fn pause(&self, _attempt: u64) {}
+}
+
+fn order(number: u64) -> OrderId {
+    OrderId::parse(number).unwrap()
+}
+
+fn edu(number: u64) -> EduNo {
+    EduNo::parse(number).unwrap()
+}
+
+fn card(digits: &str) -> CardNumber {
+    CardNumber::parse(digits).unwrap()
+}
+
+fn applicant(order_id: u64, edu_no: u64) -> Applicant {
+    Applicant {
+        order_id: order(order_id),
+        customer_id: CustomerId::parse(order_id % 3 + 1).ok(),
+        edu_no: edu(edu_no),
+        guest: Guests::parse(2).unwrap(),
+        language: Language::Ko,
+    }
+}
+
+fn terms(edu_no: u64, fee: u64, status: CourseStatus) -> Terms {
+    Terms {
+        edu_no: edu(edu_no),
+        title: "러스트 입문".to_owned(),
+        capacity: 10,
+        fee: Won::fee(fee).unwrap(),
+        approval: Approval::Automatic,
+        starts_at: NOW.plus_minutes(60),
+        ends_at: NOW.plus_minutes(120),
+        status,
+    }
+}
+
+/// An application as a client would send it.
+struct Wish<'a> {
+    order_id: Option<u64>,
+    edu_no: u64,
+    card: Option<&'a str>,
+    key: Option<&'a str>,
+    breaker_open: bool,
+}
+
+fn wish(order_id: u64) -> Wish<'static> {
+    Wish {
+        order_id: Some(order_id),
+        edu_no: 101,
+        card: Some("4111111111111234"),
+        key: None,
+        breaker_open: false,
+    }
+}
+
+impl Sqlite {
+    /// With the schema, and the courses 101 (50,000 won) and 104 (free).
+    fn new() -> Self {
+        let connection = rusqlite::Connection::open_in_memory().unwrap();
+        for statement in schema::SCHEMA.iter().chain(schema::SCHEMA) {
+            connection.execute_batch(statement).unwrap();
+        }
+        let seal = Seal::new(&"0f".repeat(32)).unwrap();
+        let sqlite = Self { connection, meanwhile: RefCell::default(), statements: RefCell::default(), seal };
+        sqlite.learn(&[(terms(101, 50_000, CourseStatus::Open), 1), (terms(104, 0, CourseStatus::Open), 1)]);
+        sqlite
+    }
+
+    fn learn(&self, courses: &[(Terms, u64)]) {
+        let courses: Vec<_> = courses.iter().map(|(terms, version)| (terms, *version)).collect();
+        block_on(learn_courses(self, &courses)).unwrap();
+    }
+
+    fn try_place(&self, wish: &Wish<'_>) -> Result<Placement, Undecided> {
+        let card = wish.card.map(card);
+        let placing = Placing {
+            application: Application {
+                applicant: applicant(wish.order_id.unwrap_or(1), wish.edu_no),
+                card_last4: card.as_ref().map(|card| card.last4().to_owned()),
+            },
+            number_is_free: wish.order_id.is_none(),
+            card: card.as_ref(),
+            seal: &self.seal,
+            key: wish.key,
+            due_at: NOW.plus_minutes(30),
+            retry_at: NOW.plus_seconds(2),
+            traceparent: None,
+            now: NOW,
+        };
+        block_on(place(self, &placing, async || wish.breaker_open))
+    }
+
+    #[track_caller]
+    fn place(&self, wish: &Wish<'_>) -> Stored {
+        match self.try_place(wish).unwrap() {
+            Placement::Taken(stored) => stored,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn stored(&self, order_id: u64) -> Stored {
+        block_on(find(self, order(order_id))).unwrap().unwrap()
+    }
+
+    fn pay_status(&self, order_id: u64) -> Option<PayStatus> {
+        self.stored(order_id).payment.status
+    }
+
+    fn number(&self, sql: &str) -> i64 {
+        self.connection.query_row(sql, [], |row| row.get(0)).unwrap()
+    }
+
+    fn cancel(&self, order_id: u64) -> Result<Stored, Undecided> {
+        block_on(change(self, order(order_id), None, NOW, |stored| {
+            let (course, payment) = (stored.course, stored.payment.status);
+            Ok(Command::Cancel { reason: CancelReason::Customer, course, payment })
+        }))
+    }
+
+    fn delay(&self, order_id: u64) -> Result<Stored, Undecided> {
+        block_on(change(self, order(order_id), None, NOW, |stored| {
+            Ok(Command::DelayPayment { reason: DelayReason::Deadline, payment: stored.payment.status })
+        }))
+    }
+
+    fn settle(&self, order_id: u64, status: PayStatus, version: u64) -> Option<Stored> {
+        block_on(settle(self, &[fact(order_id, status, version)])).unwrap().pop()
+    }
+
+    fn replicate(&self, facts: &[Fact]) {
+        block_on(replicate(self, facts)).unwrap();
+    }
+
+    fn handle(&self, events: &[Envelope]) {
+        block_on(Policies { storage: self }.handle(events)).unwrap();
+    }
+
+    fn claim(&self, now: Timestamp) -> Vec<Retry> {
+        block_on(claim_retries(self, 16, now, now.plus_seconds(5))).unwrap()
+    }
+
+    /// The orders as their events say, against the rows that the same statements wrote.
+    fn check_projection(&self) {
+        let mut folded: BTreeMap<String, (Order, u64)> = BTreeMap::new();
+        let mut statement =
+            self.connection.prepare("SELECT subject, version, type, data FROM events ORDER BY seq").unwrap();
+        let mut rows = statement.query([]).unwrap();
+        while let Some(row) = rows.next().unwrap() {
+            let (subject, version): (String, i64) = (row.get(0).unwrap(), row.get(1).unwrap());
+            let (name, data): (String, String) = (row.get(2).unwrap(), row.get(3).unwrap());
+            let (order, _) = folded.remove(&subject).unwrap_or_default();
+            folded.insert(subject, (evolve(order, &Event::parse(&name, &data).unwrap()), version as u64));
+        }
+        for (subject, (order, version)) in &folded {
+            let stored = self.stored(subject.parse().unwrap());
+            assert_eq!((&stored.order, stored.version), (order, *version), "order {subject}");
+        }
+        assert_eq!(self.number("SELECT count(*) FROM orders"), folded.len() as i64);
+        let filters = [
+            Filter::default(),
+            Filter { status: Some(OrderStatus::Ordered), ..Filter::default() },
+            Filter { status: Some(OrderStatus::OrderCanceled), edu_no: Some(edu(101)), ..Filter::default() },
+        ];
+        for filter in filters {
+            let paging = Paging { page: 0, size: 1000, sort: None, after: None };
+            let listed = block_on(list(self, &filter, &paging)).unwrap().len() as u64;
+            assert_eq!(block_on(count(self, &filter)).unwrap(), listed, "{filter:?}");
+        }
+    }
+}
+
+fn fact(order_id: u64, status: PayStatus, version: u64) -> Fact {
+    Fact { order_id: order(order_id), status, version, card_last4: None }
+}
+
+fn envelope(context: &str, version: u64, event: Event) -> Envelope {
+    let subject = event.subject();
+    Envelope {
+        id: format!("{subject}:{version}"),
+        source_context: context.to_owned(),
+        version,
+        subject,
+        time: NOW,
+        traceparent: None,
+        event,
+    }
+}
+
+fn paid(order_id: u64, version: u64) -> Envelope {
+    let event = Paid {
+        applicant: applicant(order_id, 101),
+        amount: Won::amount(100_000).unwrap(),
+        card_last4: Some("1234".to_owned()),
+        transaction_id: None,
+        paid_at: NOW,
+    };
+    envelope("pay", version, Event::Paid(event))
+}
+
+#[test]
+fn an_order_is_taken_with_one_read_and_one_statement() {
+    let store = Sqlite::new();
+    *store.statements.borrow_mut() = 0;
+    let taken = store.place(&wish(1113));
+    assert_eq!(*store.statements.borrow(), 2);
+    assert_eq!(taken, store.stored(1113));
+    assert_eq!(taken.order.placed().unwrap().amount.get(), 100_000);
+    assert_eq!((taken.version, taken.payment.status, taken.course), (1, None, Some(CourseStatus::Open)));
+    assert_eq!(store.number("SELECT count(*) FROM events WHERE type = 'Ordered' AND sent = 0"), 1);
+    assert_eq!(store.number("SELECT count(*) FROM retries"), 1);
+    store.check_projection();
+}
+
+#[test]
+fn with_the_breaker_open_the_order_and_its_delay_are_one_statement() {
+    let store = Sqlite::new();
+    *store.statements.borrow_mut() = 0;
+    let taken = store.place(&Wish { breaker_open: true, ..wish(1) });
+    assert_eq!(*store.statements.borrow(), 2);
+    assert_eq!((taken.version, taken.payment.status), (2, Some(PayStatus::PaymentDelayed)));
+    assert_eq!(taken, store.stored(1));
+    assert_eq!(store.number("SELECT count(*) FROM retries"), 1);
+    store.check_projection();
+}
+
+#[test]
+fn an_order_without_a_card_waits_for_its_customer_and_not_for_the_worker() {
+    let store = Sqlite::new();
+    let taken = store.place(&Wish { card: None, ..wish(1) });
+    assert_eq!(taken.payment.status, Some(PayStatus::PaymentDelayed));
+    assert_eq!(store.number("SELECT count(*) FROM retries"), 0);
+    // What costs nothing needs no card, and is retried without one.
+    let free = store.place(&Wish { card: None, edu_no: 104, ..wish(2) });
+    assert_eq!(free.payment.status, None);
+    let retries = store.claim(NOW.plus_seconds(2));
+    assert!(matches!(&retries[..], [retry] if retry.sealed.is_none() && retry.stored == free));
+}
+
+#[test]
+fn the_same_order_again_is_found_and_other_content_refused() {
+    let store = Sqlite::new();
+    let taken = store.place(&wish(1));
+    assert!(matches!(store.try_place(&wish(1)), Ok(Placement::Same(same)) if same == taken));
+    let other = store.try_place(&Wish { edu_no: 104, ..wish(1) });
+    assert!(matches!(other, Err(Undecided::Refused(Refusal::ContentDiffers))));
+    assert_eq!(store.number("SELECT count(*) FROM events"), 1);
+}
+
+#[test]
+fn what_is_refused_is_not_stored() {
+    let store = Sqlite::new();
+    let unknown = store.try_place(&Wish { edu_no: 999, key: Some("k"), ..wish(1) });
+    assert!(matches!(unknown, Err(Undecided::Refused(Refusal::UnknownCourse(_)))));
+    for table in ["events", "orders", "retries", "idempotency_keys", "tallies"] {
+        assert_eq!(store.number(&format!("SELECT count(*) FROM {table}")), 0, "{table}");
+    }
+}
+
+#[test]
+fn a_key_stands_for_one_order_with_one_content() {
+    let store = Sqlite::new();
+    let keyed = Wish { order_id: None, key: Some("8e03"), ..wish(1) };
+    let taken = store.place(&keyed);
+    assert!(matches!(store.try_place(&keyed), Ok(Placement::Replayed(same)) if same == taken));
+    let other = Wish { edu_no: 104, ..keyed };
+    assert!(matches!(store.try_place(&other), Ok(Placement::KeyReused)));
+    assert_eq!(store.number("SELECT count(*) FROM orders"), 1);
+    block_on(forget_keys(&store, NOW)).unwrap();
+    assert_eq!(store.number("SELECT count(*) FROM idempotency_keys"), 1);
+    block_on(forget_keys(&store, NOW.plus_millis(1))).unwrap();
+    assert_eq!(store.number("SELECT count(*) FROM idempotency_keys"), 0);
+}
+
+#[test]
+fn orders_without_a_number_get_one_each() {
+    let store = Sqlite::new();
+    let anonymous = Wish { order_id: None, ..wish(1) };
+    let mut numbers: Vec<_> = (0..50).map(|_| store.place(&anonymous).order_id().unwrap()).collect();
+    numbers.sort();
+    numbers.dedup();
+    assert_eq!(numbers.len(), 50, "two customers got one order");
+    assert!(numbers.iter().all(|number| number.get() > 1 << 40));
+}
+
+#[test]
+fn two_who_apply_under_one_number_at_once_make_one_order() {
+    let store = Sqlite::new();
+    store.meanwhile.borrow_mut().push(Box::new(|store| drop(store.place(&wish(1)))));
+    assert!(matches!(store.try_place(&wish(1)), Ok(Placement::Same(_))));
+    assert_eq!(store.number("SELECT count(*) FROM events"), 1);
+    // The same with one key, where neither has a number.
+    let keyed = || Wish { order_id: None, key: Some("k"), ..wish(1) };
+    store.meanwhile.borrow_mut().push(Box::new(move |store| drop(store.place(&keyed()))));
+    assert!(matches!(store.try_place(&keyed()), Ok(Placement::Replayed(_))));
+    assert_eq!(store.number("SELECT count(*) FROM orders"), 2);
+}
+
+#[test]
+fn an_order_is_never_taken_at_terms_that_have_changed_meanwhile() {
+    let store = Sqlite::new();
+    store.meanwhile.borrow_mut().push(Box::new(|store| {
+        store.learn(&[(terms(101, 70_000, CourseStatus::Open), 2)]);
+    }));
+    assert_eq!(store.place(&wish(1)).order.placed().unwrap().amount.get(), 140_000);
+    store.meanwhile.borrow_mut().push(Box::new(|store| {
+        store.learn(&[(terms(101, 70_000, CourseStatus::CourseCanceled), 3)]);
+    }));
+    let late = store.try_place(&wish(2));
+    assert!(matches!(late, Err(Undecided::Refused(Refusal::CourseNotOpen(..)))), "{late:?}");
+}
+
+#[test]
+fn a_cancellation_that_met_another_is_decided_again() {
+    let store = Sqlite::new();
+    store.place(&wish(1));
+    store.meanwhile.borrow_mut().push(Box::new(|store| drop(store.cancel(1).unwrap())));
+    let canceled = store.cancel(1).unwrap();
+    assert_eq!((canceled.version, canceled.order.status()), (2, Some(OrderStatus::OrderCanceled)));
+    assert_eq!(store.number("SELECT count(*) FROM events"), 2);
+    store.check_projection();
+}
+
+#[test]
+fn a_sealed_card_is_kept_until_paid_declined_canceled_or_expired() {
+    for status in [PayStatus::Paid, PayStatus::PaymentDeclined, PayStatus::PaymentCanceled] {
+        let store = Sqlite::new();
+        store.place(&wish(1));
+        let settled = store.settle(1, status, 1).unwrap();
+        assert_eq!((settled.payment.status, store.pay_status(1)), (Some(status), Some(status)));
+        assert_eq!(store.number("SELECT count(*) FROM retries"), 0, "{status}");
+    }
+    let store = Sqlite::new();
+    store.place(&wish(1));
+    store.cancel(1).unwrap();
+    assert_eq!(store.number("SELECT count(*) FROM retries"), 0);
+    store.place(&wish(2));
+    assert_eq!(block_on(expire(&store, NOW.plus_minutes(30))).unwrap(), 1);
+    assert_eq!(store.number("SELECT count(*) FROM retries"), 0);
+}
+
+#[test]
+fn no_card_number_is_anywhere_in_the_store() {
+    let store = Sqlite::new();
+    store.place(&Wish { key: Some("k"), ..wish(1) });
+    let dump: String = ["events", "orders", "retries", "idempotency_keys"]
+        .iter()
+        .map(|table| {
+            let mut statement = store.connection.prepare(&format!("SELECT * FROM {table}")).unwrap();
+            let columns = statement.column_count();
+            let mut rows = statement.query([]).unwrap();
+            let mut text = String::new();
+            while let Some(row) = rows.next().unwrap() {
+                for at in 0..columns {
+                    text += &match row.get_ref(at).unwrap() {
+                        ValueRef::Text(value) | ValueRef::Blob(value) => {
+                            String::from_utf8_lossy(value).into_owned()
+                        }
+                        other => format!("{other:?}"),
+                    };
+                }
+            }
+            text
+        })
+        .collect();
+    assert!(dump.contains("1234") && !dump.contains("4111"), "{dump}");
+}
+
+#[test]
+fn what_pay_answered_is_not_undone_by_what_comes_late() {
+    let store = Sqlite::new();
+    store.place(&wish(1));
+    store.settle(1, PayStatus::Paid, 2);
+    // An older event, the delay that this context told meanwhile, and the same event again.
+    store.replicate(&[fact(1, PayStatus::PaymentDeclined, 1)]);
+    assert_eq!(store.delay(1).unwrap().payment.status, Some(PayStatus::Paid));
+    store.replicate(&[fact(1, PayStatus::Paid, 2), fact(1, PayStatus::PaymentCanceled, 3)]);
+    assert_eq!(store.pay_status(1), Some(PayStatus::PaymentCanceled));
+    assert_eq!(store.settle(1, PayStatus::Paid, 2), None);
+}
+
+#[test]
+fn a_delay_decided_before_pay_was_heard_does_not_hide_what_it_said() {
+    let store = Sqlite::new();
+    store.place(&wish(1));
+    store.meanwhile.borrow_mut().push(Box::new(|store| drop(store.settle(1, PayStatus::Paid, 1))));
+    store.delay(1).unwrap();
+    assert_eq!(store.pay_status(1), Some(PayStatus::Paid));
+}
+
+#[test]
+fn another_card_may_be_tried_after_a_refusal() {
+    let store = Sqlite::new();
+    store.place(&wish(1));
+    store.settle(1, PayStatus::PaymentDeclined, 1);
+    let sealed = store.seal.seal(&card("5555"), order(1)).unwrap();
+    assert!(block_on(keep_for_retry(&store, order(1), Some(sealed.clone()), NOW)).unwrap());
+    assert_eq!(store.delay(1).unwrap().payment.status, Some(PayStatus::PaymentDelayed));
+    assert_eq!(store.pay_status(1), Some(PayStatus::PaymentDelayed));
+    // The first refusal, told late, does not end the second try; and pay may answer it in the same version.
+    store.replicate(&[fact(1, PayStatus::PaymentDeclined, 1)]);
+    assert_eq!(store.claim(NOW).pop().unwrap().sealed, Some(sealed));
+    store.settle(1, PayStatus::PaymentDeclined, 1);
+    assert_eq!(store.pay_status(1), Some(PayStatus::PaymentDeclined));
+    assert!(store.claim(NOW.plus_minutes(1)).is_empty());
+    // Nothing is kept for what is paid or has ended.
+    store.settle(1, PayStatus::Paid, 2);
+    assert!(!block_on(keep_for_retry(&store, order(1), None, NOW)).unwrap());
+}
+
+#[test]
+fn a_payment_is_claimed_by_one_worker_at_a_time() {
+    let store = Sqlite::new();
+    (1..=20).for_each(|n| drop(store.place(&wish(n))));
+    assert!(!block_on(any_retry_due(&store, NOW.plus_millis(1999))).unwrap());
+    let due = NOW.plus_seconds(2);
+    assert!(block_on(any_retry_due(&store, due)).unwrap());
+    let (first, second, third) = (store.claim(due), store.claim(due), store.claim(due));
+    assert_eq!((first.len(), second.len(), third.len()), (16, 4, 0));
+    let retry = &first[0];
+    let order_id = retry.stored.order_id().unwrap();
+    assert_eq!(
+        store.seal.open(retry.sealed.as_deref().unwrap(), order_id).unwrap(),
+        card("4111111111111234")
+    );
+    // Who crashed with its claim loses it.
+    assert_eq!(store.claim(due.plus_seconds(5)).len(), 16);
+}
+
+#[test]
+fn what_did_not_settle_waits_longer_each_time() {
+    let waits: Vec<_> = (0..8).map(back_off).collect();
+    assert_eq!(waits, [1000, 2000, 4000, 8000, 16_000, 30_000, 30_000, 30_000]);
+    let store = Sqlite::new();
+    store.place(&wish(1));
+    let mut now = NOW.plus_seconds(2);
+    for wait in waits {
+        let attempts = store.claim(now).pop().unwrap().attempts;
+        block_on(postpone(&store, &[(order(1), attempts)], now)).unwrap();
+        assert!(store.claim(now.plus_millis(wait - 1)).is_empty());
+        now = now.plus_millis(wait);
+    }
+}
+
+#[test]
+fn what_is_not_paid_in_time_expires_and_what_is_paid_does_not() {
+    let store = Sqlite::new();
+    (1..=3).for_each(|n| drop(store.place(&wish(n))));
+    store.settle(1, PayStatus::Paid, 1);
+    store.settle(2, PayStatus::PaymentDeclined, 1);
+    assert_eq!(block_on(expire(&store, NOW.plus_minutes(30).plus_millis(-1))).unwrap(), 0);
+    // Paid at the very last moment, between reading and committing: the whole is decided again.
+    let last_moment = |store: &Sqlite| drop(store.settle(3, PayStatus::Paid, 1));
+    store.meanwhile.borrow_mut().push(Box::new(last_moment));
+    block_on(expire(&store, NOW.plus_minutes(30))).unwrap();
+    assert!(matches!(store.stored(1).order, Order::Living(_)));
+    assert!(matches!(store.stored(2).order, Order::Canceled(_, CancelReason::Expired)));
+    assert!(matches!(store.stored(3).order, Order::Living(_)));
+    assert_eq!(block_on(expire(&store, NOW.plus_minutes(99))).unwrap(), 0);
+    store.check_projection();
+}
+
+#[test]
+fn a_canceled_course_ends_all_of_its_orders() {
+    let store = Sqlite::new();
+    (1..=450).for_each(|n| drop(store.place(&wish(n))));
+    (501..=510).for_each(|n| drop(store.place(&Wish { edu_no: 104, ..wish(n) })));
+    store.cancel(7).unwrap();
+    let canceled = terms(101, 50_000, CourseStatus::CourseCanceled);
+    let event = envelope("reservation", 2, Event::CourseCanceled(canceled));
+    store.handle(std::slice::from_ref(&event));
+    store.handle(&[event]);
+    assert_eq!(store.number("SELECT count(*) FROM orders WHERE status = 'Ordered'"), 10);
+    assert_eq!(store.number("SELECT count(*) FROM events WHERE type = 'OrderCanceled'"), 450);
+    assert!(matches!(store.stored(7).order, Order::Canceled(_, CancelReason::Customer)));
+    store.check_projection();
+}
+
+#[test]
+fn a_rejected_reservation_ends_its_order() {
+    let store = Sqlite::new();
+    (1..=2).for_each(|n| drop(store.place(&wish(n))));
+    let rejected = |n| {
+        let event = ReservationRejected { applicant: applicant(n, 101), reason: "full".to_owned() };
+        envelope("reservation", 1, Event::ReservationRejected(event))
+    };
+    // Among them one that this context does not know, and one twice.
+    store.handle(&[rejected(1), rejected(99), rejected(1), paid(2, 1)]);
+    assert!(matches!(store.stored(1).order, Order::Canceled(_, CancelReason::ReservationRejected)));
+    assert!(matches!(store.stored(2).order, Order::Living(_)));
+    assert_eq!(store.pay_status(2), Some(PayStatus::Paid));
+}
+
+#[test]
+fn a_course_is_known_as_its_latest_event_says() {
+    let store = Sqlite::new();
+    let new = envelope("reservation", 5, Event::CourseStarted(terms(101, 1, CourseStatus::Started)));
+    let old = envelope("reservation", 4, Event::CourseChanged(terms(101, 2, CourseStatus::Open)));
+    store.handle(&[new.clone(), old.clone()]);
+    store.handle(&[old]);
+    store.handle(&[new]);
+    assert_eq!(store.number("SELECT fee FROM courses WHERE edu_no = 101"), 1);
+}
+
+#[test]
+fn orders_are_listed_by_page_by_key_and_by_filter() {
+    let store = Sqlite::new();
+    (1..=9).for_each(|n| drop(store.place(&Wish { edu_no: if n > 6 { 104 } else { 101 }, ..wish(n) })));
+    store.cancel(2).unwrap();
+    let numbers = |filter: Filter, paging: Paging| -> Vec<u64> {
+        let listed = block_on(list(&store, &filter, &paging)).unwrap();
+        listed.iter().map(|stored| stored.order_id().unwrap().get()).collect()
+    };
+    let by = |page, size, sort, after| Paging { page, size, sort, after };
+    let latest = Sort { field: "orderedAt", direction: Direction::Descending };
+    let all = Filter::default();
+    assert_eq!(numbers(all, by(1, 4, None, None)), [5, 6, 7, 8]);
+    assert_eq!(numbers(all, by(0, 3, Some(latest), None)), [9, 8, 7]);
+    assert_eq!(numbers(all, by(0, 3, None, Some(7))), [8, 9]);
+    assert_eq!(numbers(Filter { edu_no: Some(edu(104)), ..all }, by(0, 9, None, None)), [7, 8, 9]);
+    let canceled = Filter { status: Some(OrderStatus::OrderCanceled), ..all };
+    assert_eq!(numbers(canceled, by(0, 9, None, None)), [2]);
+    let customer = Filter { customer_id: CustomerId::parse(1).ok(), ..all };
+    assert_eq!(numbers(customer, by(0, 9, None, None)), [3, 6, 9]);
+    assert_eq!(block_on(count(&store, &customer)).unwrap(), 3);
+    assert_eq!(block_on(count(&store, &all)).unwrap(), 9);
+}
+
+#[test]
+fn no_list_and_no_duty_reads_the_whole_table() {
+    let store = Sqlite::new();
+    let plan = |sql: &str| -> String {
+        let mut statement = store.connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
+        let mut rows = statement.raw_query();
+        let mut plan = String::new();
+        while let Some(row) = rows.next().unwrap() {
+            plan += &format!("{}; ", row.get::<_, String>(3).unwrap());
+        }
+        plan
+    };
+    for sql in [
+        "SELECT * FROM orders WHERE orders.customer_id = ? ORDER BY orders.order_id LIMIT ?",
+        "SELECT * FROM orders WHERE orders.edu_no = ? ORDER BY orders.order_id LIMIT ?",
+        "SELECT * FROM orders WHERE orders.status = ? ORDER BY orders.order_id LIMIT ?",
+        "SELECT order_id FROM orders WHERE due_at <= ? ORDER BY due_at LIMIT ?",
+        "SELECT 1 FROM retries WHERE next_at <= ? LIMIT 1",
+        "SELECT key FROM idempotency_keys WHERE made_at < ? ORDER BY made_at LIMIT 1000",
+    ] {
+        let plan = plan(sql);
+        assert!(!plan.contains("SCAN") && !plan.contains("TEMP B-TREE"), "{sql}: {plan}");
+    }
+    // Sorted without a condition it goes through an index, and ends at the limit.
+    let plan = plan("SELECT * FROM orders ORDER BY orders.ordered_at DESC, orders.order_id DESC LIMIT ?");
+    assert!(plan.contains("USING INDEX orders_by_time") && !plan.contains("TEMP B-TREE"), "{plan}");
+}
+
+#[derive(Clone, Debug)]
+enum Act {
+    Place { order: u64, breaker_open: bool },
+    Cancel(u64),
+    Delay(u64),
+    Pay(u64, PayStatus, u64),
+    Hear(u64, u64),
+    Expire(i64),
+}
+
+fn act() -> impl Strategy<Value = Act> {
+    let order = 1..5_u64;
+    prop_oneof![
+        (order.clone(), any::<bool>()).prop_map(|(order, breaker_open)| Act::Place { order, breaker_open }),
+        order.clone().prop_map(Act::Cancel),
+        order.clone().prop_map(Act::Delay),
+        (order.clone(), prop::sample::select(PayStatus::ALL), 1..5_u64)
+            .prop_filter("pay never says this", |(_, status, _)| *status != PayStatus::PaymentDelayed)
+            .prop_map(|(order, status, version)| Act::Pay(order, status, version)),
+        (order, 1..5_u64).prop_map(|(order, version)| Act::Hear(order, version)),
+        (0..60_i64).prop_map(Act::Expire),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// Whatever happens, and whatever another does in between: the rows are the fold of the events, a card is
+    /// kept only for what may still be paid, and what pay said last is what is shown.
+    #[test]
+    fn the_tables_always_say_what_the_events_say(
+        acts in prop::collection::vec((act(), prop::option::of(act())), 1..25),
+    ) {
+        fn perform(store: &Sqlite, act: &Act) {
+            match act {
+                Act::Place { order, breaker_open } => {
+                    let _ = store.try_place(&Wish { breaker_open: *breaker_open, ..wish(*order) });
+                }
+                Act::Cancel(order) => drop(store.cancel(*order)),
+                Act::Delay(order) => drop(store.delay(*order)),
+                Act::Pay(order, status, version) => drop(store.settle(*order, *status, *version)),
+                Act::Hear(order, version) => store.handle(&[paid(*order, *version)]),
+                Act::Expire(minutes) => drop(block_on(expire(store, NOW.plus_minutes(*minutes)))),
+            }
+        }
+        let store = Sqlite::new();
+        for (act, other) in acts {
+            let other = other.map(|other| Box::new(move |store: &Sqlite| perform(store, &other)) as Meanwhile);
+            *store.meanwhile.borrow_mut() = other.into_iter().collect();
+            perform(&store, &act);
+            store.meanwhile.borrow_mut().clear();
+        }
+        store.check_projection();
+        prop_assert_eq!(store.number(
+            "SELECT count(*) FROM retries JOIN orders USING (order_id)
+             WHERE status <> 'Ordered' OR pay_status IN ('Paid', 'Payment Declined', 'Payment Canceled')"
+        ), 0);
+    }
+}
+
+/// The harm that the version of the course's copy is there against.
+#[test]
+fn without_the_course_version_an_order_would_be_taken_at_an_old_fee() {
+    let store = Sqlite::new();
+    let application = Application { applicant: applicant(1, 101), card_last4: None };
+    let stale = block_on(desk(&store, &application.applicant, None)).unwrap().course.unwrap().0;
+    store.learn(&[(terms(101, 70_000, CourseStatus::Open), 2)]);
+    let apply =
+        Command::Apply { application: &application, course: Some(&stale), breaker_open: false, now: NOW };
+    let events = decide(&Order::Unknown, &apply).unwrap();
+    let before = Stored::unknown(None);
+    let with = |course_version| NewOrder { course_version, due_at: NOW, retry: None, key: None };
+    let entry = |placing| Entry { before: &before, event: &events[0], traceparent: None, now: NOW, placing };
+    let refused = block_on(commit(&store, &[entry(Some(with(1)))])).unwrap_err();
+    assert_eq!(refused, StoreError::Raised("the course has changed".to_owned()));
+    block_on(commit(&store, &[entry(None)])).unwrap();
+    assert_eq!(store.stored(1).order.placed().unwrap().amount.get(), 100_000);
+}
