@@ -200,6 +200,7 @@ fn href(request: &Request, order_id: OrderId) -> String {
 fn resource(request: &Request, listed: &Listed) -> Value {
     let Listed { status, payment, version } = listed;
     let applicant = &payment.applicant;
+    let href = link(href(request, applicant.order_id));
     json!({
         "orderId": applicant.order_id,
         "customerId": applicant.customer_id,
@@ -212,6 +213,6 @@ fn resource(request: &Request, listed: &Listed) -> Value {
         "paidAt": payment.paid_at,
         "refundedAt": payment.refunded_at,
         "version": version,
-        "_links": { "self": link(href(request, applicant.order_id)) },
+        "_links": { "self": href, "pay": href },
     })
 }

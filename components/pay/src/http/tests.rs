@@ -125,7 +125,7 @@ fn a_payment_is_created_and_found_under_its_location() {
         json!({
             "orderId": 1113, "customerId": 1, "eduNo": 101, "guest": 2, "amount": 100, "status": "Paid",
             "cardLast4": "1234", "transactionId": "t-1113-1", "paidAt": "2026-11-22T01:02:03.004Z",
-            "refundedAt": null, "version": 1, "_links": { "self": { "href": "http://h/pays/1113" } },
+            "refundedAt": null, "version": 1, "_links": { "self": { "href": "http://h/pays/1113" }, "pay": { "href": "http://h/pays/1113" } },
         })
     );
     assert_eq!(client.get("/pays/1113").body, created.body);
