@@ -8,7 +8,7 @@ use store::{Database, StoreError, text};
 ///
 /// `UNIQUE (subject, version)` is what makes two decisions from the same state exclude each other. `sent` says
 /// whether the relay has appended the event to the stream: the rows with 0 are the outbox.
-pub const EVENTS_TABLE: &[&str] = &[EVENTS, EVENTS_UNSENT];
+pub const EVENTS_TABLE: [&str; 2] = [EVENTS, EVENTS_UNSENT];
 
 /// The first statement of [`EVENTS_TABLE`].
 const EVENTS: &str = "CREATE TABLE IF NOT EXISTS events (
