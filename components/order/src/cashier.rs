@@ -11,6 +11,7 @@ use crate::store::{Fact, Stored};
 use anyhow::Context;
 use breaker::{Admission, Breaker, Outcome, Permit};
 use futures::future::{Either, select};
+use http::StatusCode;
 use http_body_util::BodyExt;
 use kernel::event::DelayReason;
 use kernel::{CardNumber, PayStatus, Timestamp};
@@ -147,7 +148,8 @@ async fn call(
     if !status.is_success() {
         // Its problem document says why, and names no card.
         let reason = String::from_utf8_lossy(body.get(..400).unwrap_or(&body)).into_owned();
-        if status.is_client_error() {
+        // Only these two are about the payment; a 404, say, is somebody else answering in the place of `pay`.
+        if matches!(status, StatusCode::CONFLICT | StatusCode::UNPROCESSABLE_ENTITY) {
             eprintln!("pay refused order {}: {status}: {reason}", placed.application.applicant.order_id);
             return Ok(Answer::Refused);
         }
