@@ -130,7 +130,7 @@ impl Api {
     #[track_caller]
     #[must_use]
     pub fn messages(&self, id: u64) -> Vec<Value> {
-        self.get(&format!("/notifications?orderId={id}&size=100&sort=id,asc"))
+        self.get(&format!("/notifications?orderId={id}&size=100&sort=createdAt,asc"))
             .expect(200)
             .items("notifications")
     }
