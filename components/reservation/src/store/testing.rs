@@ -13,7 +13,7 @@ pub(crate) const NOW: Timestamp = Timestamp::from_millis(1_795_309_323_004);
 /// A store in memory, and what another replica does between our reading and our writing.
 pub(crate) struct Sqlite {
     connection: rusqlite::Connection,
-    pub(super) meanwhile: RefCell<Vec<Vec<Asked>>>,
+    meanwhile: RefCell<Vec<Vec<Asked>>>,
     pub(super) pauses: RefCell<u64>,
 }
 
@@ -24,6 +24,11 @@ impl Sqlite {
             connection.execute_batch(statement).unwrap();
         }
         Self { connection, meanwhile: RefCell::default(), pauses: RefCell::default() }
+    }
+
+    /// What another replica decides just before our next decision is written.
+    pub(crate) fn overtake_with(&self, asked: Vec<Asked>) {
+        self.meanwhile.borrow_mut().push(asked);
     }
 
     pub(crate) fn run(&self, sql: &str, params: &[Value]) -> rusqlite::Result<Vec<Row>> {

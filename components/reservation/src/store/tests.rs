@@ -117,7 +117,7 @@ fn two_decisions_about_one_order_exclude_each_other() {
 fn who_was_slower_decides_again_from_what_is_there_now() {
     let store = Sqlite::new();
     store.do_all(&[open(101, 1)]).unwrap();
-    store.meanwhile.borrow_mut().push(asked(&[pay(1)]));
+    store.overtake_with(asked(&[pay(1)]));
     store.do_all(&[pay(2)]).unwrap();
     assert_eq!(*store.pauses.borrow(), 1);
     assert_eq!(store.status(1), ReservationStatus::ReservationConfirmed);
@@ -128,7 +128,7 @@ fn who_was_slower_decides_again_from_what_is_there_now() {
 fn a_course_that_closes_meanwhile_takes_nobody_any_more() {
     let store = Sqlite::new();
     store.do_all(&[open(101, 1)]).unwrap();
-    store.meanwhile.borrow_mut().push(asked(&[Command::Move(edu(101), CourseStatus::CourseCanceled)]));
+    store.overtake_with(asked(&[Command::Move(edu(101), CourseStatus::CourseCanceled)]));
     store.do_all(&[pay(1)]).unwrap();
     assert_eq!(store.status(1), ReservationStatus::ReservationRejected);
 }
@@ -136,7 +136,7 @@ fn a_course_that_closes_meanwhile_takes_nobody_any_more() {
 #[test]
 fn both_of_two_replicas_that_open_the_same_course_find_it_open() {
     let store = Sqlite::new();
-    store.meanwhile.borrow_mut().push(asked(&[open(101, 2)]));
+    store.overtake_with(asked(&[open(101, 2)]));
     assert_eq!(store.do_all(&[open(101, 2)]).unwrap(), []);
     assert_eq!(store.number("SELECT count(*) FROM events"), 1);
 }
@@ -145,7 +145,9 @@ fn both_of_two_replicas_that_open_the_same_course_find_it_open() {
 fn a_writer_who_is_always_too_late_gives_up_with_the_conflict() {
     let store = Sqlite::new();
     store.do_all(&[open(101, 100)]).unwrap();
-    *store.meanwhile.borrow_mut() = (1..=MAX_ATTEMPTS).map(|other| asked(&[pay(other)])).collect();
+    for other in 1..=MAX_ATTEMPTS {
+        store.overtake_with(asked(&[pay(other)]));
+    }
     let given_up = store.do_all(&[pay(100)]).unwrap_err();
     assert!(matches!(given_up, Undecided::Store(StoreError::Raised(_))), "{given_up:?}");
     assert_eq!(*store.pauses.borrow(), MAX_ATTEMPTS - 1);
@@ -315,7 +317,9 @@ proptest! {
         for (commands, meanwhile) in rounds {
             // A refused command would only make the other writer's test double give up.
             let harmless = meanwhile.filter(|command| matches!(command, Command::Reserve(_) | Command::Cancel(..)));
-            store.meanwhile.borrow_mut().extend(harmless.map(|command| asked(&[command])));
+            if let Some(command) = harmless {
+                store.overtake_with(asked(&[command]));
+            }
             match store.do_all(&commands) {
                 Ok(_) | Err(Undecided::Refused(_)) => {}
                 Err(Undecided::Store(error)) => panic!("{error}"),
