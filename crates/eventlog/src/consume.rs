@@ -11,7 +11,7 @@ use kernel::Timestamp;
 use spin_sdk::redis::RedisResult;
 use std::time::{Duration, Instant};
 
-/// How many entries are read, and handed to the consumer, at once.
+/// How many entries of each stream are read, and handed to the consumer, at once.
 const BATCH: &str = "100";
 
 /// After this long a drain stops and wakes itself again: Spin handles the messages of all workers one after
@@ -59,7 +59,7 @@ impl From<store::StoreError> for Unhandled {
 /// What reacts to events. Events come late, twice and out of order, and the same end must be reached.
 #[allow(async_fn_in_trait, reason = "components are single-threaded, so no future needs to be Send")]
 pub trait Consumer {
-    /// Handles a batch (1 to 100 events, in the order of their streams) and returns only when its effects are
+    /// Handles a batch (1 to 100 events of each source, in the order of its stream) and returns only when its effects are
     /// committed. It must be harmless to handle any event again.
     async fn handle(&self, events: &[Envelope]) -> Result<(), Unhandled>;
 }

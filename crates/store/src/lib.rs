@@ -18,9 +18,9 @@ use spin_sdk::sqlite::Connection;
 use std::cell::RefCell;
 use std::collections::HashMap;
 
-/// How many idle connections an instance keeps for one label: as many as Spin lets requests into an instance
-/// at once (16) is never needed, since a statement is short.
-const IDLE_CONNECTIONS: usize = 4;
+/// How many idle connections an instance keeps for one label: as many as Spin lets requests into an instance at
+/// once, so that a burst does not open connections only to drop them.
+const IDLE_CONNECTIONS: usize = 16;
 
 thread_local! {
     /// Idle connections of this instance by label. Nothing of a request is kept in it.
