@@ -41,6 +41,8 @@ pub(crate) struct World {
     records: RefCell<BTreeMap<OrderId, Record>>,
     pub(crate) events: RefCell<Vec<String>>,
     pub(crate) fates: RefCell<VecDeque<Fate>>,
+    /// So many commits to come find that somebody else was faster.
+    conflicts: Cell<usize>,
     /// Switches off what makes asking twice harmless, to show that the tests would notice.
     every_key_is_new: Cell<bool>,
 }
@@ -96,6 +98,10 @@ impl World {
     }
 
     fn commit_now(&self, decisions: &[Decision]) -> Result<(), StoreError> {
+        if let Some(left) = self.conflicts.get().checked_sub(1) {
+            self.conflicts.set(left);
+            return Err(StoreError::Unique { constraint: "events.subject, events.version".to_owned() });
+        }
         let mut records = self.records.borrow_mut();
         let mut after = records.clone();
         for decision in decisions {
@@ -332,6 +338,51 @@ fn a_gateway_that_fails_for_one_order_does_not_keep_the_others_open() {
     assert!(matches!(closed, Err(NotClosed::GatewayUnavailable(_))));
     assert_eq!(status(&world), None);
     assert_eq!(world.record(order(2)).state.payment().unwrap().0, PayStatus::PaymentCanceled);
+}
+
+#[test]
+fn whoever_finds_that_another_was_faster_looks_again() {
+    let world = World::default();
+    world.conflicts.set(3);
+    assert!(pay(&world, AMOUNT, GOOD_CARD).unwrap().new);
+    world.conflicts.set(3);
+    run(cashier(&world).close(&[wish()])).unwrap();
+    assert_eq!((world.charged(), status(&world)), (0, Some(PayStatus::PaymentCanceled)));
+    assert_eq!(*world.events.borrow(), ["Paid", "PaymentCanceled"]);
+}
+
+#[test]
+fn of_two_who_pay_at_once_one_pays_and_the_other_finds_it_paid() {
+    let world = World::default();
+    let (cashier, terms, card) = (cashier(&world), terms(AMOUNT), card(GOOD_CARD));
+    let mut first = std::pin::pin!(cashier.pay(&terms, Some(&card), None));
+    while world.ledger.borrow().is_empty() {
+        assert!(first.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+    }
+    assert!(pay(&world, AMOUNT, GOOD_CARD).unwrap().new);
+    assert!(!run(first).unwrap().new);
+    assert_eq!((world.charged(), world.events.borrow().len()), (AMOUNT, 1));
+}
+
+#[test]
+fn a_charge_that_another_payment_made_needless_is_given_back() {
+    let world = World::default();
+    let (cashier, dear, card) = (cashier(&world), terms(AMOUNT), card(GOOD_CARD));
+    let mut charging = std::pin::pin!(cashier.pay(&dear, Some(&card), None));
+    while world.ledger.borrow().is_empty() {
+        assert!(charging.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+    }
+    run(cashier.pay(&terms(0), None, None)).unwrap();
+    assert!(matches!(run(charging), Err(NotPaid::Refused(Refusal::ContentDiffers))));
+    assert_eq!(world.charged(), 0);
+}
+
+#[test]
+fn while_an_order_is_being_closed_it_cannot_be_paid() {
+    let world = World::default();
+    world.cancel_now("1113-1");
+    assert!(matches!(pay(&world, AMOUNT, GOOD_CARD), Err(NotPaid::Refused(Refusal::Closed))));
+    assert_eq!(status(&world), None);
 }
 
 /// One of those who want something of the order at the same time.
