@@ -2,22 +2,24 @@
 //!
 //! A card number is only ever taken in: it goes to `pay` and, sealed, into the store, and into no answer.
 
+mod problems;
+mod representation;
+
+use crate::OUTBOX;
 use crate::cashier::{self, Answer, Way};
 use crate::domain::{Application, Command, Order, PayAgain, Refusal, pay_again};
 use crate::settings::{Role, Settings};
 use crate::store::{self, DATABASE, Filter, Placement, Placing, Stored, Undecided};
-use crate::{OUTBOX, http::representation::representation};
 use hal::{Error, Method, Paging, Problem, Request, Response, StatusCode, link};
 use kernel::event::{Applicant, CancelReason, DelayReason};
 use kernel::{
-    CardNumber, CourseStatus, CustomerId, EduNo, Guests, Invalid, Language, OrderId, OrderStatus, PayStatus,
-    Timestamp,
+    CardNumber, CustomerId, EduNo, Guests, Invalid, Language, OrderId, OrderStatus, PayStatus, Timestamp,
 };
+use problems::{key_reused, refuse};
+use representation::representation;
 use serde_json::{Value, json};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
-
-mod representation;
 
 /// How much longer than the deadline a payment is left to the request that began it, before the worker takes it
 /// up; in milliseconds.
@@ -344,62 +346,6 @@ fn with_retry_after(response: Response, stored: &Stored, seconds: u64) -> Respon
 fn retry_at(settings: &Settings, now: Timestamp) -> Timestamp {
     let deadline = i64::try_from(settings.pay_deadline.as_millis()).unwrap_or(i64::MAX / 2);
     now.plus_millis(deadline.saturating_add(GRACE))
-}
-
-/// Why nothing was done, as the client is told.
-fn refuse(request: &Request, undecided: Undecided) -> Error {
-    let refusal = match undecided {
-        Undecided::Refused(refusal) => refusal,
-        Undecided::Store(error) => return error.into(),
-        Undecided::Seal(error) => return Error::Failure(error.into()),
-        Undecided::Changed(etag) => {
-            return request.check_if_match(&etag).map_or_else(Error::from, |()| {
-                Error::Failure(anyhow::anyhow!("a precondition that holds was said not to"))
-            });
-        }
-    };
-    let detail = refusal.to_string();
-    match refusal {
-        Refusal::UnknownCourse(_) => {
-            Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "unknown-course", "There is no such course")
-                .next("Choose one of `GET /courses`; nothing was stored.")
-        }
-        Refusal::CourseNotOpen(_, status) => {
-            Problem::conflict("course-not-open", "The course is not open")
-                .next("Choose another of `GET /courses?status=Open`; nothing was stored.")
-                .with("presentStatus", json!(status))
-        }
-        Refusal::ContentDiffers => {
-            Problem::conflict("order-content-differs", "That number belongs to another order")
-                .next("Choose another `orderId`, or leave it out; to pay with another card, `POST /orders/{orderId}/payment`.")
-        }
-        Refusal::UnknownOrder => return Problem::not_found("There is no order with this number.").into(),
-        Refusal::Ended(_) => not_now(OrderStatus::OrderCanceled)
-            .next("A canceled order stays canceled; apply again with `POST /orders`."),
-        Refusal::CourseFinished => not_now(OrderStatus::Ordered)
-            .with("courseStatus", json!(CourseStatus::Finished))
-            .next("A course that is over cannot be canceled; ask its manager."),
-        Refusal::Paid => {
-            not_now(OrderStatus::Ordered).next("Cancel it with `DELETE` if that is what you want.")
-        }
-    }
-    .detail(detail)
-    .into()
-}
-
-fn not_now(present: OrderStatus) -> Problem {
-    Problem::conflict("transition-not-allowed", "Its present state does not allow this")
-        .with("presentStatus", json!(present))
-}
-
-fn key_reused() -> Problem {
-    Problem::new(
-        StatusCode::UNPROCESSABLE_ENTITY,
-        "idempotency-key-reused",
-        "This Idempotency-Key was used for another request",
-    )
-    .detail("The same key came before with other content.")
-    .next("Send a new key with a new request; nothing was stored.")
 }
 
 #[cfg(test)]

@@ -1,12 +1,16 @@
 //! The statements themselves, on a SQLite of our own.
 
+use super::decision::NewOrder;
+use super::placing::desk;
+use super::retries::back_off;
 use super::*;
 use crate::domain::{decide, evolve};
 use crate::events::Policies;
+use crate::sealing::Seal;
 use eventlog::{Consumer, Envelope};
 use hal::{Direction, Paging, Sort};
-use kernel::event::{DelayReason, Paid, ReservationRejected};
-use kernel::{Approval, Language};
+use kernel::event::{Course as Terms, DelayReason, Event, Paid, ReservationRejected};
+use kernel::{Approval, CardNumber, Language};
 use proptest::prelude::*;
 use rusqlite::types::ValueRef;
 use std::cell::RefCell;
