@@ -7,7 +7,7 @@ use crate::store::{
 };
 use hal::{Error, Fields, Paging, Request, Response, link};
 use kernel::{Approval, CourseStatus, EduNo, Invalid, Timestamp, Won};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 /// How often a number is chosen again because somebody else took it first.
 const MAX_NUMBERS: usize = 10;
@@ -175,14 +175,12 @@ pub(super) fn href(request: &Request, edu_no: EduNo) -> String {
 fn resource(request: &Request, ListedCourse { course, .. }: &ListedCourse) -> Value {
     let terms = &course.terms;
     let href = href(request, terms.edu_no);
-    let mut links = json!({
-        "self": link(&href),
-        "roster": link(format!("{href}/roster")),
-        "reservations": link(format!("{}/reservations?eduNo={}", request.base, terms.edu_no)),
-    });
-    for (rel, _) in moves(terms.status) {
-        links[*rel] = link(&href);
-    }
+    let mut links: Map<_, _> =
+        moves(terms.status).iter().map(|rel| ((*rel).to_owned(), link(&href))).collect();
+    links.insert("self".to_owned(), link(&href));
+    links.insert("roster".to_owned(), link(format!("{href}/roster")));
+    let reservations = format!("{}/reservations?eduNo={}", request.base, terms.edu_no);
+    links.insert("reservations".to_owned(), link(reservations));
     json!({
         "eduNo": terms.edu_no,
         "title": terms.title,
@@ -198,13 +196,11 @@ fn resource(request: &Request, ListedCourse { course, .. }: &ListedCourse) -> Va
     })
 }
 
-/// What can be done with a course now: the link's name, and the `status` to PATCH it with.
-const fn moves(status: CourseStatus) -> &'static [(&'static str, CourseStatus)] {
+/// What can be done with a course now, as the names of its links. Each is a PATCH with another `status`.
+const fn moves(status: CourseStatus) -> &'static [&'static str] {
     match status {
-        CourseStatus::Open => &[("start", CourseStatus::Started), ("cancel", CourseStatus::CourseCanceled)],
-        CourseStatus::Started => {
-            &[("finish", CourseStatus::Finished), ("cancel", CourseStatus::CourseCanceled)]
-        }
+        CourseStatus::Open => &["start", "cancel"],
+        CourseStatus::Started => &["finish", "cancel"],
         CourseStatus::Finished | CourseStatus::CourseCanceled => &[],
     }
 }

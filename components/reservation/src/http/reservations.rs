@@ -8,7 +8,7 @@ use crate::store::{
 };
 use hal::{Error, Paging, Problem, Request, Response, link};
 use kernel::{Invalid, OrderId, ReservationStatus, Timestamp};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 pub(super) async fn list(storage: &impl Storage, request: &Request) -> Result<Response, Error> {
     let filter = ReservationFilter {
@@ -98,13 +98,10 @@ fn etag(listed: &ListedReservation) -> String {
 fn resource(request: &Request, listed: &ListedReservation) -> Value {
     let applicant = &listed.reservation.applicant;
     let href = format!("{}/reservations/{}", request.base, applicant.order_id);
-    let mut links = json!({
-        "self": link(&href),
-        "course": link(courses::href(request, applicant.edu_no)),
-    });
-    for rel in decisions(listed.reservation.status) {
-        links[*rel] = link(&href);
-    }
+    let decisions = decisions(listed.reservation.status);
+    let mut links: Map<_, _> = decisions.iter().map(|rel| ((*rel).to_owned(), link(&href))).collect();
+    links.insert("self".to_owned(), link(&href));
+    links.insert("course".to_owned(), link(courses::href(request, applicant.edu_no)));
     json!({
         "orderId": applicant.order_id,
         "customerId": applicant.customer_id,
