@@ -202,6 +202,21 @@ fn every_path_in_the_contract_is_routed_by_the_manifest() {
     assert_eq!(described, routed, "a component of which nothing is described");
 }
 
+#[test]
+fn both_readmes_list_every_variable_with_its_default() {
+    let manifest: toml::Table = fs::read_to_string(workspace().join("spin.toml")).unwrap().parse().unwrap();
+    for readme in ["README.md", "README.ko.md"] {
+        let text = fs::read_to_string(workspace().join(readme)).unwrap();
+        for (name, variable) in manifest["variables"].as_table().unwrap() {
+            let row = text.lines().find(|line| line.starts_with(&format!("| `{name}`")));
+            let row = row.unwrap_or_else(|| panic!("{readme} has no row for {name}"));
+            let default = variable["default"].as_str().unwrap();
+            let secret = variable.get("secret").is_some();
+            assert!(secret || row.contains(default), "{readme}: the default of {name} is {default}");
+        }
+    }
+}
+
 /// Calls `look` with every object in the document, and where it is.
 fn walk<'a>(value: &'a Value, at: &str, look: &mut impl FnMut(&str, &'a Value)) {
     look(at, value);
