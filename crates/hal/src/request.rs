@@ -149,7 +149,8 @@ impl Request {
 pub struct Query(Vec<(String, String)>);
 
 impl Query {
-    fn parse(raw: &str) -> Self {
+    /// Reads a query as it stands in a URI, without the question mark.
+    pub fn parse(raw: &str) -> Self {
         Self(form_urlencoded::parse(raw.as_bytes()).into_owned().collect())
     }
 
