@@ -179,7 +179,8 @@ impl Application {
 
     /// Everything that can be found wrong without serving. Compiles what is not in the cache.
     fn check(self) -> Result<Checked> {
-        let path = if self.manifest.is_dir() { self.manifest.join("spin.toml") } else { self.manifest.clone() };
+        let path =
+            if self.manifest.is_dir() { self.manifest.join("spin.toml") } else { self.manifest.clone() };
         let base = path.parent().unwrap_or(Path::new("")).to_owned();
         let mut manifest = Manifest::load(&path)?;
         manifest.select(&self.components)?;
@@ -191,7 +192,8 @@ impl Application {
         };
         let sources = Sources { given: self.variables.clone(), configured: config.variables.clone() };
         let variables = Variables::settle(&manifest.variables, &sources)?;
-        let state_dir = self.state_dir.clone().or(config.state_dir.clone()).unwrap_or_else(|| base.join(STATE_DIR));
+        let state_dir =
+            self.state_dir.clone().or(config.state_dir.clone()).unwrap_or_else(|| base.join(STATE_DIR));
         // As in Spin, relative paths of SQLite files start where the process was started; a state directory
         // that was asked for moves them there, so that two runs side by side never meet.
         // Spin's databases start in the working directory; a state directory of one's own moves
@@ -204,11 +206,14 @@ impl Application {
             base: &base,
             variables: &variables,
             stores: &stores,
-            http: Arc::new(OutboundHttp::new()),
+            http: Arc::<OutboundHttp>::default(),
         };
         let grants = loader.grants()?;
         let codes = loader.codes()?;
-        let engine = Engine::new(&self.limits, self.cache_dir.clone().or_else(default_cache_dir).or(Some(state_dir.join("cache"))))?;
+        let engine = Engine::new(
+            &self.limits,
+            self.cache_dir.clone().or_else(default_cache_dir).or(Some(state_dir.join("cache"))),
+        )?;
         let http = loader.http.clone();
         let components = link(&engine, codes, grants, &self.limits)?;
         let (http_trigger, redis_trigger) = self.triggers(&manifest, routes, &components, &variables)?;
@@ -248,7 +253,11 @@ impl Stores {
         let (databases, stores) = (&config.sqlite_databases, &config.key_value_stores);
         Ok(Self {
             databases: Arc::new(Databases::from_runtime_config(databases, Some(state_dir), databases_from)?),
-            key_value: Arc::new(key_value::Stores::from_runtime_config(stores, Some(state_dir), &config.directory)?),
+            key_value: Arc::new(key_value::Stores::from_runtime_config(
+                stores,
+                Some(state_dir),
+                &config.directory,
+            )?),
             redis: Arc::default(),
         })
     }
@@ -274,20 +283,25 @@ struct Loader<'a> {
 impl Loader<'_> {
     fn triggered(&self) -> impl Iterator<Item = (&str, &ComponentManifest)> {
         let triggered = self.manifest.triggered_components();
-        triggered.filter_map(|id| self.manifest.components.get_key_value(id)).map(|(id, component)| (id.as_str(), component))
+        triggered
+            .filter_map(|id| self.manifest.components.get_key_value(id))
+            .map(|(id, component)| (id.as_str(), component))
     }
 
     /// What each component is granted.
     fn grants(&self) -> Result<IndexMap<String, Grants>> {
         let place = |id: &str| format!("[component.{id}]");
         self.triggered()
-            .map(|(id, component)| Ok((id.to_owned(), self.grants_of(id, component).with_context(|| place(id))?)))
+            .map(|(id, component)| {
+                Ok((id.to_owned(), self.grants_of(id, component).with_context(|| place(id))?))
+            })
             .collect()
     }
 
     fn grants_of(&self, id: &str, component: &ComponentManifest) -> Result<Grants> {
         let components: Vec<String> = self.manifest.components.keys().cloned().collect();
-        let allowed_hosts = AllowedHosts::parse(&component.allowed_outbound_hosts, self.variables, &components)?;
+        let allowed_hosts =
+            AllowedHosts::parse(&component.allowed_outbound_hosts, self.variables, &components)?;
         self.stores.require(id, component)?;
         let own = component.environment.iter().map(|(name, value)| (name.clone(), value.clone()));
         Ok(Grants {
@@ -306,7 +320,11 @@ impl Loader<'_> {
     fn directory(&self, mount: &crate::manifest::FileMount) -> Result<Directory> {
         let host = self.base.join(&mount.source);
         ensure!(host.is_dir(), "files: `{}` is not a directory", host.display());
-        ensure!(mount.destination.starts_with('/'), "files: the destination `{}` is not absolute", mount.destination);
+        ensure!(
+            mount.destination.starts_with('/'),
+            "files: the destination `{}` is not absolute",
+            mount.destination
+        );
         Ok(Directory { host, guest: mount.destination.clone() })
     }
 
@@ -323,7 +341,8 @@ impl Loader<'_> {
         let mut dependencies = Vec::new();
         for (import, dependency) in &component.dependencies {
             let path = self.dependency_path(&dependency.source)?;
-            let bytes = composition::read_wasm(&self.base.join(path)).with_context(|| format!("dependencies: `{import}`"))?;
+            let bytes = composition::read_wasm(&self.base.join(path))
+                .with_context(|| format!("dependencies: `{import}`"))?;
             dependencies.push(LoadedDependency { import, dependency, bytes });
         }
         Ok(Code::new(composition::compose(bytes, dependencies)?))
@@ -333,7 +352,8 @@ impl Loader<'_> {
         match source {
             DependencySource::Path(path) => Ok(path),
             DependencySource::Component(id) => {
-                let component = self.manifest.components.get(id).with_context(|| format!("no component `{id}`"))?;
+                let component =
+                    self.manifest.components.get(id).with_context(|| format!("no component `{id}`"))?;
                 Ok(&component.source)
             }
         }
@@ -353,11 +373,16 @@ fn link(
     for ((id, code), grants) in codes.into_iter().zip(grants.into_values()) {
         let component = match compiled.get(&code.id) {
             Some(component) => component.clone(),
-            None => engine.compile(&code).with_context(|| format!("component `{id}`: its code cannot be compiled"))?,
+            None => engine
+                .compile(&code)
+                .with_context(|| format!("component `{id}`: its code cannot be compiled"))?,
         };
         compiled.insert(code.id, component.clone());
         let pre = prepare(&linker, &component).with_context(|| format!("component `{id}`"))?;
-        components.insert(id.clone(), Arc::new(LoadedComponent { id: id.into(), pre, grants, limits: limits.clone() }));
+        components.insert(
+            id.clone(),
+            Arc::new(LoadedComponent { id: id.into(), pre, grants, limits: limits.clone() }),
+        );
     }
     Ok(components)
 }
@@ -368,7 +393,10 @@ fn prepare(
 ) -> Result<wasmtime::component::InstancePre<InstanceState>> {
     let mut linker = linker.clone();
     composition::link_denials(&mut linker, component)?;
-    linker.instantiate_pre(component).map_err(anyhow::Error::from).context("it imports what this host does not provide")
+    linker
+        .instantiate_pre(component)
+        .map_err(anyhow::Error::from)
+        .context("it imports what this host does not provide")
 }
 
 /// The routes of the HTTP triggers. Private ones have none.
@@ -385,13 +413,16 @@ fn routes(manifest: &Manifest) -> Result<Routes> {
 /// Chained requests are answered in this process, so what they name must be here; and only an
 /// HTTP component may send them. As in Spin, only entries without variables are looked into.
 fn check_chaining(manifest: &Manifest) -> Result<()> {
-    let served: BTreeSet<&str> = manifest.http_triggers.iter().map(|trigger| trigger.component.as_str()).collect();
+    let served: BTreeSet<&str> =
+        manifest.http_triggers.iter().map(|trigger| trigger.component.as_str()).collect();
     for id in manifest.triggered_components() {
         let Some(component) = manifest.components.get(id) else { continue };
         for entry in &component.allowed_outbound_hosts {
             let Some(target) = chained_component(entry) else { continue };
             if manifest.redis_triggers.iter().any(|trigger| trigger.component == id) {
-                bail!("[component.{id}] allowed_outbound_hosts: `{entry}` can be reached only from HTTP components, but a Redis trigger names `{id}`");
+                bail!(
+                    "[component.{id}] allowed_outbound_hosts: `{entry}` can be reached only from HTTP components, but a Redis trigger names `{id}`"
+                );
             }
             ensure!(
                 target == "*" || served.contains(target.as_str()),
@@ -422,14 +453,20 @@ struct Checked {
 impl Checked {
     async fn serve(self) -> Result<Running> {
         let listen = self.application.listen;
-        let listener = TcpListener::bind(listen).await.with_context(|| format!("cannot listen on {listen}"))?;
+        let listener =
+            TcpListener::bind(listen).await.with_context(|| format!("cannot listen on {listen}"))?;
         let address = listener.local_addr()?;
         let trigger = Arc::new(self.http_trigger);
         let chain: Arc<dyn Chain> = Arc::new(trigger.clone());
         self.http.set_application(Arc::downgrade(&chain), address);
         let (stop, mut tasks) = (CancellationToken::new(), JoinSet::new());
-        let routes = trigger.routes().iter().map(|route| (route.pattern.clone(), route.component.clone())).collect();
-        let channels = self.redis_trigger.channels().map(|(channel, components)| (channel, components.join(", "))).collect();
+        let routes =
+            trigger.routes().iter().map(|route| (route.pattern.clone(), route.component.clone())).collect();
+        let channels = self
+            .redis_trigger
+            .channels()
+            .map(|(channel, components)| (channel, components.join(", ")))
+            .collect();
         tasks.spawn(http_trigger::serve(trigger, listener, self.application.server_limits, stop.clone()));
         self.redis_trigger.start(&mut tasks, self.application.handler_limits, &stop);
         Ok(Running { address, routes, channels, stop, tasks, _engine: self.engine, _chain: chain })

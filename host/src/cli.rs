@@ -131,7 +131,8 @@ impl FromStr for Size {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let digits = text.trim_end_matches(|c: char| !c.is_ascii_digit());
-        let number: u64 = digits.parse().map_err(|_| format!("`{text}` is not a size like `65536` or `16MiB`"))?;
+        let number: u64 =
+            digits.parse().map_err(|_| format!("`{text}` is not a size like `65536` or `16MiB`"))?;
         let factor: u64 = match text.strip_prefix(digits).unwrap_or_default() {
             "" | "B" => 1,
             "KiB" => 1 << 10,
@@ -162,7 +163,10 @@ impl Up {
                 header_timeout: self.header_timeout.0,
                 shutdown_timeout: self.shutdown_timeout.0,
             })
-            .handler_limits(HandlerLimits { timeout: self.message_timeout.0, max_waiting: self.max_waiting_messages })
+            .handler_limits(HandlerLimits {
+                timeout: self.message_timeout.0,
+                max_waiting: self.max_waiting_messages,
+            })
             .reuse(Reuse {
                 requests: self.max_instance_reuse_count,
                 concurrent: self.max_instance_concurrent_reuse_count,
@@ -196,8 +200,10 @@ impl Up {
 /// Of the addresses a name stands for, the IPv4 loopback is preferred, as in Spin.
 fn listen_address(text: &str) -> Result<SocketAddr> {
     use std::net::{Ipv4Addr, ToSocketAddrs as _};
-    let addresses: Vec<SocketAddr> =
-        text.to_socket_addrs().with_context(|| format!("--listen {text}: not an address with a port"))?.collect();
+    let addresses: Vec<SocketAddr> = text
+        .to_socket_addrs()
+        .with_context(|| format!("--listen {text}: not an address with a port"))?
+        .collect();
     let loopback = addresses.iter().find(|address| address.ip() == Ipv4Addr::LOCALHOST);
     loopback.or(addresses.first()).copied().with_context(|| format!("--listen {text}: no such address"))
 }
@@ -227,9 +233,31 @@ mod tests {
     #[test]
     fn the_flags_of_spin_are_understood() {
         up(&[
-            "-f", "app", "-c", "order", "-c", "pay", "--listen", "localhost:0", "--runtime-config-file", "r.toml",
-            "--state-dir", "s", "--variable", "a=b=c", "--env", "A=B", "-q", "--max-instance-reuse-count", "1..8",
-            "--max-instance-concurrent-reuse-count", "2", "--request-timeout", "1s", "--idle-instance-timeout", "5ms",
+            "-f",
+            "app",
+            "-c",
+            "order",
+            "-c",
+            "pay",
+            "--listen",
+            "localhost:0",
+            "--runtime-config-file",
+            "r.toml",
+            "--state-dir",
+            "s",
+            "--variable",
+            "a=b=c",
+            "--env",
+            "A=B",
+            "-q",
+            "--max-instance-reuse-count",
+            "1..8",
+            "--max-instance-concurrent-reuse-count",
+            "2",
+            "--request-timeout",
+            "1s",
+            "--idle-instance-timeout",
+            "5ms",
         ])
         .unwrap();
     }

@@ -131,7 +131,11 @@ fn satisfy(
     Ok(())
 }
 
-fn check_types(graph: &CompositionGraph, (package, import): (PackageId, &str), (dependency, export): (PackageId, &str)) -> Result<()> {
+fn check_types(
+    graph: &CompositionGraph,
+    (package, import): (PackageId, &str),
+    (dependency, export): (PackageId, &str),
+) -> Result<()> {
     let exports = world(graph, dependency, |world| &world.exports);
     let exported = exports
         .get(export)
@@ -146,7 +150,12 @@ fn check_types(graph: &CompositionGraph, (package, import): (PackageId, &str), (
 
 /// Imports under another name what the dependency may not use. Interfaces that share a denied
 /// interface's resources are denied with it.
-fn deny(graph: &mut CompositionGraph, package: PackageId, dependency: NodeId, inherited: &Inherited) -> Result<()> {
+fn deny(
+    graph: &mut CompositionGraph,
+    package: PackageId,
+    dependency: NodeId,
+    inherited: &Inherited,
+) -> Result<()> {
     for (name, kind) in world(graph, package, |world| &world.imports) {
         let granted_by = GRANTED_BY.iter().find(|(interface, _)| name.starts_with(interface));
         if granted_by.is_none_or(|(_, key)| inherited.includes(key)) {
@@ -275,5 +284,97 @@ mod tests {
         ] {
             assert_eq!(is_of_package(interface, name), expected, "{interface} by {name}");
         }
+    }
+    /// Imports a port, and exports nothing.
+    const COMPONENT: &str =
+        r#"(component (import "t:t/port@1.0.0" (instance (export "f" (func (result u32))))))"#;
+
+    /// Exports the port, and imports variables, a store and a clock.
+    const DEPENDENCY: &str = r#"(component
+        (import "spin:variables/variables@3.0.0" (instance
+            (type $shape (variant (case "invalid-name" string) (case "undefined" string) (case "provider" string) (case "other" string)))
+            (export "error" (type $error (eq $shape)))
+            (export "get" (func async (param "name" string) (result (result string (error $error)))))))
+        (import "spin:key-value/key-value@3.0.0" (instance
+            (export "store" (type $store (sub resource)))
+            (type $shape (variant (case "store-table-full") (case "no-such-store") (case "access-denied") (case "other" string)))
+            (export "error" (type $error (eq $shape)))
+            (export "[static]store.open" (func async (param "label" string) (result (result (own $store) (error $error)))))))
+        (import "wasi:clocks/monotonic-clock@0.3.0" (instance (export "now" (func (result u64)))))
+        (core module $code (func (export "f") (result i32) i32.const 7))
+        (core instance $instance (instantiate $code))
+        (func $f (result u32) (canon lift (core func $instance "f")))
+        (instance $port (export "f" (func $f)))
+        (export "t:t/port@1.0.0" (instance $port)))"#;
+
+    fn composed(inherited: Inherited) -> Component {
+        let dependency = Dependency {
+            source: crate::manifest::DependencySource::Path("d.wasm".into()),
+            export: None,
+            inherited,
+        };
+        let loaded = LoadedDependency {
+            import: "t:t/port",
+            dependency: &dependency,
+            bytes: wat::parse_str(DEPENDENCY).unwrap(),
+        };
+        let bytes = compose(wat::parse_str(COMPONENT).unwrap(), vec![loaded]).unwrap();
+        let engine = crate::engine::Engine::new(&Default::default(), None).unwrap();
+        engine.compile(&crate::engine::Code::new(bytes)).unwrap()
+    }
+
+    fn imports(component: &Component) -> Vec<String> {
+        let engine = component.engine().clone();
+        component.component_type().imports(&engine).map(|(name, _)| name.to_owned()).collect()
+    }
+
+    #[test]
+    fn a_dependency_uses_what_it_inherits_and_nothing_else() {
+        let (variables, denied_variables) =
+            ("spin:variables/variables@3.0.0", "sugang:denied/spin-variables-variables@3.0.0");
+        let (store, denied_store) =
+            ("spin:key-value/key-value@3.0.0", "sugang:denied/spin-key-value-key-value@3.0.0");
+        for (inherited, expected) in [
+            (Inherited::All, [variables, store]),
+            (Inherited::Only(vec!["variables".to_owned()]), [variables, denied_store]),
+            (Inherited::Only(Vec::new()), [denied_variables, denied_store]),
+        ] {
+            let imports = imports(&composed(inherited));
+            for expected in expected {
+                assert!(imports.iter().any(|import| import == expected), "{expected} in {imports:?}");
+            }
+            assert_eq!(imports.len(), 3, "the port is satisfied, the clock is open to all: {imports:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_denied_is_answered_with_the_fitting_error() {
+        let component = composed(Inherited::Only(Vec::new()));
+        let mut denials = Vec::new();
+        let engine = component.engine().clone();
+        for (_, item) in component.component_type().imports(&engine) {
+            let ComponentItem::ComponentInstance(interface) = item.ty else { continue };
+            for (_, item) in interface.exports(&engine) {
+                if let ComponentItem::ComponentFunc(function) = item.ty {
+                    denials.extend(
+                        function.results().filter_map(|ty| denial(&ty)).map(|denial| format!("{denial:?}")),
+                    );
+                }
+            }
+        }
+        assert!(denials.iter().any(|denial| denial.contains("access-denied")), "{denials:?}");
+        assert!(
+            denials.iter().any(|denial| denial.contains("\"other\"") && denial.contains("not inherited")),
+            "{denials:?}"
+        );
+    }
+
+    #[test]
+    fn a_component_with_denied_imports_can_be_linked() {
+        let component = composed(Inherited::Only(Vec::new()));
+        let mut linker = crate::instance::linker(component.engine()).unwrap();
+        assert!(linker.instantiate_pre(&component).is_err(), "nobody provides what is denied");
+        link_denials(&mut linker, &component).unwrap();
+        linker.instantiate_pre(&component).unwrap();
     }
 }

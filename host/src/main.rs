@@ -25,7 +25,8 @@ async fn main() -> ExitCode {
 /// To standard error; `RUST_LOG` chooses what (`debug`, `sugang_host=debug,warn`).
 fn log() {
     let wanted = std::env::var("RUST_LOG").ok().and_then(|wanted| wanted.parse::<Targets>().ok());
-    let default = || Targets::new().with_default(tracing::Level::WARN).with_target("sugang_host", tracing::Level::INFO);
+    let default =
+        || Targets::new().with_default(tracing::Level::WARN).with_target("sugang_host", tracing::Level::INFO);
     tracing_subscriber::registry()
         .with(wanted.unwrap_or_else(default))
         .with(tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_target(false))

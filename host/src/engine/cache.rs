@@ -58,7 +58,8 @@ fn load(engine: &Engine, path: &Path) -> Option<Component> {
 fn store(path: &Path, compiled: &[u8]) -> Result<()> {
     let directory = path.parent().context("the cache file has no directory")?;
     create_private(directory)?;
-    let unfinished: PathBuf = path.with_extension(format!("{}-{:x}", std::process::id(), rand::random::<u64>()));
+    let unfinished: PathBuf =
+        path.with_extension(format!("{}-{:x}", std::process::id(), rand::random::<u64>()));
     fs::write(&unfinished, compiled)?;
     fs::rename(&unfinished, path).inspect_err(|_| drop(fs::remove_file(&unfinished)))?;
     Ok(())

@@ -15,9 +15,7 @@ use tokio::time::Sleep;
 use wasmtime::{Store, StoreContextMut, component::GuestTaskId};
 use wasmtime_wasi_http::{
     WasiHttpView as _,
-    handler::{
-        HandlerState, Instance, Proxy, ShouldAccept, WorkerExpiration, WorkerState, WorkerStatus,
-    },
+    handler::{HandlerState, Instance, Proxy, ShouldAccept, WorkerExpiration, WorkerState, WorkerStatus},
     p3::bindings::ServicePre,
 };
 
@@ -76,7 +74,12 @@ impl WorkerExpiration for Expiration {
     /// Asked each time that the instance has paused. An answer that is being streamed, or work
     /// that goes on after the answer, may take any time, unless the instance has shown that it
     /// does not come to an end.
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>, status: WorkerStatus, since: Instant) -> Poll<()> {
+    fn poll(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        status: WorkerStatus,
+        since: Instant,
+    ) -> Poll<()> {
         self.busy.pause();
         let timeout = match status {
             WorkerStatus::Idle => self.idle_timeout,
@@ -137,7 +140,10 @@ impl WorkerState for Worker {
         match result {
             Ok(()) => {}
             Err(error) if state.memory.reached() => {
-                tracing::error!("component `{}` failed, having asked for more memory than it may have: {error:?}", state.component);
+                tracing::error!(
+                    "component `{}` failed, having asked for more memory than it may have: {error:?}",
+                    state.component
+                );
             }
             Err(error) => tracing::error!("component `{}` failed: {error:?}", state.component),
         }

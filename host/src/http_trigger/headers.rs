@@ -63,8 +63,12 @@ mod tests {
 
     #[test]
     fn a_component_is_told_what_its_route_matched() {
-        let matched =
-            Match { component: "c", pattern: "/foo/:userid/...", rest: "/bar", named: vec![("userid", "42")] };
+        let matched = Match {
+            component: "c",
+            pattern: "/foo/:userid/...",
+            rest: "/bar",
+            named: vec![("userid", "42")],
+        };
         let headers = headers_of("http://example.com/foo/42/bar?a=b", &matched, &[]);
         for (name, value) in [
             ("spin-path-info", "/bar"),
@@ -83,7 +87,8 @@ mod tests {
     #[test]
     fn a_client_cannot_forge_what_a_component_is_told() {
         let matched = Match { component: "c", pattern: "/", rest: "", named: Vec::new() };
-        let forged = [("spin-client-addr", "6.6.6.6:1"), ("spin-path-match-userid", "root"), ("accept", "*/*")];
+        let forged =
+            [("spin-client-addr", "6.6.6.6:1"), ("spin-path-match-userid", "root"), ("accept", "*/*")];
         let headers = headers_of("http://example.com/", &matched, &forged);
         assert_eq!(headers["spin-client-addr"], "127.0.0.1:8777");
         assert!(!headers.contains_key("spin-path-match-userid"));

@@ -113,7 +113,12 @@ impl HttpTrigger {
     }
 
     /// Lets the matched component answer.
-    async fn call(&self, matched: &Match<'_>, mut request: Request<WasiBody>, client: SocketAddr) -> Response<WasiBody> {
+    async fn call(
+        &self,
+        matched: &Match<'_>,
+        mut request: Request<WasiBody>,
+        client: SocketAddr,
+    ) -> Response<WasiBody> {
         let Some(handler) = self.components.get(matched.component) else {
             return answer::problem(StatusCode::NOT_FOUND);
         };

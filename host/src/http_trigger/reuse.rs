@@ -44,7 +44,8 @@ impl FromStr for Span {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let digits = text.trim_end_matches(|c: char| !c.is_ascii_digit());
-        let number: u64 = digits.parse().map_err(|_| format!("`{text}` is not a time like `2s` or `500ms`"))?;
+        let number: u64 =
+            digits.parse().map_err(|_| format!("`{text}` is not a time like `2s` or `500ms`"))?;
         Ok(Self(match text.strip_prefix(digits).unwrap_or_default() {
             "" | "s" => Duration::from_secs(number),
             "ms" => Duration::from_millis(number),

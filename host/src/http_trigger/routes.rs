@@ -61,7 +61,7 @@ impl Routes {
             );
         }
         self.routes.push(Route { pattern: pattern.to_owned(), component: component.to_owned(), segments });
-        self.routes.sort_by(|a, b| specificity(&a.segments).cmp(&specificity(&b.segments)));
+        self.routes.sort_by_cached_key(|route| specificity(&route.segments));
         Ok(())
     }
 
@@ -92,7 +92,12 @@ impl Route {
             }
             left = after;
         }
-        matches!(left, "" | "/").then_some(Match { component: &self.component, pattern: &self.pattern, rest: "", named })
+        matches!(left, "" | "/").then_some(Match {
+            component: &self.component,
+            pattern: &self.pattern,
+            rest: "",
+            named,
+        })
     }
 }
 
@@ -177,7 +182,9 @@ mod tests {
 
     #[test]
     fn a_wildcard_matches_everything_below_and_itself() {
-        for (path, rest) in [("/orders", ""), ("/orders/", "/"), ("/orders/1", "/1"), ("/orders/1/x/", "/1/x/")] {
+        for (path, rest) in
+            [("/orders", ""), ("/orders/", "/"), ("/orders/1", "/1"), ("/orders/1/x/", "/1/x/")]
+        {
             check(&["/orders/..."], path, Some(("/orders/...", rest)));
         }
         check(&["/orders/..."], "/ordersx", None);

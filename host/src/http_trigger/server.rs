@@ -38,11 +38,17 @@ impl Default for ServerLimits {
 }
 
 /// Serves until told to stop, then finishes what is in flight.
-pub async fn serve(trigger: Arc<HttpTrigger>, listener: TcpListener, limits: ServerLimits, stop: CancellationToken) {
+pub async fn serve(
+    trigger: Arc<HttpTrigger>,
+    listener: TcpListener,
+    limits: ServerLimits,
+    stop: CancellationToken,
+) {
     let connections = GracefulShutdown::new();
     let cut = CancellationToken::new();
     while let Some((stream, client)) = accept(&listener, &stop).await {
-        let serving = serve_connection(trigger.clone(), stream, client, limits.header_timeout, connections.watcher());
+        let serving =
+            serve_connection(trigger.clone(), stream, client, limits.header_timeout, connections.watcher());
         tokio::spawn(cut.clone().run_until_cancelled_owned(serving));
     }
     drop(listener);

@@ -164,8 +164,25 @@ impl ComponentManifest {
         Self::check(component).context(place)
     }
 
+    /// The keys by which the component is granted anything.
+    pub fn grants(&self) -> impl Iterator<Item = &'static str> {
+        let granted = [
+            ("variables", !self.variables.is_empty()),
+            ("environment", !self.environment.is_empty()),
+            ("files", !self.files.is_empty()),
+            ("allowed_outbound_hosts", !self.allowed_outbound_hosts.is_empty()),
+            ("key_value_stores", !self.key_value_stores.is_empty()),
+            ("sqlite_databases", !self.sqlite_databases.is_empty()),
+            ("dependencies", !self.dependencies.is_empty()),
+        ];
+        granted.into_iter().filter_map(|(key, is_granted)| is_granted.then_some(key))
+    }
+
     fn check(component: ComponentTable) -> Result<Self> {
-        ensure!(component.ai_models.is_empty(), "`ai_models` is not supported: this host runs no language models");
+        ensure!(
+            component.ai_models.is_empty(),
+            "`ai_models` is not supported: this host runs no language models"
+        );
         ensure!(
             component.exclude_files.is_empty(),
             "`exclude_files` is not supported: mount a directory that holds only what the component may read"
@@ -222,8 +239,8 @@ fn dependencies(
 ) -> Result<IndexMap<String, Dependency>> {
     let mut dependencies = IndexMap::new();
     for (import, value) in tables {
-        let dependency = dependency(&import, value, all_inherit)
-            .with_context(|| format!("dependencies: `{import}`"))?;
+        let dependency =
+            dependency(&import, value, all_inherit).with_context(|| format!("dependencies: `{import}`"))?;
         dependencies.insert(import, dependency);
     }
     Ok(dependencies)
@@ -231,7 +248,9 @@ fn dependencies(
 
 fn dependency(import: &str, value: toml::Value, all_inherit: Option<bool>) -> Result<Dependency> {
     let toml::Value::Table(value) = value else {
-        bail!("a dependency from a registry is not supported; supported: `{{ path = \"...\" }}` and `{{ component = \"...\" }}`");
+        bail!(
+            "a dependency from a registry is not supported; supported: `{{ path = \"...\" }}` and `{{ component = \"...\" }}`"
+        );
     };
     for key in ["version", "registry", "package", "url", "digest"] {
         ensure!(

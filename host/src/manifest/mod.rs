@@ -148,9 +148,14 @@ impl Manifest {
         for (id, component) in &self.components {
             for (import, dependency) in &component.dependencies {
                 if let DependencySource::Component(source) = &dependency.source {
+                    let component = self.components.get(source).with_context(|| {
+                        format!("[component.{id}.dependencies] `{import}` names the component `{source}`, which does not exist")
+                    })?;
+                    // Composed, it has what it inherits, and nothing of its own.
                     ensure!(
-                        self.components.contains_key(source),
-                        "[component.{id}.dependencies] `{import}` names the component `{source}`, which does not exist"
+                        component.grants().next().is_none(),
+                        "[component.{id}.dependencies] `{import}` names the component `{source}`, whose own {} would have no effect",
+                        listed(component.grants())
                     );
                 }
             }
@@ -168,7 +173,9 @@ fn variables(tables: IndexMap<String, toml::Table>) -> Result<IndexMap<String, V
         let declaration: VariableDeclaration = table(&format!("[variables] `{name}`"), value)?;
         match (&declaration.default, declaration.required) {
             (None, false) => bail!("[variables] `{name}`: needs `default = \"...\"` or `required = true`"),
-            (Some(_), true) => bail!("[variables] `{name}`: cannot have a `default` and be `required` at once"),
+            (Some(_), true) => {
+                bail!("[variables] `{name}`: cannot have a `default` and be `required` at once")
+            }
             _ => drop(variables.insert(name, declaration)),
         }
     }
@@ -187,9 +194,9 @@ fn components(tables: IndexMap<String, toml::Table>) -> Result<IndexMap<String, 
 
 /// Reads one table, so that whatever is wrong in it is reported with the place it is in.
 fn table<T: DeserializeOwned>(place: &str, table: toml::Table) -> Result<T> {
-    toml::Value::Table(table).try_into().map_err(|error: toml::de::Error| {
-        anyhow::anyhow!("{place}: {}", error.message().trim_end())
-    })
+    toml::Value::Table(table)
+        .try_into()
+        .map_err(|error: toml::de::Error| anyhow::anyhow!("{place}: {}", error.message().trim_end()))
 }
 
 fn is_kebab_case(id: &str) -> bool {

@@ -82,17 +82,26 @@ pub(super) fn read(
 ) -> Result<()> {
     for kind in triggers.keys() {
         if !SUPPORTED.contains(&kind.as_str()) {
-            bail!("[[trigger.{kind}]]: the trigger type `{kind}` is not supported; supported: {}", listed(SUPPORTED));
+            bail!(
+                "[[trigger.{kind}]]: the trigger type `{kind}` is not supported; supported: {}",
+                listed(SUPPORTED)
+            );
         }
     }
     for kind in settings.keys() {
         if !SUPPORTED.contains(&kind.as_str()) {
-            bail!("[application.trigger.{kind}]: the trigger type `{kind}` is not supported; supported: {}", listed(SUPPORTED));
+            bail!(
+                "[application.trigger.{kind}]: the trigger type `{kind}` is not supported; supported: {}",
+                listed(SUPPORTED)
+            );
         }
     }
-    let http: HttpSettings = table("[application.trigger.http]", settings.shift_remove("http").unwrap_or_default())?;
+    let http: HttpSettings =
+        table("[application.trigger.http]", settings.shift_remove("http").unwrap_or_default())?;
     if let Some(base) = http.base.filter(|base| base != "/") {
-        bail!("[application.trigger.http]: `base = \"{base}\"` is not supported; write it in front of each `route`");
+        bail!(
+            "[application.trigger.http]: `base = \"{base}\"` is not supported; write it in front of each `route`"
+        );
     }
     let redis: RedisSettings =
         table("[application.trigger.redis]", settings.shift_remove("redis").unwrap_or_default())?;
@@ -138,7 +147,9 @@ fn place(kind: &str, trigger: &toml::Table) -> String {
 fn component_id(component: toml::Value) -> Result<String> {
     match component {
         toml::Value::String(id) => Ok(id),
-        _ => bail!("`component` must name an entry of [component]: components written inside a trigger are not supported"),
+        _ => bail!(
+            "`component` must name an entry of [component]: components written inside a trigger are not supported"
+        ),
     }
 }
 

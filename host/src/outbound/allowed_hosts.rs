@@ -64,7 +64,9 @@ impl AllowedHosts {
 pub fn chained_component(entry: &str) -> Option<String> {
     match AllowedHost::parse(entry).ok()?.host {
         HostRule::Exactly(Host::Domain(domain)) => chaining_target(&domain).map(str::to_owned),
-        HostRule::SubdomainOf(suffix) if suffix.strip_prefix('.') == Some(CHAINING_DOMAIN) => Some("*".to_owned()),
+        HostRule::SubdomainOf(suffix) if suffix.strip_prefix('.') == Some(CHAINING_DOMAIN) => {
+            Some("*".to_owned())
+        }
         _ => None,
     }
 }
@@ -222,7 +224,8 @@ impl PortRule {
             return Ok(Self::Any);
         }
         let number = |text: &str| {
-            text.parse::<u16>().with_context(|| format!("the port `{port}` is not a number, a range `a..b` or `*`"))
+            text.parse::<u16>()
+                .with_context(|| format!("the port `{port}` is not a number, a range `a..b` or `*`"))
         };
         match port.split_once("..") {
             Some((first, end)) => Ok(Self::Within(number(first)?.into()..number(end)?.into())),
@@ -308,7 +311,11 @@ mod tests {
             &["http://example.com", "http://example.com/path?q", "http://example.com:80", "example.com"],
             &["https://example.com", "http://example.com:81", "http://other.com", "http://a.example.com"],
         );
-        check("redis://127.0.0.1:6379", &["redis://127.0.0.1", "redis://127.0.0.1:6379/3"], &["redis://127.0.0.1:6380"]);
+        check(
+            "redis://127.0.0.1:6379",
+            &["redis://127.0.0.1", "redis://127.0.0.1:6379/3"],
+            &["redis://127.0.0.1:6380"],
+        );
         check("http://[::1]:3000", &["http://[::1]:3000"], &["http://[::2]:3000", "http://[::1]"]);
     }
 
@@ -316,13 +323,21 @@ mod tests {
     fn wildcards_stand_for_any_scheme_host_or_port() {
         check("*://*:*", &["http://a", "redis://b:1", "https://[::1]:9"], &[]);
         check("http://*", &["http://a", "http://10.0.0.1"], &["http://a:81", "https://a"]);
-        check("https://*.example.com", &["https://a.example.com", "https://a.b.example.com"], &["https://example.com"]);
+        check(
+            "https://*.example.com",
+            &["https://a.example.com", "https://a.b.example.com"],
+            &["https://example.com"],
+        );
         check("http://localhost:*", &["http://localhost:1", "http://localhost"], &["http://127.0.0.1:1"]);
     }
 
     #[test]
     fn ranges_of_ports_and_networks_of_addresses_are_understood() {
-        check("http://localhost:3000..3010", &["http://localhost:3000", "http://localhost:3009"], &["http://localhost:3010"]);
+        check(
+            "http://localhost:3000..3010",
+            &["http://localhost:3000", "http://localhost:3009"],
+            &["http://localhost:3010"],
+        );
         check("http://10.0.0.0/8:80", &["http://10.1.2.3"], &["http://11.1.2.3", "http://ten.example"]);
     }
 
@@ -331,7 +346,11 @@ mod tests {
         check(
             "redis://db.example:6379",
             &["redis://user:p@ss@db.example"],
-            &["redis://db.example:6379@evil.example", "redis://evil.example#@db.example", "redis://evil.example?@db.example"],
+            &[
+                "redis://db.example:6379@evil.example",
+                "redis://evil.example#@db.example",
+                "redis://evil.example?@db.example",
+            ],
         );
     }
 
@@ -373,7 +392,10 @@ mod tests {
             ("http://{{ unknown }}", "not declared under [variables]"),
         ] {
             let refusal = format!("{:#}", granted(&[entry]).unwrap_err());
-            assert!(refusal.contains(reason) && refusal.contains(&format!("`{entry}`")), "{entry}: {refusal}");
+            assert!(
+                refusal.contains(reason) && refusal.contains(&format!("`{entry}`")),
+                "{entry}: {refusal}"
+            );
         }
     }
 }

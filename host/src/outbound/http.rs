@@ -44,9 +44,9 @@ pub struct OutboundHttp {
     application: OnceLock<(Weak<dyn Chain>, SocketAddr)>,
 }
 
-impl OutboundHttp {
+impl Default for OutboundHttp {
     /// Connections to nowhere yet.
-    pub fn new() -> Self {
+    fn default() -> Self {
         let mut connector = HttpConnector::new();
         connector.set_connect_timeout(Some(CONNECT_TIMEOUT));
         connector.set_nodelay(true);
@@ -56,7 +56,9 @@ impl OutboundHttp {
             .build(connector);
         Self { client, application: OnceLock::new() }
     }
+}
 
+impl OutboundHttp {
     /// Says who answers for `*.spin.internal`, and at which address the application serves.
     pub fn set_application(&self, chain: Weak<dyn Chain>, address: SocketAddr) {
         // A second time changes nothing: there is one application.
@@ -123,7 +125,11 @@ enum Destination {
 }
 
 impl Destination {
-    async fn send(self, shared: Arc<OutboundHttp>, options: Option<RequestOptions>) -> Result<Response<WasiBody>, Error> {
+    async fn send(
+        self,
+        shared: Arc<OutboundHttp>,
+        options: Option<RequestOptions>,
+    ) -> Result<Response<WasiBody>, Error> {
         match self {
             Self::Network(request) => shared.send(request, options).await,
             Self::Component(chain, component, request) => Ok(chain.call(&component, request).await),
@@ -140,7 +146,10 @@ impl InstanceHttp {
         }
         let uri = request.uri().to_string();
         if !self.allowed.allows(&uri, "https") {
-            tracing::warn!("a component may not reach {}: add it to its `allowed_outbound_hosts`", origin(request.uri()));
+            tracing::warn!(
+                "a component may not reach {}: add it to its `allowed_outbound_hosts`",
+                origin(request.uri())
+            );
             return Err(Error::HttpRequestDenied);
         }
         match chaining_target(&host) {
@@ -152,7 +161,9 @@ impl InstanceHttp {
     fn chain(&self, component: String, mut request: Request<WasiBody>) -> Result<Destination, Error> {
         let application = self.shared.application.get().filter(|_| self.may_chain);
         let Some(chain) = application.and_then(|(chain, _)| chain.upgrade()) else {
-            tracing::warn!("`{component}.spin.internal` can be reached only from a component with an HTTP trigger");
+            tracing::warn!(
+                "`{component}.spin.internal` can be reached only from a component with an HTTP trigger"
+            );
             return Err(Error::DestinationNotFound);
         };
         request.headers_mut().remove(header::HOST);
@@ -161,19 +172,26 @@ impl InstanceHttp {
 
     fn own_address(&self, uri: &Uri) -> Result<Uri, Error> {
         if !self.allowed.allows_self() {
-            tracing::warn!("a component may not reach its own application: add `http://self` to its `allowed_outbound_hosts`");
+            tracing::warn!(
+                "a component may not reach its own application: add `http://self` to its `allowed_outbound_hosts`"
+            );
             return Err(Error::HttpRequestDenied);
         }
         let (_, address) = self.shared.application.get().ok_or(Error::HttpRequestUriInvalid)?;
         let path = uri.path_and_query().map_or("/", uri::PathAndQuery::as_str);
-        let own = Uri::builder().scheme(uri::Scheme::HTTP).authority(address.to_string()).path_and_query(path);
+        let own =
+            Uri::builder().scheme(uri::Scheme::HTTP).authority(address.to_string()).path_and_query(path);
         own.build().map_err(|_| Error::HttpRequestUriInvalid)
     }
 }
 
 /// Without path and query, which may be private.
 fn origin(uri: &Uri) -> String {
-    format!("{}://{}", uri.scheme_str().unwrap_or("https"), uri.authority().map_or("", uri::Authority::as_str))
+    format!(
+        "{}://{}",
+        uri.scheme_str().unwrap_or("https"),
+        uri.authority().map_or("", uri::Authority::as_str)
+    )
 }
 
 /// Says what went wrong in the words of `wasi:http`, so that a component can tell a refused
@@ -213,7 +231,10 @@ impl Body for PatientBody {
     type Data = Bytes;
     type Error = Error;
 
-    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
         if let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(context) {
             self.waiting = None;
             return Poll::Ready(frame.map(|frame| frame.map_err(Error::from)));

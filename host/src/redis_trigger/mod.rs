@@ -69,11 +69,20 @@ struct Handler {
 impl RedisTrigger {
     /// Lets a component handle the messages of a channel. Refuses one without a handler, and an
     /// address that is none.
-    pub fn add(&mut self, component: &Arc<LoadedComponent>, address: &str, channel: &str, limits: HandlerLimits) -> Result<()> {
+    pub fn add(
+        &mut self,
+        component: &Arc<LoadedComponent>,
+        address: &str,
+        channel: &str,
+        limits: HandlerLimits,
+    ) -> Result<()> {
         let place = || format!("[[trigger.redis]] of component `{}`", component.id);
         if !self.servers.contains_key(address) {
             // The address is not repeated: it may hold a password.
-            let info = address.into_connection_info().context("the address is not a Redis URL").with_context(place)?;
+            let info = address
+                .into_connection_info()
+                .context("the address is not a Redis URL")
+                .with_context(place)?;
             self.servers.insert(address.to_owned(), Subscriptions::new(info));
         }
         let queue = self.queue(component, limits).with_context(place)?;
@@ -119,8 +128,13 @@ impl Handler {
         while let Some(message) = stop.run_until_cancelled(self.queue.next()).await {
             match tokio::time::timeout(timeout, self.handle(message)).await {
                 Ok(Ok(())) => {}
-                Ok(Err(error)) => tracing::error!("component `{}` failed to handle a message: {error:?}", self.component.id),
-                Err(_) => tracing::error!("component `{}` did not handle a message within {timeout:?}", self.component.id),
+                Ok(Err(error)) => {
+                    tracing::error!("component `{}` failed to handle a message: {error:?}", self.component.id)
+                }
+                Err(_) => tracing::error!(
+                    "component `{}` did not handle a message within {timeout:?}",
+                    self.component.id
+                ),
             }
         }
     }

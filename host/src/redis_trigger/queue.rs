@@ -15,12 +15,7 @@ pub struct Queue {
 impl Queue {
     /// An empty queue in front of `component`.
     pub fn new(component: &str, capacity: usize) -> Self {
-        Self {
-            component: component.to_owned(),
-            capacity,
-            waiting: Mutex::default(),
-            arrived: Notify::new(),
-        }
+        Self { component: component.to_owned(), capacity, waiting: Mutex::default(), arrived: Notify::new() }
     }
 
     /// The component that the messages wait for.
@@ -36,7 +31,11 @@ impl Queue {
             return;
         }
         if waiting.len() >= self.capacity {
-            tracing::warn!("component `{}` is behind by {} messages: one was dropped", self.component, self.capacity);
+            tracing::warn!(
+                "component `{}` is behind by {} messages: one was dropped",
+                self.component,
+                self.capacity
+            );
             return;
         }
         waiting.push_back(message.to_owned());

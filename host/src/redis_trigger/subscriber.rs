@@ -35,7 +35,10 @@ impl Subscriptions {
     /// `server/channel`, and the components.
     pub fn channels(&self) -> impl Iterator<Item = (String, Vec<&str>)> {
         self.channels.iter().map(|(channel, queues)| {
-            (format!("{}/{channel}", self.server.addr()), queues.iter().map(|queue| queue.component()).collect())
+            (
+                format!("{}/{channel}", self.server.addr()),
+                queues.iter().map(|queue| queue.component()).collect(),
+            )
         })
     }
 
@@ -58,7 +61,10 @@ impl Subscriptions {
         let client = Client::open(self.server.clone())?;
         let mut connection = client.get_async_pubsub().await?;
         for channel in self.channels.keys() {
-            connection.subscribe(channel).await.with_context(|| format!("cannot subscribe to `{channel}`"))?;
+            connection
+                .subscribe(channel)
+                .await
+                .with_context(|| format!("cannot subscribe to `{channel}`"))?;
         }
         tracing::info!("subscribed to {} channel(s) of Redis at {}", self.channels.len(), self.server.addr());
         let mut messages = connection.into_on_message();

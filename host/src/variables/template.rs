@@ -100,7 +100,10 @@ mod tests {
 
     #[test]
     fn a_template_that_cannot_be_filled_is_refused_by_name() {
-        check("{{ other }}", "refused: the template `{{ other }}` refers to `other`, which is not declared under [variables]");
+        check(
+            "{{ other }}",
+            "refused: the template `{{ other }}` refers to `other`, which is not declared under [variables]",
+        );
         check("{{ host", "refused: the template `{{ host` has a `{{` without its `}}`");
     }
 

@@ -1,0 +1,146 @@
+//! Components that trap, loop or ask for too much memory, and clients that send garbage: each
+//! harms only its own request.
+
+use std::{
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
+
+use crate::support::Fixture;
+use sugang_host::engine::Limits;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+};
+
+/// Asks for 200 MiB more; loops if it gets them, and traps if not.
+const HOG: &str = "(if (i32.ne (memory.grow (i32.const 3200)) (i32.const -1)) (then (loop $l (br $l))))";
+
+fn misbehaving() -> Fixture {
+    let mut manifest =
+        "spin_manifest_version = 2\n[application]\nname = \"a\"\nversion = \"1.2.3\"\n".to_owned();
+    for id in ["trap", "loop", "hog"] {
+        manifest += &format!(
+            "[[trigger.http]]\nroute = \"/{id}/...\"\ncomponent = \"{id}\"\n[component.{id}]\nsource = \"{id}.wasm\"\n"
+        );
+    }
+    Fixture::new(&manifest)
+        .with_handler("trap.wasm", "")
+        .with_handler("loop.wasm", "(loop $l (br $l))")
+        .with_handler("hog.wasm", HOG)
+}
+
+/// Sends bytes, and returns what comes back until the connection is closed.
+async fn send(address: SocketAddr, request: &[u8]) -> String {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    stream.write_all(request).await.unwrap();
+    let mut answer = Vec::new();
+    let read = tokio::time::timeout(Duration::from_secs(20), stream.read_to_end(&mut answer));
+    // A reset after the answer is as good as an end.
+    drop(read.await.unwrap());
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
+async fn get(address: SocketAddr, path: &str) -> String {
+    send(address, format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n").as_bytes())
+        .await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_component_that_traps_fails_its_own_request_only() {
+    let fixture = misbehaving();
+    let running = fixture.start().await;
+    for _ in 0..20 {
+        let answer = get(running.address(), "/trap").await;
+        assert!(answer.starts_with("HTTP/1.1 500 "), "{answer}");
+        assert!(answer.contains("application/problem+json") && !answer.contains("wasm"), "{answer}");
+    }
+    assert!(get(running.address(), "/.well-known/spin/health").await.ends_with("OK"));
+    running.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn components_that_loop_are_stopped_and_hold_up_nobody_else() {
+    let fixture = misbehaving();
+    let running = fixture.start().await;
+    let address = running.address();
+    // More loops than there are threads.
+    let loops: Vec<_> = (0..4).map(|_| tokio::spawn(async move { get(address, "/loop").await })).collect();
+    assert!(get(address, "/.well-known/spin/health").await.ends_with("OK"));
+    assert!(get(address, "/trap").await.starts_with("HTTP/1.1 500 "));
+    assert!(loops.iter().all(|answer| !answer.is_finished()), "they loop on while others are answered");
+    for answer in loops {
+        let answer = answer.await.unwrap();
+        assert!(answer.starts_with("HTTP/1.1 500 "), "{answer}");
+    }
+    running.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_component_gets_no_more_memory_than_it_may_have() {
+    let fixture = misbehaving();
+    let limits = Limits { max_busy_time: Duration::from_secs(60), ..Limits::default() };
+    let running = fixture.application().limits(limits).start().await.unwrap();
+    assert!(get(running.address(), "/hog").await.starts_with("HTTP/1.1 500 "));
+    running.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_the_limit_a_component_does_get_that_memory() {
+    let fixture = misbehaving();
+    let limits = Limits { max_busy_time: Duration::from_secs(60), max_memory: 1 << 30, ..Limits::default() };
+    let running = fixture.application().limits(limits).start().await.unwrap();
+    let answer = tokio::time::timeout(Duration::from_secs(2), get(running.address(), "/hog"));
+    assert!(answer.await.is_err(), "it got its memory, and so it loops");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn garbage_is_answered_or_dropped_and_the_host_lives() {
+    let fixture = misbehaving();
+    let running = fixture.start().await;
+    let address = running.address();
+    for (request, expected) in [
+        ("GET / HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n", "HTTP/1.1 404 "),
+        ("GET /trap HTTP/1.1\r\nconnection: close\r\n\r\n", "HTTP/1.1 400 "),
+        ("GET /trap HTTP/1.1\r\nhost: a b\r\nconnection: close\r\n\r\n", "HTTP/1.1 400 "),
+        ("GET http://a/trap HTTP/1.1\r\nhost: b\r\nconnection: close\r\n\r\n", "HTTP/1.1 400 "),
+        ("BREW\r\n\r\n", "HTTP/1.1 400 "),
+        ("GET /\u{0} HTTP/1.1\r\n\r\n", "HTTP/1.1 400 "),
+        ("POST /trap HTTP/1.1\r\nhost: a\r\ncontent-length: 99999999999999999999\r\n\r\n", "HTTP/1.1 400 "),
+        (
+            "POST /trap HTTP/1.1\r\nhost: a\r\ncontent-length: 99999999\r\nconnection: close\r\n\r\n",
+            "HTTP/1.1 413 ",
+        ),
+    ] {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = [0; 13];
+        let read = tokio::time::timeout(Duration::from_secs(5), stream.read_exact(&mut answer));
+        read.await.unwrap().unwrap_or_else(|error| panic!("{request:?}: {error}"));
+        assert_eq!(std::str::from_utf8(&answer).unwrap(), expected, "{request:?}");
+    }
+    let info = get(address, "/.well-known/spin/info").await;
+    assert!(info.contains("\"version\":\"1.2.3\""), "{info}");
+    running.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_applications_in_one_process_do_not_interfere() {
+    let (first, second) = (misbehaving(), misbehaving());
+    let (first, second) = (first.start().await, second.start().await);
+    assert_ne!(first.address(), second.address());
+    first.shutdown().await;
+    assert!(get(second.address(), "/trap").await.starts_with("HTTP/1.1 500 "));
+    second.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_second_start_takes_the_compiled_code_from_the_cache() {
+    let fixture = misbehaving();
+    fixture.start().await.shutdown().await;
+    let kept = std::fs::read_dir(fixture.path().join("cache")).unwrap().count();
+    assert_eq!(kept, 3);
+    let started = Instant::now();
+    fixture.start().await.shutdown().await;
+    assert!(started.elapsed() < Duration::from_secs(1), "{:?}", started.elapsed());
+}

@@ -1,0 +1,239 @@
+//! What an application may not ask for: each is refused at start, naming the place and the reason.
+
+use crate::support::{Fixture, refusal};
+
+const HTTP: &str = "[[trigger.http]]\nroute = \"/...\"\ncomponent = \"c\"\n";
+
+/// A manifest with one component, `more` inside of its table.
+fn component(more: &str) -> String {
+    format!(
+        "spin_manifest_version = 2\n[application]\nname = \"a\"\n{HTTP}[component.c]\nsource = \"c.wasm\"\n{more}\n"
+    )
+}
+
+/// A manifest with one component, and `tables` after it.
+fn with_tables(tables: &str) -> String {
+    format!("{}{tables}\n", component(""))
+}
+
+async fn check(manifest: &str, expected: &[&str]) {
+    let refusal =
+        Fixture::new(manifest).with("c.wasm", wat::parse_str("(component)").unwrap()).refusal().await;
+    for part in expected {
+        assert!(refusal.contains(part), "{manifest}\n\nrefused with: {refusal}\nexpected: {part}");
+    }
+}
+
+#[tokio::test]
+async fn a_key_that_is_not_known_is_refused_wherever_it_stands() {
+    for (manifest, expected) in [
+        (component("memory = 1"), ["[component.c]", "`memory`", "`allowed_outbound_hosts`"]),
+        (
+            component("[component.c.build]\ncommand = \"x\"\nspeed = 1"),
+            ["[component.c]", "`speed`", "`workdir`"],
+        ),
+        (with_tables("[workspace]\n"), ["spin.toml", "`workspace`", "`component`"]),
+        (with_tables("[application.log]\n"), ["[application]", "`log`", "`authors`"]),
+        (
+            with_tables("[variables]\nx = { default = \"1\", kind = \"n\" }"),
+            ["[variables] `x`", "`kind`", "`secret`"],
+        ),
+        (
+            with_tables("[[trigger.http]]\nroute = \"/x\"\ncomponent = \"c\"\nmethod = \"GET\""),
+            ["component `c`", "`method`", "`route`"],
+        ),
+        (
+            with_tables("[[trigger.redis]]\nchannel = \"x\"\ncomponent = \"c\"\nqueue = 1"),
+            ["component `c`", "`queue`", "`channel`"],
+        ),
+        (
+            with_tables("[application.trigger.redis]\nurl = \"x\""),
+            ["[application.trigger.redis]", "`url`", "`address`"],
+        ),
+    ] {
+        check(&manifest, &expected).await;
+    }
+}
+
+#[tokio::test]
+async fn what_spin_has_and_this_host_has_not_is_refused_by_name() {
+    for (manifest, expected) in [
+        (with_tables("[[trigger.cron]]\ncomponent = \"c\""), vec!["`cron`", "`http`, `redis`"]),
+        (with_tables("[application.trigger.mqtt]\naddress = \"x\""), vec!["`mqtt`", "`http`, `redis`"]),
+        (component("ai_models = [\"llama\"]"), vec!["[component.c]", "ai_models"]),
+        (component("files = [\"assets/*\"]"), vec!["[component.c]", "files", "destination"]),
+        (component("exclude_files = [\"x\"]"), vec!["[component.c]", "exclude_files"]),
+        (component("allowed_http_hosts = [\"x\"]"), vec!["[component.c]", "`allowed_http_hosts`"]),
+        (
+            component("").replace("\"c.wasm\"", "{ url = \"https://x\", digest = \"y\" }"),
+            vec!["[component.c]", "source", ".wasm file"],
+        ),
+        (component("[component.c.dependencies]\n\"a:b\" = \"1.0\""), vec!["`a:b`", "registry"]),
+        (
+            component("[component.c.dependencies]\n\"a:b\" = { url = \"https://x\", digest = \"y\" }"),
+            vec!["`a:b`", "`url`", "path"],
+        ),
+        (
+            component(
+                "[component.c.dependencies]\n\"a:b\" = { path = \"x\", inherit_configuration = [\"secrets\"] }",
+            ),
+            vec!["`a:b`", "`secrets`", "`variables`"],
+        ),
+        (
+            component("").replace(HTTP, &format!("{HTTP}executor = {{ type = \"wagi\" }}\n")),
+            vec!["component `c`", "wagi", "supported"],
+        ),
+        (component("").replace("= 2", "= 1"), vec!["spin_manifest_version", "2"]),
+        (component("").replace("\"/...\"", "{ private = false }"), vec!["component `c`", "private = true"]),
+    ] {
+        check(&manifest, &expected).await;
+    }
+}
+
+#[tokio::test]
+async fn what_is_named_but_missing_is_refused() {
+    for (manifest, expected) in [
+        (component("").replace("c.wasm", "gone.wasm"), vec!["[component.c]", "gone.wasm"]),
+        (component("").replace("component = \"c\"", "component = \"d\""), vec!["`d`", "`c`"]),
+        (
+            component("sqlite_databases = [\"books\"]"),
+            vec!["[component.c]", "books", "[sqlite_database.books]"],
+        ),
+        (
+            component("key_value_stores = [\"books\"]"),
+            vec!["[component.c]", "books", "[key_value_store.books]"],
+        ),
+        (component("variables = { v = \"{{ nope }}\" }"), vec!["[component.c]", "variables.v", "`nope`"]),
+        (component("variables = { v = \"{{ nope\" }"), vec!["[component.c]", "variables.v", "`}}`"]),
+        (component("variables = { Big = \"\" }"), vec!["[component.c]", "`Big`", "lower-case"]),
+        (with_tables("[variables]\nx = { required = true }"), vec!["required", "`x`", "SPIN_VARIABLE_"]),
+        (with_tables("[variables]\nx = {}"), vec!["`x`", "default"]),
+        (with_tables("[variables]\nx = { required = true, default = \"\" }"), vec!["`x`", "at once"]),
+        (component("[component.c.dependencies]\n\"a:b\" = { component = \"d\" }"), vec!["`a:b`", "`d`"]),
+        (component("[component.c.dependencies]\n\"a:b\" = { path = \"d.wasm\" }"), vec!["`a:b`", "d.wasm"]),
+        (
+            component("[component.c.dependencies]\n\"a:b\" = { path = \"c.wasm\" }"),
+            vec!["`a:b`", "matches no import"],
+        ),
+        (component("files = [{ source = \"gone\", destination = \"/\" }]"), vec!["[component.c]", "gone"]),
+        (
+            with_tables("[[trigger.redis]]\nchannel = \"x\"\ncomponent = \"c\""),
+            vec!["component `c`", "address"],
+        ),
+        (
+            with_tables("[[trigger.redis]]\nchannel = \"x\"\naddress = \"{{ nope }}\"\ncomponent = \"c\"")
+                .replace(HTTP, ""),
+            vec!["component `c`", "`nope`"],
+        ),
+        (component(""), vec!["component `c`", "wasi:http/handler@0.3.0"]),
+        (
+            with_tables("[[trigger.redis]]\nchannel = \"x\"\naddress = \"redis://h\"\ncomponent = \"c\"")
+                .replace(HTTP, ""),
+            vec!["component `c`", "spin:redis/inbound-redis@3.0.0"],
+        ),
+        (
+            with_tables("[[trigger.redis]]\nchannel = \"x\"\naddress = \"nowhere\"\ncomponent = \"c\"")
+                .replace(HTTP, ""),
+            vec!["component `c`", "Redis URL"],
+        ),
+    ] {
+        check(&manifest, &expected).await;
+    }
+}
+
+#[tokio::test]
+async fn what_contradicts_itself_is_refused() {
+    let chained = |host: &str| component(&format!("allowed_outbound_hosts = [\"{host}\"]"));
+    for (manifest, expected) in [
+        (with_tables("[[trigger.http]]\nroute = \"/*\"\ncomponent = \"c\""), vec!["`/...`", "`/*`", "clash"]),
+        (
+            with_tables("[[trigger.http]]\nroute = \"/.well-known/spin/x\"\ncomponent = \"c\""),
+            vec!["reserved"],
+        ),
+        (
+            component("allowed_outbound_hosts = [\"example.com\"]"),
+            vec!["[component.c]", "`example.com`", "scheme"],
+        ),
+        (chained("http://gone.spin.internal"), vec!["[component.c]", "`gone`", "`c`"]),
+        (
+            format!(
+                "{}[[trigger.redis]]\nchannel = \"x\"\naddress = \"redis://h\"\ncomponent = \"c\"",
+                chained("http://c.spin.internal")
+            ),
+            vec!["[component.c]", "Redis trigger"],
+        ),
+        (
+            component(
+                "dependencies_inherit_configuration = true\n[component.c.dependencies]\n\"a:b\" = { path = \"x\", inherit_configuration = true }",
+            ),
+            vec!["`a:b`", "inherit_configuration"],
+        ),
+        (
+            with_tables("[component.d]\nsource = \"c.wasm\"\nsqlite_databases = [\"default\"]").replace(
+                "source = \"c.wasm\"\n\n",
+                "source = \"c.wasm\"\n[component.c.dependencies]\n\"a:b\" = { component = \"d\" }\n",
+            ),
+            vec!["`a:b`", "`d`", "sqlite_databases"],
+        ),
+        ("spin_manifest_version = ".to_owned(), vec!["spin.toml"]),
+    ] {
+        check(&manifest, &expected).await;
+    }
+}
+
+#[tokio::test]
+async fn a_component_that_imports_what_the_host_has_not_is_refused() {
+    let imports = r#"(component (import "spin:mysql/mysql@3.0.0" (instance (export "open" (func)))))"#;
+    let fixture = Fixture::new(&component("")).with("c.wasm", wat::parse_str(imports).unwrap());
+    let refusal = fixture.refusal().await;
+    assert!(refusal.contains("component `c`") && refusal.contains("spin:mysql/mysql@3.0.0"), "{refusal}");
+}
+
+#[tokio::test]
+async fn what_is_no_component_is_refused() {
+    let fixture = Fixture::new(&component("")).with("c.wasm", "not wasm");
+    let refusal = fixture.refusal().await;
+    assert!(refusal.contains("component `c`") && refusal.contains("compiled"), "{refusal}");
+}
+
+#[tokio::test]
+async fn a_runtime_configuration_that_asks_for_too_much_is_refused() {
+    for (config, expected) in [
+        ("[llm_compute]\ntype = \"spin\"", vec!["llm_compute", "`sqlite_database`"]),
+        ("[[variables_provider]]\ntype = \"vault\"", vec!["`vault`", "`static`"]),
+        ("[sqlite_database.default]\ntype = \"libsql\"", vec!["sqlite_database.default", "libsql", "spin"]),
+        (
+            "[key_value_store.default]\ntype = \"azure_cosmos\"",
+            vec!["key_value_store.default", "azure_cosmos", "redis"],
+        ),
+        (
+            "[[variables_provider]]\ntype = \"static\"\nvalues = { nope = \"1\" }",
+            vec!["`nope`", "[variables]"],
+        ),
+    ] {
+        let fixture = Fixture::new(&component("")).with("runtime.toml", config);
+        let refusal =
+            refusal(fixture.application().runtime_config(fixture.path().join("runtime.toml"))).await;
+        for part in expected {
+            assert!(refusal.contains(part), "{config}\n\nrefused with: {refusal}\nexpected: {part}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_selection_or_a_variable_that_does_not_exist_is_refused() {
+    let fixture = Fixture::new(&component(""));
+    let unknown = refusal(fixture.application().component("order")).await;
+    assert!(unknown.contains("`order`") && unknown.contains("`c`"), "{unknown}");
+    let undeclared = refusal(fixture.application().variable("nope", "secret-value")).await;
+    assert!(undeclared.contains("`nope`") && !undeclared.contains("secret-value"), "{undeclared}");
+}
+
+#[tokio::test]
+async fn a_secret_is_never_part_of_a_refusal() {
+    let manifest = component("allowed_outbound_hosts = [\"{{ host }}\"]")
+        + "[variables]\nhost = { required = true, secret = true }";
+    let fixture = Fixture::new(&manifest);
+    let refusal = refusal(fixture.application().variable("host", "my-secret-host")).await;
+    assert!(refusal.contains("`{{ host }}`") && !refusal.contains("my-secret-host"), "{refusal}");
+}
