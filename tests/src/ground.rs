@@ -11,9 +11,14 @@ use xtask::redis_server::RedisServer;
 use xtask::tick::Tick;
 
 use crate::host::{Host, Options};
+use crate::stores;
+use crate::wait::until;
 
 /// The contexts that own data. Each is two components: itself for HTTP, and its worker for events.
 pub const CONTEXTS: [&str; 5] = ["order", "pay", "reservation", "notification", "information"];
+
+/// How many courses there are before anybody has opened one.
+const DEMONSTRATION_COURSES: i64 = 6;
 
 /// Tests need not wait a whole second for what time alone brings about.
 const TICK: Duration = Duration::from_millis(200);
@@ -66,10 +71,27 @@ impl Ground {
     }
 
     /// Starts a host on this ground; a test in which it does not start has failed.
+    ///
+    /// Where both of those who have to do with it are in it, `order` knows the demonstration courses then.
     #[track_caller]
     #[must_use]
     pub fn host(&self, options: Options) -> Host {
-        Host::start(self, options)
+        let will_know = options.opens_courses();
+        let host = Host::start(self, options);
+        if will_know {
+            self.wait_for_courses();
+        }
+        host
+    }
+
+    /// Waits until `order` knows the courses that `reservation` has.
+    #[track_caller]
+    pub fn wait_for_courses(&self) {
+        let courses = |context| stores::value::<i64>(self.state(), context, "SELECT COUNT(*) FROM courses");
+        until("the courses to be known", || {
+            let (opened, known) = (courses("reservation").ok()?, courses("order").ok()?);
+            (opened >= DEMONSTRATION_COURSES && known >= opened).then_some(())
+        });
     }
 
     /// Redis crashes.

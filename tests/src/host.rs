@@ -67,6 +67,14 @@ impl Options {
         self
     }
 
+    /// Whether the demonstration courses are opened and told to `order` in this host.
+    pub(crate) fn opens_courses(&self) -> bool {
+        let has =
+            |id: &str| self.components.is_empty() || self.components.iter().any(|component| component == id);
+        let wanted = self.variables.get("demo_courses").is_none_or(|wanted| wanted != "false");
+        wanted && has("reservation-worker") && has("order-worker")
+    }
+
     /// On this port, so that others know where it will be.
     #[must_use]
     pub fn port(mut self, port: u16) -> Self {

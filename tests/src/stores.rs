@@ -34,12 +34,14 @@ pub fn value<T: FromSql>(state: &Path, label: &str, sql: &str) -> Result<T> {
     connection.query_row(sql, [], |row| row.get(0)).with_context(|| format!("{sql} in {}", file.display()))
 }
 
-/// A whole number that a query gives; a test in which it gives none has failed.
+/// A whole number that a query gives: 0 where nothing was ever stored, so that there is no table yet. A test in which
+/// it cannot be asked has failed.
 #[track_caller]
 #[must_use]
 pub fn count(state: &Path, label: &str, sql: &str) -> i64 {
     match value(state, label, sql) {
         Ok(count) => count,
+        Err(error) if format!("{error:#}").contains("no such table") => 0,
         Err(error) => panic!("{error:#}"),
     }
 }

@@ -15,6 +15,9 @@ pub const CHANNEL: &str = "sugang:tick";
 /// The time between two ticks.
 pub const PERIOD: Duration = Duration::from_secs(1);
 
+/// The time until the next one where nobody heard it: a system that is just starting should not lose a second.
+const UNHEARD: Duration = Duration::from_millis(50);
+
 /// Publishes the tick for as long as this value lives.
 #[derive(Debug)]
 pub struct Tick {
@@ -32,8 +35,9 @@ impl Tick {
         let thread = thread::Builder::new().name("tick".to_owned()).spawn(move || {
             let mut connection = None;
             loop {
-                connection = publish(&client, connection);
-                if ended.recv_timeout(period) != Err(RecvTimeoutError::Timeout) {
+                let listeners = publish(&client, &mut connection);
+                let pause = if listeners == 0 { UNHEARD.min(period) } else { period };
+                if ended.recv_timeout(pause) != Err(RecvTimeoutError::Timeout) {
                     return;
                 }
             }
@@ -51,20 +55,23 @@ impl Drop for Tick {
     }
 }
 
-/// Publishes once; gives back the connection to use next time, none if this one failed.
-fn publish(client: &redis::Client, connection: Option<redis::Connection>) -> Option<redis::Connection> {
-    let mut connection = match connection {
-        Some(connection) => connection,
-        None => {
-            let connection = client.get_connection_with_timeout(Duration::from_secs(1)).ok()?;
-            // A server that hangs must not hang us: the connection is given up, and made anew.
-            connection.set_read_timeout(Some(Duration::from_secs(1))).ok()?;
-            connection.set_write_timeout(Some(Duration::from_secs(1))).ok()?;
-            connection
-        }
-    };
-    redis::cmd("PUBLISH").arg(CHANNEL).arg("tick").exec(&mut connection).ok()?;
-    Some(connection)
+/// Publishes once, and says how many heard it. A connection that fails is given up, and made anew next time.
+fn publish(client: &redis::Client, connection: &mut Option<redis::Connection>) -> u64 {
+    let heard = connection.take().map_or_else(|| connect(client), Ok).and_then(|mut open| {
+        let listeners = redis::cmd("PUBLISH").arg(CHANNEL).arg("tick").query(&mut open)?;
+        *connection = Some(open);
+        Ok(listeners)
+    });
+    heard.unwrap_or_default()
+}
+
+fn connect(client: &redis::Client) -> redis::RedisResult<redis::Connection> {
+    // A server that hangs must not hang us.
+    let patience = Duration::from_secs(1);
+    let connection = client.get_connection_with_timeout(patience)?;
+    connection.set_read_timeout(Some(patience))?;
+    connection.set_write_timeout(Some(patience))?;
+    Ok(connection)
 }
 
 #[cfg(test)]

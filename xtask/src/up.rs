@@ -288,6 +288,8 @@ fn host_command(
     }
     let mut command = Command::new(binary);
     command.current_dir(workspace::root()).env(workspace::CACHE_VARIABLE, workspace::code_cache());
+    // What it prints goes to a file as well as to the terminal.
+    command.env("NO_COLOR", "1");
     command.arg("up").arg("--from").arg(workspace::manifest());
     command.arg("--runtime-config-file").arg(workspace::runtime_config());
     command.arg("--listen").arg(listen.to_string());

@@ -12,10 +12,10 @@ const UNRESERVED: &str = "Ordered / Paid / -";
 #[test]
 fn an_order_is_accepted_and_paid_while_reservation_is_down() {
     let ground = Ground::new();
-    // The demonstration courses are made known once; from then on `order` needs nobody.
-    ground.host(Options::new()).course(AUTOMATIC).expect(200);
+    // The courses are made known once; from then on `order` needs nobody.
+    ground.host(Options::new()).stop();
     let front = ground.host(Options::without(&["reservation"]));
-    eventually(|| front.apply(&order(1114, AUTOMATIC)).status < 300, true);
+    assert_eq!(front.apply(&order(1114, AUTOMATIC)).expect(201).text("/payStatus"), "Paid");
     eventually(|| front.statuses(1114), UNRESERVED);
 
     let reservation = ground.host(Options::only(&["reservation"]));
@@ -28,7 +28,8 @@ fn reservation_catches_up_in_the_order_in_which_things_happened() {
     let ground = Ground::new();
     let reservation = ground.host(Options::only(&["reservation"]).process());
     let front = ground.host(Options::without(&["reservation"]));
-    eventually(|| front.apply(&order(1, AUTOMATIC)).status < 300, true);
+    ground.wait_for_courses();
+    front.apply(&order(1, AUTOMATIC)).expect(201);
     eventually(|| front.statuses(1), CONFIRMED);
     reservation.kill();
 
@@ -52,7 +53,7 @@ fn reservation_catches_up_in_the_order_in_which_things_happened() {
 fn notification_catches_up_with_every_message_in_order() {
     let ground = Ground::new();
     let front = ground.host(Options::without(&["notification"]));
-    eventually(|| front.apply(&order(1, AUTOMATIC)).status < 300, true);
+    front.apply(&order(1, AUTOMATIC)).expect(201);
     eventually(|| front.statuses(1), CONFIRMED);
     front.cancel(1).expect(200);
     eventually(|| front.statuses(1), "Order Canceled / Payment Canceled / Reservation Canceled");
@@ -72,7 +73,7 @@ fn information_catches_up_with_everything_it_missed() {
     let ground = Ground::new();
     let front = ground.host(Options::without(&["information"]));
     for id in 1..=10 {
-        eventually(|| front.apply(&order(id, AUTOMATIC)).status < 300, true);
+        front.apply(&order(id, AUTOMATIC)).expect(201);
     }
     eventually(|| front.course(AUTOMATIC).at("/taken"), 10);
     let information = ground.host(Options::only(&["information"]));
