@@ -215,9 +215,11 @@ impl Application {
             self.cache_dir.clone().or_else(default_cache_dir).or(Some(state_dir.join("cache"))),
         )?;
         let http = loader.http.clone();
+        let stop = CancellationToken::new();
         let components = link(&engine, codes, grants, &self.limits)?;
-        let (http_trigger, redis_trigger) = self.triggers(&manifest, routes, &components, &variables)?;
-        Ok(Checked { application: self, engine, http, http_trigger, redis_trigger })
+        let (http_trigger, redis_trigger) =
+            self.triggers(&manifest, routes, &components, &variables, &stop)?;
+        Ok(Checked { application: self, engine, http, http_trigger, redis_trigger, stop })
     }
 
     fn triggers(
@@ -226,10 +228,11 @@ impl Application {
         routes: Routes,
         components: &IndexMap<String, Arc<LoadedComponent>>,
         variables: &Variables,
+        stop: &CancellationToken,
     ) -> Result<(HttpTrigger, RedisTrigger)> {
         let mut http = HttpTrigger::new(&manifest.name, &manifest.version, routes, self.request_limits);
         for id in manifest.http_triggers.iter().map(|trigger| &trigger.component).collect::<BTreeSet<_>>() {
-            http.add(loaded(components, id)?, self.reuse)?;
+            http.add(loaded(components, id)?, self.reuse, stop)?;
         }
         let mut redis = RedisTrigger::default();
         for trigger in &manifest.redis_triggers {
@@ -448,6 +451,7 @@ struct Checked {
     http: Arc<OutboundHttp>,
     http_trigger: HttpTrigger,
     redis_trigger: RedisTrigger,
+    stop: CancellationToken,
 }
 
 impl Checked {
@@ -459,7 +463,7 @@ impl Checked {
         let trigger = Arc::new(self.http_trigger);
         let chain: Arc<dyn Chain> = Arc::new(trigger.clone());
         self.http.set_application(Arc::downgrade(&chain), address);
-        let (stop, mut tasks) = (CancellationToken::new(), JoinSet::new());
+        let (stop, mut tasks) = (self.stop, JoinSet::new());
         let routes =
             trigger.routes().iter().map(|route| (route.pattern.clone(), route.component.clone())).collect();
         let channels = self

@@ -94,7 +94,7 @@ pub struct Up {
     max_memory: Size,
 
     /// The most instances at once, of all components
-    #[arg(long, value_name = "COUNT", default_value_t = 512, help_heading = "Limits")]
+    #[arg(long, value_name = "COUNT", default_value_t = 1024, help_heading = "Limits")]
     max_instances: u32,
 
     /// The longest request body, in bytes, or with the suffix KiB, MiB or GiB
@@ -102,7 +102,7 @@ pub struct Up {
     max_request_body: Size,
 
     /// The most requests that are worked on at once; more wait in line
-    #[arg(long, value_name = "COUNT", default_value_t = 1024, help_heading = "Limits")]
+    #[arg(long, value_name = "COUNT", default_value_t = 512, help_heading = "Limits")]
     max_concurrent_requests: usize,
 
     /// How long a client may take to send a request's headers, as a time

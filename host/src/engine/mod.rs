@@ -33,7 +33,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { max_memory: 128 << 20, max_instances: 512, max_busy_time: Duration::from_secs(2) }
+        Self { max_memory: 128 << 20, max_instances: 1024, max_busy_time: Duration::from_secs(2) }
     }
 }
 
@@ -70,6 +70,11 @@ impl Drop for Engine {
     fn drop(&mut self) {
         self.stopped.store(true, Ordering::Relaxed);
     }
+}
+
+/// Whether an instance could not be made only because there are as many as there may be.
+pub fn is_full(error: &wasmtime::Error) -> bool {
+    error.is::<wasmtime::PoolConcurrencyLimitError>()
 }
 
 /// What identifies a component's code: the SHA-256 of its bytes.

@@ -12,6 +12,7 @@ use std::{
 };
 
 use tokio::time::Sleep;
+use tokio_util::sync::CancellationToken;
 use wasmtime::{Store, StoreContextMut, component::GuestTaskId};
 use wasmtime_wasi_http::{
     WasiHttpView as _,
@@ -31,6 +32,7 @@ pub(super) struct Instances {
     pub(super) component: Arc<LoadedComponent>,
     pub(super) service: ServicePre<InstanceState>,
     pub(super) reuse: Reuse,
+    pub(super) stop: CancellationToken,
 }
 
 impl HandlerState for Instances {
@@ -55,6 +57,7 @@ impl HandlerState for Instances {
             max_requests: self.reuse.requests.choose(),
             max_concurrent: self.reuse.concurrent.choose(),
             overdue,
+            stop: self.stop.clone(),
         };
         Ok(Instance { store, proxy: Proxy::P3(service), view: InstanceState::http, expiration, state })
     }
@@ -103,6 +106,7 @@ pub(super) struct Worker {
     max_requests: usize,
     max_concurrent: usize,
     overdue: Arc<AtomicBool>,
+    stop: CancellationToken,
 }
 
 impl WorkerState for Worker {
@@ -139,6 +143,8 @@ impl WorkerState for Worker {
         let state = store.data();
         match result {
             Ok(()) => {}
+            // The host ends, and its instances with it.
+            Err(_) if self.stop.is_cancelled() => {}
             Err(error) if state.memory.reached() => {
                 tracing::error!(
                     "component `{}` failed, having asked for more memory than it may have: {error:?}",

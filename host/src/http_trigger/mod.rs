@@ -8,13 +8,19 @@ mod reuse;
 pub mod routes;
 mod server;
 
-use std::{collections::HashMap, net::SocketAddr, sync::Arc};
+use std::{
+    collections::HashMap,
+    net::SocketAddr,
+    sync::{Arc, PoisonError},
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context, Result};
 use futures::future::BoxFuture;
 use http::{Request, Response, StatusCode, header};
 use hyper::body::Incoming;
 use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
 use wasmtime_wasi_http::{
     WasiBody,
     handler::{ExpirationError, InstantiationError, ProxyHandler, TrapOrPanicError},
@@ -28,13 +34,16 @@ use self::{
     handler::Instances,
     routes::{Match, RESERVED_PREFIX, Routes},
 };
-use crate::{component::LoadedComponent, outbound::http::Chain};
+use crate::{component::LoadedComponent, engine, outbound::http::Chain};
 
 /// The address a component is told for requests of other components; Spin's.
 const CHAINED_CLIENT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED), 0);
 
 /// The most that is read and thrown away of a body that was announced as too long.
 const DRAINED: u64 = 64 << 20;
+
+/// How long a request waits for an instance where there are as many as there may be.
+const INSTANCE_PATIENCE: Duration = Duration::from_secs(5);
 
 /// How many requests are let in, and how long their bodies may be.
 #[derive(Clone, Copy, Debug)]
@@ -47,7 +56,7 @@ pub struct RequestLimits {
 
 impl Default for RequestLimits {
     fn default() -> Self {
-        Self { max_body: 16 << 20, max_concurrent: 1024 }
+        Self { max_body: 16 << 20, max_concurrent: 512 }
     }
 }
 
@@ -75,12 +84,18 @@ impl HttpTrigger {
     }
 
     /// Lets a component answer. Refuses one that has no HTTP handler.
-    pub fn add(&mut self, component: Arc<LoadedComponent>, reuse: Reuse) -> Result<()> {
+    pub fn add(
+        &mut self,
+        component: Arc<LoadedComponent>,
+        reuse: Reuse,
+        stop: &CancellationToken,
+    ) -> Result<()> {
         let service = ServicePre::new(component.pre.clone()).map_err(anyhow::Error::from).with_context(|| {
             format!("component `{}`: an HTTP trigger names it, but it does not export `wasi:http/handler@0.3.0`", component.id)
         })?;
         let id = component.id.to_string();
-        self.components.insert(id, ProxyHandler::new(Instances { component, service, reuse }));
+        self.components
+            .insert(id, ProxyHandler::new(Instances { component, service, reuse, stop: stop.clone() }));
         Ok(())
     }
 
@@ -124,7 +139,7 @@ impl HttpTrigger {
         };
         let uri = request.uri().clone();
         headers::set_spin_headers(request.headers_mut(), &uri, matched, client);
-        match handler.handle((), request).await {
+        match answered(handler, request).await {
             Ok(response) => response,
             Err(error) => failed(matched.component, &error),
         }
@@ -167,6 +182,26 @@ fn routed_uri(request: &http::request::Parts) -> Option<http::Uri> {
 
 fn announced_length(request: &http::request::Parts) -> Option<u64> {
     request.headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+/// Lets an instance answer. Where there are as many instances as there may be, waits for a while
+/// until others are done.
+async fn answered(
+    handler: &ProxyHandler<Instances>,
+    mut request: Request<WasiBody>,
+) -> wasmtime::Result<Response<WasiBody>> {
+    let patience = Instant::now() + INSTANCE_PATIENCE;
+    loop {
+        let error = match handler.handle((), request).await {
+            Ok(response) => return Ok(response),
+            Err(error) => error.downcast::<InstantiationError<()>>()?,
+        };
+        if !engine::is_full(&error.error) || Instant::now() > patience {
+            return Err(error.into());
+        }
+        request = error.request.into_inner().unwrap_or_else(PoisonError::into_inner);
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
 }
 
 /// What a client gets when a component did not answer. The cause stays in the log.

@@ -18,12 +18,14 @@ use indexmap::IndexMap;
 use redis::IntoConnectionInfo as _;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+use wasmtime::Store;
 
 pub use subscriber::Subscriptions;
 
 use self::queue::Queue;
 use crate::{
     component::{CalledBy, LoadedComponent},
+    engine,
     instance::InstanceState,
 };
 
@@ -139,9 +141,20 @@ impl Handler {
         }
     }
 
+    /// Waits where there are as many instances as there may be: the message must not get lost.
+    async fn instantiate(&self) -> Result<(Store<InstanceState>, bindings::RedisTrigger)> {
+        loop {
+            let mut store = self.component.store(CalledBy::Redis)?;
+            match self.guest.instantiate_async(&mut store).await {
+                Ok(guest) => return Ok((store, guest)),
+                Err(error) if engine::is_full(&error) => tokio::time::sleep(Duration::from_millis(10)).await,
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
     async fn handle(&self, message: Vec<u8>) -> Result<()> {
-        let mut store = self.component.store(CalledBy::Redis)?;
-        let guest = self.guest.instantiate_async(&mut store).await?;
+        let (mut store, guest) = self.instantiate().await?;
         let busy = store.data().busy.clone();
         let mut call = std::pin::pin!(store.run_concurrent(async |accessor| {
             guest.spin_redis_inbound_redis().call_handle_message(accessor, message).await

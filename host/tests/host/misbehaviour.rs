@@ -95,6 +95,20 @@ async fn without_the_limit_a_component_does_get_that_memory() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn requests_wait_while_there_are_as_many_instances_as_there_may_be() {
+    let fixture = misbehaving();
+    let limits = Limits { max_instances: 1, max_busy_time: Duration::from_millis(500), ..Limits::default() };
+    let running = fixture.application().limits(limits).start().await.unwrap();
+    let address = running.address();
+    let (looping, trapping) = tokio::join!(get(address, "/loop"), async {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        get(address, "/trap").await
+    });
+    assert!(looping.starts_with("HTTP/1.1 500 ") && trapping.starts_with("HTTP/1.1 500 "), "{trapping}");
+    running.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn garbage_is_answered_or_dropped_and_the_host_lives() {
     let fixture = misbehaving();
     let running = fixture.start().await;
