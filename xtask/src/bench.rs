@@ -3,6 +3,8 @@
 //! The measuring itself is a program of the end-to-end tests' crate, since it drives the system the way they do,
 //! and since a load generator that is not optimised would measure itself. Here is what it takes, and the call.
 
+use std::process::Command;
+
 use anyhow::Result;
 use clap::{Args, Subcommand};
 
@@ -46,16 +48,19 @@ impl Bench {
         setup::ensure_redis()?;
         build::everything()?;
         match &self.which {
-            Which::Flow(flow) => workspace::run(&mut flow.command()),
+            Which::Flow(flow) => {
+                // As the host is: see `build::host`.
+                let built = ["build", "--release", "--workspace", "--bin", "bench-flow"];
+                workspace::run(&mut workspace::cargo(built))?;
+                workspace::run(&mut flow.command())
+            }
         }
     }
 }
 
 impl Flow {
-    fn command(&self) -> std::process::Command {
-        let mut command =
-            workspace::cargo(["run", "--quiet", "--release", "-p", "sugang-tests", "--bin", "bench-flow"]);
-        command.arg("--");
+    fn command(&self) -> Command {
+        let mut command = Command::new(workspace::host_binary().with_file_name("bench-flow"));
         command.args(["--seconds", &self.seconds.to_string()]);
         command.args(["--connections", &self.connections.to_string()]);
         command.args(["--warmup", &self.warmup.to_string()]);

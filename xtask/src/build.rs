@@ -57,8 +57,11 @@ pub fn components() -> Result<()> {
 }
 
 /// Builds the embedded host.
+///
+/// Of the whole workspace and not of its package alone: which features its dependencies have is settled among all
+/// that is selected, and so the tests, which select everything, need not compile them a second time.
 pub fn host() -> Result<()> {
-    workspace::run(&mut workspace::cargo(["build", "--release", "-p", "sugang-host"]))
+    workspace::run(&mut workspace::cargo(["build", "--release", "--workspace", "--bin", "sugang"]))
 }
 
 /// A table of what was built and how large it is.

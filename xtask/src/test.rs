@@ -32,16 +32,17 @@ enum Part {
     Lint,
     /// The components, which the tests run, and the host
     Build,
-    /// The tests of every crate but the end-to-end ones
+    /// Every test
+    Tests,
+    /// Of the tests, those inside the crates
     Unit,
-    /// The end-to-end tests: the whole system, over HTTP, with a real Redis
+    /// Of the tests, the end-to-end ones: the whole system, over HTTP, with a real Redis
     E2e,
 }
 
-const ALL: [Part; 4] = [Part::Lint, Part::Build, Part::Unit, Part::E2e];
-
-/// The crate that holds the end-to-end tests.
-const E2E_CRATE: &str = "sugang-tests";
+/// What is done where nothing is chosen. All tests are one call of cargo, so that no dependency is compiled twice
+/// with other features.
+const ALL: [Part; 3] = [Part::Lint, Part::Build, Part::Tests];
 
 impl Test {
     /// Runs the parts asked for and prints the count; success only if nothing failed.
@@ -58,8 +59,8 @@ impl Test {
         match (self.only.as_slice(), self.filters.is_empty()) {
             ([], true) => ALL.to_vec(),
             // Whoever asks for one test wants no lints; but the components have to be there.
-            ([], false) => vec![Part::Build, Part::Unit, Part::E2e],
-            (only, _) => ALL.into_iter().filter(|part| only.contains(part)).collect(),
+            ([], false) => vec![Part::Build, Part::Tests],
+            (only, _) => only.to_vec(),
         }
     }
 
@@ -69,12 +70,13 @@ impl Test {
                 count.step("formatting", workspace::run(&mut formatting()));
                 count.step("lints", workspace::run(&mut lints()));
             }
-            Part::Build => count.step("build", build::everything()),
-            Part::Unit => self.tests("unit tests", &["--workspace", "--exclude", E2E_CRATE], count),
-            Part::E2e => {
-                count.step("redis-server", setup::ensure_redis().map(drop));
-                self.tests("end-to-end tests", &["-p", E2E_CRATE], count);
+            Part::Build => {
+                count.step("setup", setup::ensure_redis().map(drop));
+                count.step("build", build::everything());
             }
+            Part::Tests => self.tests("tests", &["--workspace"], count),
+            Part::Unit => self.tests("unit tests", &["--workspace", "--lib", "--bins"], count),
+            Part::E2e => self.tests("end-to-end tests", &["--workspace", "--test", "e2e"], count),
         }
     }
 
@@ -185,6 +187,6 @@ mod tests {
     #[test]
     fn a_filter_leaves_out_the_lints() {
         let test = Test { filters: vec!["cancel".to_owned()], only: vec![] };
-        assert_eq!(test.parts(), [Part::Build, Part::Unit, Part::E2e]);
+        assert_eq!(test.parts(), [Part::Build, Part::Tests]);
     }
 }

@@ -110,7 +110,7 @@ pub async fn drain(
         }
         if begun.elapsed() > BUDGET {
             if let Some(stream) = drain.streams.first() {
-                redis.command("PUBLISH", &[stream, stream]).await?;
+                redis.command("PUBLISH", &[stream, "event"]).await?;
             }
             break;
         }

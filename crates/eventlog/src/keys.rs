@@ -46,8 +46,9 @@ pub enum Wake {
 }
 
 impl Wake {
-    /// Reads a message: the text `tick`, or a stream's name. Whatever else it is wakes like an event, since
-    /// looking at the streams once too often does no harm.
+    /// Reads a message: the text `tick`, or `event`, which is the same for all streams so that a runtime may
+    /// take several of them for one. Whatever else it is wakes like an event, since looking at the streams
+    /// once too often does no harm.
     pub fn of(message: &[u8]) -> Self {
         if message == b"tick" { Self::Tick } else { Self::Event }
     }
@@ -60,7 +61,7 @@ mod tests {
     #[test]
     fn anything_but_a_tick_wakes_like_an_event() {
         assert_eq!(Wake::of(b"tick"), Wake::Tick);
-        assert_eq!(Wake::of(b"sugang:events:pay"), Wake::Event);
+        assert_eq!(Wake::of(b"event"), Wake::Event);
         assert_eq!(Wake::of(b"\xff"), Wake::Event);
     }
 }

@@ -23,7 +23,7 @@ const LOCK_MS: &str = "3000";
 
 /// The pause before looking again under load, so that commits gather into batches: each batch wakes every
 /// consumer, and a wake-up costs Spin a new instance.
-const GATHER: Duration = Duration::from_millis(15);
+const GATHER: Duration = Duration::from_millis(50);
 
 /// Takes the lock, or leaves a note to whoever has it.
 const CLAIM: &str = "if redis.call('SET', KEYS[1], ARGV[1], 'NX', 'PX', ARGV[2]) then return 1 end
@@ -34,7 +34,7 @@ return 0";
 const APPEND: &str = "if redis.call('GET', KEYS[2]) ~= ARGV[1] then return 0 end
 redis.call('PEXPIRE', KEYS[2], ARGV[2])
 for i = 3, #ARGV do redis.call('XADD', KEYS[1], '*', 'e', ARGV[i]) end
-redis.call('PUBLISH', KEYS[1], KEYS[1])
+redis.call('PUBLISH', KEYS[1], 'event')
 return 1";
 
 /// Lets the lock go, unless somebody left a note: then look again.

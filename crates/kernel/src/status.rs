@@ -137,7 +137,9 @@ impl Language {
                 .filter_map(|range| {
                     let mut parts = range.split(';').map(str::trim);
                     let tag = parts.next()?.split('-').next()?;
-                    let q = parts.find_map(|p| p.strip_prefix("q=")).map_or(Some(1.0), |q| q.parse::<f32>().ok())?;
+                    let q = parts
+                        .find_map(|p| p.strip_prefix("q="))
+                        .map_or(Some(1.0), |q| q.parse::<f32>().ok())?;
                     tag.eq_ignore_ascii_case(wanted).then_some(q)
                 })
                 .fold(0.0, f32::max)

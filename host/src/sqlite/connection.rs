@@ -178,7 +178,7 @@ impl Connection {
     ) -> Result<(), Error> {
         let mut statement = self.with_fresh_schema(|| self.inner.prepare_cached(sql)).map_err(failure)?;
         let width = statement.column_count();
-        columns(statement.column_names().into_iter().map(str::to_owned).collect());
+        columns(statement.column_names().map(str::to_owned).collect());
         let mut rows = statement.query(rusqlite::params_from_iter(parameters)).map_err(failure)?;
         while let Some(next) = rows.next().map_err(failure)? {
             if !row(RowResult::from_sqlite(next, width)?) {
