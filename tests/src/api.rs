@@ -10,12 +10,14 @@ use ureq::http::{Method, Request, request};
 use ureq::{Agent, Body};
 
 use crate::answer::Answer;
+use crate::contract;
 
 /// A client of one address, with connections it keeps.
 #[derive(Clone, Debug)]
 pub struct Api {
     address: SocketAddr,
     agent: Agent,
+    held_to_contract: bool,
 }
 
 impl Api {
@@ -29,7 +31,13 @@ impl Api {
             .proxy(None)
             .timeout_global(Some(Duration::from_secs(30)))
             .build();
-        Self { address, agent: config.new_agent() }
+        Self { address, agent: config.new_agent(), held_to_contract: false }
+    }
+
+    /// The same, where every answer is held against the published contract.
+    #[must_use]
+    pub fn held_to_contract(self) -> Self {
+        Self { held_to_contract: true, ..self }
     }
 
     /// Where requests go.
@@ -188,15 +196,23 @@ impl Api {
             }
             Err(error) => fail(&format!("not a request: {error}")),
         };
-        let name =
-            format!("{} {}", request.method(), request.uri().path_and_query().map_or("", |it| it.as_str()));
+        let method = request.method().to_string();
+        let path = request.uri().path_and_query().map_or_else(String::new, ToString::to_string);
+        let name = format!("{method} {path}");
         let started = Instant::now();
         let answered = match body {
             Some(body) => self.agent.run(request.map(|()| body)),
             None => self.agent.run(request),
         };
         match answered.and_then(|response| read(&name, response, started)) {
-            Ok(answer) => answer,
+            Ok(answer) => {
+                if self.held_to_contract
+                    && let Err(broken) = contract::check(&method, &path, &answer)
+                {
+                    fail(&format!("{broken:#}\n{name}: {} {}", answer.status, answer.body));
+                }
+                answer
+            }
             Err(error) => fail(&format!("{name}: {error}")),
         }
     }

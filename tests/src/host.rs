@@ -131,7 +131,7 @@ impl Host {
             return Self::start_here(ground, &options, address);
         }
         let mut process = spawn(ground, &options, address)?;
-        let api = Api::new(address);
+        let api = Api::new(address).held_to_contract();
         let deadline = Instant::now() + PATIENCE;
         while !api.is_up() {
             if process.exited()?.is_some() || Instant::now() > deadline {
@@ -156,7 +156,10 @@ impl Host {
             application = application.variable(name, value);
         }
         let running = RUNTIME.block_on(application.start())?;
-        Ok(Self { api: Api::new(running.address()), running: Running::Here(Some(running)) })
+        Ok(Self {
+            api: Api::new(running.address()).held_to_contract(),
+            running: Running::Here(Some(running)),
+        })
     }
 
     /// A signal for the process it is.

@@ -5,6 +5,7 @@
 //!   several, each with some of the components, which can be stopped, killed and started again.
 //! - [`Sugang`] is the simple case: one ground, one host, every component.
 //! - [`Api`] has a method per endpoint, and gives back [`Answer`]s.
+//! - [`contract`] holds every answer of a host against the published `openapi.json`.
 //! - [`eventually`] waits for what happens after the answer.
 //! - [`stores`] looks into the databases, for what no endpoint tells.
 //!
@@ -14,6 +15,7 @@
 
 mod answer;
 mod api;
+pub mod contract;
 mod ground;
 mod host;
 pub mod orders;

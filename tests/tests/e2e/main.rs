@@ -12,6 +12,7 @@
 
 mod bad_input;
 mod cancel;
+mod contract;
 mod copies;
 mod manager;
 mod outages;

@@ -1,0 +1,94 @@
+//! The published contract. Every answer of every test is held against it; here is what no other test asks for.
+
+use serde_json::json;
+use sugang_tests::orders::{AUTOMATIC, MANUAL, TWO_SEATS, order};
+use sugang_tests::{Sugang, contract, eventually};
+
+#[test]
+fn the_contract_that_is_served_is_the_one_the_answers_are_held_against() {
+    let sugang = Sugang::start();
+    assert_eq!(&sugang.get("/openapi.json").expect(200).json(), contract::document());
+}
+
+#[test]
+fn every_resource_and_every_search_keeps_the_contract() {
+    let sugang = Sugang::start();
+    for (id, course) in [(1, AUTOMATIC), (2, MANUAL), (3, TWO_SEATS), (4, TWO_SEATS), (5, TWO_SEATS)] {
+        sugang.apply(&order(id, course)).expect(201);
+        eventually(|| sugang.reservation(id).status, 200);
+    }
+    sugang.cancel(1).expect(200);
+    eventually(|| sugang.statuses(1), "Order Canceled / Payment Canceled / Reservation Canceled");
+    for path in [
+        "/",
+        "/orders",
+        "/orders?customerId=7&size=2",
+        "/orders?eduNo=103&sort=orderId,desc",
+        "/orders?status=Ordered",
+        "/orders/1",
+        "/orders/2",
+        "/orders/search",
+        "/orders/search/findByOrderId?orderId=2",
+        "/pays",
+        "/pays?eduNo=103",
+        "/pays/1",
+        "/pays/2",
+        "/pays/search/findByOrderId?orderId=2",
+        "/reservations",
+        "/reservations?status=Waitlisted",
+        "/reservations/1",
+        "/reservations/5",
+        "/reservations/search/findByOrderId?orderId=2",
+        "/courses",
+        "/courses?status=Open",
+        "/courses/103",
+        "/courses/103/roster",
+        "/infomations",
+        "/infomations?status=Waitlisted",
+        "/infomations/1",
+        "/infomations/search",
+        "/infomations/search/findByOrderId?orderId=5",
+        "/informations",
+        "/notifications",
+        "/notifications?orderId=1",
+        "/notifications/search",
+        "/notifications/search/findByOrderId?orderId=1",
+        "/problems",
+        "/problems/not-found",
+        "/.well-known/spin/health",
+    ] {
+        sugang.get(path).expect(200);
+    }
+}
+
+#[test]
+fn what_has_not_changed_is_not_sent_again() {
+    let sugang = Sugang::start();
+    sugang.apply(&order(1, AUTOMATIC)).expect(201);
+    eventually(|| sugang.statuses(1), "Ordered / Paid / Reservation Confirmed");
+    for path in ["/orders/1", "/pays/1", "/reservations/1", "/courses/101", "/infomations/1"] {
+        let etag = sugang.get(path).expect(200).header("etag").to_owned();
+        assert!(etag.starts_with('"'), "{path}: {etag}");
+        let again = sugang.send(sugang.request("GET", path).header("if-none-match", &etag), None).expect(304);
+        assert_eq!(again.body, "", "{path}");
+    }
+}
+
+#[test]
+fn keyset_paging_goes_through_everything_once() {
+    let sugang = Sugang::start();
+    for id in 1..=7 {
+        sugang.apply(&order(id, AUTOMATIC)).expect(201);
+    }
+    let (mut seen, mut path) = (Vec::new(), "/orders?after=0&size=3".to_owned());
+    loop {
+        let page = sugang.get(&path).expect(200);
+        seen.extend(page.items("orders").iter().map(|order| order["orderId"].clone()));
+        let next = page.text("/_links/next/href");
+        match next.strip_prefix(&sugang.url("")) {
+            Some(next) => path = next.to_owned(),
+            None => break,
+        }
+    }
+    assert_eq!(json!(seen), json!([1, 2, 3, 4, 5, 6, 7]));
+}
