@@ -76,6 +76,10 @@ pub(crate) async fn answer(request: Request) -> Result<Response, Error> {
     }
 }
 
+/// How often somebody who applies before any course is known looks again, and how long between: 2 s in all.
+const FIRST_COURSES_LOOKS: u32 = 20;
+const FIRST_COURSES_PAUSE: Duration = Duration::from_millis(100);
+
 /// What a customer sends to apply.
 struct Asked {
     order_id: Option<OrderId>,
@@ -137,6 +141,11 @@ async fn apply(request: &Request) -> Result<Response, Error> {
         matches!(way.insert(cashier::way(&settings).await), Way::Barred(_))
     })
     .await;
+    if let Err(Undecided::Refused(Refusal::UnknownCourse(_))) = placement
+        && has_just_heard_of_courses().await?
+    {
+        return Box::pin(apply(request)).await;
+    }
     match placement.map_err(|undecided| refuse(request, undecided))? {
         Placement::KeyReused => Err(key_reused().into()),
         Placement::Replayed(stored) => {
@@ -150,6 +159,22 @@ async fn apply(request: &Request) -> Result<Response, Error> {
             Ok(created(request, &stored, seconds))
         }
     }
+}
+
+/// Whether the first courses came in while the caller waited. At the very first start, `order` knows none until
+/// `reservation` has opened them: that is no reason to refuse somebody for good. Where it knows some already, one
+/// that is not among them is not waited for.
+async fn has_just_heard_of_courses() -> Result<bool, Error> {
+    if store::knows_courses(&DATABASE).await? {
+        return Ok(false);
+    }
+    for _ in 0..FIRST_COURSES_LOOKS {
+        spin_sdk::time::sleep(FIRST_COURSES_PAUSE).await;
+        if store::knows_courses(&DATABASE).await? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// One try to have an order paid, within the deadline that began with the request.

@@ -19,7 +19,7 @@ mod schema;
 mod tests;
 
 pub(crate) use placing::{Placement, Placing, forget_keys, place};
-pub(crate) use read::{Filter, count, list};
+pub(crate) use read::{Filter, count, knows_courses, list};
 pub(crate) use replica::{Fact, learn_courses, replicate, settle};
 pub(crate) use retries::{Retry, any_retry_due, claim_retries, keep_for_retry, postpone};
 

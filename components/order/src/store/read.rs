@@ -39,6 +39,11 @@ impl Filter {
     }
 }
 
+/// Whether any course has been heard of.
+pub(crate) async fn knows_courses(storage: &impl Storage) -> Result<bool, StoreError> {
+    Ok(!storage.query("SELECT 1 FROM courses LIMIT 1", Vec::new()).await?.is_empty())
+}
+
 /// One page of orders, by number unless another order is asked for.
 pub(crate) async fn list(
     storage: &impl Storage,
