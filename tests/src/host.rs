@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use rustix::process::Signal;
-use sugang_host::Application;
+use sugang_host::{Application, engine::Limits};
 use tokio::runtime::Runtime;
 use xtask::process::Process;
 use xtask::{redis_server, workspace};
@@ -143,7 +143,10 @@ impl Host {
     }
 
     fn start_here(ground: &Ground, options: &Options, address: SocketAddr) -> Result<Self> {
+        // Many of these share one process, and each stack costs two of the mappings that Linux allows it.
+        let limits = Limits { max_instances: 128, ..Limits::default() };
         let mut application = Application::builder(workspace::manifest())
+            .limits(limits)
             .runtime_config(workspace::runtime_config())
             .state_dir(ground.state())
             .cache_dir(workspace::code_cache())
