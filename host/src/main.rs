@@ -10,8 +10,8 @@ use sugang_host::{
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::{filter::Targets, layer::SubscriberExt as _, util::SubscriberInitExt as _};
 
-/// An eighth of an order's time goes to small allocations, many of them freed on another thread than they were
-/// made on, which this allocator is made for.
+/// A profile of the order flow spent about an eighth of its time in the system's allocator and in copying. What
+/// this one gains over it was not measured by itself.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
