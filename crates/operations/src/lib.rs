@@ -1,0 +1,15 @@
+//! What an operator does beside the running system: hold the stores against each other, repair, keep copies.
+//!
+//! Each command of `sugang` but `up` is here; the binary only reads the command line and prints.
+//!
+//! - [`check`]: says in words where the stores, the card company's books and the event log disagree.
+//!
+//! It opens the SQLite files and the Redis that the system itself uses, while it runs. What the rules are is
+//! said here a second time, on purpose: a check that shared the components' code would share their mistakes.
+//! So nothing here depends on a component, or decides anything that the system decides.
+
+mod check;
+mod stores;
+
+pub use check::{Report, Violation, check};
+pub use stores::{LABELS, Stores};
