@@ -2,10 +2,10 @@
 
 use crate::bindings::exports::sugang::notification::channel::{Message, Receipt};
 use kernel::Timestamp;
-use store::{Database, StoreError};
+use store::{Database, Storage, StoreError};
 
 /// The sandbox's own store. Not the notification context's: what a phone shows is not what was meant to be sent.
-static DATABASE: Database = Database::new("inbox", 1, &[SCHEMA]);
+pub(crate) static DATABASE: Database = Database::new("inbox", 1, &[SCHEMA]);
 
 /// `deliveries` counts how often a message was handed over; the person sees it once.
 const SCHEMA: &str = "CREATE TABLE IF NOT EXISTS inbox (
@@ -23,16 +23,20 @@ const PUT: &str = "INSERT INTO inbox (message_id, recipient, language, body, at)
     ON CONFLICT (message_id) DO UPDATE SET deliveries = deliveries + 1
     RETURNING seq, at";
 
-/// Puts a message in and answers when it is on disk.
-pub(crate) async fn put(message: &Message) -> Result<Receipt, StoreError> {
-    let params = [
+/// Puts a message in at `now`, and answers when it is on disk.
+pub(crate) async fn put(
+    storage: &impl Storage,
+    message: &Message,
+    now: Timestamp,
+) -> Result<Receipt, StoreError> {
+    let params = vec![
         store::text(&message.id),
         store::text(&message.to),
         store::text(&message.language),
         store::text(&message.body),
-        store::text(Timestamp::now().to_string()),
+        store::text(now.to_string()),
     ];
-    let rows = DATABASE.query(PUT, params).await?;
+    let rows = storage.query(PUT, params).await?;
     let row = rows.first().ok_or_else(|| StoreError::Failure("the inbox gave no receipt".to_owned()))?;
     Ok(Receipt { number: row.count(0)?, accepted_at: row.text(1)?.to_owned() })
 }
@@ -40,27 +44,28 @@ pub(crate) async fn put(message: &Message) -> Result<Receipt, StoreError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use rusqlite::{Connection, params};
+    use store::native::{Sqlite, at_once};
 
     #[test]
     fn a_message_sent_again_is_counted_and_gets_the_first_receipt() {
-        let inbox = Connection::open_in_memory().unwrap();
-        inbox.execute_batch(SCHEMA).unwrap();
-        let put = |id: &str, at: &str| -> (i64, String) {
-            inbox
-                .query_row(PUT, params![id, "7", "ko", "hello", at], |row| Ok((row.get(0)?, row.get(1)?)))
-                .unwrap()
+        let inbox = Sqlite::in_memory(&DATABASE).unwrap();
+        let put = |id: &str, at: i64| {
+            let at = Timestamp::from_millis(at);
+            let message = Message {
+                id: id.to_owned(),
+                to: "7".to_owned(),
+                language: "ko".to_owned(),
+                body: "hello".to_owned(),
+            };
+            let receipt = at_once(super::put(&inbox, &message, at)).unwrap().unwrap();
+            (receipt.number, receipt.accepted_at)
         };
-        assert_eq!(put("order:1:1", "first"), (1, "first".to_owned()));
-        assert_eq!(put("pay:1:1", "second"), (2, "second".to_owned()));
-        assert_eq!(put("order:1:1", "third"), (1, "first".to_owned()));
-        let counted: Vec<(String, i64)> = inbox
-            .prepare("SELECT message_id, deliveries FROM inbox ORDER BY seq")
-            .unwrap()
-            .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))
-            .unwrap()
-            .map(Result::unwrap)
-            .collect();
-        assert_eq!(counted, [("order:1:1".to_owned(), 2), ("pay:1:1".to_owned(), 1)]);
+        let at = |at: i64| Timestamp::from_millis(at).to_string();
+        assert_eq!(put("order:1:1", 1), (1, at(1)));
+        assert_eq!(put("pay:1:1", 2), (2, at(2)));
+        assert_eq!(put("order:1:1", 3), (1, at(1)));
+        let rows = inbox.run("SELECT message_id, deliveries FROM inbox ORDER BY seq", &[]).unwrap();
+        let counted: Vec<_> = rows.iter().map(|row| (row.text(0).unwrap(), row.int(1).unwrap())).collect();
+        assert_eq!(counted, [("order:1:1", 2), ("pay:1:1", 1)]);
     }
 }

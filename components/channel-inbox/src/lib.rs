@@ -10,6 +10,7 @@
 mod inbox;
 
 use bindings::exports::sugang::notification::channel::{Guest, Message, Receipt, SendError};
+use kernel::Timestamp;
 
 /// The port as the WIT package says it.
 mod bindings {
@@ -32,7 +33,10 @@ pub struct Inbox;
 impl Guest for Inbox {
     async fn send(message: Message) -> Result<Receipt, SendError> {
         match temper(&message.to) {
-            Temper::Patient => inbox::put(&message).await.map_err(|e| SendError::Retryable(e.to_string())),
+            Temper::Patient => {
+                let put = inbox::put(&inbox::DATABASE, &message, Timestamp::now()).await;
+                put.map_err(|e| SendError::Retryable(e.to_string()))
+            }
             Temper::Busy => {
                 Err(SendError::Retryable("the sandbox keeps this customer's line busy".to_owned()))
             }

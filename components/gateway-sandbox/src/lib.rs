@@ -16,9 +16,10 @@ use bindings::exports::sugang::payment::gateway::{
     CancelError, Cancellation, ChargeError, ChargeRequest, Decline, Guest, Receipt,
 };
 use domain::{Delay, Verdict};
+use kernel::Timestamp;
 use spin_sdk::{time, variables, wasip3::random};
 use std::cell::Cell;
-use store::{Charge, Outcome};
+use store::{Charge, LEDGER, Outcome};
 
 /// The port as the WIT package says it.
 mod bindings {
@@ -43,7 +44,7 @@ impl Guest for Sandbox {
         let delay = delay().await.map_err(ChargeError::Unavailable)?;
         if !delay.is_none() {
             // A key that is decided is looked up, not thought about.
-            if let Some(decided) = store::outcome(&request.key).await.map_err(unavailable)? {
+            if let Some(decided) = store::outcome(&LEDGER, &request.key).await.map_err(unavailable)? {
                 return answer(&request.key, decided);
             }
             time::sleep(delay.of(random::random::get_random_u64())).await;
@@ -59,11 +60,12 @@ impl Guest for Sandbox {
             amount: request.amount,
             card_number: &request.card_number,
         };
-        answer(&request.key, store::decide(&charge, declined).await.map_err(unavailable)?)
+        let decided = store::decide(&LEDGER, &charge, declined, Timestamp::now()).await;
+        answer(&request.key, decided.map_err(unavailable)?)
     }
 
     async fn cancel(key: String) -> Result<Cancellation, CancelError> {
-        match store::cancel(&key).await {
+        match store::cancel(&LEDGER, &key, Timestamp::now()).await {
             Ok(refunded) => Ok(Cancellation { refunded }),
             Err(error) => Err(CancelError::Unavailable(error.to_string())),
         }

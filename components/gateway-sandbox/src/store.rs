@@ -5,7 +5,7 @@
 
 use crate::domain::last4;
 use kernel::Timestamp;
-use store::{Database, StoreError, count, opt_text, text};
+use store::{Database, Storage, StoreError, count, opt_text, text};
 
 /// What makes the books trustworthy is said here and not in Rust: one row per key (`PRIMARY KEY`), a refund
 /// only of what was charged and only once, and nothing ever changed or struck out.
@@ -64,7 +64,7 @@ const CANCEL: &str = "INSERT INTO cancellations (key, at) VALUES (?, ?)";
 
 const REFUNDED: &str = "SELECT COALESCE(SUM(amount), 0) FROM refunds WHERE key = ?";
 
-static LEDGER: Database = Database::new("gateway", 1, SCHEMA);
+pub(crate) static LEDGER: Database = Database::new("gateway", 1, SCHEMA);
 
 /// What a key stands for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -97,20 +97,25 @@ pub(crate) struct Charge<'a> {
 
 /// Writes down what becomes of `charge`: made, or refused for the `reason` given. Where its key was decided
 /// before, that is what comes back, and nothing is written.
-pub(crate) async fn decide(charge: &Charge<'_>, declined: Option<&str>) -> Result<Outcome, StoreError> {
+pub(crate) async fn decide(
+    storage: &impl Storage,
+    charge: &Charge<'_>,
+    declined: Option<&str>,
+    now: Timestamp,
+) -> Result<Outcome, StoreError> {
     let card_last4 = last4(charge.card_number);
     let (word, amount) = if declined.is_some() { ("Declined", 0) } else { ("Approved", charge.amount) };
-    let params = [
+    let params = vec![
         text(charge.key),
         count(charge.order_id),
         count(amount),
         text(card_last4),
         text(word),
         opt_text(declined),
-        text(Timestamp::now().to_string()),
+        text(now.to_string()),
     ];
-    if LEDGER.query(DECIDE, params).await?.is_empty() {
-        let decided = outcome(charge.key).await?;
+    if storage.query(DECIDE, params).await?.is_empty() {
+        let decided = outcome(storage, charge.key).await?;
         return decided.ok_or_else(|| StoreError::Failure(format!("the charge {} is gone", charge.key)));
     }
     let card_last4 = card_last4.to_owned();
@@ -121,8 +126,8 @@ pub(crate) async fn decide(charge: &Charge<'_>, declined: Option<&str>) -> Resul
 }
 
 /// What `key` stands for, or none where it has not been used.
-pub(crate) async fn outcome(key: &str) -> Result<Option<Outcome>, StoreError> {
-    let rows = LEDGER.query(OUTCOME, [text(key)]).await?;
+pub(crate) async fn outcome(storage: &impl Storage, key: &str) -> Result<Option<Outcome>, StoreError> {
+    let rows = storage.query(OUTCOME, vec![text(key)]).await?;
     let Some(row) = rows.first() else { return Ok(None) };
     let card_last4 = row.opt_text(2)?.unwrap_or_default().to_owned();
     Ok(Some(match row.text(0)? {
@@ -135,47 +140,54 @@ pub(crate) async fn outcome(key: &str) -> Result<Option<Outcome>, StoreError> {
 }
 
 /// Closes `key` and gives back what was charged under it; says how much that is in all, in won.
-pub(crate) async fn cancel(key: &str) -> Result<u64, StoreError> {
-    LEDGER.execute(CANCEL, [text(key), text(Timestamp::now().to_string())]).await?;
-    let rows = LEDGER.query(REFUNDED, [text(key)]).await?;
+pub(crate) async fn cancel(storage: &impl Storage, key: &str, now: Timestamp) -> Result<u64, StoreError> {
+    storage.query(CANCEL, vec![text(key), text(now.to_string())]).await?;
+    let rows = storage.query(REFUNDED, vec![text(key)]).await?;
     rows.first().map_or(Ok(0), |row| row.count(0))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use rusqlite::{Connection, OptionalExtension, params};
+    use store::native::{Sqlite, at_once};
 
-    /// The same SQL against the same engine, without Spin in between.
-    struct Ledger(Connection);
+    const NOW: Timestamp = Timestamp::from_millis(1_795_309_323_004);
+
+    /// The books in memory.
+    struct Ledger(Sqlite);
 
     impl Ledger {
         fn new() -> Self {
-            let ledger = Connection::open_in_memory().unwrap();
-            for _twice in 0..2 {
-                SCHEMA.iter().for_each(|statement| ledger.execute_batch(statement).unwrap());
-            }
-            Self(ledger)
+            Self(Sqlite::in_memory(&LEDGER).unwrap())
         }
 
         /// The outcome, and whether this call is the one that decided it.
-        fn charge(&self, key: &str, amount: i64, word: &str) -> (String, bool) {
-            let params = params![key, 1113, amount, "1234", word, Option::<&str>::None, "now"];
-            let decided: Option<String> =
-                self.0.query_row(DECIDE, params, |row| row.get(0)).optional().unwrap();
-            let outcome = self.0.query_row(OUTCOME, [key], |row| row.get(0)).unwrap();
-            (outcome, decided.is_some())
+        fn charge(&self, key: &str, amount: u64, word: &str) -> (String, bool) {
+            let decided_before = self.0.number("SELECT count(*) FROM charges").unwrap();
+            let charge = Charge { key, order_id: 1113, amount, card_number: "4111111111111234" };
+            let declined = (word == "Declined").then_some("no");
+            let decided = at_once(decide(&self.0, &charge, declined, NOW)).unwrap().unwrap();
+            assert_eq!(at_once(outcome(&self.0, key)).unwrap().unwrap(), Some(decided.clone()));
+            let word = match decided {
+                Outcome::Approved { card_last4, .. } => {
+                    assert_eq!(card_last4, "1234");
+                    "Approved"
+                }
+                Outcome::Declined { .. } => "Declined",
+                Outcome::Closed => "Closed",
+            };
+            (word.to_owned(), self.0.number("SELECT count(*) FROM charges").unwrap() > decided_before)
         }
 
-        fn cancel(&self, key: &str) -> i64 {
-            self.0.execute(CANCEL, [key, "now"]).unwrap();
-            self.0.query_row(REFUNDED, [key], |row| row.get(0)).unwrap()
+        fn cancel(&self, key: &str) -> u64 {
+            at_once(cancel(&self.0, key, NOW)).unwrap().unwrap()
         }
 
         /// Charged, refunded, balance, outstanding.
         fn balance(&self) -> Option<(i64, i64, i64, i64)> {
-            let columns = |row: &rusqlite::Row<'_>| Ok((row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?));
-            self.0.query_row("SELECT * FROM balances WHERE order_id = 1113", [], columns).optional().unwrap()
+            let rows = self.0.run("SELECT * FROM balances WHERE order_id = 1113", &[]).unwrap();
+            let at = |column| rows[0].int(column).unwrap();
+            (!rows.is_empty()).then(|| (at(1), at(2), at(3), at(4)))
         }
     }
 
@@ -236,7 +248,7 @@ mod tests {
             "INSERT INTO charges (key, order_id, amount, outcome, at) VALUES ('1113-2', 1113, 5, 'Declined', 'now')",
             "INSERT INTO refunds (key, order_id, amount, at) VALUES ('1113-1', 1113, 100, 'now')",
         ] {
-            assert!(ledger.0.execute(cooked, []).is_err(), "{cooked} was taken");
+            assert!(ledger.0.run(cooked, &[]).is_err(), "{cooked} was taken");
         }
     }
 }

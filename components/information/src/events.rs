@@ -2,23 +2,26 @@
 
 use crate::domain::{Information, by_order, status_told};
 use crate::store::{self, Step};
+use ::store::Storage;
 use eventlog::{Consumer, Envelope, Unhandled};
 use kernel::Timestamp;
-use kernel::event::{Course, Event};
-use std::collections::BTreeMap;
+use kernel::event::{Event, newest_courses};
 
 /// The contexts that are listened to.
 pub(crate) const SOURCES: &[&str] = &["order", "pay", "reservation"];
 
 /// The read model as a consumer: every batch becomes at most three statements, each harmless when repeated,
 /// so that a crash between them heals when the batch is delivered again.
-pub(crate) struct View;
+pub struct View<S> {
+    /// Where it is kept.
+    pub storage: S,
+}
 
-impl Consumer for View {
+impl<S: Storage> Consumer for View<S> {
     async fn handle(&self, events: &[Envelope]) -> Result<(), Unhandled> {
         let courses = newest_courses(events.iter().map(|told| (told.version, &told.event)));
         if !courses.is_empty() {
-            store::keep_courses(&courses).run().await?;
+            store::keep_courses(&courses).run(&self.storage).await?;
         }
         let steps: Vec<_> = events
             .iter()
@@ -28,8 +31,8 @@ impl Consumer for View {
             by_order(events.iter().filter_map(|told| Information::of(told.version, told.time, &told.event)));
         if !steps.is_empty() {
             // The timeline first: whoever sees a status also finds how it came about.
-            store::add_steps(&steps).run().await?;
-            store::join_rows(&rows).run().await?;
+            store::add_steps(&steps).run(&self.storage).await?;
+            store::join_rows(&rows).run(&self.storage).await?;
         }
         Ok(())
     }
@@ -39,19 +42,6 @@ impl Consumer for View {
 pub(crate) fn step<'a>(context: &'a str, version: u64, time: Timestamp, event: &Event) -> Option<Step<'a>> {
     let order_id = event.applicant()?.order_id;
     Some(Step { order_id, context, version, event: event.name(), status: status_told(event)?, time })
-}
-
-/// Of each course the newest that a batch tells.
-fn newest_courses<'a>(events: impl Iterator<Item = (u64, &'a Event)>) -> Vec<(u64, &'a Course)> {
-    let mut newest: BTreeMap<_, (u64, &Course)> = BTreeMap::new();
-    for (version, event) in events {
-        let Some(course) = event.course() else { continue };
-        let known = newest.entry(course.edu_no).or_insert((version, course));
-        if version > known.0 {
-            *known = (version, course);
-        }
-    }
-    newest.into_values().collect()
 }
 
 #[cfg(test)]

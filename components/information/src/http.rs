@@ -60,10 +60,10 @@ async fn all(request: &Request) -> Result<Response, Error> {
         edu_no: request.query.parse_as("eduNo")?,
         status: request.query.parse_as("status")?,
     };
-    let found = store::page(&filter, &paging).await?;
+    let found = store::page(&store::DATABASE, &filter, &paging).await?;
     let total = match paging.after {
         Some(_) => None,
-        None => Some(store::count(&filter).await?),
+        None => Some(store::count(&store::DATABASE, &filter).await?),
     };
     let last_key = found.last().map(|found| found.order_id);
     let items = found.iter().map(|found| document(&request.base, found)).collect();
@@ -71,11 +71,11 @@ async fn all(request: &Request) -> Result<Response, Error> {
 }
 
 async fn one(request: &Request, order_id: OrderId) -> Result<Response, Error> {
-    let found = store::find(order_id).await?.ok_or_else(|| unknown(order_id))?;
+    let found = store::find(&store::DATABASE, order_id).await?.ok_or_else(|| unknown(order_id))?;
     if request.has_already(&found.etag) {
         return Ok(Response::not_modified(&found.etag));
     }
-    let timeline = store::timeline(order_id).await?;
+    let timeline = store::timeline(&store::DATABASE, order_id).await?;
     Ok(Response::ok(&with_timeline(&request.base, &found, &timeline)).etag(&found.etag))
 }
 

@@ -7,8 +7,8 @@
 //! | messages of `sugang:events:{order,pay,reservation}` and `sugang:tick` | [`events`] |
 //!
 //! It only reacts: nothing here decides, nothing asks another context, and everything it holds can be made
-//! again from the events. How events that come late, twice and out of order become one row is in [`domain`];
-//! the same in SQL in [`store`].
+//! again from the events; for that, [`View`] and the schema of its [`DATABASE`] can be used without Spin. How
+//! events that come late, twice and out of order become one row is in [`domain`]; the same in SQL in [`store`].
 
 // What the two export macros generate; a native build is for tests only, and its linker takes no such names.
 #![cfg_attr(target_arch = "wasm32", allow(unsafe_code))]
@@ -20,6 +20,9 @@ mod live;
 #[cfg(test)]
 mod samples;
 mod store;
+
+pub use events::View;
+pub use store::DATABASE;
 
 use anyhow::Context;
 use bytes::Bytes;
@@ -38,6 +41,13 @@ pub async fn serve(request: Request) -> ::http::Response<BoxBody> {
 pub async fn wake(message: Bytes) -> anyhow::Result<()> {
     let redis_url = variables::get("redis_url").await.context("the variable redis_url")?;
     let wake = Wake::of(&message);
-    eventlog::drain(&redis_url, "information", events::SOURCES, wake, &events::View).await?;
+    eventlog::drain(
+        &redis_url,
+        "information",
+        events::SOURCES,
+        wake,
+        &events::View { storage: &store::DATABASE },
+    )
+    .await?;
     Ok(())
 }

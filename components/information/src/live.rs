@@ -27,7 +27,7 @@ const LONGEST: Duration = Duration::from_secs(300);
 /// Follows an order. 204 for a client that comes back (`Last-Event-ID`) when it has seen the final state: it
 /// is what tells an `EventSource` to stop connecting again.
 pub(crate) async fn follow(request: &Request, order_id: OrderId) -> Result<Response, Error> {
-    let found = store::find(order_id).await?.ok_or_else(|| unknown(order_id))?;
+    let found = store::find(&store::DATABASE, order_id).await?.ok_or_else(|| unknown(order_id))?;
     let seen = request.header("last-event-id") == Some(found.etag.as_str());
     if seen && found.statuses.are_final() {
         return Ok(Response::no_content());
@@ -64,7 +64,7 @@ impl Follower {
         let mut told = Instant::now();
         while !found.statuses.are_final() && begun.elapsed() < LONGEST {
             spin_sdk::time::sleep(LOOK_EVERY).await;
-            match store::find(self.order_id).await.map_err(End::Failed)? {
+            match store::find(&store::DATABASE, self.order_id).await.map_err(End::Failed)? {
                 Some(changed) if changed.etag != found.etag => {
                     self.tell(&changed).await?;
                     found = changed;
@@ -81,7 +81,7 @@ impl Follower {
     }
 
     async fn tell(&mut self, found: &Found) -> Result<(), End> {
-        let timeline = store::timeline(self.order_id).await.map_err(End::Failed)?;
+        let timeline = store::timeline(&store::DATABASE, self.order_id).await.map_err(End::Failed)?;
         let document = with_timeline(&self.base, found, &timeline).to_string();
         self.send(event(&found.etag, &document)).await
     }

@@ -9,10 +9,10 @@ use hal::{Direction, Paging};
 use kernel::event::Course;
 use kernel::{CustomerId, EduNo, Invalid, OrderId, OrderStatus, PayStatus, ReservationStatus, Timestamp};
 use std::str::FromStr;
-use store::{Database, Row, StoreError, Value};
+use store::{Database, Row, Storage, StoreError, Value};
 
 /// The context's own store; nobody else reads it.
-static DATABASE: Database = Database::new("information", 1, SCHEMA);
+pub static DATABASE: Database = Database::new("information", 1, SCHEMA);
 
 const SCHEMA: &[&str] = &[
     "CREATE TABLE IF NOT EXISTS infomations (
@@ -87,8 +87,8 @@ pub(crate) struct Statement {
 }
 
 impl Statement {
-    pub(crate) async fn run(self) -> Result<Vec<Row>, StoreError> {
-        DATABASE.query(&self.sql, self.params).await
+    pub(crate) async fn run(self, storage: &impl Storage) -> Result<Vec<Row>, StoreError> {
+        storage.query(&self.sql, self.params).await
     }
 }
 
@@ -251,8 +251,8 @@ fn status<T: FromStr<Err = Invalid>>(row: &Row, column: usize) -> Result<Option<
 }
 
 /// One order, if anything has been heard of it.
-pub(crate) async fn find(order_id: OrderId) -> Result<Option<Found>, StoreError> {
-    let rows = ask_one(order_id).run().await?;
+pub(crate) async fn find(storage: &impl Storage, order_id: OrderId) -> Result<Option<Found>, StoreError> {
+    let rows = ask_one(order_id).run(storage).await?;
     rows.first().map(Found::read).transpose()
 }
 
@@ -269,8 +269,8 @@ pub(crate) struct Past {
 }
 
 /// What happened to an order, in the order in which it happened.
-pub(crate) async fn timeline(order_id: OrderId) -> Result<Vec<Past>, StoreError> {
-    let rows = ask_timeline(order_id).run().await?;
+pub(crate) async fn timeline(storage: &impl Storage, order_id: OrderId) -> Result<Vec<Past>, StoreError> {
+    let rows = ask_timeline(order_id).run(storage).await?;
     rows.iter().map(Past::read).collect()
 }
 
@@ -378,8 +378,12 @@ fn where_all(conditions: Vec<(String, Value)>) -> (String, Vec<Value>) {
 pub(crate) const SORTABLE: &[&str] = &["orderId", "eduNo", "updatedAt"];
 
 /// One page of the orders that a filter lets through, by orderId unless asked otherwise.
-pub(crate) async fn page(filter: &Filter, paging: &Paging) -> Result<Vec<Found>, StoreError> {
-    let rows = ask_page(filter, paging).run().await?;
+pub(crate) async fn page(
+    storage: &impl Storage,
+    filter: &Filter,
+    paging: &Paging,
+) -> Result<Vec<Found>, StoreError> {
+    let rows = ask_page(filter, paging).run(storage).await?;
     rows.iter().map(Found::read).collect()
 }
 
@@ -400,8 +404,8 @@ fn ask_page(filter: &Filter, paging: &Paging) -> Statement {
 }
 
 /// How many orders a filter lets through.
-pub(crate) async fn count(filter: &Filter) -> Result<u64, StoreError> {
-    let rows = ask_count(filter).run().await?;
+pub(crate) async fn count(storage: &impl Storage, filter: &Filter) -> Result<u64, StoreError> {
+    let rows = ask_count(filter).run(storage).await?;
     rows.first().map_or(Ok(0), |row| row.count(0))
 }
 

@@ -6,7 +6,7 @@
 use crate::bindings::sugang::notification::channel::{self, SendError};
 use crate::domain::{Attempt, addressee, judge};
 use crate::store::{self, Claimed, Conclusion};
-use ::store::StoreError;
+use ::store::{Storage, StoreError};
 use futures::future::{Either, select};
 use futures::{StreamExt, stream};
 use kernel::Timestamp;
@@ -32,19 +32,19 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const LEASE: i64 = 30;
 
 /// Sends what is due until nothing is, or the time is spent.
-pub(crate) async fn deliver() -> Result<(), StoreError> {
+pub(crate) async fn deliver(storage: &impl Storage) -> Result<(), StoreError> {
     let begun = Instant::now();
     while begun.elapsed() < BUDGET {
         let claim = format!("{:016x}", spin_sdk::wasip3::random::random::get_random_u64());
         let now = Timestamp::now();
-        let rows = store::claim(&claim, now, now.plus_seconds(LEASE), BATCH).run().await?;
+        let rows = store::claim(&claim, now, now.plus_seconds(LEASE), BATCH).run(storage).await?;
         let claimed = store::claimed(&rows)?;
         if claimed.is_empty() {
             return Ok(());
         }
         let orders = stream::iter(by_order(claimed)).map(|messages| send_in_order(messages, begun));
         let conclusions: Vec<_> = orders.buffer_unordered(AT_ONCE).concat().await;
-        store::conclude(&claim, &conclusions, Timestamp::now()).run().await?;
+        store::conclude(&claim, &conclusions, Timestamp::now()).run(storage).await?;
     }
     Ok(())
 }

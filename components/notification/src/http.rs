@@ -58,10 +58,10 @@ async fn all(request: &Request) -> Result<Response, Error> {
         customer_id: request.query.parse_as("customerId")?,
         status: request.query.parse_as("status")?,
     };
-    let found = store::page(&filter, &paging).await?;
+    let found = store::page(&store::DATABASE, &filter, &paging).await?;
     let total = match paging.after {
         Some(_) => None,
-        None => Some(store::count(&filter).await?),
+        None => Some(store::count(&store::DATABASE, &filter).await?),
     };
     let last_key = found.last().map(|found| found.seq);
     let items = found.iter().map(|found| document(&request.base, found)).collect();
@@ -69,7 +69,7 @@ async fn all(request: &Request) -> Result<Response, Error> {
 }
 
 async fn one(request: &Request, id: &str) -> Result<Response, Error> {
-    let Some(found) = store::find(id).await? else {
+    let Some(found) = store::find(&store::DATABASE, id).await? else {
         return Err(Problem::not_found(format!("There is no message {id:?}.")).into());
     };
     // A message never changes, but its delivery does.

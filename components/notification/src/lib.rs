@@ -48,12 +48,19 @@ pub async fn serve(request: Request) -> ::http::Response<BoxBody> {
 pub async fn wake(message: Bytes) -> anyhow::Result<()> {
     let redis_url = variables::get("redis_url").await.context("the variable redis_url")?;
     let wake = Wake::of(&message);
-    let drained = eventlog::drain(&redis_url, "notification", events::SOURCES, wake, &events::Scribe).await;
+    let drained = eventlog::drain(
+        &redis_url,
+        "notification",
+        events::SOURCES,
+        wake,
+        &events::Scribe { storage: &store::DATABASE },
+    )
+    .await;
     // What is due is sent even when the log cannot be read; a wake-up for which others were quicker has
     // nothing to send.
     let nothing_new = matches!(&drained, Ok(drained) if drained.handled == 0);
     if wake == Wake::Tick || !nothing_new {
-        delivery::deliver().await.context("delivering messages")?;
+        delivery::deliver(&store::DATABASE).await.context("delivering messages")?;
     }
     drained.context("reading the event log")?;
     Ok(())

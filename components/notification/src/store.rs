@@ -9,10 +9,10 @@ use hal::{Direction, Paging};
 use kernel::event::Course;
 use kernel::{CustomerId, EduNo, OrderId, Timestamp};
 use std::collections::HashMap;
-use store::{Database, Row, StoreError, Value};
+use store::{Database, Row, Storage, StoreError, Value};
 
 /// The context's own store; nobody else reads it.
-static DATABASE: Database = Database::new("notification", 1, SCHEMA);
+pub(crate) static DATABASE: Database = Database::new("notification", 1, SCHEMA);
 
 const SCHEMA: &[&str] = &[
     // `due_at` is in milliseconds since 1970 and means something only while the status is Pending.
@@ -63,8 +63,8 @@ pub(crate) struct Statement {
 }
 
 impl Statement {
-    pub(crate) async fn run(self) -> Result<Vec<Row>, StoreError> {
-        DATABASE.query(&self.sql, self.params).await
+    pub(crate) async fn run(self, storage: &impl Storage) -> Result<Vec<Row>, StoreError> {
+        storage.query(&self.sql, self.params).await
     }
 }
 
@@ -263,9 +263,9 @@ impl Found {
 }
 
 /// One message, if there is one of that id.
-pub(crate) async fn find(id: &str) -> Result<Option<Found>, StoreError> {
+pub(crate) async fn find(storage: &impl Storage, id: &str) -> Result<Option<Found>, StoreError> {
     let sql = format!("{FOUND} WHERE id = ?");
-    let rows = Statement { sql, params: vec![store::text(id)] }.run().await?;
+    let rows = Statement { sql, params: vec![store::text(id)] }.run(storage).await?;
     rows.first().map(Found::read).transpose()
 }
 
@@ -297,8 +297,12 @@ fn where_all(conditions: Vec<(&'static str, Value)>) -> (String, Vec<Value>) {
 
 /// One page of the messages that a filter lets through: newest first unless asked otherwise; by key, in the
 /// order in which they were written, so that a reader can go on from the last one it saw.
-pub(crate) async fn page(filter: &Filter, paging: &Paging) -> Result<Vec<Found>, StoreError> {
-    let rows = ask_page(filter, paging).run().await?;
+pub(crate) async fn page(
+    storage: &impl Storage,
+    filter: &Filter,
+    paging: &Paging,
+) -> Result<Vec<Found>, StoreError> {
+    let rows = ask_page(filter, paging).run(storage).await?;
     rows.iter().map(Found::read).collect()
 }
 
@@ -321,8 +325,8 @@ fn ask_page(filter: &Filter, paging: &Paging) -> Statement {
 }
 
 /// How many messages a filter lets through.
-pub(crate) async fn count(filter: &Filter) -> Result<u64, StoreError> {
-    let rows = ask_count(filter).run().await?;
+pub(crate) async fn count(storage: &impl Storage, filter: &Filter) -> Result<u64, StoreError> {
+    let rows = ask_count(filter).run(storage).await?;
     rows.first().map_or(Ok(0), |row| row.count(0))
 }
 

@@ -2,8 +2,9 @@
 
 use crate::cashier::{self, Answer, Way};
 use crate::settings::{Role, Settings};
-use crate::store::{self, DATABASE, Fact, Retry, Storage};
+use crate::store::{self, DATABASE, Fact, Retry};
 use crate::{CONTEXT, OUTBOX};
+use ::store::Storage;
 use eventlog::{Consumer, Envelope, Unhandled, Wake, drain};
 use futures::future::join_all;
 use kernel::event::{CancelReason, Event};

@@ -29,8 +29,7 @@ use decision::{Entry, commit};
 use kernel::event::{Applicant, CancelReason};
 use kernel::{CourseStatus, CustomerId, EduNo, Guests, OrderId, OrderStatus, PayStatus, Timestamp, Won};
 use std::collections::BTreeMap;
-use std::time::Duration;
-use store::{Database, Row, StoreError, Value, count as number, int, placeholders};
+use store::{Database, Row, Storage, StoreError, count as number, int, placeholders};
 
 /// The store under the label `order`.
 pub(crate) static DATABASE: Database = Database::new("order", 1, schema::SCHEMA);
@@ -40,28 +39,6 @@ const MAX_ATTEMPTS: u64 = 10;
 
 /// How many orders are changed by one statement, at most.
 const CHUNK: usize = 200;
-
-/// What the rooms of this context ask of SQL: one statement, its rows. A trait, so that the tests run the same
-/// statements against a SQLite of their own.
-pub(crate) trait Storage {
-    /// Runs one statement and gives back all of its rows.
-    async fn query(&self, sql: &str, params: Vec<Value>) -> Result<Vec<Row>, StoreError>;
-
-    /// Waits a little, longer with each attempt, before deciding again.
-    async fn pause(&self, attempt: u64);
-}
-
-impl Storage for Database {
-    async fn query(&self, sql: &str, params: Vec<Value>) -> Result<Vec<Row>, StoreError> {
-        Self::query(self, sql, params).await
-    }
-
-    async fn pause(&self, attempt: u64) {
-        // At random, so that two replicas that met once do not meet again and again.
-        let micros = getrandom::u64().unwrap_or(500) % (1_000 * attempt + 1);
-        spin_sdk::time::sleep(Duration::from_micros(micros)).await;
-    }
-}
 
 /// An order as it is stored, with what this context knows about it from others.
 #[derive(Clone, Debug, PartialEq, Eq)]

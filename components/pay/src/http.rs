@@ -14,7 +14,8 @@ mod tests;
 
 use crate::cashier::{Cashier, Gateway, NotPaid};
 use crate::domain::{Refusal, Terms};
-use crate::store::{Filter, Listed, Pays, Slice, Storage};
+use crate::store::{Filter, Listed, Pays, Slice};
+use ::store::Storage;
 use hal::{Direction, Error, Fields, Method, Paging, Problem, Request, Response, StatusCode, link};
 use kernel::event::Applicant;
 use kernel::{CardNumber, CustomerId, EduNo, Guests, Invalid, Language, OrderId, PayStatus, Won};

@@ -12,7 +12,7 @@ use crate::domain::{Attempt, Payment, Record, State};
 use eventlog::EVENTS_TABLE;
 use kernel::event::{Applicant, Event};
 use kernel::{CustomerId, EduNo, Guests, OrderId, PayStatus, Timestamp, Won};
-use store::{Database, Row, StoreError, Value, count, int, opt_int, opt_text, placeholders, text};
+use store::{Database, Row, Storage, StoreError, Value, count, int, opt_int, opt_text, placeholders, text};
 
 /// The store under the label `pay`.
 pub(crate) static DATABASE: Database = Database::new("pay", 1, SCHEMA);
@@ -67,18 +67,6 @@ const DECISION_COLUMNS: usize = 18;
 const PAY: &str =
     "order_id, customer_id, edu_no, guest, language, amount, status, card_last4, transaction_id,
     paid_at, refunded_at, version";
-
-/// What is asked of SQL: one statement, its rows. A trait, so that the tests run the same statements against a
-/// SQLite of their own.
-pub(crate) trait Storage {
-    async fn query(&self, sql: &str, params: Vec<Value>) -> Result<Vec<Row>, StoreError>;
-}
-
-impl Storage for &Database {
-    async fn query(&self, sql: &str, params: Vec<Value>) -> Result<Vec<Row>, StoreError> {
-        Database::query(self, sql, params).await
-    }
-}
 
 /// A payment as it is shown.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,7 +1,8 @@
 //! The demonstration courses, so that a system that has just been started can be tried at once.
 
 use crate::domain::{Capacity, Command, NewCourse, Title};
-use crate::store::{Asked, Storage, Undecided, carry_out, known_courses};
+use crate::store::{Asked, Undecided, carry_out, known_courses};
+use ::store::Storage;
 use kernel::{Approval, EduNo, Invalid, Timestamp, Won};
 use std::collections::BTreeMap;
 

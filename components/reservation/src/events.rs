@@ -10,8 +10,9 @@
 //! finishes what an earlier decision left for later.
 
 use crate::domain::Command;
-use crate::store::{Asked, DATABASE, Storage, Undecided, carry_out, duties};
+use crate::store::{Asked, DATABASE, Undecided, carry_out, duties};
 use crate::{OUTBOX, demo};
+use ::store::Storage;
 use eventlog::{Consumer, Envelope, Unhandled, Wake};
 use kernel::event::Event;
 use kernel::{CourseStatus, EduNo, Timestamp};

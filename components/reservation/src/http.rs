@@ -19,7 +19,8 @@ mod roster;
 mod tests;
 
 use crate::domain::Command;
-use crate::store::{Asked, Part, Slice, Storage};
+use crate::store::{Asked, Part, Slice};
+use ::store::Storage;
 use hal::{Direction, Error, Method, Paging, Request, Response};
 use kernel::{EduNo, OrderId};
 

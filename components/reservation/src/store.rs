@@ -19,10 +19,8 @@ pub(crate) use read::{
 use crate::domain::{Command, Course, Decided, Desk, Refusal, Reservation};
 use kernel::event::{Applicant, Course as Terms};
 use kernel::{CourseStatus, CustomerId, EduNo, Guests, OrderId, ReservationStatus, Timestamp, Won};
-use spin_sdk::wasip3::random::random::get_random_u64;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::time::Duration;
-use store::{Database, Row, StoreError, Value, count, int, null, opt_text, placeholders, text};
+use store::{Database, Row, Storage, StoreError, Value, count, int, null, opt_text, placeholders, text};
 
 /// The store under the label `reservation`.
 pub(crate) static DATABASE: Database = Database::new("reservation", 1, schema::SCHEMA);
@@ -33,28 +31,6 @@ const MAX_ATTEMPTS: u64 = 10;
 /// How many of those who wait for, or hold seats in, one course are loaded at once. What concerns more of them
 /// is done in several decisions, each of which is right by itself.
 const FRONT: u64 = 500;
-
-/// What the rooms of this context ask of SQL: one statement, its rows. A trait, so that the tests run the same
-/// statements against a SQLite of their own.
-pub(crate) trait Storage {
-    /// Runs one statement and gives back all of its rows.
-    async fn query(&self, sql: &str, params: Vec<Value>) -> Result<Vec<Row>, StoreError>;
-
-    /// Waits a little, longer with each attempt, before deciding again.
-    async fn pause(&self, attempt: u64);
-}
-
-impl Storage for Database {
-    async fn query(&self, sql: &str, params: Vec<Value>) -> Result<Vec<Row>, StoreError> {
-        Self::query(self, sql, params).await
-    }
-
-    async fn pause(&self, attempt: u64) {
-        // At random, so that two replicas that met once do not meet again and again.
-        let micros = get_random_u64() % (1_000 * attempt + 1);
-        spin_sdk::time::sleep(Duration::from_micros(micros)).await;
-    }
-}
 
 /// A command, and the trace that it belongs to.
 #[derive(Clone, Debug)]

@@ -8,6 +8,7 @@ use crate::{
     Approval, CourseStatus, CustomerId, EduNo, Guests, Language, OrderId, ReservationStatus, Timestamp, Won,
 };
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// Whose application an event is about; every event about an order carries it, so that no consumer has to
 /// wait for another event to know the customer.
@@ -259,6 +260,19 @@ pub enum Event {
     CourseFinished(Course),
     /// From `reservation`.
     CourseCanceled(Course),
+}
+
+/// Of each course the newest that a batch of events tells, given with their versions.
+pub fn newest_courses<'a>(told: impl IntoIterator<Item = (u64, &'a Event)>) -> Vec<(u64, &'a Course)> {
+    let mut newest: BTreeMap<_, (u64, &Course)> = BTreeMap::new();
+    for (version, event) in told {
+        let Some(course) = event.course() else { continue };
+        let known = newest.entry(course.edu_no).or_insert((version, course));
+        if version > known.0 {
+            *known = (version, course);
+        }
+    }
+    newest.into_values().collect()
 }
 
 /// An event that this version does not know, or whose data it cannot read.

@@ -4,10 +4,16 @@
 //! new file handle), creates the schema on first use, and always reads a statement's rows to the end and
 //! awaits its result: otherwise an error would vanish and the connection would stay locked.
 //!
+//! What a context's rooms ask for is not the database but a [`Storage`], so that the statements that run in
+//! production also run on a SQLite that a test, a model or a tool opened by itself (the module `native`, behind
+//! the feature of that name).
+//!
 //! What it deliberately has not: transactions. One decision is one statement (a multi-row `INSERT` whose
 //! triggers do the rest), so nothing is ever held open across host calls.
 
 mod error;
+#[cfg(feature = "native")]
+pub mod native;
 mod row;
 
 pub use error::StoreError;
@@ -15,8 +21,10 @@ pub use row::Row;
 pub use spin_sdk::sqlite::Value;
 
 use spin_sdk::sqlite::Connection;
+use spin_sdk::wasip3::random::random::get_random_u64;
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::time::Duration;
 
 /// How many idle connections an instance keeps for one label: as many as Spin lets requests into an instance at
 /// once, so that a burst does not open connections only to drop them.
@@ -25,6 +33,38 @@ const IDLE_CONNECTIONS: usize = 16;
 thread_local! {
     /// Idle connections of this instance by label. Nothing of a request is kept in it.
     static IDLE: RefCell<HashMap<&'static str, Vec<Connection>>> = RefCell::default();
+}
+
+/// What a context asks of SQL: one statement, its rows.
+#[allow(async_fn_in_trait, reason = "components are single-threaded, so no future needs to be Send")]
+pub trait Storage {
+    /// Runs one statement and gives back all of its rows.
+    async fn query(&self, sql: &str, params: Vec<Value>) -> Result<Vec<Row>, StoreError>;
+
+    /// Waits a little, longer with each attempt (counted from 1), before deciding again.
+    async fn pause(&self, attempt: u64);
+}
+
+impl<S: Storage> Storage for &S {
+    async fn query(&self, sql: &str, params: Vec<Value>) -> Result<Vec<Row>, StoreError> {
+        (**self).query(sql, params).await
+    }
+
+    async fn pause(&self, attempt: u64) {
+        (**self).pause(attempt).await;
+    }
+}
+
+impl Storage for Database {
+    async fn query(&self, sql: &str, params: Vec<Value>) -> Result<Vec<Row>, StoreError> {
+        Self::query(self, sql, params).await
+    }
+
+    async fn pause(&self, attempt: u64) {
+        // At random, so that two replicas that met once do not meet again and again.
+        let micros = get_random_u64() % (1_000 * attempt + 1);
+        spin_sdk::time::sleep(Duration::from_micros(micros)).await;
+    }
 }
 
 /// The store under one label, with the schema it must have.

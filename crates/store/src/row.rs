@@ -18,6 +18,11 @@ impl Row {
         Self(values)
     }
 
+    /// All of its columns.
+    pub fn values(&self) -> &[Value] {
+        &self.0
+    }
+
     /// The text in column `index`.
     pub fn text(&self, index: usize) -> Result<&str, StoreError> {
         self.opt_text(index)?.ok_or_else(|| wrong(index, "a text", &Value::Null))

@@ -3,22 +3,17 @@
 use super::*;
 use crate::samples;
 use kernel::Language;
-use rusqlite::types::Value as Sql;
-use rusqlite::{Connection, params_from_iter};
+use store::native;
 
 const NOW: Timestamp = Timestamp::from_millis(1_000_000);
 const LEASE: i64 = 60;
 
 /// A store as a component would find it.
-struct Sqlite(Connection);
+struct Sqlite(native::Sqlite);
 
 impl Sqlite {
     fn new() -> Self {
-        let connection = Connection::open_in_memory().unwrap();
-        for statement in SCHEMA {
-            connection.execute_batch(statement).unwrap();
-        }
-        Self(connection)
+        Self(native::Sqlite::in_memory(&DATABASE).unwrap())
     }
 
     /// With so many messages, each about an order of its own.
@@ -29,16 +24,11 @@ impl Sqlite {
     }
 
     fn run(&self, statement: Statement) -> Vec<Row> {
-        self.ask(&statement.sql, statement.params)
+        self.0.run(&statement.sql, &statement.params).unwrap()
     }
 
-    fn ask(&self, sql_text: &str, params: Vec<Value>) -> Vec<Row> {
-        let mut statement = self.0.prepare(sql_text).unwrap();
-        let columns = statement.column_count();
-        let rows = statement.query_map(params_from_iter(params.into_iter().map(sql)), |row| {
-            Ok(Row::of((0..columns).map(|n| value(row.get(n).unwrap())).collect()))
-        });
-        rows.unwrap().map(Result::unwrap).collect()
+    fn ask(&self, sql: &str) -> Vec<Row> {
+        self.0.run(sql, &[]).unwrap()
     }
 
     fn claim(&self, worker: &str, now: Timestamp, limit: u32) -> Vec<Claimed> {
@@ -55,34 +45,14 @@ impl Sqlite {
 
     /// `status attempts` of each message.
     fn shown(&self) -> Vec<String> {
-        let rows = self.ask("SELECT status || ' ' || attempts FROM messages ORDER BY seq", Vec::new());
+        let rows = self.ask("SELECT status || ' ' || attempts FROM messages ORDER BY seq");
         rows.iter().map(|row| row.text(0).unwrap().to_owned()).collect()
     }
 
     /// Each status with its count, where there is any; told by the triggers.
     fn counted(&self) -> Vec<(String, i64)> {
-        let rows = self.ask("SELECT status, rows FROM counts WHERE rows <> 0 ORDER BY status", Vec::new());
+        let rows = self.ask("SELECT status, rows FROM counts WHERE rows <> 0 ORDER BY status");
         rows.iter().map(|row| (row.text(0).unwrap().to_owned(), row.int(1).unwrap())).collect()
-    }
-}
-
-fn sql(value: Value) -> Sql {
-    match value {
-        Value::Integer(number) => Sql::Integer(number),
-        Value::Real(number) => Sql::Real(number),
-        Value::Text(text) => Sql::Text(text),
-        Value::Blob(bytes) => Sql::Blob(bytes),
-        Value::Null => Sql::Null,
-    }
-}
-
-fn value(sql: Sql) -> Value {
-    match sql {
-        Sql::Integer(number) => Value::Integer(number),
-        Sql::Real(number) => Value::Real(number),
-        Sql::Text(text) => Value::Text(text),
-        Sql::Blob(bytes) => Value::Blob(bytes),
-        Sql::Null => Value::Null,
     }
 }
 

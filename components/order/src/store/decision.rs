@@ -1,10 +1,10 @@
 //! Committing what was decided: one statement, whatever the number of events.
 
-use super::{Storage, Stored};
+use super::Stored;
 use crate::domain::{self, Order};
 use kernel::event::Event;
 use kernel::{CustomerId, OrderStatus, PayStatus, Timestamp};
-use store::{StoreError, Value, count as number, int, null, opt_int, opt_text, placeholders, text};
+use store::{Storage, StoreError, Value, count as number, int, null, opt_int, opt_text, placeholders, text};
 
 /// One event to be committed, and what goes with it.
 pub(super) struct Entry<'a> {

@@ -1,12 +1,12 @@
 //! Placing an application: what may become a new order.
 
 use super::decision::{Entry, NewOrder, commit};
-use super::{MAX_ATTEMPTS, Storage, Stored, Undecided, read};
+use super::{MAX_ATTEMPTS, Stored, Undecided, read};
 use crate::domain::{self, Application, Command, Course};
 use crate::sealing::{Seal, SealError};
 use kernel::event::{Applicant, Event};
 use kernel::{CardNumber, OrderId, Timestamp, Won};
-use store::{StoreError, Value, int, null, opt_text};
+use store::{Storage, StoreError, Value, int, null, opt_text};
 
 /// An application to be placed.
 pub(crate) struct Placing<'a> {

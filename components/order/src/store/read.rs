@@ -1,9 +1,9 @@
 //! Reading orders for answers.
 
-use super::{Storage, Stored};
+use super::Stored;
 use hal::{Direction, Paging, Sort};
 use kernel::{CustomerId, EduNo, OrderStatus};
-use store::{StoreError, Value, count as number, int, text};
+use store::{Storage, StoreError, Value, count as number, int, text};
 
 /// What [`Stored`] is read from: of the table `orders`, and where the course stands.
 pub(super) const COLUMNS: &str = "orders.order_id, orders.customer_id, orders.edu_no, orders.guest, \

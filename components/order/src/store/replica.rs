@@ -1,10 +1,10 @@
 //! What this context keeps of what others have told: `pay` of payments, `reservation` of courses.
 
-use super::{Storage, Stored, read};
+use super::{Stored, read};
 use kernel::event::Course;
 use kernel::{EduNo, OrderId, PayStatus};
 use std::collections::BTreeMap;
-use store::{Row, StoreError, count as number, int, opt_text, placeholders, text};
+use store::{Row, Storage, StoreError, count as number, int, opt_text, placeholders, text};
 
 /// Something that `pay` has told of an order.
 #[derive(Clone, Debug, PartialEq, Eq)]

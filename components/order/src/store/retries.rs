@@ -1,9 +1,9 @@
 //! The payments that `pay` has still to be asked for, and the cards that they wait with.
 
-use super::{Storage, Stored, find_all, order_ids};
+use super::{Stored, find_all, order_ids};
 use kernel::{OrderId, Timestamp};
 use std::collections::BTreeMap;
-use store::{StoreError, Value, count as number, int, null, placeholders};
+use store::{Storage, StoreError, Value, count as number, int, null, placeholders};
 
 /// The longest time between two tries to have an order paid, in milliseconds.
 const LONGEST_BACK_OFF: i64 = 30_000;

@@ -7,70 +7,26 @@ use super::*;
 use crate::domain::{decide, evolve};
 use crate::events::Policies;
 use crate::sealing::Seal;
+use ::store::Value;
+use ::store::native::{self, at_once};
 use eventlog::{Consumer, Envelope};
 use hal::{Direction, Paging, Sort};
 use kernel::event::{Course as Terms, DelayReason, Event, Paid, ReservationRejected};
 use kernel::{Approval, CardNumber, Language};
 use proptest::prelude::*;
-use rusqlite::types::ValueRef;
-use std::cell::RefCell;
 
 const NOW: Timestamp = Timestamp::from_millis(1_763_773_323_004);
 
-/// Runs a future that never waits; within another too, which `futures`' own executor refuses.
+/// Runs a future that never waits.
+#[track_caller]
 fn block_on<T>(future: impl Future<Output = T>) -> T {
-    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
-    match std::pin::pin!(future).poll(&mut context) {
-        std::task::Poll::Ready(done) => done,
-        std::task::Poll::Pending => panic!("SQLite keeps nobody waiting"),
-    }
+    at_once(future).expect("SQLite keeps nobody waiting")
 }
 
-/// Something that another does between this one's reading and its committing.
-type Meanwhile = Box<dyn FnOnce(&Sqlite)>;
-
-/// A database in memory with this context's schema.
+/// A database in memory with this context's schema, and what cards are sealed with.
 struct Sqlite {
-    connection: rusqlite::Connection,
-    meanwhile: RefCell<Vec<Meanwhile>>,
-    statements: RefCell<usize>,
+    native: native::Sqlite,
     seal: Seal,
-}
-
-impl Storage for Sqlite {
-    async fn query(&self, sql: &str, params: Vec<Value>) -> Result<Vec<Row>, StoreError> {
-        *self.statements.borrow_mut() += 1;
-        if sql.starts_with("INSERT INTO decisions") {
-            let meanwhile = self.meanwhile.borrow_mut().pop();
-            meanwhile.into_iter().for_each(|act| act(self));
-        }
-        let failed =
-            |error: rusqlite::Error| StoreError::from(spin_sdk::sqlite::Error::Io(error.to_string()));
-        let mut statement = self.connection.prepare_cached(sql).map_err(failed)?;
-        let columns = statement.column_count();
-        let params = params.into_iter().map(|value| match value {
-            Value::Integer(n) => rusqlite::types::Value::Integer(n),
-            Value::Real(n) => rusqlite::types::Value::Real(n),
-            Value::Text(text) => rusqlite::types::Value::Text(text),
-            Value::Blob(bytes) => rusqlite::types::Value::Blob(bytes),
-            Value::Null => rusqlite::types::Value::Null,
-        });
-        let mut rows = statement.query(rusqlite::params_from_iter(params)).map_err(failed)?;
-        let mut read = Vec::new();
-        while let Some(row) = rows.next().map_err(failed)? {
-            let values = (0..columns).map(|at| match row.get_ref(at).unwrap() {
-                ValueRef::Null => Value::Null,
-                ValueRef::Integer(n) => Value::Integer(n),
-                ValueRef::Real(n) => Value::Real(n),
-                ValueRef::Text(text) => Value::Text(String::from_utf8(text.to_vec()).unwrap()),
-                ValueRef::Blob(bytes) => Value::Blob(bytes.to_vec()),
-            });
-            read.push(Row::of(values.collect()));
-        }
-        Ok(read)
-    }
-
-    async fn pause(&self, _attempt: u64) {}
 }
 
 fn order(number: u64) -> OrderId {
@@ -130,19 +86,23 @@ fn wish(order_id: u64) -> Wish<'static> {
 impl Sqlite {
     /// With the schema, and the courses 101 (50,000 won) and 104 (free).
     fn new() -> Self {
-        let connection = rusqlite::Connection::open_in_memory().unwrap();
-        for statement in schema::SCHEMA.iter().chain(schema::SCHEMA) {
-            connection.execute_batch(statement).unwrap();
-        }
-        let seal = Seal::new(&"0f".repeat(32)).unwrap();
-        let sqlite = Self { connection, meanwhile: RefCell::default(), statements: RefCell::default(), seal };
+        let sqlite = Self::over(native::Sqlite::in_memory(&DATABASE).unwrap());
         sqlite.learn(&[(terms(101, 50_000, CourseStatus::Open), 1), (terms(104, 0, CourseStatus::Open), 1)]);
         sqlite
     }
 
+    fn over(native: native::Sqlite) -> Self {
+        Self { native, seal: Seal::new(&"0f".repeat(32)).unwrap() }
+    }
+
+    /// Has another do something before the next decision is committed.
+    fn meanwhile(&self, act: impl FnOnce(&Self) + 'static) {
+        self.native.meanwhile(|native| act(&Self::over(native.clone())));
+    }
+
     fn learn(&self, courses: &[(Terms, u64)]) {
         let courses: Vec<_> = courses.iter().map(|(terms, version)| (terms, *version)).collect();
-        block_on(learn_courses(self, &courses)).unwrap();
+        block_on(learn_courses(&self.native, &courses)).unwrap();
     }
 
     fn try_place(&self, wish: &Wish<'_>) -> Result<Placement, Undecided> {
@@ -161,7 +121,7 @@ impl Sqlite {
             traceparent: None,
             now: NOW,
         };
-        block_on(place(self, &placing, async || wish.breaker_open))
+        block_on(place(&self.native, &placing, async || wish.breaker_open))
     }
 
     #[track_caller]
@@ -173,7 +133,7 @@ impl Sqlite {
     }
 
     fn stored(&self, order_id: u64) -> Stored {
-        block_on(find(self, order(order_id))).unwrap().unwrap()
+        block_on(find(&self.native, order(order_id))).unwrap().unwrap()
     }
 
     fn pay_status(&self, order_id: u64) -> Option<PayStatus> {
@@ -181,49 +141,48 @@ impl Sqlite {
     }
 
     fn number(&self, sql: &str) -> i64 {
-        self.connection.query_row(sql, [], |row| row.get(0)).unwrap()
+        self.native.number(sql).unwrap()
     }
 
     fn cancel(&self, order_id: u64) -> Result<Stored, Undecided> {
-        block_on(change(self, order(order_id), None, NOW, |stored| {
+        block_on(change(&self.native, order(order_id), None, NOW, |stored| {
             let (course, payment) = (stored.course, stored.payment.status);
             Ok(Command::Cancel { reason: CancelReason::Customer, course, payment })
         }))
     }
 
     fn delay(&self, order_id: u64) -> Result<Stored, Undecided> {
-        block_on(change(self, order(order_id), None, NOW, |stored| {
+        block_on(change(&self.native, order(order_id), None, NOW, |stored| {
             Ok(Command::DelayPayment { reason: DelayReason::Deadline, payment: stored.payment.status })
         }))
     }
 
     fn settle(&self, order_id: u64, status: PayStatus, version: u64) -> Option<Stored> {
-        block_on(settle(self, &[fact(order_id, status, version)])).unwrap().pop()
+        block_on(settle(&self.native, &[fact(order_id, status, version)])).unwrap().pop()
     }
 
     fn replicate(&self, facts: &[Fact]) {
-        block_on(replicate(self, facts)).unwrap();
+        block_on(replicate(&self.native, facts)).unwrap();
     }
 
     fn handle(&self, events: &[Envelope]) {
-        block_on(Policies { storage: self }.handle(events)).unwrap();
+        block_on(Policies { storage: &self.native }.handle(events)).unwrap();
     }
 
     fn claim(&self, now: Timestamp) -> Vec<Retry> {
-        block_on(claim_retries(self, 16, now, now.plus_seconds(5))).unwrap()
+        block_on(claim_retries(&self.native, 16, now, now.plus_seconds(5))).unwrap()
     }
 
     /// The orders as their events say, against the rows that the same statements wrote.
     fn check_projection(&self) {
         let mut folded: BTreeMap<String, (Order, u64)> = BTreeMap::new();
-        let mut statement =
-            self.connection.prepare("SELECT subject, version, type, data FROM events ORDER BY seq").unwrap();
-        let mut rows = statement.query([]).unwrap();
-        while let Some(row) = rows.next().unwrap() {
-            let (subject, version): (String, i64) = (row.get(0).unwrap(), row.get(1).unwrap());
-            let (name, data): (String, String) = (row.get(2).unwrap(), row.get(3).unwrap());
+        for row in
+            self.native.run("SELECT subject, version, type, data FROM events ORDER BY seq", &[]).unwrap()
+        {
+            let (subject, version) = (row.text(0).unwrap().to_owned(), row.count(1).unwrap());
+            let event = Event::parse(row.text(2).unwrap(), row.text(3).unwrap()).unwrap();
             let (order, _) = folded.remove(&subject).unwrap_or_default();
-            folded.insert(subject, (evolve(order, &Event::parse(&name, &data).unwrap()), version as u64));
+            folded.insert(subject, (evolve(order, &event), version));
         }
         for (subject, (order, version)) in &folded {
             let stored = self.stored(subject.parse().unwrap());
@@ -237,8 +196,8 @@ impl Sqlite {
         ];
         for filter in filters {
             let paging = Paging { page: 0, size: 1000, sort: None, after: None };
-            let listed = block_on(list(self, &filter, &paging)).unwrap().len() as u64;
-            assert_eq!(block_on(count(self, &filter)).unwrap(), listed, "{filter:?}");
+            let listed = block_on(list(&self.native, &filter, &paging)).unwrap().len() as u64;
+            assert_eq!(block_on(count(&self.native, &filter)).unwrap(), listed, "{filter:?}");
         }
     }
 }
@@ -274,9 +233,9 @@ fn paid(order_id: u64, version: u64) -> Envelope {
 #[test]
 fn an_order_is_taken_with_one_read_and_one_statement() {
     let store = Sqlite::new();
-    *store.statements.borrow_mut() = 0;
+    let before = store.native.statements();
     let taken = store.place(&wish(1113));
-    assert_eq!(*store.statements.borrow(), 2);
+    assert_eq!(store.native.statements() - before, 2);
     assert_eq!(taken, store.stored(1113));
     assert_eq!(taken.order.placed().unwrap().amount.get(), 100_000);
     assert_eq!((taken.version, taken.payment.status, taken.course), (1, None, Some(CourseStatus::Open)));
@@ -288,9 +247,9 @@ fn an_order_is_taken_with_one_read_and_one_statement() {
 #[test]
 fn with_the_breaker_open_the_order_and_its_delay_are_one_statement() {
     let store = Sqlite::new();
-    *store.statements.borrow_mut() = 0;
+    let before = store.native.statements();
     let taken = store.place(&Wish { breaker_open: true, ..wish(1) });
-    assert_eq!(*store.statements.borrow(), 2);
+    assert_eq!(store.native.statements() - before, 2);
     assert_eq!((taken.version, taken.payment.status), (2, Some(PayStatus::PaymentDelayed)));
     assert_eq!(taken, store.stored(1));
     assert_eq!(store.number("SELECT count(*) FROM retries"), 1);
@@ -339,9 +298,9 @@ fn a_key_stands_for_one_order_with_one_content() {
     let other = Wish { edu_no: 104, ..keyed };
     assert!(matches!(store.try_place(&other), Ok(Placement::KeyReused)));
     assert_eq!(store.number("SELECT count(*) FROM orders"), 1);
-    block_on(forget_keys(&store, NOW)).unwrap();
+    block_on(forget_keys(&store.native, NOW)).unwrap();
     assert_eq!(store.number("SELECT count(*) FROM idempotency_keys"), 1);
-    block_on(forget_keys(&store, NOW.plus_millis(1))).unwrap();
+    block_on(forget_keys(&store.native, NOW.plus_millis(1))).unwrap();
     assert_eq!(store.number("SELECT count(*) FROM idempotency_keys"), 0);
 }
 
@@ -359,12 +318,12 @@ fn orders_without_a_number_get_one_each() {
 #[test]
 fn two_who_apply_under_one_number_at_once_make_one_order() {
     let store = Sqlite::new();
-    store.meanwhile.borrow_mut().push(Box::new(|store| drop(store.place(&wish(1)))));
+    store.meanwhile(|store| drop(store.place(&wish(1))));
     assert!(matches!(store.try_place(&wish(1)), Ok(Placement::Same(_))));
     assert_eq!(store.number("SELECT count(*) FROM events"), 1);
     // The same with one key, where neither has a number.
     let keyed = || Wish { order_id: None, key: Some("k"), ..wish(1) };
-    store.meanwhile.borrow_mut().push(Box::new(move |store| drop(store.place(&keyed()))));
+    store.meanwhile(move |store| drop(store.place(&keyed())));
     assert!(matches!(store.try_place(&keyed()), Ok(Placement::Replayed(_))));
     assert_eq!(store.number("SELECT count(*) FROM orders"), 2);
 }
@@ -372,13 +331,13 @@ fn two_who_apply_under_one_number_at_once_make_one_order() {
 #[test]
 fn an_order_is_never_taken_at_terms_that_have_changed_meanwhile() {
     let store = Sqlite::new();
-    store.meanwhile.borrow_mut().push(Box::new(|store| {
+    store.meanwhile(|store| {
         store.learn(&[(terms(101, 70_000, CourseStatus::Open), 2)]);
-    }));
+    });
     assert_eq!(store.place(&wish(1)).order.placed().unwrap().amount.get(), 140_000);
-    store.meanwhile.borrow_mut().push(Box::new(|store| {
+    store.meanwhile(|store| {
         store.learn(&[(terms(101, 70_000, CourseStatus::CourseCanceled), 3)]);
-    }));
+    });
     let late = store.try_place(&wish(2));
     assert!(matches!(late, Err(Undecided::Refused(Refusal::CourseNotOpen(..)))), "{late:?}");
 }
@@ -387,7 +346,7 @@ fn an_order_is_never_taken_at_terms_that_have_changed_meanwhile() {
 fn a_cancellation_that_met_another_is_decided_again() {
     let store = Sqlite::new();
     store.place(&wish(1));
-    store.meanwhile.borrow_mut().push(Box::new(|store| drop(store.cancel(1).unwrap())));
+    store.meanwhile(|store| drop(store.cancel(1).unwrap()));
     let canceled = store.cancel(1).unwrap();
     assert_eq!((canceled.version, canceled.order.status()), (2, Some(OrderStatus::OrderCanceled)));
     assert_eq!(store.number("SELECT count(*) FROM events"), 2);
@@ -408,7 +367,7 @@ fn a_sealed_card_is_kept_until_paid_declined_canceled_or_expired() {
     store.cancel(1).unwrap();
     assert_eq!(store.number("SELECT count(*) FROM retries"), 0);
     store.place(&wish(2));
-    assert_eq!(block_on(expire(&store, NOW.plus_minutes(30))).unwrap(), 1);
+    assert_eq!(block_on(expire(&store.native, NOW.plus_minutes(30))).unwrap(), 1);
     assert_eq!(store.number("SELECT count(*) FROM retries"), 0);
 }
 
@@ -416,25 +375,15 @@ fn a_sealed_card_is_kept_until_paid_declined_canceled_or_expired() {
 fn no_card_number_is_anywhere_in_the_store() {
     let store = Sqlite::new();
     store.place(&Wish { key: Some("k"), ..wish(1) });
+    let text = |value: &Value| match value {
+        Value::Text(text) => text.clone(),
+        Value::Blob(bytes) => String::from_utf8_lossy(bytes).into_owned(),
+        other => format!("{other:?}"),
+    };
     let dump: String = ["events", "orders", "retries", "idempotency_keys"]
         .iter()
-        .map(|table| {
-            let mut statement = store.connection.prepare(&format!("SELECT * FROM {table}")).unwrap();
-            let columns = statement.column_count();
-            let mut rows = statement.query([]).unwrap();
-            let mut text = String::new();
-            while let Some(row) = rows.next().unwrap() {
-                for at in 0..columns {
-                    text += &match row.get_ref(at).unwrap() {
-                        ValueRef::Text(value) | ValueRef::Blob(value) => {
-                            String::from_utf8_lossy(value).into_owned()
-                        }
-                        other => format!("{other:?}"),
-                    };
-                }
-            }
-            text
-        })
+        .flat_map(|table| store.native.run(&format!("SELECT * FROM {table}"), &[]).unwrap())
+        .flat_map(|row| row.values().iter().map(text).collect::<Vec<_>>())
         .collect();
     assert!(dump.contains("1234") && !dump.contains("4111"), "{dump}");
 }
@@ -456,7 +405,7 @@ fn what_pay_answered_is_not_undone_by_what_comes_late() {
 fn a_delay_decided_before_pay_was_heard_does_not_hide_what_it_said() {
     let store = Sqlite::new();
     store.place(&wish(1));
-    store.meanwhile.borrow_mut().push(Box::new(|store| drop(store.settle(1, PayStatus::Paid, 1))));
+    store.meanwhile(|store| drop(store.settle(1, PayStatus::Paid, 1)));
     store.delay(1).unwrap();
     assert_eq!(store.pay_status(1), Some(PayStatus::Paid));
 }
@@ -467,7 +416,7 @@ fn another_card_may_be_tried_after_a_refusal() {
     store.place(&wish(1));
     store.settle(1, PayStatus::PaymentDeclined, 1);
     let sealed = store.seal.seal(&card("5555"), order(1)).unwrap();
-    assert!(block_on(keep_for_retry(&store, order(1), Some(sealed.clone()), NOW)).unwrap());
+    assert!(block_on(keep_for_retry(&store.native, order(1), Some(sealed.clone()), NOW)).unwrap());
     assert_eq!(store.delay(1).unwrap().payment.status, Some(PayStatus::PaymentDelayed));
     assert_eq!(store.pay_status(1), Some(PayStatus::PaymentDelayed));
     // The first refusal, told late, does not end the second try; and pay may answer it in the same version.
@@ -478,16 +427,16 @@ fn another_card_may_be_tried_after_a_refusal() {
     assert!(store.claim(NOW.plus_minutes(1)).is_empty());
     // Nothing is kept for what is paid or has ended.
     store.settle(1, PayStatus::Paid, 2);
-    assert!(!block_on(keep_for_retry(&store, order(1), None, NOW)).unwrap());
+    assert!(!block_on(keep_for_retry(&store.native, order(1), None, NOW)).unwrap());
 }
 
 #[test]
 fn a_payment_is_claimed_by_one_worker_at_a_time() {
     let store = Sqlite::new();
     (1..=20).for_each(|n| drop(store.place(&wish(n))));
-    assert!(!block_on(any_retry_due(&store, NOW.plus_millis(1999))).unwrap());
+    assert!(!block_on(any_retry_due(&store.native, NOW.plus_millis(1999))).unwrap());
     let due = NOW.plus_seconds(2);
-    assert!(block_on(any_retry_due(&store, due)).unwrap());
+    assert!(block_on(any_retry_due(&store.native, due)).unwrap());
     let (first, second, third) = (store.claim(due), store.claim(due), store.claim(due));
     assert_eq!((first.len(), second.len(), third.len()), (16, 4, 0));
     let retry = &first[0];
@@ -509,7 +458,7 @@ fn what_did_not_settle_waits_longer_each_time() {
     let mut now = NOW.plus_seconds(2);
     for wait in waits {
         let attempts = store.claim(now).pop().unwrap().attempts;
-        block_on(postpone(&store, &[(order(1), attempts)], now)).unwrap();
+        block_on(postpone(&store.native, &[(order(1), attempts)], now)).unwrap();
         assert!(store.claim(now.plus_millis(wait - 1)).is_empty());
         now = now.plus_millis(wait);
     }
@@ -521,15 +470,15 @@ fn what_is_not_paid_in_time_expires_and_what_is_paid_does_not() {
     (1..=3).for_each(|n| drop(store.place(&wish(n))));
     store.settle(1, PayStatus::Paid, 1);
     store.settle(2, PayStatus::PaymentDeclined, 1);
-    assert_eq!(block_on(expire(&store, NOW.plus_minutes(30).plus_millis(-1))).unwrap(), 0);
+    assert_eq!(block_on(expire(&store.native, NOW.plus_minutes(30).plus_millis(-1))).unwrap(), 0);
     // Paid at the very last moment, between reading and committing: the whole is decided again.
     let last_moment = |store: &Sqlite| drop(store.settle(3, PayStatus::Paid, 1));
-    store.meanwhile.borrow_mut().push(Box::new(last_moment));
-    block_on(expire(&store, NOW.plus_minutes(30))).unwrap();
+    store.meanwhile(last_moment);
+    block_on(expire(&store.native, NOW.plus_minutes(30))).unwrap();
     assert!(matches!(store.stored(1).order, Order::Living(_)));
     assert!(matches!(store.stored(2).order, Order::Canceled(_, CancelReason::Expired)));
     assert!(matches!(store.stored(3).order, Order::Living(_)));
-    assert_eq!(block_on(expire(&store, NOW.plus_minutes(99))).unwrap(), 0);
+    assert_eq!(block_on(expire(&store.native, NOW.plus_minutes(99))).unwrap(), 0);
     store.check_projection();
 }
 
@@ -581,7 +530,7 @@ fn orders_are_listed_by_page_by_key_and_by_filter() {
     (1..=9).for_each(|n| drop(store.place(&Wish { edu_no: if n > 6 { 104 } else { 101 }, ..wish(n) })));
     store.cancel(2).unwrap();
     let numbers = |filter: Filter, paging: Paging| -> Vec<u64> {
-        let listed = block_on(list(&store, &filter, &paging)).unwrap();
+        let listed = block_on(list(&store.native, &filter, &paging)).unwrap();
         listed.iter().map(|stored| stored.order_id().unwrap().get()).collect()
     };
     let by = |page, size, sort, after| Paging { page, size, sort, after };
@@ -595,21 +544,16 @@ fn orders_are_listed_by_page_by_key_and_by_filter() {
     assert_eq!(numbers(canceled, by(0, 9, None, None)), [2]);
     let customer = Filter { customer_id: CustomerId::parse(1).ok(), ..all };
     assert_eq!(numbers(customer, by(0, 9, None, None)), [3, 6, 9]);
-    assert_eq!(block_on(count(&store, &customer)).unwrap(), 3);
-    assert_eq!(block_on(count(&store, &all)).unwrap(), 9);
+    assert_eq!(block_on(count(&store.native, &customer)).unwrap(), 3);
+    assert_eq!(block_on(count(&store.native, &all)).unwrap(), 9);
 }
 
 #[test]
 fn no_list_and_no_duty_reads_the_whole_table() {
     let store = Sqlite::new();
-    let plan = |sql: &str| -> String {
-        let mut statement = store.connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
-        let mut rows = statement.raw_query();
-        let mut plan = String::new();
-        while let Some(row) = rows.next().unwrap() {
-            plan += &format!("{}; ", row.get::<_, String>(3).unwrap());
-        }
-        plan
+    let plan = |sql: &str| {
+        let params: Vec<_> = sql.matches('?').map(|_| int(1)).collect();
+        store.native.plan(sql, &params).unwrap()
     };
     for sql in [
         "SELECT * FROM orders WHERE orders.customer_id = ? ORDER BY orders.order_id LIMIT ?",
@@ -669,15 +613,16 @@ proptest! {
                 Act::Delay(order) => drop(store.delay(*order)),
                 Act::Pay(order, status, version) => drop(store.settle(*order, *status, *version)),
                 Act::Hear(order, version) => store.handle(&[paid(*order, *version)]),
-                Act::Expire(minutes) => drop(block_on(expire(store, NOW.plus_minutes(*minutes)))),
+                Act::Expire(minutes) => drop(block_on(expire(&store.native, NOW.plus_minutes(*minutes)))),
             }
         }
         let store = Sqlite::new();
         for (act, other) in acts {
-            let other = other.map(|other| Box::new(move |store: &Sqlite| perform(store, &other)) as Meanwhile);
-            *store.meanwhile.borrow_mut() = other.into_iter().collect();
+            if let Some(other) = other {
+                store.meanwhile(move |store| perform(store, &other));
+            }
             perform(&store, &act);
-            store.meanwhile.borrow_mut().clear();
+            store.native.nothing_meanwhile();
         }
         store.check_projection();
         prop_assert_eq!(store.number(
@@ -692,7 +637,7 @@ proptest! {
 fn without_the_course_version_an_order_would_be_taken_at_an_old_fee() {
     let store = Sqlite::new();
     let application = Application { applicant: applicant(1, 101), card_last4: None };
-    let stale = block_on(desk(&store, &application.applicant, None)).unwrap().course.unwrap().0;
+    let stale = block_on(desk(&store.native, &application.applicant, None)).unwrap().course.unwrap().0;
     store.learn(&[(terms(101, 70_000, CourseStatus::Open), 2)]);
     let apply =
         Command::Apply { application: &application, course: Some(&stale), breaker_open: false, now: NOW };
@@ -700,8 +645,8 @@ fn without_the_course_version_an_order_would_be_taken_at_an_old_fee() {
     let before = Stored::unknown(None);
     let with = |course_version| NewOrder { course_version, due_at: NOW, retry: None, key: None };
     let entry = |placing| Entry { before: &before, event: &events[0], traceparent: None, now: NOW, placing };
-    let refused = block_on(commit(&store, &[entry(Some(with(1)))])).unwrap_err();
+    let refused = block_on(commit(&store.native, &[entry(Some(with(1)))])).unwrap_err();
     assert_eq!(refused, StoreError::Raised("the course has changed".to_owned()));
-    block_on(commit(&store, &[entry(None)])).unwrap();
+    block_on(commit(&store.native, &[entry(None)])).unwrap();
     assert_eq!(store.stored(1).order.placed().unwrap().amount.get(), 100_000);
 }

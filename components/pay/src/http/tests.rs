@@ -2,8 +2,9 @@
 
 use super::*;
 use crate::cashier::{NoReceipt, Receipt, Unavailable};
-use crate::store::tests::Sqlite;
+use crate::store::tests::sqlite;
 use ::http::{HeaderMap, HeaderName};
+use ::store::native::Sqlite;
 use futures::executor::block_on;
 use hal::Query;
 use kernel::Timestamp;
@@ -43,7 +44,7 @@ impl<'a> Client<'a> {
     fn new(cards: &'a Cards) -> Self {
         Self(Cashier {
             gateway: cards,
-            payments: Pays(Sqlite::new()),
+            payments: Pays(sqlite()),
             clock: || Timestamp::from_millis(1_795_309_323_004),
         })
     }

@@ -3,70 +3,13 @@
 use super::*;
 use crate::domain::{Command, Outcome, Owed, Terms, decide, owed};
 use kernel::Language;
-use rusqlite::types::{ToSqlOutput, ValueRef};
+use store::native::Sqlite;
 
 const AT: Timestamp = Timestamp::from_millis(1_795_309_323_004);
 
 /// A store in memory.
-pub(crate) struct Sqlite(rusqlite::Connection);
-
-impl Sqlite {
-    pub(crate) fn new() -> Self {
-        let connection = rusqlite::Connection::open_in_memory().unwrap();
-        for statement in SCHEMA.iter().chain(SCHEMA) {
-            connection.execute_batch(statement).unwrap();
-        }
-        Self(connection)
-    }
-
-    fn run(&self, sql: &str, params: &[Value]) -> rusqlite::Result<Vec<Row>> {
-        let mut statement = self.0.prepare_cached(sql)?;
-        let columns = statement.column_count();
-        let rows = statement.query_map(rusqlite::params_from_iter(params.iter().map(Parameter)), |row| {
-            (0..columns)
-                .map(|i| row.get_ref(i).map(from_sqlite))
-                .collect::<rusqlite::Result<Vec<_>>>()
-                .map(Row::of)
-        })?;
-        rows.collect()
-    }
-
-    /// How SQLite finds the rows.
-    fn plan(&self, sql: &str, params: &[Value]) -> String {
-        let rows = self.run(&format!("EXPLAIN QUERY PLAN {sql}"), params).unwrap();
-        rows.iter().map(|row| row.text(3).unwrap().to_owned()).collect::<Vec<_>>().join("; ")
-    }
-}
-
-struct Parameter<'a>(&'a Value);
-
-impl rusqlite::ToSql for Parameter<'_> {
-    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
-        Ok(ToSqlOutput::Borrowed(match self.0 {
-            Value::Integer(number) => ValueRef::Integer(*number),
-            Value::Real(number) => ValueRef::Real(*number),
-            Value::Text(text) => ValueRef::Text(text.as_bytes()),
-            Value::Blob(bytes) => ValueRef::Blob(bytes),
-            Value::Null => ValueRef::Null,
-        }))
-    }
-}
-
-fn from_sqlite(value: ValueRef<'_>) -> Value {
-    match value {
-        ValueRef::Null => Value::Null,
-        ValueRef::Integer(number) => Value::Integer(number),
-        ValueRef::Real(number) => Value::Real(number),
-        ValueRef::Text(text) => Value::Text(String::from_utf8(text.to_vec()).unwrap()),
-        ValueRef::Blob(bytes) => Value::Blob(bytes.to_vec()),
-    }
-}
-
-impl Storage for Sqlite {
-    async fn query(&self, sql: &str, params: Vec<Value>) -> Result<Vec<Row>, StoreError> {
-        // As Spin passes it on: SQLite's message as text.
-        self.run(sql, &params).map_err(|e| spin_sdk::sqlite::Error::Io(e.to_string()).into())
-    }
+pub(crate) fn sqlite() -> Sqlite {
+    Sqlite::in_memory(&DATABASE).unwrap()
 }
 
 fn order(id: u64) -> OrderId {
@@ -126,7 +69,7 @@ fn load(pays: &Pays<Sqlite>, order_id: u64) -> Record {
 
 #[test]
 fn what_is_committed_is_loaded_and_listed_again() {
-    let pays = Pays(Sqlite::new());
+    let pays = Pays(sqlite());
     let terms = terms(1113, 101);
     let mut record = load(&pays, 1113);
     assert_eq!(record, Record::default());
@@ -149,7 +92,7 @@ fn what_is_committed_is_loaded_and_listed_again() {
 
 #[test]
 fn of_two_decisions_from_the_same_state_one_is_a_conflict_and_leaves_no_trace() {
-    let pays = Pays(Sqlite::new());
+    let pays = Pays(sqlite());
     let (one, other) = (terms(1, 101), terms(2, 101));
     let new = Record::default();
     run(pays.commit(&[paid(&new, &one)])).unwrap();
@@ -162,7 +105,7 @@ fn of_two_decisions_from_the_same_state_one_is_a_conflict_and_leaves_no_trace() 
 
 #[test]
 fn many_orders_are_loaded_and_committed_at_once_each_by_itself() {
-    let pays = Pays(Sqlite::new());
+    let pays = Pays(sqlite());
     let decisions: Vec<_> = (1..=100).map(|id| paid(&Record::default(), &terms(id, 101))).collect();
     run(pays.commit(&decisions)).unwrap();
     let orders: Vec<_> = [100, 1, 999].map(order).into();
@@ -174,7 +117,7 @@ fn many_orders_are_loaded_and_committed_at_once_each_by_itself() {
 
 #[test]
 fn every_event_waits_in_the_outbox_with_what_the_log_needs() {
-    let pays = Pays(Sqlite::new());
+    let pays = Pays(sqlite());
     run(pays.commit(&[paid(&Record::default(), &terms(1113, 101))])).unwrap();
     let rows = pays.0.run("SELECT subject, version, type, time, traceparent, sent, data FROM events", &[]);
     let row = rows.unwrap().pop().unwrap();
@@ -186,7 +129,7 @@ fn every_event_waits_in_the_outbox_with_what_the_log_needs() {
 
 #[test]
 fn the_key_of_the_outstanding_charge_is_there_to_hold_the_books_against_each_other() {
-    let pays = Pays(Sqlite::new());
+    let pays = Pays(sqlite());
     let terms = terms(1113, 101);
     let new = Record::default();
     let key = || {
@@ -201,7 +144,7 @@ fn the_key_of_the_outstanding_charge_is_there_to_hold_the_books_against_each_oth
 
 #[test]
 fn lists_are_filtered_and_go_by_page_or_by_key() {
-    let pays = Pays(Sqlite::new());
+    let pays = Pays(sqlite());
     for id in 1..=6 {
         let terms = terms(id, 100 + id % 2);
         let decision = if id == 6 { declined } else { paid }(&Record::default(), &terms);
@@ -228,7 +171,7 @@ fn lists_are_filtered_and_go_by_page_or_by_key() {
 
 #[test]
 fn neither_a_payment_nor_a_list_is_found_by_reading_everything() {
-    let pays = Pays(Sqlite::new());
+    let pays = Pays(sqlite());
     for (sql, index) in [
         ("SELECT data FROM events WHERE subject IN (?, ?) ORDER BY subject, version", "USING INDEX"),
         ("SELECT * FROM pays WHERE order_id = ?", "PRIMARY KEY"),
@@ -237,7 +180,7 @@ fn neither_a_payment_nor_a_list_is_found_by_reading_everything() {
         ("SELECT * FROM pays WHERE status = ? AND order_id > ? ORDER BY order_id", "pays_by_status"),
     ] {
         let params: Vec<_> = sql.matches('?').map(|_| int(1)).collect();
-        let plan = pays.0.plan(sql, &params);
+        let plan = pays.0.plan(sql, &params).unwrap();
         assert!(plan.contains(index) && !plan.contains("TEMP B-TREE"), "{sql}: {plan}");
     }
 }

@@ -3,8 +3,9 @@
 use super::{asked, problems, slice};
 use crate::domain::{Capacity, Changes, Command, NewCourse, Title};
 use crate::store::{
-    CourseFilter, ListedCourse, Storage, carry_out, count_courses, find_course, list_courses, next_edu_no,
+    CourseFilter, ListedCourse, carry_out, count_courses, find_course, list_courses, next_edu_no,
 };
+use ::store::Storage;
 use hal::{Error, Fields, Paging, Request, Response, link};
 use kernel::{Approval, CourseStatus, EduNo, Invalid, Timestamp, Won};
 use serde_json::{Map, Value, json};

@@ -3,9 +3,10 @@
 use super::{asked, courses, problems, slice};
 use crate::domain::{Command, Refusal};
 use crate::store::{
-    ListedReservation, ReservationFilter, Storage, Undecided, carry_out, count_reservations,
-    find_reservation, list_reservations,
+    ListedReservation, ReservationFilter, Undecided, carry_out, count_reservations, find_reservation,
+    list_reservations,
 };
+use ::store::Storage;
 use hal::{Error, Paging, Problem, Request, Response, link};
 use kernel::{Invalid, OrderId, ReservationStatus, Timestamp};
 use serde_json::{Map, Value, json};

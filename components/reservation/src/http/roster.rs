@@ -4,7 +4,8 @@
 //! text that a spreadsheet would take for a formula has an apostrophe put before it (OWASP, CSV injection).
 
 use super::{courses, reservations};
-use crate::store::{ListedReservation, Part, ReservationFilter, Slice, Storage, list_reservations};
+use crate::store::{ListedReservation, Part, ReservationFilter, Slice, list_reservations};
+use ::store::Storage;
 use anyhow::Context;
 use hal::{Error, Request, Response, StatusCode};
 use kernel::{EduNo, ReservationStatus};

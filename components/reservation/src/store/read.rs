@@ -3,11 +3,11 @@
 //! A list is read by keyset (`after` a number, in the order of an index) or, as in the seed, by page number.
 //! Every filter has its index; only the page number costs more the higher it is.
 
-use super::{COURSE, RESERVATION, Storage, course, reservation};
+use super::{COURSE, RESERVATION, course, reservation};
 use crate::domain::{Course, Reservation};
 use kernel::{CourseStatus, CustomerId, EduNo, OrderId, ReservationStatus};
 use std::collections::BTreeSet;
-use store::{Row, StoreError, Value, count, int, text};
+use store::{Row, Storage, StoreError, Value, count, int, text};
 
 /// A course as it is shown.
 #[derive(Clone, Debug, PartialEq, Eq)]

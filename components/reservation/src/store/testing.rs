@@ -1,51 +1,40 @@
-//! A SQLite of the tests' own, with the features that the embedded host builds it with, behind the same trait as
-//! the store: the statements that run in production run here.
+//! The desk in a few words, on a store in memory: for the tests.
 
 use super::*;
 use crate::domain::{Capacity, NewCourse, Title};
 use futures::executor::block_on;
 use kernel::{Approval, Language};
-use rusqlite::types::{ToSqlOutput, ValueRef};
-use std::cell::RefCell;
+use store::native;
 
 pub(crate) const NOW: Timestamp = Timestamp::from_millis(1_795_309_323_004);
 
-/// A store in memory, and what another replica does between our reading and our writing.
-pub(crate) struct Sqlite {
-    connection: rusqlite::Connection,
-    meanwhile: RefCell<Vec<Vec<Asked>>>,
-    pub(super) pauses: RefCell<u64>,
-}
+/// A store in memory.
+#[derive(Clone)]
+pub(crate) struct Sqlite(native::Sqlite);
 
 impl Sqlite {
     pub(crate) fn new() -> Self {
-        let connection = rusqlite::Connection::open_in_memory().unwrap();
-        for statement in schema::SCHEMA.iter().chain(schema::SCHEMA) {
-            connection.execute_batch(statement).unwrap();
-        }
-        Self { connection, meanwhile: RefCell::default(), pauses: RefCell::default() }
+        Self(native::Sqlite::in_memory(&DATABASE).unwrap())
     }
 
     /// What another replica decides just before our next decision is written.
     pub(crate) fn overtake_with(&self, asked: Vec<Asked>) {
-        self.meanwhile.borrow_mut().push(asked);
+        self.0.meanwhile(move |store| {
+            let decided = native::at_once(carry_out(store, &asked, NOW));
+            decided.expect("SQLite keeps nobody waiting").unwrap();
+        });
     }
 
-    pub(crate) fn run(&self, sql: &str, params: &[Value]) -> rusqlite::Result<Vec<Row>> {
-        let mut statement = self.connection.prepare_cached(sql)?;
-        let columns = statement.column_count();
-        let params = rusqlite::params_from_iter(params.iter().map(Parameter));
-        let rows = statement.query_map(params, |row| {
-            (0..columns)
-                .map(|i| row.get_ref(i).map(from_sqlite))
-                .collect::<rusqlite::Result<Vec<_>>>()
-                .map(Row::of)
-        })?;
-        rows.collect()
+    pub(crate) fn run(&self, sql: &str, params: &[Value]) -> Result<Vec<Row>, StoreError> {
+        self.0.run(sql, params)
     }
 
     pub(crate) fn number(&self, sql: &str) -> i64 {
-        self.run(sql, &[]).unwrap()[0].int(0).unwrap()
+        self.0.number(sql).unwrap()
+    }
+
+    pub(crate) fn pauses(&self) -> u64 {
+        self.0.pauses()
     }
 
     pub(crate) fn do_all(&self, commands: &[Command]) -> Result<Vec<Decided>, Undecided> {
@@ -66,46 +55,13 @@ impl Sqlite {
     }
 }
 
-struct Parameter<'a>(&'a Value);
-
-impl rusqlite::ToSql for Parameter<'_> {
-    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
-        Ok(ToSqlOutput::Borrowed(match self.0 {
-            Value::Integer(number) => ValueRef::Integer(*number),
-            Value::Real(number) => ValueRef::Real(*number),
-            Value::Text(text) => ValueRef::Text(text.as_bytes()),
-            Value::Blob(bytes) => ValueRef::Blob(bytes),
-            Value::Null => ValueRef::Null,
-        }))
-    }
-}
-
-fn from_sqlite(value: ValueRef<'_>) -> Value {
-    match value {
-        ValueRef::Null => Value::Null,
-        ValueRef::Integer(number) => Value::Integer(number),
-        ValueRef::Real(number) => Value::Real(number),
-        ValueRef::Text(text) => Value::Text(String::from_utf8(text.to_vec()).unwrap()),
-        ValueRef::Blob(bytes) => Value::Blob(bytes.to_vec()),
-    }
-}
-
 impl Storage for Sqlite {
     async fn query(&self, sql: &str, params: Vec<Value>) -> Result<Vec<Row>, StoreError> {
-        if sql.starts_with("INSERT INTO decisions") {
-            // Taken away while the others write, so that nobody overtakes them in turn.
-            let mut waiting = self.meanwhile.take();
-            if let Some(others) = waiting.pop() {
-                Box::pin(carry_out(self, &others, NOW)).await.unwrap();
-            }
-            self.meanwhile.replace(waiting);
-        }
-        // As Spin passes it on: SQLite's message as text.
-        self.run(sql, &params).map_err(|e| spin_sdk::sqlite::Error::Io(e.to_string()).into())
+        self.0.query(sql, params).await
     }
 
-    async fn pause(&self, _attempt: u64) {
-        *self.pauses.borrow_mut() += 1;
+    async fn pause(&self, attempt: u64) {
+        self.0.pause(attempt).await;
     }
 }
 

@@ -119,7 +119,7 @@ fn who_was_slower_decides_again_from_what_is_there_now() {
     store.do_all(&[open(101, 1)]).unwrap();
     store.overtake_with(asked(&[pay(1)]));
     store.do_all(&[pay(2)]).unwrap();
-    assert_eq!(*store.pauses.borrow(), 1);
+    assert_eq!(store.pauses(), 1);
     assert_eq!(store.status(1), ReservationStatus::ReservationConfirmed);
     assert_eq!(store.status(2), ReservationStatus::Waitlisted);
 }
@@ -150,7 +150,7 @@ fn a_writer_who_is_always_too_late_gives_up_with_the_conflict() {
     }
     let given_up = store.do_all(&[pay(100)]).unwrap_err();
     assert!(matches!(given_up, Undecided::Store(StoreError::Raised(_))), "{given_up:?}");
-    assert_eq!(*store.pauses.borrow(), MAX_ATTEMPTS - 1);
+    assert_eq!(store.pauses(), MAX_ATTEMPTS - 1);
 }
 
 #[test]
