@@ -56,6 +56,29 @@ pub fn components() -> Result<()> {
     workspace::run(&mut cargo)
 }
 
+/// Builds every component with faults to be had (`crates/faults`), and writes the manifest of the application that
+/// they make: for tests alone. A released component has none.
+pub fn with_faults() -> Result<()> {
+    setup::ensure_target()?;
+    let mut cargo = workspace::cargo(["build", "--profile", workspace::FAULT_PROFILE]);
+    cargo.args(["--target", workspace::COMPONENT_TARGET, "--features", "faults/on", "-p", "faults"]);
+    for name in workspace::components()? {
+        cargo.args(["-p", &name]);
+    }
+    workspace::run(&mut cargo)?;
+    let manifest = fs::read_to_string(workspace::manifest()).context("cannot read spin.toml")?;
+    let path = workspace::fault_manifest();
+    fs::write(&path, with_fault_sources(&manifest))
+        .with_context(|| format!("cannot write {}", path.display()))
+}
+
+/// The manifest with every source replaced; it lies in the target directory, and sources are relative to it.
+fn with_fault_sources(manifest: &str) -> String {
+    let folder = |profile| format!("{}/{profile}/", workspace::COMPONENT_TARGET);
+    let released = format!("target/{}", folder(workspace::COMPONENT_PROFILE));
+    manifest.replace(&released, &folder(workspace::FAULT_PROFILE))
+}
+
 /// Builds the embedded host.
 ///
 /// Of the whole workspace and not of its package alone: which features its dependencies have is settled among all
@@ -100,6 +123,15 @@ pub fn human(bytes: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_fault_manifest_names_no_released_component() {
+        let manifest = fs::read_to_string(workspace::manifest()).unwrap();
+        let derived = with_fault_sources(&manifest);
+        assert!(derived.contains(r#"source = "wasm32-wasip2/faults/order.wasm""#), "{derived}");
+        assert!(derived.contains(r#"path = "wasm32-wasip2/faults/gateway_sandbox.wasm""#), "{derived}");
+        assert!(!derived.contains("/component/"), "{derived}");
+    }
 
     #[test]
     fn sizes_are_shown_as_people_read_them() {

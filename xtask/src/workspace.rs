@@ -17,6 +17,9 @@ pub const COMPONENT_TARGET: &str = "wasm32-wasip2";
 /// The cargo profile of the components: small before fast, since every replica loads them.
 pub const COMPONENT_PROFILE: &str = "component";
 
+/// The cargo profile of the components with faults to be had.
+pub const FAULT_PROFILE: &str = "faults";
+
 /// The root of the repository.
 #[must_use]
 pub fn root() -> PathBuf {
@@ -51,6 +54,13 @@ pub fn code_cache() -> PathBuf {
 #[must_use]
 pub fn manifest() -> PathBuf {
     root().join("spin.toml")
+}
+
+/// The manifest of the application with faults to be had, once [`build::with_faults`](crate::build::with_faults) has
+/// been called.
+#[must_use]
+pub fn fault_manifest() -> PathBuf {
+    target_dir().join("spin-faults.toml")
 }
 
 /// Which stores stand behind the labels that the manifest names.

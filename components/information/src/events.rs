@@ -32,6 +32,7 @@ impl<S: Storage> Consumer for View<S> {
         if !steps.is_empty() {
             // The timeline first: whoever sees a status also finds how it came about.
             store::add_steps(&steps).run(&self.storage).await?;
+            faults::point("information", "timeline-added").await;
             store::join_rows(&rows).run(&self.storage).await?;
         }
         Ok(())

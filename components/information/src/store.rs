@@ -127,9 +127,8 @@ pub(crate) fn add_steps(steps: &[Step<'_>]) -> Statement {
 
 /// Joins rows (one for each order) with what is stored.
 pub(crate) fn join_rows(rows: &[Information]) -> Statement {
-    Statement {
-        sql: format!(
-            "INSERT INTO infomations (order_id, customer_id, edu_no, guest, course_title, amount,
+    let mut sql = format!(
+        "INSERT INTO infomations (order_id, customer_id, edu_no, guest, course_title, amount,
                 order_version, order_status, pay_version, pay_status,
                 reservation_version, reservation_status, waiting_position, updated_at) VALUES {}
              ON CONFLICT (order_id) DO UPDATE SET
@@ -148,10 +147,14 @@ pub(crate) fn join_rows(rows: &[Information]) -> Statement {
                     THEN excluded.waiting_position ELSE waiting_position END,
                 reservation_version = max(reservation_version, excluded.reservation_version),
                 updated_at = max(updated_at, excluded.updated_at)",
-            store::placeholders(rows.len(), 14)
-        ),
-        params: rows.iter().flat_map(columns).collect(),
+        store::placeholders(rows.len(), 14)
+    );
+    if !faults::guard("information.version") {
+        for context in ["order", "pay", "reservation"] {
+            sql = sql.replace(&format!("_version > {context}_version"), "_version > 0");
+        }
     }
+    Statement { sql, params: rows.iter().flat_map(columns).collect() }
 }
 
 fn columns(row: &Information) -> [Value; 14] {

@@ -44,6 +44,7 @@ pub(crate) async fn deliver(storage: &impl Storage) -> Result<(), StoreError> {
         }
         let orders = stream::iter(by_order(claimed)).map(|messages| send_in_order(messages, begun));
         let conclusions: Vec<_> = orders.buffer_unordered(AT_ONCE).concat().await;
+        faults::point("notification", "sent").await;
         store::conclude(&claim, &conclusions, Timestamp::now()).run(storage).await?;
     }
     Ok(())

@@ -68,8 +68,16 @@ impl Statement {
     }
 }
 
+const ADD: &str =
+    "INSERT INTO messages (id, order_id, customer_id, event, language, body, created_at, due_at)";
+
+/// Makes another message of one that is there: what the guard `notification.once` keeps from happening.
+const ANOTHER: &str =
+    "iif(EXISTS (SELECT 1 FROM messages WHERE id = column1), '~' || hex(randomblob(4)), '')";
+
 /// Adds messages that are due at once; those that are there already stay as they are.
 pub(crate) fn add(messages: &[Message], now: Timestamp) -> Statement {
+    let rows = store::placeholders(messages.len(), 8);
     let params = messages.iter().flat_map(|message| {
         [
             store::text(&message.id),
@@ -83,11 +91,13 @@ pub(crate) fn add(messages: &[Message], now: Timestamp) -> Statement {
         ]
     });
     Statement {
-        sql: format!(
-            "INSERT INTO messages (id, order_id, customer_id, event, language, body, created_at, due_at)
-             VALUES {} ON CONFLICT (id) DO NOTHING",
-            store::placeholders(messages.len(), 8)
-        ),
+        sql: if faults::guard("notification.once") {
+            format!("{ADD} VALUES {rows} ON CONFLICT (id) DO NOTHING")
+        } else {
+            format!(
+                "{ADD} SELECT column1 || {ANOTHER}, column2, column3, column4, column5, column6, column7, column8 FROM (VALUES {rows})"
+            )
+        },
         params: params.collect(),
     }
 }

@@ -73,6 +73,7 @@ async fn retry_payments(settings: &Rc<Settings>, begun: Instant) -> anyhow::Resu
         if retries.is_empty() {
             return Ok(());
         }
+        faults::point("order", "retry-claimed").await;
         let asked = retries.iter().map(|retry| async {
             let card = open(settings, retry);
             match card {
@@ -97,6 +98,7 @@ async fn retry_payments(settings: &Rc<Settings>, begun: Instant) -> anyhow::Resu
             .filter(|(_, answer)| !matches!(answer, Answer::Settled(_)))
             .filter_map(|(retry, _)| Some((retry.stored.order_id()?, retry.attempts)))
             .collect();
+        faults::point("order", "pay-answered").await;
         store::settle(&DATABASE, &settled).await?;
         store::postpone(&DATABASE, &unsettled, Timestamp::now()).await?;
     }

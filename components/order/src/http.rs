@@ -153,6 +153,7 @@ async fn apply(request: &Request) -> Result<Response, Error> {
         }
         Placement::Same(stored) => Ok(with_retry_after(ok(request, &stored), &stored, LOOK_AGAIN)),
         Placement::Taken(stored) => {
+            faults::point("order", "committed").await;
             OUTBOX.relay_soon(&settings.redis_url);
             let payment = Payment { settings: &settings, way, card: asked.card.as_ref(), begun };
             let (stored, seconds) = payment.have_paid(request, stored).await?;
@@ -202,7 +203,9 @@ impl Payment<'_> {
         let patience = self.settings.pay_deadline.saturating_sub(self.begun.elapsed());
         let patience = patience.max(Duration::from_millis(50));
         let asked = cashier::ask(self.settings, permit, &stored, self.card, patience, traceparent.as_deref());
-        let stored = match asked.await {
+        let answer = asked.await;
+        faults::point("order", "pay-answered").await;
+        let stored = match answer {
             Answer::Settled(fact) => store::settle(&DATABASE, &[fact]).await?.pop().unwrap_or(stored),
             Answer::Open(reason) => delay(request, self.settings, stored, reason).await?,
             Answer::Refused => delay(request, self.settings, stored, DelayReason::Unavailable).await?,

@@ -139,7 +139,8 @@ impl<G: Gateway, P: Payments> Cashier<G, P> {
         let mut answer = Answer { record: self.load(order).await?, new: false };
         for _ in 0..MOST_TRIES {
             let outcome = match owed(&answer.record.state, terms)? {
-                Owed::Nothing => return Ok(answer),
+                Owed::Nothing if faults::guard("pay.idempotency") => return Ok(answer),
+                Owed::Nothing => return self.charge_again(answer, terms, card).await,
                 Owed::Zero => Outcome::Free,
                 Owed::Charge(attempt) => self.charge(attempt, terms, card).await?,
             };
@@ -160,6 +161,16 @@ impl<G: Gateway, P: Payments> Cashier<G, P> {
         }
     }
 
+    /// What the guard `pay.idempotency` keeps from happening.
+    async fn charge_again(
+        &self,
+        answer: Answer,
+        terms: &Terms,
+        card: Option<&CardNumber>,
+    ) -> Result<Answer, NotPaid> {
+        self.charge(Attempt::first(), terms, card).await.map(|_| answer)
+    }
+
     async fn charge(
         &self,
         attempt: Attempt,
@@ -168,8 +179,13 @@ impl<G: Gateway, P: Payments> Cashier<G, P> {
     ) -> Result<Outcome, NotPaid> {
         let order = terms.applicant.order_id;
         let card = card.ok_or(NotPaid::CardMissing)?;
-        match self.gateway.charge(attempt.key(order), order, terms.amount, card).await {
+        let mut key = attempt.key(order);
+        if !faults::guard("pay.idempotency") {
+            key = format!("{key}-{}", (self.clock)().millis());
+        }
+        match self.gateway.charge(key, order, terms.amount, card).await {
             Ok(Receipt { transaction_id, amount, card_last4 }) => {
+                faults::point("pay", "charged").await;
                 Ok(Outcome::Approved { attempt, amount, card_last4, transaction_id })
             }
             Err(NoReceipt::Declined { reason, card_last4 }) => {
@@ -205,7 +221,10 @@ impl<G: Gateway, P: Payments> Cashier<G, P> {
             };
             let Some(last) = decisions.last() else { return Ok(Answer { record, new: false }) };
             match self.payments.commit(&decisions).await {
-                Ok(()) => return Ok(Answer { record: last.record.clone(), new: true }),
+                Ok(()) => {
+                    faults::point("pay", "committed").await;
+                    return Ok(Answer { record: last.record.clone(), new: true });
+                }
                 Err(error) if error.is_conflict() => record = self.load(order).await?,
                 Err(error) => return Err(error.into()),
             }
@@ -286,7 +305,10 @@ impl<G: Gateway, P: Payments> Cashier<G, P> {
             ToUndo::Zero => (None, Won::ZERO),
             // First the gateway, then the store: an order that is closed has no charge that could still come.
             ToUndo::Attempt(attempt) => match self.gateway.cancel(attempt.key(order)).await {
-                Ok(refunded) => (Some(attempt), refunded),
+                Ok(refunded) => {
+                    faults::point("pay", "refunded").await;
+                    (Some(attempt), refunded)
+                }
                 Err(Unavailable(reason)) => return Err(NotClosed::GatewayUnavailable(reason)),
             },
         };

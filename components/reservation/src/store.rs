@@ -76,7 +76,10 @@ pub(crate) async fn carry_out(
         let mut loaded = load(storage, asked).await?;
         let entries = decide_all(&mut loaded.desk, asked, now)?;
         match commit(storage, &entries, &mut loaded.seats_versions, now).await {
-            Ok(()) => return Ok(entries.into_iter().map(|entry| entry.decided).collect()),
+            Ok(()) => {
+                faults::point("reservation", "decided").await;
+                return Ok(entries.into_iter().map(|entry| entry.decided).collect());
+            }
             Err(error) if error.is_conflict() && attempt < MAX_ATTEMPTS => storage.pause(attempt).await,
             // Nobody else causes this one every time: the decider and the tables disagree.
             Err(StoreError::Check { constraint }) => {
@@ -118,7 +121,9 @@ async fn commit(
         };
         // Removed, so that only the first row about a course names the state of its seats: the statement
         // itself moves it on.
-        let seats = edu_no.and_then(|edu_no| Some((edu_no, seats_versions.remove(&edu_no)?)));
+        let seats = edu_no
+            .filter(|_| faults::guard("reservation.capacity"))
+            .and_then(|edu_no| Some((edu_no, seats_versions.remove(&edu_no)?)));
         params.extend([
             text(event.subject()),
             count(*version),

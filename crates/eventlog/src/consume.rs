@@ -95,7 +95,7 @@ pub async fn drain(
     let drain = Drain { redis: &redis, group, streams: sources.iter().map(|s| keys::stream(s)).collect() };
     let mut drained = Drained::default();
     let begun = Instant::now();
-    if wake == Wake::Tick {
+    if wake == Wake::Tick && faults::guard("drain.reclaim") {
         drain.claim_abandoned(consumer, &mut drained).await?;
     }
     loop {
@@ -103,6 +103,7 @@ pub async fn drain(
         if entries.is_empty() {
             break;
         }
+        faults::point(group, "drain.read").await;
         drain.handle_batch(entries, consumer, &mut drained).await?;
         if drained.left > 0 {
             // What it needs is missing; reading on would only pile up unacknowledged events.
@@ -171,8 +172,16 @@ impl Drain<'_> {
         if envelopes.is_empty() {
             return Ok(());
         }
+        if !faults::guard("drain.acknowledge-after") {
+            self.acknowledge(&entries, &mut Drained::default()).await?;
+        }
         match consumer.handle(&envelopes).await {
-            Ok(()) => self.acknowledge(&entries, drained).await,
+            Ok(()) => {
+                faults::point(self.group, "drain.handled").await;
+                self.acknowledge(&entries, drained).await?;
+                faults::point(self.group, "drain.acknowledged").await;
+                Ok(())
+            }
             Err(Unhandled::Later(reason)) => {
                 eprintln!("{}: {} events wait: {reason}", self.group, entries.len());
                 drained.left += entries.len();

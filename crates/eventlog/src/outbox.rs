@@ -105,6 +105,7 @@ impl Outbox {
             redis.release();
             return Ok(0);
         }
+        faults::point(self.context, "relay.claimed").await;
         let mut appended = 0;
         loop {
             let sent = self.relay_batch(&redis, &lock, &token).await;
@@ -154,10 +155,15 @@ impl Outbox {
         let stream = keys::stream(self.context);
         let mut arguments = vec![token, LOCK_MS];
         arguments.extend(events.iter().map(String::as_str));
+        if !faults::guard("relay.append-before-mark") {
+            self.mark_sent(&rows).await?;
+        }
         if redis.script(APPEND, &[&stream, lock], &arguments).await? == 0 {
             return Err(LogError::Redis("another relay took over from this one".to_owned()));
         }
+        faults::point(self.context, "relay.appended").await;
         self.mark_sent(&rows).await?;
+        faults::point(self.context, "relay.marked").await;
         Ok(rows.len())
     }
 

@@ -17,4 +17,5 @@ mod copies;
 mod manager;
 mod outages;
 mod payment;
+mod released;
 mod walkthrough;

@@ -44,7 +44,7 @@ const COURSES: &str = "CREATE TABLE IF NOT EXISTS courses (
     status TEXT NOT NULL,
     version INTEGER NOT NULL,
     seats_version INTEGER NOT NULL DEFAULT 0,
-    CHECK (taken >= 0 AND taken <= capacity),
+    CHECK (taken >= 0 AND taken <= capacity), -- guard: reservation.capacity
     CHECK (waiting >= 0)
 ) STRICT";
 
