@@ -7,6 +7,8 @@ use std::time::Duration;
 use anyhow::Result;
 use serde::Serialize;
 
+use crate::facts::Facts;
+use crate::invariants::broken;
 use crate::stores::Stores;
 
 /// Something that must not be.
@@ -41,6 +43,22 @@ pub struct Report {
 /// not wrong because an event is on its way. With no grace everything must have come to rest. An error means
 /// that it could not be looked.
 pub fn check(stores: &Stores, redis_url: Option<&str>, grace: Duration) -> Result<Report> {
-    let _ = (stores, redis_url, grace);
-    Ok(Report::default())
+    let facts = Facts::load(stores, redis_url, grace)?;
+    Ok(Report { violations: broken(&facts), counts: counts(&facts) })
+}
+
+fn counts(facts: &Facts) -> BTreeMap<&'static str, u64> {
+    let rows = |rows: usize| rows as u64;
+    let events = facts.histories().iter().map(|(_, history)| rows(history.all().count())).sum();
+    let charges: u64 = facts.gateway.values().map(|balance| rows(balance.outstanding.len())).sum();
+    BTreeMap::from([
+        ("orders", rows(facts.order.orders.len())),
+        ("courses", rows(facts.reservation.courses.len())),
+        ("events", events),
+        ("outstandingCharges", charges),
+        ("reservations", rows(facts.reservation.reservations.len())),
+        ("messages", rows(facts.notification.messages.len())),
+        ("views", rows(facts.information.rows.len())),
+        ("busyOrders", rows(facts.recent.orders.len())),
+    ])
 }

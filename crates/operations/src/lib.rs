@@ -3,13 +3,22 @@
 //! Each command of `sugang` but `up` is here; the binary only reads the command line and prints.
 //!
 //! - [`check`]: says in words where the stores, the card company's books and the event log disagree.
+//! - [`dead_letters`], [`replay_dead_letter`], [`drop_dead_letter`]: what a group failed to handle every time.
 //!
 //! It opens the SQLite files and the Redis that the system itself uses, while it runs. What the rules are is
 //! said here a second time, on purpose: a check that shared the components' code would share their mistakes.
 //! So nothing here depends on a component, or decides anything that the system decides.
 
 mod check;
+mod dead_letters;
+mod event_log;
+mod facts;
+mod invariants;
+mod load;
 mod stores;
+#[cfg(test)]
+mod testing;
 
 pub use check::{Report, Violation, check};
+pub use dead_letters::{DeadLetter, Replayed, dead_letters, drop_dead_letter, find, replay_dead_letter};
 pub use stores::{LABELS, Stores};

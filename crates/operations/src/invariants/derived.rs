@@ -1,0 +1,41 @@
+//! For tests: every table as the rules want it.
+
+use super::{replicas, tables, view};
+use crate::facts::{Facts, Tallies};
+
+pub(crate) fn tables(facts: &mut Facts) {
+    let orders = facts.order.history.orders.iter();
+    facts.order.orders =
+        orders.filter_map(|(order, told)| Some((*order, tables::order_row(told)?))).collect();
+    let pays = facts.pay.history.orders.iter();
+    facts.pay.pays =
+        pays.filter_map(|(order, told)| Some((*order, tables::pay_row(*order, told)?))).collect();
+    let reservations = facts.reservation.history.orders.iter();
+    facts.reservation.reservations =
+        reservations.filter_map(|(order, told)| Some((*order, tables::reservation_row(told)?))).collect();
+    let courses = facts.reservation.history.courses.iter();
+    facts.reservation.courses =
+        courses.filter_map(|(edu_no, told)| Some((*edu_no, tables::course_row(told)?))).collect();
+    let replicas = facts.order.orders.keys().map(|order| (*order, replicas::replica(facts, *order)));
+    facts.order.replicas = replicas.collect();
+    let copies =
+        facts.reservation.courses.iter().map(|(edu_no, row)| (*edu_no, (row.version, row.title.clone())));
+    facts.order.courses = copies.collect();
+    facts.notification.courses = facts.order.courses.clone();
+    facts.information.courses = facts.order.courses.clone();
+    let mut tallies = Tallies::new();
+    for row in facts.order.orders.values() {
+        *tallies.entry(format!("{} {}", row.edu_no, row.status)).or_default() += 1;
+    }
+    facts.order.tallies = tallies;
+    let orders: Vec<u64> =
+        facts.histories().iter().flat_map(|(_, history)| history.orders.keys().copied()).collect();
+    for order in orders {
+        if let Some(row) = view::view_row(facts, order) {
+            facts.information.rows.insert(order, row);
+            let timeline = view::timeline(facts, order);
+            facts.information.timelines.insert(order, timeline);
+        }
+    }
+    facts.information.tallies = tables::view_tallies(facts);
+}

@@ -1,0 +1,321 @@
+//! Reading the stores, each in one snapshot of its own.
+
+use std::collections::{BTreeMap, HashMap};
+use std::str::FromStr;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use kernel::event::Event;
+use kernel::{OrderStatus, PayStatus, ReservationStatus, Timestamp};
+use rusqlite::{Connection, Row, RowIndex};
+
+use crate::event_log::Log;
+use crate::facts::{
+    Balance, CourseCopies, CourseRow, Facts, History, InformationStore, Ledger, Message, NotificationStore,
+    OrderRow, OrderStore, PayRow, PayStore, Recent, ReplicaRow, ReservationRow, ReservationStore, Seats,
+    Step, Tallies, Told, Unreadable, ViewRow,
+};
+use crate::stores::{LABELS, Stores};
+
+impl Facts {
+    /// Reads everything. The snapshots are all taken before the first is read, those of effects before those
+    /// of causes, so that what is seen to follow is seen with what it follows from.
+    pub(crate) fn load(stores: &Stores, redis_url: Option<&str>, grace: Duration) -> Result<Self> {
+        let log = redis_url.map(Log::load).transpose().context("looking at the event log")?;
+        let mut snapshots = HashMap::new();
+        for label in LABELS {
+            let snapshot = Snapshot::take(stores, label).with_context(|| format!("the store `{label}`"))?;
+            snapshots.insert(label, snapshot);
+        }
+        let recent = Recent::new(Timestamp::now(), grace);
+        let mut take = |label: &'static str| {
+            let snapshot = snapshots.remove(label).with_context(|| format!("no snapshot of `{label}`"))?;
+            anyhow::Ok((label, snapshot))
+        };
+        let (order, pay, reservation) = (take("order")?, take("pay")?, take("reservation")?);
+        let (gateway, notification) = (take("gateway")?, take("notification")?);
+        let (inbox, information) = (take("inbox")?, take("information")?);
+        // The most of the time goes into reading the events; there are seldom fewer than two processors.
+        let facts = std::thread::scope(|scope| {
+            let order = scope.spawn(|| in_store(order, order_store));
+            let pay = scope.spawn(|| in_store(pay, pay_store));
+            let reservation = scope.spawn(|| in_store(reservation, reservation_store));
+            let view = scope.spawn(|| in_store(information, information_store));
+            let (gateway, notification) =
+                (in_store(gateway, ledger)?, in_store(notification, notification_store)?);
+            let inbox = in_store(inbox, inbox_rows)?;
+            anyhow::Ok(Self {
+                order: joined(order.join())?,
+                pay: joined(pay.join())?,
+                gateway,
+                reservation: joined(reservation.join())?,
+                notification,
+                inbox,
+                information: joined(view.join())?,
+                log,
+                recent,
+            })
+        })?;
+        Ok(facts.note_recent())
+    }
+}
+
+fn joined<T>(outcome: std::thread::Result<Result<T>>) -> Result<T> {
+    outcome.unwrap_or_else(|_| Err(anyhow::anyhow!("reading a store ended in the middle")))
+}
+
+fn in_store<T>(
+    (label, snapshot): (&'static str, Snapshot),
+    read: impl FnOnce(&Snapshot) -> rusqlite::Result<T>,
+) -> Result<T> {
+    read(&snapshot).with_context(|| format!("reading the store `{label}`"))
+}
+
+/// One state of a store, which others' writes do not change.
+struct Snapshot(Connection);
+
+impl Snapshot {
+    fn take(stores: &Stores, label: &str) -> Result<Self> {
+        let connection = stores.open(label)?;
+        // Not before its first read does a transaction see a state and keep to it.
+        connection.execute_batch("PRAGMA query_only=ON; BEGIN")?;
+        connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))?;
+        Ok(Self(connection))
+    }
+
+    /// Each row of a query, handed to `each`; nothing where the component has never made its tables.
+    fn each(
+        &self,
+        table: &str,
+        sql: &str,
+        mut each: impl FnMut(&Row<'_>) -> rusqlite::Result<()>,
+    ) -> rusqlite::Result<()> {
+        let known = "SELECT count(*) FROM sqlite_schema WHERE name = ?";
+        if self.0.query_row(known, [table], |row| row.get::<_, i64>(0))? == 0 {
+            return Ok(());
+        }
+        let mut statement = self.0.prepare(sql)?;
+        let mut rows = statement.query([])?;
+        while let Some(row) = rows.next()? {
+            each(row)?;
+        }
+        Ok(())
+    }
+
+    fn by_key<T>(
+        &self,
+        table: &str,
+        key: &str,
+        columns: &str,
+        read: impl Fn(&Row<'_>) -> rusqlite::Result<T>,
+    ) -> rusqlite::Result<BTreeMap<u64, T>> {
+        let mut found = BTreeMap::new();
+        self.each(table, &format!("SELECT {key} AS subject_key, {columns} FROM {table}"), |row| {
+            found.insert(number(row, "subject_key")?, read(row)?);
+            Ok(())
+        })?;
+        Ok(found)
+    }
+
+    fn tallies(&self, table: &str, columns: &str) -> rusqlite::Result<Tallies> {
+        let mut found = Tallies::new();
+        self.each(table, &format!("SELECT {columns} FROM {table}"), |row| {
+            let rows: i64 = row.get(1)?;
+            // A count that has gone back to nothing is as good as none.
+            if rows != 0 {
+                found.insert(row.get(0)?, rows);
+            }
+            Ok(())
+        })?;
+        Ok(found)
+    }
+
+    fn course_copies(&self) -> rusqlite::Result<CourseCopies> {
+        self.by_key("courses", "edu_no", "version, title", |row| Ok((row.get("version")?, row.get("title")?)))
+    }
+
+    fn history(&self) -> rusqlite::Result<History> {
+        let mut history = History::default();
+        let sql =
+            "SELECT seq, subject, version, type, data, time, sent = 0 AS unsent FROM events ORDER BY seq";
+        self.each("events", sql, |row| {
+            let (subject, version) = (row.get_ref("subject")?.as_str()?, row.get("version")?);
+            match told(row, subject, version)? {
+                Ok(told) => {
+                    let histories = match (told.event.applicant(), told.event.course()) {
+                        (Some(applicant), _) => history.orders.entry(applicant.order_id.get()),
+                        (None, Some(course)) => history.courses.entry(course.edu_no.get()),
+                        (None, None) => return Ok(()),
+                    };
+                    histories.or_default().push(told);
+                }
+                Err(problem) => {
+                    history.unreadable.push(Unreadable { subject: subject.to_owned(), version, problem });
+                }
+            }
+            Ok(())
+        })?;
+        for told in history.orders.values_mut().chain(history.courses.values_mut()) {
+            told.sort_by_key(|told| told.version);
+        }
+        Ok(history)
+    }
+}
+
+/// Numbers of orders, courses and versions: none is negative.
+fn number(row: &Row<'_>, column: impl RowIndex) -> rusqlite::Result<u64> {
+    row.get::<_, i64>(column).map(i64::cast_unsigned)
+}
+
+/// One row of an events table; the inner error says in words why it is no event.
+fn told(row: &Row<'_>, subject: &str, version: i64) -> rusqlite::Result<Result<Told, String>> {
+    let name = row.get_ref("type")?.as_str()?;
+    let event = match Event::parse(name, row.get_ref("data")?.as_str()?) {
+        Ok(event) => event,
+        Err(unreadable) => return Ok(Err(unreadable.to_string())),
+    };
+    if event.subject() != subject {
+        return Ok(Err(format!("its data is about `{}`", event.subject())));
+    }
+    let Ok(version) = u64::try_from(version) else { return Ok(Err("its version is negative".to_owned())) };
+    let time = row.get_ref("time")?.as_str()?;
+    let Ok(time) = time.parse() else { return Ok(Err(format!("its time is `{time}`"))) };
+    Ok(Ok(Told { seq: row.get("seq")?, version, time, sent: !row.get::<_, bool>("unsent")?, event }))
+}
+
+fn order_store(store: &Snapshot) -> rusqlite::Result<OrderStore> {
+    let retries = store.by_key("retries", "order_id", "1", |_| Ok(()))?;
+    Ok(OrderStore {
+        history: store.history()?,
+        orders: store.by_key("orders", "order_id", OrderRow::COLUMNS, OrderRow::read)?,
+        replicas: store.by_key("orders", "order_id", ReplicaRow::COLUMNS, ReplicaRow::read)?,
+        retries: retries.into_keys().collect(),
+        courses: store.course_copies()?,
+        tallies: store.tallies("tallies", "edu_no || ' ' || status, orders")?,
+    })
+}
+
+fn pay_store(store: &Snapshot) -> rusqlite::Result<PayStore> {
+    let pays = store.by_key("pays", "order_id", PayRow::COLUMNS, PayRow::read)?;
+    Ok(PayStore { history: store.history()?, pays })
+}
+
+fn reservation_store(store: &Snapshot) -> rusqlite::Result<ReservationStore> {
+    Ok(ReservationStore {
+        history: store.history()?,
+        reservations: store.by_key(
+            "reservations",
+            "order_id",
+            ReservationRow::COLUMNS,
+            ReservationRow::read,
+        )?,
+        courses: store.by_key("courses", "edu_no", CourseRow::COLUMNS, CourseRow::read)?,
+        seats: store.by_key("courses", "edu_no", "taken, waiting, capacity", |row| {
+            Ok(Seats {
+                taken: row.get("taken")?,
+                waiting: row.get("waiting")?,
+                capacity: row.get("capacity")?,
+            })
+        })?,
+    })
+}
+
+fn ledger(store: &Snapshot) -> rusqlite::Result<Ledger> {
+    let mut ledger = Ledger::new();
+    let charges = "SELECT c.order_id, c.key, c.amount, c.at, r.amount, r.at
+        FROM charges AS c LEFT JOIN refunds AS r ON r.key = c.key WHERE c.outcome = 'Approved' ORDER BY c.key";
+    store.each("charges", charges, |row| {
+        let balance: &mut Balance = ledger.entry(number(row, 0)?).or_default();
+        balance.charged += row.get::<_, i64>(2)?;
+        match row.get::<_, Option<i64>>(4)? {
+            Some(refunded) => balance.refunded += refunded,
+            None => balance.outstanding.push(row.get(1)?),
+        }
+        for column in [3, 5] {
+            let at = row.get::<_, Option<String>>(column)?.and_then(|at| Timestamp::from_str(&at).ok());
+            balance.moved_at = balance.moved_at.max(at);
+        }
+        Ok(())
+    })?;
+    Ok(ledger)
+}
+
+fn notification_store(store: &Snapshot) -> rusqlite::Result<NotificationStore> {
+    let mut messages = Vec::new();
+    store.each("messages", "SELECT id, order_id, status, created_at FROM messages ORDER BY seq", |row| {
+        let created_at = row.get_ref(3)?.as_str()?.parse().unwrap_or(Timestamp::from_millis(0));
+        messages.push(Message { id: row.get(0)?, order: number(row, 1)?, status: row.get(2)?, created_at });
+        Ok(())
+    })?;
+    let tallies = store.tallies("counts", "status, rows")?;
+    Ok(NotificationStore { messages, courses: store.course_copies()?, tallies })
+}
+
+fn inbox_rows(store: &Snapshot) -> rusqlite::Result<BTreeMap<String, u64>> {
+    let mut rows = BTreeMap::new();
+    store.each("inbox", "SELECT message_id FROM inbox", |row| {
+        *rows.entry(row.get(0)?).or_default() += 1;
+        Ok(())
+    })?;
+    Ok(rows)
+}
+
+fn information_store(store: &Snapshot) -> rusqlite::Result<InformationStore> {
+    let mut timelines: BTreeMap<u64, Vec<Step>> = BTreeMap::new();
+    let mut strange_steps = Vec::new();
+    let words = Words::new();
+    let steps = "SELECT order_id, context, version, event, status, time FROM timeline ORDER BY order_id";
+    store.each("timeline", steps, |row| {
+        let order = number(row, 0)?;
+        let [context, event, status, time] = [1, 3, 4, 5].map(|column| row.get_ref(column));
+        let (context, event) = (context?.as_str()?, event?.as_str()?);
+        let (status, time) = (status?.as_str()?, time?.as_str()?);
+        match (words.find(context), words.find(event), words.find(status), time.parse()) {
+            (Some(context), Some(event), Some(status), Ok(time)) => {
+                let step = Step { context, version: number(row, 2)?, event, status, time };
+                timelines.entry(order).or_default().push(step);
+            }
+            _ => strange_steps.push((order, format!("`{context}` `{event}` `{status}` `{time}`"))),
+        }
+        Ok(())
+    })?;
+    for steps in timelines.values_mut() {
+        steps.sort();
+    }
+    Ok(InformationStore {
+        rows: store.by_key("infomations", "order_id", ViewRow::COLUMNS, ViewRow::read)?,
+        timelines,
+        strange_steps,
+        courses: store.course_copies()?,
+        tallies: store.tallies("counts", "name, rows")?,
+    })
+}
+
+/// The words that a timeline is written with: there are a few of them, and millions of lines.
+struct Words(HashMap<&'static str, &'static str>);
+
+impl Words {
+    fn new() -> Self {
+        let names = [
+            "order",
+            "pay",
+            "reservation",
+            "PaymentDelayed",
+            "OrderCanceled",
+            "PaymentDeclined",
+            "PaymentCanceled",
+            "Reserved",
+            "ReservationConfirmed",
+            "ReservationRejected",
+            "ReservationCanceled",
+        ];
+        let statuses = OrderStatus::ALL.iter().map(|status| status.as_str());
+        let statuses = statuses.chain(PayStatus::ALL.iter().map(|status| status.as_str()));
+        let statuses = statuses.chain(ReservationStatus::ALL.iter().map(|status| status.as_str()));
+        Self(names.into_iter().chain(statuses).map(|word| (word, word)).collect())
+    }
+
+    fn find(&self, word: &str) -> Option<&'static str> {
+        self.0.get(word).copied()
+    }
+}
