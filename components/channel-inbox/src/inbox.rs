@@ -5,7 +5,7 @@ use kernel::Timestamp;
 use store::{Database, Storage, StoreError};
 
 /// The sandbox's own store. Not the notification context's: what a phone shows is not what was meant to be sent.
-pub(crate) static DATABASE: Database = Database::new("inbox", 1, &[SCHEMA]);
+pub static DATABASE: Database = Database::new("inbox", 1, &[SCHEMA]);
 
 /// `deliveries` counts how often a message was handed over; the person sees it once.
 const SCHEMA: &str = "CREATE TABLE IF NOT EXISTS inbox (
@@ -24,11 +24,7 @@ const PUT: &str = "INSERT INTO inbox (message_id, recipient, language, body, at)
     RETURNING seq, at";
 
 /// Puts a message in at `now`, and answers when it is on disk.
-pub(crate) async fn put(
-    storage: &impl Storage,
-    message: &Message,
-    now: Timestamp,
-) -> Result<Receipt, StoreError> {
+pub async fn put(storage: &impl Storage, message: &Message, now: Timestamp) -> Result<Receipt, StoreError> {
     let params = vec![
         store::text(&message.id),
         store::text(&message.to),

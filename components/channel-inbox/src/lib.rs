@@ -9,7 +9,10 @@
 
 mod inbox;
 
-use bindings::exports::sugang::notification::channel::{Guest, Message, Receipt, SendError};
+use bindings::exports::sugang::notification::channel::{Guest, SendError};
+pub use bindings::exports::sugang::notification::channel::{Message, Receipt};
+pub use inbox::{DATABASE, put};
+
 use kernel::Timestamp;
 
 /// The port as the WIT package says it.

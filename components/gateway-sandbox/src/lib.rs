@@ -12,14 +12,16 @@
 mod domain;
 mod store;
 
+pub use domain::Verdict;
+pub use store::{Charge, LEDGER, Outcome, cancel, decide};
+
 use bindings::exports::sugang::payment::gateway::{
     CancelError, Cancellation, ChargeError, ChargeRequest, Decline, Guest, Receipt,
 };
-use domain::{Delay, Verdict};
+use domain::Delay;
 use kernel::Timestamp;
 use spin_sdk::{time, variables, wasip3::random};
 use std::cell::Cell;
-use store::{Charge, LEDGER, Outcome};
 
 /// The port as the WIT package says it.
 mod bindings {

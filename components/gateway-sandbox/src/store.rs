@@ -64,11 +64,12 @@ const CANCEL: &str = "INSERT INTO cancellations (key, at) VALUES (?, ?)";
 
 const REFUNDED: &str = "SELECT COALESCE(SUM(amount), 0) FROM refunds WHERE key = ?";
 
-pub(crate) static LEDGER: Database = Database::new("gateway", 1, SCHEMA);
+/// The store under the label `gateway`.
+pub static LEDGER: Database = Database::new("gateway", 1, SCHEMA);
 
 /// What a key stands for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Outcome {
+pub enum Outcome {
     /// A charge.
     Approved {
         /// How much was charged, in won.
@@ -88,16 +89,20 @@ pub(crate) enum Outcome {
 }
 
 /// A charge that is to be decided.
-pub(crate) struct Charge<'a> {
-    pub(crate) key: &'a str,
-    pub(crate) order_id: u64,
-    pub(crate) amount: u64,
-    pub(crate) card_number: &'a str,
+pub struct Charge<'a> {
+    /// The key that it is made under, once.
+    pub key: &'a str,
+    /// Of which order.
+    pub order_id: u64,
+    /// How much, in won.
+    pub amount: u64,
+    /// From which card.
+    pub card_number: &'a str,
 }
 
 /// Writes down what becomes of `charge`: made, or refused for the `reason` given. Where its key was decided
 /// before, that is what comes back, and nothing is written.
-pub(crate) async fn decide(
+pub async fn decide(
     storage: &impl Storage,
     charge: &Charge<'_>,
     declined: Option<&str>,
@@ -140,7 +145,7 @@ pub(crate) async fn outcome(storage: &impl Storage, key: &str) -> Result<Option<
 }
 
 /// Closes `key` and gives back what was charged under it; says how much that is in all, in won.
-pub(crate) async fn cancel(storage: &impl Storage, key: &str, now: Timestamp) -> Result<u64, StoreError> {
+pub async fn cancel(storage: &impl Storage, key: &str, now: Timestamp) -> Result<u64, StoreError> {
     storage.query(CANCEL, vec![text(key), text(now.to_string())]).await?;
     let rows = storage.query(REFUNDED, vec![text(key)]).await?;
     rows.first().map_or(Ok(0), |row| row.count(0))

@@ -3,15 +3,12 @@
 //! Nothing here is remembered between wake-ups; the store knows all. The channel is whatever is plugged into
 //! the port `sugang:notification/channel`.
 
-use crate::bindings::sugang::notification::channel::{self, SendError};
 use crate::domain::{Attempt, addressee, judge};
 use crate::store::{self, Claimed, Conclusion};
 use ::store::{Storage, StoreError};
-use futures::future::{Either, select};
 use futures::{StreamExt, stream};
 use kernel::Timestamp;
 use std::collections::BTreeMap;
-use std::pin::pin;
 use std::time::{Duration, Instant};
 
 /// How many messages are claimed at once.
@@ -23,26 +20,45 @@ const AT_ONCE: usize = 16;
 /// No message is begun after this long: Spin handles the wake-ups of all workers one after another.
 const BUDGET: Duration = Duration::from_secs(2);
 
-/// How long the channel may take for one message. What was cut off may have got through; it is sent again under
-/// the same id.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// One message on its way.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outgoing {
+    /// The same whenever it is sent again.
+    pub id: String,
+    /// Whom the channel is to find.
+    pub to: String,
+    /// The language of the body.
+    pub language: String,
+    /// What the person reads.
+    pub body: String,
+}
 
-/// How long a claim lasts, in seconds: longer than the budget and the patience together, so that only the dead
+/// What carries messages to people.
+#[allow(async_fn_in_trait, reason = "components are single-threaded, so no future needs to be Send")]
+pub trait Channel {
+    /// Hands one message over, and says what came of it.
+    async fn send(&self, message: Outgoing) -> Attempt;
+
+    /// A name for one claim that no other claim has.
+    fn claim(&self) -> String;
+}
+
+/// How long a claim lasts, in seconds: longer than the budget and the channel's patience together, so that only the dead
 /// and the frozen lose theirs.
 const LEASE: i64 = 30;
 
 /// Sends what is due until nothing is, or the time is spent.
-pub(crate) async fn deliver(storage: &impl Storage) -> Result<(), StoreError> {
+pub async fn deliver(storage: &impl Storage, channel: &impl Channel) -> Result<(), StoreError> {
     let begun = Instant::now();
     while begun.elapsed() < BUDGET {
-        let claim = format!("{:016x}", spin_sdk::wasip3::random::random::get_random_u64());
+        let claim = channel.claim();
         let now = Timestamp::now();
         let rows = store::claim(&claim, now, now.plus_seconds(LEASE), BATCH).run(storage).await?;
         let claimed = store::claimed(&rows)?;
         if claimed.is_empty() {
             return Ok(());
         }
-        let orders = stream::iter(by_order(claimed)).map(|messages| send_in_order(messages, begun));
+        let orders = stream::iter(by_order(claimed)).map(|messages| send_in_order(channel, messages, begun));
         let conclusions: Vec<_> = orders.buffer_unordered(AT_ONCE).concat().await;
         faults::point("notification", "sent").await;
         store::conclude(&claim, &conclusions, Timestamp::now()).run(storage).await?;
@@ -62,10 +78,11 @@ fn by_order(claimed: Vec<Claimed>) -> Vec<Vec<Claimed>> {
 }
 
 /// One after another, so that nobody reads of the payment before the order.
-async fn send_in_order(messages: Vec<Claimed>, begun: Instant) -> Vec<Conclusion> {
+async fn send_in_order(channel: &impl Channel, messages: Vec<Claimed>, begun: Instant) -> Vec<Conclusion> {
     let mut conclusions = Vec::with_capacity(messages.len());
     for message in messages {
-        let attempt = if begun.elapsed() < BUDGET { send(&message).await } else { Attempt::NotMade };
+        let attempt =
+            if begun.elapsed() < BUDGET { channel.send(outgoing(&message)).await } else { Attempt::NotMade };
         let problem = match &attempt {
             Attempt::Busy(problem) | Attempt::Refused(problem) => {
                 eprintln!("notification: message {}, try {}: {problem}", message.id, message.attempts);
@@ -79,20 +96,12 @@ async fn send_in_order(messages: Vec<Claimed>, begun: Instant) -> Vec<Conclusion
     conclusions
 }
 
-async fn send(message: &Claimed) -> Attempt {
-    let sending = channel::send(channel::Message {
+fn outgoing(message: &Claimed) -> Outgoing {
+    Outgoing {
         id: message.id.clone(),
         to: addressee(message.customer_id, message.order_id),
         language: message.language.clone(),
         body: message.body.clone(),
-    });
-    match select(pin!(sending), pin!(spin_sdk::time::sleep(PATIENCE))).await {
-        Either::Left((Ok(receipt), _)) => {
-            Attempt::Accepted { at: receipt.accepted_at.parse().unwrap_or_else(|_| Timestamp::now()) }
-        }
-        Either::Left((Err(SendError::Retryable(problem)), _)) => Attempt::Busy(problem),
-        Either::Left((Err(SendError::Permanent(problem)), _)) => Attempt::Refused(problem),
-        Either::Right(_) => Attempt::Busy(format!("the channel did not answer within {PATIENCE:?}")),
     }
 }
 

@@ -97,7 +97,7 @@ impl FromStr for Status {
 
 /// How one try to send ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Attempt {
+pub enum Attempt {
     /// The channel has the message, since `at`.
     Accepted {
         /// When it took it first.

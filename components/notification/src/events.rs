@@ -12,9 +12,9 @@ use std::collections::BTreeSet;
 pub(crate) const SOURCES: &[&str] = &["order", "pay", "reservation"];
 
 /// Writes messages, and leaves sending them to [`crate::delivery`].
-pub(crate) struct Scribe<S> {
+pub struct Scribe<S> {
     /// Where the messages are kept.
-    pub(crate) storage: S,
+    pub storage: S,
 }
 
 impl<S: Storage> Consumer for Scribe<S> {

@@ -5,13 +5,14 @@
 //! | `GET /notifications`, `/{id}`, `/search/findByOrderId` | [`http`] |
 //! | messages of `sugang:events:{order,pay,reservation}` and `sugang:tick` | [`events`], then [`delivery`] |
 //!
-//! What a message says is in [`templates`], when it is tried again in [`domain`], who holds it in [`store`]. It
+//! What a message says is in [`templates`], when it is tried again in [`domain`], who holds it in [`store`], and which way it goes in [`channel`]. It
 //! only reacts: it takes no commands, decides nothing about orders, and knows no phone numbers. How a message
 //! travels is the business of whatever is plugged into the port `sugang:notification/channel`.
 
 // What the export macros generate; a native build is for tests only, and its linker takes no such names.
 #![cfg_attr(target_arch = "wasm32", allow(unsafe_code))]
 
+mod channel;
 mod delivery;
 mod domain;
 mod events;
@@ -20,6 +21,11 @@ mod http;
 mod samples;
 mod store;
 mod templates;
+
+pub use delivery::{Channel, Outgoing, deliver};
+pub use domain::Attempt;
+pub use events::Scribe;
+pub use store::DATABASE;
 
 use anyhow::Context;
 use bytes::Bytes;
@@ -53,14 +59,14 @@ pub async fn wake(message: Bytes) -> anyhow::Result<()> {
         "notification",
         events::SOURCES,
         wake,
-        &events::Scribe { storage: &store::DATABASE },
+        &events::Scribe { storage: &DATABASE },
     )
     .await;
     // What is due is sent even when the log cannot be read; a wake-up for which others were quicker has
     // nothing to send.
     let nothing_new = matches!(&drained, Ok(drained) if drained.handled == 0);
     if wake == Wake::Tick || !nothing_new {
-        delivery::deliver(&store::DATABASE).await.context("delivering messages")?;
+        deliver(&DATABASE, &channel::Composed).await.context("delivering messages")?;
     }
     drained.context("reading the event log")?;
     Ok(())

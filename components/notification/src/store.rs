@@ -12,7 +12,7 @@ use std::collections::HashMap;
 use store::{Database, Row, Storage, StoreError, Value};
 
 /// The context's own store; nobody else reads it.
-pub(crate) static DATABASE: Database = Database::new("notification", 1, SCHEMA);
+pub static DATABASE: Database = Database::new("notification", 1, SCHEMA);
 
 const SCHEMA: &[&str] = &[
     // `due_at` is in milliseconds since 1970 and means something only while the status is Pending.

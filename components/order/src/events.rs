@@ -1,6 +1,7 @@
 //! What this context reacts to, and what time demands of it.
 
-use crate::cashier::{self, Answer, Way};
+use crate::cashier::{self, Answer, Line, Way};
+use crate::office::{Office, Surroundings};
 use crate::settings::{Role, Settings};
 use crate::store::{self, DATABASE, Fact, Retry};
 use crate::{CONTEXT, OUTBOX};
@@ -32,77 +33,84 @@ pub(crate) async fn react(message: &[u8]) -> anyhow::Result<()> {
     let settings = Settings::load(Role::Worker).await?;
     let wake = Wake::of(message);
     if wake == Wake::Tick {
-        on_tick(&settings).await?;
+        let office =
+            Office { storage: &DATABASE, around: Line(Rc::clone(&settings)), settings: Rc::clone(&settings) };
+        let relayed = OUTBOX.tick(&settings.redis_url).await;
+        office.tick().await?;
+        relayed?;
     }
     drain(&settings.redis_url, CONTEXT, SOURCES, wake, &Policies { storage: &DATABASE }).await?;
     OUTBOX.relay(&settings.redis_url).await?;
     Ok(())
 }
 
-/// One duty that fails does not keep the others from being done.
-async fn on_tick(settings: &Rc<Settings>) -> anyhow::Result<()> {
-    let now = Timestamp::now();
-    let begun = Instant::now();
-    let relayed = OUTBOX.tick(&settings.redis_url).await;
-    let expired = expire(now, begun).await;
-    let retried = retry_payments(settings, begun).await;
-    let forgot = store::forget_keys(&DATABASE, now.plus_minutes(-60 * KEY_HOURS)).await;
-    relayed?;
-    expired?;
-    retried?;
-    forgot?;
-    Ok(())
-}
-
-async fn expire(now: Timestamp, begun: Instant) -> anyhow::Result<()> {
-    while store::expire(&DATABASE, now).await? > 0 && begun.elapsed() < BUDGET {}
-    Ok(())
-}
-
-/// Asks `pay` for what is due, a handful at a time, for as long as the breaker lets it and the budget lasts.
-async fn retry_payments(settings: &Rc<Settings>, begun: Instant) -> anyhow::Result<()> {
-    while begun.elapsed() < BUDGET && store::any_retry_due(&DATABASE, Timestamp::now()).await? {
-        let Way::Free(permit) = cashier::way(settings).await else { return Ok(()) };
-        let probe = permit.is_some_and(|permit| permit.is_probe());
+impl<S: Storage, O: Surroundings> Office<S, O> {
+    /// Does what time demands. One duty that fails does not keep the others from being done.
+    pub async fn tick(&self) -> anyhow::Result<()> {
         let now = Timestamp::now();
-        // Longer than the deadline, so that a `pay` that is merely slow gets through in the end.
-        let patience = (settings.pay_deadline * 4).max(Duration::from_secs(2));
-        let lease = i64::try_from(patience.as_millis()).unwrap_or(i64::MAX / 2).saturating_add(LEASE_MARGIN);
-        let limit = if probe { 1 } else { CONCURRENCY };
-        let retries = store::claim_retries(&DATABASE, limit, now, now.plus_millis(lease)).await?;
-        if retries.is_empty() {
-            return Ok(());
-        }
-        faults::point("order", "retry-claimed").await;
-        let asked = retries.iter().map(|retry| async {
-            let card = open(settings, retry);
-            match card {
-                Ok(card) => {
-                    cashier::ask(settings, permit, &retry.stored, card.as_ref(), patience, None).await
-                }
-                Err(error) => {
-                    // Only the customer can help, and is led to by the order's state.
-                    eprintln!("order {:?}: {error}", retry.stored.order_id());
-                    Answer::Refused
-                }
-            }
-        });
-        let answers = join_all(asked).await;
-        let settled: Vec<Fact> = answers
-            .iter()
-            .filter_map(|answer| if let Answer::Settled(fact) = answer { Some(fact.clone()) } else { None })
-            .collect();
-        let unsettled: Vec<_> = retries
-            .iter()
-            .zip(&answers)
-            .filter(|(_, answer)| !matches!(answer, Answer::Settled(_)))
-            .filter_map(|(retry, _)| Some((retry.stored.order_id()?, retry.attempts)))
-            .collect();
-        faults::point("order", "pay-answered").await;
-        store::settle(&DATABASE, &settled).await?;
-        store::postpone(&DATABASE, &unsettled, Timestamp::now()).await?;
+        let begun = Instant::now();
+        let expired = self.expire(now, begun).await;
+        let retried = self.retry_payments(begun).await;
+        let forgot = store::forget_keys(&self.storage, now.plus_minutes(-60 * KEY_HOURS)).await;
+        expired?;
+        retried?;
+        forgot?;
+        Ok(())
     }
-    Ok(())
+
+    async fn expire(&self, now: Timestamp, begun: Instant) -> anyhow::Result<()> {
+        while store::expire(&self.storage, now).await? > 0 && begun.elapsed() < BUDGET {}
+        Ok(())
+    }
+
+    /// Asks `pay` for what is due, a handful at a time, for as long as the breaker lets it and the budget lasts.
+    async fn retry_payments(&self, begun: Instant) -> anyhow::Result<()> {
+        while begun.elapsed() < BUDGET && store::any_retry_due(&self.storage, Timestamp::now()).await? {
+            let Way::Free(permit) = self.around.way().await else { return Ok(()) };
+            let probe = permit.is_some_and(|permit| permit.is_probe());
+            let now = Timestamp::now();
+            // Longer than the deadline, so that a `pay` that is merely slow gets through in the end.
+            let patience = (self.settings.pay_deadline * 4).max(Duration::from_secs(2));
+            let lease =
+                i64::try_from(patience.as_millis()).unwrap_or(i64::MAX / 2).saturating_add(LEASE_MARGIN);
+            let limit = if probe { 1 } else { CONCURRENCY };
+            let retries = store::claim_retries(&self.storage, limit, now, now.plus_millis(lease)).await?;
+            if retries.is_empty() {
+                return Ok(());
+            }
+            faults::point("order", "retry-claimed").await;
+            let asked = retries.iter().map(|retry| async {
+                let card = open(&self.settings, retry);
+                match card {
+                    Ok(card) => {
+                        cashier::ask(self, permit, &retry.stored, card.as_ref(), patience, None).await
+                    }
+                    Err(error) => {
+                        // Only the customer can help, and is led to by the order's state.
+                        eprintln!("order {:?}: {error}", retry.stored.order_id());
+                        Answer::Refused
+                    }
+                }
+            });
+            let answers = join_all(asked).await;
+            let settled: Vec<Fact> = answers
+                .iter()
+                .filter_map(
+                    |answer| if let Answer::Settled(fact) = answer { Some(fact.clone()) } else { None },
+                )
+                .collect();
+            let unsettled: Vec<_> = retries
+                .iter()
+                .zip(&answers)
+                .filter(|(_, answer)| !matches!(answer, Answer::Settled(_)))
+                .filter_map(|(retry, _)| Some((retry.stored.order_id()?, retry.attempts)))
+                .collect();
+            faults::point("order", "pay-answered").await;
+            store::settle(&self.storage, &settled).await?;
+            store::postpone(&self.storage, &unsettled, Timestamp::now()).await?;
+        }
+        Ok(())
+    }
 }
 
 fn open(settings: &Settings, retry: &Retry) -> Result<Option<kernel::CardNumber>, crate::sealing::SealError> {
@@ -113,8 +121,9 @@ fn open(settings: &Settings, retry: &Retry) -> Result<Option<kernel::CardNumber>
 }
 
 /// Whenever → then.
-pub(crate) struct Policies<'a, S> {
-    pub(crate) storage: &'a S,
+pub struct Policies<'a, S> {
+    /// The store of this context.
+    pub storage: &'a S,
 }
 
 impl<S: Storage> Consumer for Policies<'_, S> {

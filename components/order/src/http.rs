@@ -5,11 +5,12 @@
 mod problems;
 mod representation;
 
-use crate::OUTBOX;
 use crate::cashier::{self, Answer, Way};
 use crate::domain::{Application, Command, Order, PayAgain, Refusal, pay_again};
-use crate::settings::{Role, Settings};
-use crate::store::{self, DATABASE, Filter, Placement, Placing, Stored, Undecided};
+use crate::office::{Office, Surroundings};
+use crate::settings::Settings;
+use crate::store::{self, Filter, Placement, Placing, Stored, Undecided};
+use ::store::Storage;
 use hal::{Error, Method, Paging, Problem, Request, Response, StatusCode, link};
 use kernel::event::{Applicant, CancelReason, DelayReason};
 use kernel::{
@@ -18,7 +19,6 @@ use kernel::{
 use problems::{key_reused, refuse};
 use representation::representation;
 use serde_json::{Value, json};
-use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 /// How much longer than the deadline a payment is left to the request that began it, before the worker takes it
@@ -53,26 +53,28 @@ impl Route {
     }
 }
 
-/// Answers one request.
-pub(crate) async fn answer(request: Request) -> Result<Response, Error> {
-    let route = Route::of(&request.route());
-    match (&route, &request.method) {
-        (Route::Orders, &Method::GET) => list(&request).await,
-        (Route::Orders, &Method::POST) => apply(&request).await,
-        (Route::Orders, _) => request.other_method(&["GET", "HEAD", "POST", "OPTIONS"]),
-        (Route::Searches, &Method::GET) => Ok(searches(&request)),
-        (Route::FindByOrderId, &Method::GET) => find_by_order_id(&request).await,
-        (Route::Searches | Route::FindByOrderId, _) => request.other_method(&["GET", "HEAD", "OPTIONS"]),
-        (Route::Order(id), &Method::GET) => show(&request, *id).await,
-        (Route::Order(id), &Method::PATCH) => patch(&request, *id).await,
-        (Route::Order(id), &Method::DELETE) => {
-            cancel(&request, *id).await?;
-            Ok(Response::no_content())
+impl<S: Storage, O: Surroundings> Office<S, O> {
+    /// Answers one request.
+    pub async fn answer(&self, request: &Request) -> Result<Response, Error> {
+        let route = Route::of(&request.route());
+        match (&route, &request.method) {
+            (Route::Orders, &Method::GET) => self.list(request).await,
+            (Route::Orders, &Method::POST) => self.apply(request).await,
+            (Route::Orders, _) => request.other_method(&["GET", "HEAD", "POST", "OPTIONS"]),
+            (Route::Searches, &Method::GET) => Ok(searches(request)),
+            (Route::FindByOrderId, &Method::GET) => self.find_by_order_id(request).await,
+            (Route::Searches | Route::FindByOrderId, _) => request.other_method(&["GET", "HEAD", "OPTIONS"]),
+            (Route::Order(id), &Method::GET) => self.show(request, *id).await,
+            (Route::Order(id), &Method::PATCH) => self.patch(request, *id).await,
+            (Route::Order(id), &Method::DELETE) => {
+                self.cancel(request, *id).await?;
+                Ok(Response::no_content())
+            }
+            (Route::Order(_), _) => request.other_method(&["GET", "HEAD", "PATCH", "DELETE", "OPTIONS"]),
+            (Route::Payment(id), &Method::POST) => self.pay(request, *id).await,
+            (Route::Payment(_), _) => request.other_method(&["POST", "OPTIONS"]),
+            (Route::Nothing, _) => request.nothing_here(),
         }
-        (Route::Order(_), _) => request.other_method(&["GET", "HEAD", "PATCH", "DELETE", "OPTIONS"]),
-        (Route::Payment(id), &Method::POST) => pay(&request, *id).await,
-        (Route::Payment(_), _) => request.other_method(&["POST", "OPTIONS"]),
-        (Route::Nothing, _) => request.nothing_here(),
     }
 }
 
@@ -119,210 +121,223 @@ impl Asked {
     }
 }
 
-async fn apply(request: &Request) -> Result<Response, Error> {
-    let (begun, now) = (Instant::now(), Timestamp::now());
-    let settings = Settings::load(Role::Http).await?;
-    let key = request.idempotency_key()?;
-    let asked = Asked::read(request)?;
-    let traceparent = request.traceparent();
-    let placing = Placing {
-        application: asked.application()?,
-        number_is_free: asked.order_id.is_none(),
-        card: asked.card.as_ref(),
-        seal: &settings.seal,
-        key: key.as_deref(),
-        due_at: now.plus_minutes(settings.payment_due_minutes),
-        retry_at: retry_at(&settings, now),
-        traceparent: traceparent.as_deref(),
-        now,
-    };
-    let mut way = None;
-    let placement = store::place(&DATABASE, &placing, async || {
-        matches!(way.insert(cashier::way(&settings).await), Way::Barred(_))
-    })
-    .await;
-    if let Err(Undecided::Refused(Refusal::UnknownCourse(_))) = placement
-        && has_just_heard_of_courses().await?
-    {
-        return Box::pin(apply(request)).await;
-    }
-    match placement.map_err(|undecided| refuse(request, undecided))? {
-        Placement::KeyReused => Err(key_reused().into()),
-        Placement::Replayed(stored) => {
-            Ok(created(request, &stored, LOOK_AGAIN).header("idempotency-replayed", "true"))
+impl<S: Storage, O: Surroundings> Office<S, O> {
+    async fn apply(&self, request: &Request) -> Result<Response, Error> {
+        let (begun, now) = (Instant::now(), Timestamp::now());
+        let key = request.idempotency_key()?;
+        let asked = Asked::read(request)?;
+        let traceparent = request.traceparent();
+        let placing = Placing {
+            application: asked.application()?,
+            number_is_free: asked.order_id.is_none(),
+            card: asked.card.as_ref(),
+            seal: &self.settings.seal,
+            key: key.as_deref(),
+            due_at: now.plus_minutes(self.settings.payment_due_minutes),
+            retry_at: retry_at(&self.settings, now),
+            traceparent: traceparent.as_deref(),
+            now,
+        };
+        let mut way = None;
+        let placement = store::place(&self.storage, &placing, async || {
+            matches!(way.insert(self.around.way().await), Way::Barred(_))
+        })
+        .await;
+        if let Err(Undecided::Refused(Refusal::UnknownCourse(_))) = placement
+            && self.has_just_heard_of_courses().await?
+        {
+            return Box::pin(self.apply(request)).await;
         }
-        Placement::Same(stored) => Ok(with_retry_after(ok(request, &stored), &stored, LOOK_AGAIN)),
-        Placement::Taken(stored) => {
-            faults::point("order", "committed").await;
-            OUTBOX.relay_soon(&settings.redis_url);
-            let payment = Payment { settings: &settings, way, card: asked.card.as_ref(), begun };
-            let (stored, seconds) = payment.have_paid(request, stored).await?;
-            Ok(created(request, &stored, seconds))
-        }
-    }
-}
-
-/// Whether the first courses came in while the caller waited. At the very first start, `order` knows none until
-/// `reservation` has opened them: that is no reason to refuse somebody for good. Where it knows some already, one
-/// that is not among them is not waited for.
-async fn has_just_heard_of_courses() -> Result<bool, Error> {
-    if store::knows_courses(&DATABASE).await? {
-        return Ok(false);
-    }
-    for _ in 0..FIRST_COURSES_LOOKS {
-        spin_sdk::time::sleep(FIRST_COURSES_PAUSE).await;
-        if store::knows_courses(&DATABASE).await? {
-            return Ok(true);
+        match placement.map_err(|undecided| refuse(request, undecided))? {
+            Placement::KeyReused => Err(key_reused().into()),
+            Placement::Replayed(stored) => {
+                Ok(created(request, &stored, LOOK_AGAIN).header("idempotency-replayed", "true"))
+            }
+            Placement::Same(stored) => Ok(with_retry_after(ok(request, &stored), &stored, LOOK_AGAIN)),
+            Placement::Taken(stored) => {
+                faults::point("order", "committed").await;
+                self.around.committed();
+                let (stored, seconds) =
+                    self.have_paid(request, stored, way, asked.card.as_ref(), begun).await?;
+                Ok(created(request, &stored, seconds))
+            }
         }
     }
-    Ok(false)
-}
 
-/// One try to have an order paid, within the deadline that began with the request.
-struct Payment<'a> {
-    settings: &'a Rc<Settings>,
-    way: Option<Way>,
-    card: Option<&'a CardNumber>,
-    begun: Instant,
-}
+    /// Whether the first courses came in while the caller waited. At the very first start, `order` knows none until
+    /// `reservation` has opened them: that is no reason to refuse somebody for good. Where it knows some already, one
+    /// that is not among them is not waited for.
+    async fn has_just_heard_of_courses(&self) -> Result<bool, Error> {
+        if store::knows_courses(&self.storage).await? {
+            return Ok(false);
+        }
+        for _ in 0..FIRST_COURSES_LOOKS {
+            self.around.wait(FIRST_COURSES_PAUSE).await;
+            if store::knows_courses(&self.storage).await? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
 
-impl Payment<'_> {
-    /// Asks `pay`, unless that is not to be, and writes down what it came to. With the order as it then is,
-    /// and when to look again (in seconds) if it is not paid.
-    async fn have_paid(self, request: &Request, stored: Stored) -> Result<(Stored, u64), Error> {
-        let permit = match self.way {
+    /// One try to have an order paid, within the deadline that began with the request: asks `pay`, unless that is
+    /// not to be, and writes down what it came to. With the order as it then is, and when to look again (in
+    /// seconds) if it is not paid.
+    async fn have_paid(
+        &self,
+        request: &Request,
+        stored: Stored,
+        way: Option<Way>,
+        card: Option<&CardNumber>,
+        begun: Instant,
+    ) -> Result<(Stored, u64), Error> {
+        let permit = match way {
             None => return Ok((stored, 1)),
             Some(Way::Barred(wait)) => {
-                let stored = delay(request, self.settings, stored, DelayReason::BreakerOpen).await?;
+                let stored = self.delay(request, stored, DelayReason::BreakerOpen).await?;
                 return Ok((stored, wait.as_secs() + 1));
             }
             Some(Way::Free(permit)) => permit,
         };
         let traceparent = request.traceparent();
         // However long the store took, the whole answer is to leave by the deadline.
-        let patience = self.settings.pay_deadline.saturating_sub(self.begun.elapsed());
+        let patience = self.settings.pay_deadline.saturating_sub(begun.elapsed());
         let patience = patience.max(Duration::from_millis(50));
-        let asked = cashier::ask(self.settings, permit, &stored, self.card, patience, traceparent.as_deref());
+        let asked = cashier::ask(self, permit, &stored, card, patience, traceparent.as_deref());
         let answer = asked.await;
         faults::point("order", "pay-answered").await;
         let stored = match answer {
-            Answer::Settled(fact) => store::settle(&DATABASE, &[fact]).await?.pop().unwrap_or(stored),
-            Answer::Open(reason) => delay(request, self.settings, stored, reason).await?,
-            Answer::Refused => delay(request, self.settings, stored, DelayReason::Unavailable).await?,
+            Answer::Settled(fact) => store::settle(&self.storage, &[fact]).await?.pop().unwrap_or(stored),
+            Answer::Open(reason) => self.delay(request, stored, reason).await?,
+            Answer::Refused => self.delay(request, stored, DelayReason::Unavailable).await?,
         };
         Ok((stored, LOOK_AGAIN))
     }
-}
 
-/// Writes down that a payment is delayed, unless that is known or no longer so.
-async fn delay(
-    request: &Request,
-    settings: &Settings,
-    stored: Stored,
-    reason: DelayReason,
-) -> Result<Stored, Error> {
-    let Some(order_id) = stored.order_id() else { return Ok(stored) };
-    if stored.payment.status == Some(PayStatus::PaymentDelayed) {
-        return Ok(stored);
-    }
-    let traceparent = request.traceparent();
-    let delayed = store::change(&DATABASE, order_id, traceparent.as_deref(), Timestamp::now(), |stored| {
-        Ok(Command::DelayPayment { reason, payment: stored.payment.status })
-    });
-    match delayed.await {
-        Ok(stored) => {
-            OUTBOX.relay_soon(&settings.redis_url);
-            Ok(stored)
+    /// Writes down that a payment is delayed, unless that is known or no longer so.
+    async fn delay(&self, request: &Request, stored: Stored, reason: DelayReason) -> Result<Stored, Error> {
+        let Some(order_id) = stored.order_id() else { return Ok(stored) };
+        if stored.payment.status == Some(PayStatus::PaymentDelayed) {
+            return Ok(stored);
         }
-        // It ended while `pay` was asked; whatever was charged is given back.
-        Err(Undecided::Refused(_)) => found(request, order_id).await,
-        Err(undecided) => Err(refuse(request, undecided)),
-    }
-}
-
-async fn pay(request: &Request, order_id: OrderId) -> Result<Response, Error> {
-    let (begun, now) = (Instant::now(), Timestamp::now());
-    let settings = Settings::load(Role::Http).await?;
-    let mut fields = request.fields()?;
-    let card = fields.text("cardNo", CardNumber::parse);
-    fields.finish()?;
-    let stored = found(request, order_id).await?;
-    request.check_if_match(&stored.etag())?;
-    let payable = |stored: &Stored| {
-        pay_again(&stored.order, stored.payment.status).map_err(|refusal| refuse(request, refusal.into()))
-    };
-    if payable(&stored)? == PayAgain::AlreadyPaid {
-        return Ok(ok(request, &stored));
-    }
-    let free = stored.order.placed().is_some_and(|placed| placed.amount.is_zero());
-    if card.is_none() && !free {
-        return Err(Invalid::new("cardNo", "is required").into());
-    }
-    let sealed = card.as_ref().map(|card| settings.seal.seal(card, order_id)).transpose();
-    let sealed = sealed.map_err(anyhow::Error::from)?;
-    if !store::keep_for_retry(&DATABASE, order_id, sealed, retry_at(&settings, now)).await? {
-        // Paid or ended since it was read.
-        let stored = found(request, order_id).await?;
-        payable(&stored)?;
-        return Ok(ok(request, &stored));
-    }
-    let way = Some(cashier::way(&settings).await);
-    let payment = Payment { settings: &settings, way, card: card.as_ref(), begun };
-    let (stored, seconds) = payment.have_paid(request, stored).await?;
-    let status = if stored.payment.status == Some(PayStatus::PaymentDelayed) {
-        StatusCode::ACCEPTED
-    } else {
-        StatusCode::OK
-    };
-    let response = Response::hal(status, &representation(&stored, &request.base)).etag(&stored.etag());
-    Ok(with_retry_after(response, &stored, seconds))
-}
-
-async fn patch(request: &Request, order_id: OrderId) -> Result<Response, Error> {
-    let mut fields = request.fields()?;
-    let status = fields.required_text("status", str::parse::<OrderStatus>);
-    fields.finish()?;
-    let stored = match status {
-        Some(OrderStatus::OrderCanceled) => cancel(request, order_id).await?,
-        Some(OrderStatus::Ordered) | None => {
-            let stored = found(request, order_id).await?;
-            request.check_if_match(&stored.etag())?;
-            if let Order::Canceled(_, reason) = stored.order {
-                return Err(refuse(request, Refusal::Ended(reason).into()));
+        let traceparent = request.traceparent();
+        let delayed =
+            store::change(&self.storage, order_id, traceparent.as_deref(), Timestamp::now(), |stored| {
+                Ok(Command::DelayPayment { reason, payment: stored.payment.status })
+            });
+        match delayed.await {
+            Ok(stored) => {
+                self.around.committed();
+                Ok(stored)
             }
-            stored
+            // It ended while `pay` was asked; whatever was charged is given back.
+            Err(Undecided::Refused(_)) => self.found(request, order_id).await,
+            Err(undecided) => Err(refuse(request, undecided)),
         }
-    };
-    Ok(ok(request, &stored))
-}
-
-async fn cancel(request: &Request, order_id: OrderId) -> Result<Stored, Error> {
-    let settings = Settings::load(Role::Http).await?;
-    let traceparent = request.traceparent();
-    let canceled = store::change(&DATABASE, order_id, traceparent.as_deref(), Timestamp::now(), |stored| {
-        let etag = stored.etag();
-        request.check_if_match(&etag).map_err(|_| Undecided::Changed(etag))?;
-        let (course, payment) = (stored.course, stored.payment.status);
-        Ok(Command::Cancel { reason: CancelReason::Customer, course, payment })
-    });
-    let stored = canceled.await.map_err(|undecided| refuse(request, undecided))?;
-    OUTBOX.relay_soon(&settings.redis_url);
-    Ok(stored)
-}
-
-async fn show(request: &Request, order_id: OrderId) -> Result<Response, Error> {
-    let stored = found(request, order_id).await?;
-    let etag = stored.etag();
-    if request.has_already(&etag) {
-        return Ok(Response::not_modified(&etag));
     }
-    Ok(ok(request, &stored))
-}
 
-async fn find_by_order_id(request: &Request) -> Result<Response, Error> {
-    let order_id: Option<OrderId> = request.query.parse_as("orderId")?;
-    let order_id = order_id.ok_or_else(|| Invalid::new("orderId", "is required"))?;
-    show(request, order_id).await
+    async fn pay(&self, request: &Request, order_id: OrderId) -> Result<Response, Error> {
+        let (begun, now) = (Instant::now(), Timestamp::now());
+        let mut fields = request.fields()?;
+        let card = fields.text("cardNo", CardNumber::parse);
+        fields.finish()?;
+        let stored = self.found(request, order_id).await?;
+        request.check_if_match(&stored.etag())?;
+        let payable = |stored: &Stored| {
+            pay_again(&stored.order, stored.payment.status).map_err(|refusal| refuse(request, refusal.into()))
+        };
+        if payable(&stored)? == PayAgain::AlreadyPaid {
+            return Ok(ok(request, &stored));
+        }
+        let free = stored.order.placed().is_some_and(|placed| placed.amount.is_zero());
+        if card.is_none() && !free {
+            return Err(Invalid::new("cardNo", "is required").into());
+        }
+        let sealed = card.as_ref().map(|card| self.settings.seal.seal(card, order_id)).transpose();
+        let sealed = sealed.map_err(anyhow::Error::from)?;
+        if !store::keep_for_retry(&self.storage, order_id, sealed, retry_at(&self.settings, now)).await? {
+            // Paid or ended since it was read.
+            let stored = self.found(request, order_id).await?;
+            payable(&stored)?;
+            return Ok(ok(request, &stored));
+        }
+        let way = Some(self.around.way().await);
+        let (stored, seconds) = self.have_paid(request, stored, way, card.as_ref(), begun).await?;
+        let status = if stored.payment.status == Some(PayStatus::PaymentDelayed) {
+            StatusCode::ACCEPTED
+        } else {
+            StatusCode::OK
+        };
+        let response = Response::hal(status, &representation(&stored, &request.base)).etag(&stored.etag());
+        Ok(with_retry_after(response, &stored, seconds))
+    }
+
+    async fn patch(&self, request: &Request, order_id: OrderId) -> Result<Response, Error> {
+        let mut fields = request.fields()?;
+        let status = fields.required_text("status", str::parse::<OrderStatus>);
+        fields.finish()?;
+        let stored = match status {
+            Some(OrderStatus::OrderCanceled) => self.cancel(request, order_id).await?,
+            Some(OrderStatus::Ordered) | None => {
+                let stored = self.found(request, order_id).await?;
+                request.check_if_match(&stored.etag())?;
+                if let Order::Canceled(_, reason) = stored.order {
+                    return Err(refuse(request, Refusal::Ended(reason).into()));
+                }
+                stored
+            }
+        };
+        Ok(ok(request, &stored))
+    }
+
+    async fn cancel(&self, request: &Request, order_id: OrderId) -> Result<Stored, Error> {
+        let traceparent = request.traceparent();
+        let canceled =
+            store::change(&self.storage, order_id, traceparent.as_deref(), Timestamp::now(), |stored| {
+                let etag = stored.etag();
+                request.check_if_match(&etag).map_err(|_| Undecided::Changed(etag))?;
+                let (course, payment) = (stored.course, stored.payment.status);
+                Ok(Command::Cancel { reason: CancelReason::Customer, course, payment })
+            });
+        let stored = canceled.await.map_err(|undecided| refuse(request, undecided))?;
+        self.around.committed();
+        Ok(stored)
+    }
+
+    async fn show(&self, request: &Request, order_id: OrderId) -> Result<Response, Error> {
+        let stored = self.found(request, order_id).await?;
+        let etag = stored.etag();
+        if request.has_already(&etag) {
+            return Ok(Response::not_modified(&etag));
+        }
+        Ok(ok(request, &stored))
+    }
+
+    async fn find_by_order_id(&self, request: &Request) -> Result<Response, Error> {
+        let order_id: Option<OrderId> = request.query.parse_as("orderId")?;
+        let order_id = order_id.ok_or_else(|| Invalid::new("orderId", "is required"))?;
+        self.show(request, order_id).await
+    }
+
+    async fn list(&self, request: &Request) -> Result<Response, Error> {
+        let paging = Paging::parse(&request.query, &["orderId", "orderedAt"])?;
+        let filter = Filter {
+            customer_id: request.query.parse_as("customerId")?,
+            edu_no: request.query.parse_as("eduNo")?,
+            status: request.query.parse_as("status")?,
+        };
+        let orders = store::list(&self.storage, &filter, &paging).await?;
+        let total =
+            if paging.after.is_none() { Some(store::count(&self.storage, &filter).await?) } else { None };
+        let last = orders.last().and_then(Stored::order_id).map(OrderId::get);
+        let items: Vec<Value> = orders.iter().map(|stored| representation(stored, &request.base)).collect();
+        Ok(paging.respond(request, "orders", items, total, last))
+    }
+
+    async fn found(&self, request: &Request, order_id: OrderId) -> Result<Stored, Error> {
+        let stored = store::find(&self.storage, order_id).await?;
+        stored.ok_or_else(|| refuse(request, Refusal::UnknownOrder.into()))
+    }
 }
 
 fn searches(request: &Request) -> Response {
@@ -331,25 +346,6 @@ fn searches(request: &Request) -> Response {
         "findByOrderId": { "href": format!("{here}/findByOrderId{{?orderId}}"), "templated": true },
         "self": link(here),
     } }))
-}
-
-async fn list(request: &Request) -> Result<Response, Error> {
-    let paging = Paging::parse(&request.query, &["orderId", "orderedAt"])?;
-    let filter = Filter {
-        customer_id: request.query.parse_as("customerId")?,
-        edu_no: request.query.parse_as("eduNo")?,
-        status: request.query.parse_as("status")?,
-    };
-    let orders = store::list(&DATABASE, &filter, &paging).await?;
-    let total = if paging.after.is_none() { Some(store::count(&DATABASE, &filter).await?) } else { None };
-    let last = orders.last().and_then(Stored::order_id).map(OrderId::get);
-    let items: Vec<Value> = orders.iter().map(|stored| representation(stored, &request.base)).collect();
-    Ok(paging.respond(request, "orders", items, total, last))
-}
-
-async fn found(request: &Request, order_id: OrderId) -> Result<Stored, Error> {
-    let stored = store::find(&DATABASE, order_id).await?;
-    stored.ok_or_else(|| refuse(request, Refusal::UnknownOrder.into()))
 }
 
 fn ok(request: &Request, stored: &Stored) -> Response {

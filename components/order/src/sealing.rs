@@ -11,11 +11,11 @@ use kernel::{CardNumber, OrderId};
 const NONCE: usize = 24;
 
 /// Seals and opens card numbers with one key.
-pub(crate) struct Seal(XChaCha20Poly1305);
+pub struct Seal(XChaCha20Poly1305);
 
 /// Why a card could not be sealed or opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum SealError {
+pub enum SealError {
     /// The key is not what it should be. What it is stays untold.
     #[error("the variable card_key must be 64 hexadecimal digits")]
     Key,
@@ -29,7 +29,7 @@ pub(crate) enum SealError {
 
 impl Seal {
     /// With the key in `hex`, 64 digits.
-    pub(crate) fn new(hex: &str) -> Result<Self, SealError> {
+    pub fn new(hex: &str) -> Result<Self, SealError> {
         let hex = hex.trim();
         if hex.len() != 64 || !hex.bytes().all(|b| b.is_ascii_hexdigit()) {
             return Err(SealError::Key);
@@ -40,7 +40,7 @@ impl Seal {
     }
 
     /// Seals the card that `order` is to be paid with.
-    pub(crate) fn seal(&self, card: &CardNumber, order: OrderId) -> Result<Vec<u8>, SealError> {
+    pub fn seal(&self, card: &CardNumber, order: OrderId) -> Result<Vec<u8>, SealError> {
         let mut nonce = [0; NONCE];
         getrandom::fill(&mut nonce).map_err(|_| SealError::Random)?;
         let payload = Payload { msg: card.digits().as_bytes(), aad: &order.get().to_be_bytes() };
@@ -49,7 +49,7 @@ impl Seal {
     }
 
     /// Opens what [`Self::seal`] sealed for the same order.
-    pub(crate) fn open(&self, sealed: &[u8], order: OrderId) -> Result<CardNumber, SealError> {
+    pub fn open(&self, sealed: &[u8], order: OrderId) -> Result<CardNumber, SealError> {
         let (nonce, sealed) = sealed.split_first_chunk::<NONCE>().ok_or(SealError::Sealed)?;
         let payload = Payload { msg: sealed, aad: &order.get().to_be_bytes() };
         let digits = self.0.decrypt(&XNonce::from(*nonce), payload).map_err(|_| SealError::Sealed)?;

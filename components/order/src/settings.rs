@@ -9,26 +9,26 @@ use std::str::FromStr;
 use std::time::Duration;
 
 /// The variables of this context (their meanings and defaults are in `spin.toml` and the README).
-pub(crate) struct Settings {
+pub struct Settings {
     /// For whom they were read.
-    pub(crate) role: Role,
+    pub role: Role,
     /// Where the event log's Redis is.
-    pub(crate) redis_url: String,
+    pub redis_url: String,
     /// Where `pay` is, without a slash at the end.
-    pub(crate) pay_url: String,
+    pub pay_url: String,
     /// How long a call to `pay` may take.
-    pub(crate) pay_deadline: Duration,
+    pub pay_deadline: Duration,
     /// The breaker's numbers.
-    pub(crate) breaker: breaker::Settings,
+    pub breaker: breaker::Settings,
     /// How many minutes an order that is not paid lives.
-    pub(crate) payment_due_minutes: i64,
+    pub payment_due_minutes: i64,
     /// What cards are sealed with while they wait.
-    pub(crate) seal: Seal,
+    pub seal: Seal,
 }
 
 /// Who reads the settings: it decides where `pay` is.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Role {
+pub enum Role {
     /// The HTTP component, which Spin lets reach `pay` by service chaining.
     Http,
     /// The worker, which Spin does not: it goes through the application's own address.

@@ -22,17 +22,25 @@ const CANCELLATIONS_AT_ONCE: usize = 16;
 
 /// A charge that was made.
 #[derive(Clone, Debug)]
-pub(crate) struct Receipt {
-    pub(crate) transaction_id: String,
-    pub(crate) amount: Won,
-    pub(crate) card_last4: String,
+pub struct Receipt {
+    /// The card company's number for it.
+    pub transaction_id: String,
+    /// How much.
+    pub amount: Won,
+    /// Which card.
+    pub card_last4: String,
 }
 
 /// Why there is no receipt.
 #[derive(Clone, Debug)]
-pub(crate) enum NoReceipt {
+pub enum NoReceipt {
     /// The card company said no, to this card.
-    Declined { reason: String, card_last4: String },
+    Declined {
+        /// Why.
+        reason: String,
+        /// Which card.
+        card_last4: String,
+    },
     /// The key was canceled.
     Closed,
     /// The charge may have been made or not.
@@ -41,11 +49,11 @@ pub(crate) enum NoReceipt {
 
 /// The gateway could not say what became of a cancellation.
 #[derive(Clone, Debug)]
-pub(crate) struct Unavailable(pub(crate) String);
+pub struct Unavailable(pub String);
 
 /// The card company, as the WIT port has it.
 #[allow(async_fn_in_trait, reason = "components are single-threaded, so no future needs to be Send")]
-pub(crate) trait Gateway {
+pub trait Gateway {
     /// Charges a card, once per key.
     async fn charge(
         &self,
@@ -56,6 +64,22 @@ pub(crate) trait Gateway {
     ) -> Result<Receipt, NoReceipt>;
     /// Gives back what was charged under a key, and closes it. Says how much that was in all.
     async fn cancel(&self, key: String) -> Result<Won, Unavailable>;
+}
+
+impl<G: Gateway> Gateway for &G {
+    async fn charge(
+        &self,
+        key: String,
+        order: OrderId,
+        amount: Won,
+        card: &CardNumber,
+    ) -> Result<Receipt, NoReceipt> {
+        (**self).charge(key, order, amount, card).await
+    }
+
+    async fn cancel(&self, key: String) -> Result<Won, Unavailable> {
+        (**self).cancel(key).await
+    }
 }
 
 /// Where payments are kept.

@@ -8,7 +8,7 @@
 //! an order that is closed is left as it is. That is why no version is kept of what was seen.
 
 use crate::cashier::{Cashier, Gateway, NotClosed, Payments, Wish};
-use crate::{OUTBOX, cashier};
+use crate::{OUTBOX, office};
 use eventlog::{Consumer, Envelope, Unhandled, Wake};
 use kernel::event::Event;
 use std::collections::BTreeMap;
@@ -17,7 +17,7 @@ use std::collections::BTreeMap;
 pub(crate) async fn wake(message: &[u8]) -> anyhow::Result<()> {
     let wake = Wake::of(message);
     let redis_url = spin_sdk::variables::get("redis_url").await?;
-    let drained = eventlog::drain(&redis_url, "pay", &["reservation"], wake, &cashier()).await;
+    let drained = eventlog::drain(&redis_url, "pay", &["reservation"], wake, &office()).await;
     // Within the same wake-up, since an instance that handles a message may end with it.
     match wake {
         Wake::Tick => OUTBOX.tick(&redis_url).await?,

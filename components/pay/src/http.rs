@@ -42,9 +42,11 @@ impl Route {
 }
 
 /// An answer, and whether something was committed for it that others are to hear of.
-pub(crate) struct Answered {
-    pub(crate) response: Response,
-    pub(crate) committed: bool,
+pub struct Answered {
+    /// The answer.
+    pub response: Response,
+    /// Whether something was committed for it.
+    pub committed: bool,
 }
 
 impl From<Response> for Answered {

@@ -6,7 +6,8 @@
 //! | `spin:redis` subscriber | a wake-up or the tick | [`events`] |
 //!
 //! Both go to the [`cashier`], which carries a payment by way of the [`gateway`] into the [`store`];
-//! [`domain`] decides. What must never happen, a second charge or a charge for an order that is closed, is
+//! [`domain`] decides. [`Office`] is all of it with the neighbours that it is given; a native process gives
+//! its own. What must never happen, a second charge or a charge for an order that is closed, is
 //! prevented by keys: see [`domain`] and the port in `wit/payment`.
 //!
 //! What it deliberately does not do: know what a course costs (`order` says the amount), keep a card number, or
@@ -19,18 +20,21 @@ mod domain;
 mod events;
 mod gateway;
 mod http;
+mod office;
 mod store;
+
+pub use cashier::{Gateway, NoReceipt, Receipt, Unavailable};
+pub use http::Answered;
+pub use office::Office;
+pub use store::DATABASE;
 
 use ::store::Database;
 use bytes::Bytes;
-use cashier::Cashier;
 use eventlog::Outbox;
 use gateway::Composed;
 use hal::{Request, Response};
-use kernel::Timestamp;
 use spin_sdk::http::BoxBody;
 use std::cell::RefCell;
-use store::{DATABASE, Pays};
 
 /// The gateway's port as the WIT package says it.
 mod bindings {
@@ -45,9 +49,9 @@ mod bindings {
 /// What has been decided and not been told yet.
 static OUTBOX: Outbox = Outbox::new(&DATABASE, "pay");
 
-/// The cashier with the neighbours that it has in the component.
-const fn cashier() -> Cashier<Composed, Pays<&'static Database>> {
-    Cashier { gateway: Composed, payments: Pays(&DATABASE), clock: Timestamp::now }
+/// With the neighbours that it has in the component.
+const fn office() -> Office<Composed, &'static Database> {
+    Office { gateway: Composed, storage: &DATABASE }
 }
 
 /// Answers `/pays`.
@@ -56,7 +60,7 @@ const fn cashier() -> Cashier<Composed, Pays<&'static Database>> {
 #[cfg_attr(target_arch = "wasm32", spin_sdk::http_service)]
 pub async fn handle(request: spin_sdk::http::Request) -> ::http::Response<BoxBody> {
     hal::serve(request, async |request: Request| -> Result<Response, hal::Error> {
-        let answered = http::answer(&cashier(), &request).await?;
+        let answered = office().answer(&request).await?;
         if answered.committed {
             OUTBOX.relay_soon(&redis_url().await.map_err(anyhow::Error::from)?);
         }

@@ -11,7 +11,7 @@
 
 use crate::domain::Command;
 use crate::store::{Asked, DATABASE, Undecided, carry_out, duties};
-use crate::{OUTBOX, demo};
+use crate::{OFFICE, OUTBOX, demo};
 use ::store::Storage;
 use eventlog::{Consumer, Envelope, Unhandled, Wake};
 use kernel::event::Event;
@@ -30,36 +30,28 @@ const BACKLOG: usize = 1_000;
 pub(crate) async fn wake(message: &[u8]) -> anyhow::Result<()> {
     let wake = Wake::of(message);
     let redis_url = spin_sdk::variables::get("redis_url").await?;
-    let reservation = Reservation { storage: &DATABASE, redis_url: &redis_url };
+    let reservation = Reservation { redis_url: &redis_url };
     let drained = eventlog::drain(&redis_url, "reservation", &SOURCES, wake, &reservation).await;
     if wake == Wake::Tick {
         // Time goes on while Redis is away; what comes of it stays in the outbox.
         let caught_up = drained.as_ref().is_ok_and(|drained| drained.handled < BACKLOG && drained.left == 0);
-        reservation.on_tick(caught_up).await?;
+        if demo::wanted().await {
+            demo::open_missing(&DATABASE, Timestamp::now()).await?;
+        }
+        OFFICE.tick(caught_up).await?;
         OUTBOX.tick(&redis_url).await?;
     }
     drained?;
     Ok(())
 }
 
-struct Reservation<'a, S> {
-    storage: &'a S,
+struct Reservation<'a> {
     redis_url: &'a str,
 }
 
-impl<S: Storage> Reservation<'_, S> {
-    async fn on_tick(&self, caught_up: bool) -> anyhow::Result<()> {
-        if demo::wanted().await {
-            demo::open_missing(self.storage, Timestamp::now()).await?;
-        }
-        do_duties(self.storage, Timestamp::now(), caught_up).await?;
-        Ok(())
-    }
-}
-
-impl<S: Storage> Consumer for Reservation<'_, S> {
+impl Consumer for Reservation<'_> {
     async fn handle(&self, events: &[Envelope]) -> Result<(), Unhandled> {
-        if react(self.storage, events, Timestamp::now()).await? {
+        if OFFICE.react(events).await? {
             // Within the same wake-up, since an instance that handles a message may end with it.
             if let Err(error) = OUTBOX.relay(self.redis_url).await {
                 eprintln!("reservation: relaying: {error}; the events stay in the outbox until the tick");
@@ -70,7 +62,11 @@ impl<S: Storage> Consumer for Reservation<'_, S> {
 }
 
 /// Reacts to a batch as a whole, and says whether anything came of it.
-async fn react(storage: &impl Storage, events: &[Envelope], now: Timestamp) -> Result<bool, Undecided> {
+pub(crate) async fn react(
+    storage: &impl Storage,
+    events: &[Envelope],
+    now: Timestamp,
+) -> Result<bool, Undecided> {
     let asked: Vec<Asked> = events
         .iter()
         .filter_map(|envelope| {
@@ -118,7 +114,11 @@ async fn settle(storage: &impl Storage, edu_no: EduNo, now: Timestamp) -> Result
 }
 
 /// Starts, finishes and settles what is due.
-async fn do_duties(storage: &impl Storage, now: Timestamp, caught_up: bool) -> Result<(), Undecided> {
+pub(crate) async fn do_duties(
+    storage: &impl Storage,
+    now: Timestamp,
+    caught_up: bool,
+) -> Result<(), Undecided> {
     let due = duties(storage, now).await?;
     if caught_up {
         for edu_no in due.to_start {

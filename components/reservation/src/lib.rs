@@ -20,18 +20,25 @@ mod demo;
 pub mod domain;
 mod events;
 mod http;
+mod office;
 mod store;
 
+pub use office::Office;
+pub use store::DATABASE;
+
+use ::store::Database;
 use bytes::Bytes;
 use eventlog::Outbox;
 use hal::{Method, Request, Response};
 use kernel::Timestamp;
 use spin_sdk::http::BoxBody;
 use std::cell::Cell;
-use store::DATABASE;
 
 /// What has been decided and not been told yet.
 static OUTBOX: Outbox = Outbox::new(&DATABASE, "reservation");
+
+/// With the store that it has in the component.
+static OFFICE: Office<&Database> = Office { storage: &DATABASE };
 
 thread_local! {
     /// Whether this instance has seen that the demonstration courses are there, or not wanted.
@@ -43,7 +50,7 @@ thread_local! {
 pub async fn handle(request: spin_sdk::http::Request) -> ::http::Response<BoxBody> {
     hal::serve(request, async |request: Request| -> Result<Response, hal::Error> {
         let opened = open_demo_courses().await?;
-        let response = http::answer(&DATABASE, &request).await?;
+        let response = OFFICE.answer(&request).await?;
         if opened || request.method != Method::GET {
             let redis_url = spin_sdk::variables::get("redis_url").await.map_err(anyhow::Error::from)?;
             OUTBOX.relay_soon(&redis_url);

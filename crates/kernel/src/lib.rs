@@ -16,6 +16,8 @@ pub use money::{CardNumber, Won};
 pub use number::{CustomerId, EduNo, Guests, MAX_ID, OrderId};
 pub use status::{Approval, CourseStatus, Language, OrderStatus, PayStatus, ReservationStatus};
 pub use time::Timestamp;
+#[cfg(feature = "clock")]
+pub use time::clock;
 
 /// Why a raw value was not taken: which field, and what is wrong with it, as a sentence that can be shown to
 /// whoever sent it.
