@@ -1,9 +1,9 @@
-//! The command line of `sugang`: Spin's flags under Spin's names, and the limits of this host.
+//! The flags of `sugang up`: Spin's under Spin's names, and the limits of this host.
 
 use std::{net::SocketAddr, path::PathBuf, str::FromStr};
 
 use anyhow::{Context, Result};
-use clap::{Args, Parser, Subcommand};
+use clap::Args;
 
 use crate::{
     Application,
@@ -11,22 +11,6 @@ use crate::{
     http_trigger::{Choice, RequestLimits, Reuse, ServerLimits, Span},
     redis_trigger::HandlerLimits,
 };
-
-/// Runs a Spin application (manifest version 2).
-#[derive(Parser)]
-#[command(name = "sugang", version)]
-pub struct Cli {
-    /// What to do.
-    #[command(subcommand)]
-    pub command: Command,
-}
-
-/// What `sugang` can do.
-#[derive(Subcommand)]
-pub enum Command {
-    /// Starts an application, and serves until it is interrupted
-    Up(Box<Up>),
-}
 
 /// The flags of `sugang up`.
 #[derive(Args)]
@@ -225,9 +209,16 @@ fn variable_value(name: &str, value: &str) -> Result<String> {
 mod tests {
     use super::*;
 
+    use clap::Parser;
+
+    #[derive(Parser)]
+    struct Cli {
+        #[command(flatten)]
+        up: Up,
+    }
+
     fn up(arguments: &[&str]) -> Result<Application> {
-        let Command::Up(up) = Cli::try_parse_from([&["sugang", "up"], arguments].concat())?.command;
-        up.application()
+        Cli::try_parse_from([&["sugang"], arguments].concat())?.up.application()
     }
 
     #[test]
@@ -291,7 +282,7 @@ mod tests {
 
     #[test]
     fn the_limits_on_the_command_line_are_those_of_the_library() {
-        let Command::Up(up) = Cli::try_parse_from(["sugang", "up"]).unwrap().command;
+        let Cli { up } = Cli::try_parse_from(["sugang"]).unwrap();
         assert_eq!(up.max_memory.0, Limits::default().max_memory as u64);
         assert_eq!(up.max_instances, Limits::default().max_instances);
         assert_eq!(up.max_busy_time.0, Limits::default().max_busy_time);

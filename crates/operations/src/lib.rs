@@ -4,21 +4,32 @@
 //!
 //! - [`check`]: says in words where the stores, the card company's books and the event log disagree.
 //! - [`dead_letters`], [`replay_dead_letter`], [`drop_dead_letter`]: what a group failed to handle every time.
+//! - [`replay`]: sends events again from the stores.
+//! - [`rebuild_information`]: makes the view again beside the live one, and swaps the two.
+//! - [`backup`], [`restore`]: all stores as they were at one moment.
 //!
 //! It opens the SQLite files and the Redis that the system itself uses, while it runs. What the rules are is
-//! said here a second time, on purpose: a check that shared the components' code would share their mistakes.
-//! So nothing here depends on a component, or decides anything that the system decides.
+//! said in `invariants` a second time, on purpose: a check that shared the components' code would share their
+//! mistakes. Only the rebuilding of the view runs a component's own code.
 
+mod backup;
 mod check;
 mod dead_letters;
 mod event_log;
 mod facts;
 mod invariants;
 mod load;
+mod rebuild;
+mod replay;
+mod restore;
 mod stores;
 #[cfg(test)]
 mod testing;
 
+pub use backup::{Copied, Manifest, backup};
 pub use check::{Report, Violation, check};
 pub use dead_letters::{DeadLetter, Replayed, dead_letters, drop_dead_letter, find, replay_dead_letter};
+pub use rebuild::{Rebuilt, rebuild_information};
+pub use replay::replay;
+pub use restore::{RestoreOptions, Restored, restore};
 pub use stores::{LABELS, Stores};

@@ -270,3 +270,20 @@ pub(crate) fn canceled(order: u64, edu_no: u64, guests: u64) -> Event {
     let applicant = applicant(order, edu_no, guests);
     Event::ReservationCanceled(ReservationCanceled { applicant, reason: CancelReason::Customer })
 }
+
+/// The stores of a system that has just been made, in `folder`: those of the contexts that decide with their
+/// tables of events, the others empty.
+pub(crate) fn stores_in(folder: &std::path::Path) -> crate::Stores {
+    let config = folder.join("runtime-config.toml");
+    std::fs::write(&config, include_str!("../../../runtime-config.toml")).unwrap();
+    std::fs::create_dir_all(folder.join(".spin")).unwrap();
+    let stores = crate::Stores::new(&config, folder).unwrap();
+    for label in crate::LABELS {
+        let store = rusqlite::Connection::open(stores.path(label).unwrap()).unwrap();
+        store.execute_batch("PRAGMA journal_mode=WAL").unwrap();
+        if ["order", "pay", "reservation"].contains(&label) {
+            eventlog::EVENTS_TABLE.iter().for_each(|statement| store.execute_batch(statement).unwrap());
+        }
+    }
+    stores
+}

@@ -1,0 +1,107 @@
+//! Sending events again, from the stores: for when the event log has lost some, or all.
+
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use kernel::Timestamp;
+use rusqlite::{Connection, params};
+
+use crate::event_log::CONSUMERS;
+use crate::stores::Stores;
+
+/// How many events are marked in one transaction: few enough that no order waits for it noticeably.
+const CHUNK: i64 = 2_000;
+
+/// Between two of them others get their turn.
+const PAUSE: Duration = Duration::from_millis(5);
+
+/// Puts events back into the outbox of each of `contexts` (of all where there are none), those decided at or
+/// after `since`. Their relay sends them with the next tick, and consumers change nothing that they have done.
+///
+/// Says for each context how many. May be broken off anywhere, and done again.
+pub fn replay(
+    stores: &Stores,
+    contexts: &[String],
+    since: Option<Timestamp>,
+) -> Result<Vec<(&'static str, u64)>> {
+    let known = CONSUMERS.map(|(context, _)| context);
+    if let Some(unknown) = contexts.iter().find(|context| !known.contains(&context.as_str())) {
+        bail!("`{unknown}` sends no events; those that do are {}", known.join(", "));
+    }
+    let wanted =
+        known.into_iter().filter(|context| contexts.is_empty() || contexts.iter().any(|c| c == context));
+    let mut marked = Vec::new();
+    for context in wanted {
+        let store = stores.open(context)?;
+        let count =
+            mark(&store, since).with_context(|| format!("marking the events of `{context}` as not sent"))?;
+        marked.push((context, count));
+    }
+    Ok(marked)
+}
+
+fn mark(store: &Connection, since: Option<Timestamp>) -> Result<u64> {
+    if !has_events(store)? {
+        return Ok(0);
+    }
+    // Times are all written alike, so that as texts they compare as times do.
+    let since = since.map_or_else(String::new, |since| since.to_string());
+    let last: i64 = store.query_row("SELECT coalesce(max(seq), 0) FROM events", [], |row| row.get(0))?;
+    let (mut from, mut marked) = (0, 0);
+    while from < last {
+        let changed = store.execute(
+            "UPDATE events SET sent = 0 WHERE seq > ?1 AND seq <= ?2 AND sent <> 0 AND time >= ?3",
+            params![from, last.min(from + CHUNK), since],
+        )?;
+        marked += changed as u64;
+        from += CHUNK;
+        thread::sleep(PAUSE);
+    }
+    Ok(marked)
+}
+
+pub(crate) fn has_events(store: &Connection) -> rusqlite::Result<bool> {
+    let sql = "SELECT count(*) FROM sqlite_schema WHERE name = 'events'";
+    store.query_row(sql, [], |row| row.get::<_, i64>(0)).map(|tables| tables > 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::stores_in;
+
+    fn unsent(stores: &Stores, context: &str) -> Vec<i64> {
+        let store = stores.open(context).unwrap();
+        let mut statement = store.prepare("SELECT seq FROM events WHERE sent = 0 ORDER BY seq").unwrap();
+        let rows = statement.query_map([], |row| row.get(0)).unwrap();
+        rows.map(Result::unwrap).collect()
+    }
+
+    #[test]
+    fn events_are_sent_again_from_a_time_on_of_the_contexts_that_are_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let stores = stores_in(folder.path());
+        for context in ["order", "pay"] {
+            let store = stores.open(context).unwrap();
+            for (seq, time) in [(1, 1_000), (2, 2_000), (3, 3_000)] {
+                let time = Timestamp::from_millis(time).to_string();
+                let sql = "INSERT INTO events (seq, subject, version, type, data, time, sent) VALUES (?, '1', ?, '', '', ?, '5-0')";
+                store.execute(sql, params![seq, seq, time]).unwrap();
+            }
+        }
+        let since = Some(Timestamp::from_millis(2_000));
+        assert_eq!(replay(&stores, &["pay".to_owned()], since).unwrap(), [("pay", 2)]);
+        assert_eq!((unsent(&stores, "order"), unsent(&stores, "pay")), (vec![], vec![2, 3]));
+        let all = replay(&stores, &[], None).unwrap();
+        assert_eq!(all, [("order", 3), ("pay", 1), ("reservation", 0)]);
+        assert_eq!(unsent(&stores, "order"), [1, 2, 3]);
+    }
+
+    #[test]
+    fn a_context_that_sends_nothing_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let refusal = replay(&stores_in(folder.path()), &["information".to_owned()], None).unwrap_err();
+        assert!(refusal.to_string().contains("order, pay, reservation"), "{refusal}");
+    }
+}

@@ -1,0 +1,363 @@
+//! Putting a backup in the place of a system's stores.
+//!
+//! Everything is looked at before anything is touched, and what was there is moved aside, never deleted. Every
+//! event is marked as not sent, since the event log of the time after the backup must not be gone on with: it
+//! is made again, and consumers change nothing that they have done by the time of the backup.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use kernel::Timestamp;
+use rusqlite::Connection;
+use rustix::fs::OFlags;
+use rustix::process::{Flock, FlockOffsetType, FlockType, fcntl_getlk};
+
+use crate::backup::{FORMAT, MANIFEST, Manifest, sha256, sync};
+use crate::event_log::{CONSUMERS, connect, stream};
+use crate::replay::has_events;
+use crate::stores::{LABELS, Stores};
+
+/// The outside world: what it did after the backup was done, whatever is put back here.
+const OUTSIDE: [&str; 2] = ["gateway", "inbox"];
+
+/// How to restore.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct RestoreOptions {
+    /// Move aside what is there, instead of refusing.
+    pub force: bool,
+    /// Leave the sandboxes' books (card company, inbox) as they are, as the world outside would be.
+    pub keep_outside: bool,
+}
+
+/// What was done.
+#[derive(Clone, Debug)]
+pub struct Restored {
+    /// What the backup says of itself.
+    pub manifest: Manifest,
+    /// How many events will be sent again.
+    pub events: u64,
+    /// Where what was there is now.
+    pub moved_to: Option<PathBuf>,
+}
+
+/// Puts the backup in the folder `source` in the place of `stores`, whose system must not run. `state` is the
+/// state directory, whose own Redis (if it has one) goes aside with the stores; `redis_url` is another one,
+/// which must be empty of events.
+pub fn restore(
+    source: &Path,
+    stores: &Stores,
+    state: &Path,
+    redis_url: Option<&str>,
+    options: RestoreOptions,
+) -> Result<Restored> {
+    let manifest = verified(source)?;
+    let labels = LABELS.into_iter().filter(|label| !(options.keep_outside && OUTSIDE.contains(label)));
+    let targets: Vec<(&'static str, PathBuf)> =
+        labels.filter_map(|label| Some((label, stores.path(label)?.to_owned()))).collect();
+    let _claim = claim(state)?;
+    for (label, target) in &targets {
+        nobody_uses(target).with_context(|| format!("the store `{label}`"))?;
+    }
+    if let Some(url) = redis_url {
+        log_is_empty(url)?;
+    }
+    let in_the_way = in_the_way(&targets, state);
+    if !in_the_way.is_empty() && !options.force {
+        let names: Vec<_> = in_the_way.iter().map(|path| path.display().to_string()).collect();
+        bail!(
+            "there is something already: {}. Restore into another --state-dir, or move it aside with --force",
+            names.join(", ")
+        );
+    }
+
+    let prepared = Prepared::copy(source, &manifest, &targets)?;
+    let moved_to = match in_the_way.is_empty() {
+        true => None,
+        false => Some(move_aside(&in_the_way, state)?),
+    };
+    let events = prepared.put_in_place()?;
+    Ok(Restored { manifest, events, moved_to })
+}
+
+/// The manifest of a backup whose every file is as it was written.
+fn verified(source: &Path) -> Result<Manifest> {
+    let path = source.join(MANIFEST);
+    let text = fs::read_to_string(&path)
+        .with_context(|| format!("{} is no backup: cannot read {}", source.display(), path.display()))?;
+    let manifest: Manifest = serde_json::from_str(&text)
+        .with_context(|| format!("{} is not a manifest that this version knows", path.display()))?;
+    if manifest.format != FORMAT {
+        bail!(
+            "the backup was taken by version {}, in a format that this one does not know: restore it with that version",
+            manifest.version
+        );
+    }
+    for label in LABELS {
+        let copied =
+            manifest.stores.get(label).with_context(|| format!("the backup has no store `{label}`"))?;
+        let file = source.join(&copied.file);
+        if sha256(&file)? != copied.sha256 {
+            bail!("{} is not what was backed up (its SHA-256 differs): take another backup", file.display());
+        }
+    }
+    Ok(manifest)
+}
+
+/// Keeps `cargo xtask up` from starting meanwhile, and notices if it runs.
+fn claim(state: &Path) -> Result<File> {
+    fs::create_dir_all(state).with_context(|| format!("cannot create {}", state.display()))?;
+    let path = state.join("lock");
+    let lock = File::options().read(true).write(true).create(true).truncate(false).open(&path);
+    let lock = lock.with_context(|| format!("cannot open {}", path.display()))?;
+    match lock.try_lock() {
+        Ok(()) => Ok(lock),
+        Err(fs::TryLockError::WouldBlock) => {
+            bail!("{} is in use by a system that runs. Stop it first (Ctrl-C where it runs)", state.display())
+        }
+        Err(fs::TryLockError::Error(error)) => {
+            Err(error).with_context(|| format!("cannot lock {}", path.display()))
+        }
+    }
+}
+
+/// Whoever has a store open holds a lock on its file, of the kind that tells who holds it.
+fn nobody_uses(file: &Path) -> Result<()> {
+    // Where SQLite's shared locks are: <https://sqlite.org/src/file/src/os.h>.
+    const SHARED_FIRST: u64 = 0x4000_0000 + 2;
+    const SHARED_SIZE: u64 = 510;
+    let opened = match rustix::fs::open(file, OFlags::RDWR, rustix::fs::Mode::empty()) {
+        Ok(opened) => opened,
+        Err(rustix::io::Errno::NOENT) => return Ok(()),
+        Err(error) => return Err(error).with_context(|| format!("cannot open {}", file.display())),
+    };
+    let lock = Flock {
+        start: SHARED_FIRST,
+        length: SHARED_SIZE,
+        pid: None,
+        typ: FlockType::WriteLock,
+        offset_type: FlockOffsetType::Set,
+    };
+    match fcntl_getlk(&opened, &lock).with_context(|| format!("cannot look who uses {}", file.display()))? {
+        None => Ok(()),
+        Some(Flock { pid, .. }) => {
+            let who = pid.map_or_else(String::new, |pid| format!(" (process {pid})"));
+            bail!("{} is open in another program{who}. Stop the system first", file.display())
+        }
+    }
+}
+
+/// Events of the time after the backup would be taken for those of the time to come.
+fn log_is_empty(redis_url: &str) -> Result<()> {
+    // A Redis that does not run is the system's own, and goes aside with it.
+    let Ok(mut redis) = connect(redis_url) else { return Ok(()) };
+    for (context, _) in CONSUMERS {
+        let length: u64 = redis::cmd("XLEN").arg(stream(context)).query(&mut redis)?;
+        if length > 0 {
+            bail!(
+                "the event log's Redis still holds events of `{context}`, which may be of a time after the backup. Delete its \
+                 keys that begin with `sugang:` (for a Redis that holds nothing else: redis-cli FLUSHALL); it is made again"
+            );
+        }
+    }
+    Ok(())
+}
+
+/// The files that a restore would replace, and the data of the state directory's own Redis.
+fn in_the_way(targets: &[(&'static str, PathBuf)], state: &Path) -> Vec<PathBuf> {
+    let files =
+        targets.iter().flat_map(|(_, target)| ["", "-wal", "-shm"].map(|suffix| with_suffix(target, suffix)));
+    let redis = state.join("redis").join("appendonlydir");
+    // A Redis that has just been made has its files, and nothing in them.
+    let log = log_has_data(&redis).then_some(redis);
+    files.chain(log).filter(|path| path.exists()).collect()
+}
+
+fn log_has_data(folder: &Path) -> bool {
+    let Ok(entries) = fs::read_dir(folder) else { return false };
+    let has_commands = |entry: fs::DirEntry| {
+        let name = entry.file_name();
+        name.to_string_lossy().ends_with(".incr.aof") && entry.metadata().is_ok_and(|meta| meta.len() > 0)
+    };
+    entries.flatten().any(has_commands)
+}
+
+fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.to_owned().into_os_string();
+    name.push(suffix);
+    name.into()
+}
+
+fn move_aside(paths: &[PathBuf], state: &Path) -> Result<PathBuf> {
+    let now = Timestamp::now().to_string().replace(':', "-");
+    let folder = state.join(format!("before-restore-{now}"));
+    fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
+    for path in paths {
+        let name = path.file_name().with_context(|| format!("{} has no name", path.display()))?;
+        fs::rename(path, folder.join(name)).with_context(|| {
+            format!("cannot move {} to {}; what was moved so far is there", path.display(), folder.display())
+        })?;
+    }
+    Ok(folder)
+}
+
+/// Copies beside the places where they belong, ready to be renamed; gone with this unless they were.
+struct Prepared(Vec<(PathBuf, PathBuf, u64)>);
+
+impl Prepared {
+    fn copy(source: &Path, manifest: &Manifest, targets: &[(&'static str, PathBuf)]) -> Result<Self> {
+        let mut prepared = Self(Vec::new());
+        for (label, target) in targets {
+            let Some(copied) = manifest.stores.get(*label) else { continue };
+            let beside = with_suffix(target, ".restoring");
+            if let Some(folder) = target.parent() {
+                fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
+            }
+            prepared.0.push((beside.clone(), target.clone(), 0));
+            fs::copy(source.join(&copied.file), &beside)
+                .with_context(|| format!("cannot copy the store `{label}` to {}", beside.display()))?;
+            let events = make_ready(&beside).with_context(|| format!("preparing the store `{label}`"))?;
+            sync(&beside)?;
+            if let Some(last) = prepared.0.last_mut() {
+                last.2 = events;
+            }
+        }
+        Ok(prepared)
+    }
+
+    fn put_in_place(self) -> Result<u64> {
+        let mut events = 0;
+        for (beside, target, sent_again) in &self.0 {
+            fs::rename(beside, target).with_context(|| {
+                format!("cannot put {} in its place; restore once more with --force", target.display())
+            })?;
+            sync(target)?;
+            events += sent_again;
+        }
+        Ok(events)
+    }
+}
+
+impl Drop for Prepared {
+    fn drop(&mut self) {
+        for (beside, ..) in &self.0 {
+            for suffix in ["", "-wal", "-shm"] {
+                let _ = fs::remove_file(with_suffix(beside, suffix));
+            }
+        }
+    }
+}
+
+/// Marks every event as not sent; says how many there are.
+fn make_ready(file: &Path) -> Result<u64> {
+    let store = Connection::open(file)?;
+    // A copy is made whole or not at all, and synchronised when it is.
+    let mode: String = store.query_row("PRAGMA journal_mode=WAL", [], |row| row.get(0))?;
+    if mode != "wal" {
+        bail!("it cannot be given a write-ahead log (its journal is `{mode}`)");
+    }
+    let events = if has_events(&store)? { store.execute("UPDATE events SET sent = 0", [])? } else { 0 };
+    store.close().map_err(|(_, error)| error)?;
+    Ok(events as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::backup::backup;
+    use crate::testing::stores_in;
+
+    const INSERT: &str =
+        "INSERT INTO events (subject, version, type, data, time, sent) VALUES ('1', 1, '', '', '', '5-0')";
+
+    fn backed_up(folder: &Path) -> (Stores, PathBuf) {
+        let stores = stores_in(folder);
+        stores.open("order").unwrap().execute(INSERT, []).unwrap();
+        let target = folder.join("backup");
+        backup(&stores, &target).unwrap();
+        (stores, target)
+    }
+
+    fn force() -> RestoreOptions {
+        RestoreOptions { force: true, keep_outside: false }
+    }
+
+    #[test]
+    fn what_is_restored_is_sent_again_and_what_was_there_is_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let (stores, source) = backed_up(folder.path());
+        stores.open("order").unwrap().execute("DELETE FROM events", []).unwrap();
+        let refusal = restore(&source, &stores, folder.path(), None, RestoreOptions::default()).unwrap_err();
+        assert!(
+            refusal.to_string().contains("order.db") && refusal.to_string().contains("--force"),
+            "{refusal}"
+        );
+        let restored = restore(&source, &stores, folder.path(), None, force()).unwrap();
+        assert_eq!(restored.events, 1);
+        let unsent = "SELECT count(*) FROM events WHERE sent = 0";
+        let count = |store: Connection| store.query_row(unsent, [], |row| row.get::<_, i64>(0)).unwrap();
+        assert_eq!(count(stores.open("order").unwrap()), 1);
+        let aside = restored.moved_to.unwrap();
+        assert_eq!(count(Connection::open(aside.join("order.db")).unwrap()), 0);
+        assert!(!with_suffix(stores.path("order").unwrap(), ".restoring").exists());
+    }
+
+    #[test]
+    fn into_a_place_where_nothing_is_nothing_has_to_be_forced() {
+        let folder = tempfile::tempdir().unwrap();
+        let (_, source) = backed_up(folder.path());
+        let elsewhere = tempfile::tempdir().unwrap();
+        let config = folder.path().join("runtime-config.toml");
+        let stores = Stores::new(&config, elsewhere.path()).unwrap();
+        assert!(
+            restore(&source, &stores, elsewhere.path(), None, RestoreOptions::default())
+                .unwrap()
+                .moved_to
+                .is_none()
+        );
+        assert!(stores.open("order").is_ok());
+    }
+
+    #[test]
+    fn a_backup_that_was_changed_is_refused_before_anything_is_touched() {
+        let folder = tempfile::tempdir().unwrap();
+        let (stores, source) = backed_up(folder.path());
+        let mut bytes = fs::read(source.join("pay.db")).unwrap();
+        *bytes.last_mut().unwrap() ^= 1;
+        fs::write(source.join("pay.db"), bytes).unwrap();
+        let refusal = restore(&source, &stores, folder.path(), None, force()).unwrap_err().to_string();
+        assert!(refusal.contains("pay.db") && refusal.contains("SHA-256"), "{refusal}");
+        fs::remove_file(source.join(MANIFEST)).unwrap();
+        assert!(
+            restore(&source, &stores, folder.path(), None, force())
+                .unwrap_err()
+                .to_string()
+                .contains("no backup")
+        );
+        let count = "SELECT count(*) FROM events WHERE sent = '5-0'";
+        assert_eq!(
+            stores.open("order").unwrap().query_row(count, [], |row| row.get::<_, i64>(0)).unwrap(),
+            1
+        );
+    }
+
+    #[test]
+    fn a_state_directory_in_use_is_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let (stores, source) = backed_up(folder.path());
+        let lock = File::create(folder.path().join("lock")).unwrap();
+        lock.lock().unwrap();
+        let refusal = restore(&source, &stores, folder.path(), None, force()).unwrap_err().to_string();
+        assert!(refusal.contains("in use"), "{refusal}");
+    }
+
+    #[test]
+    fn the_world_outside_can_be_left_as_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let (stores, source) = backed_up(folder.path());
+        stores.open("gateway").unwrap().execute_batch("CREATE TABLE charged (won)").unwrap();
+        let options = RestoreOptions { force: true, keep_outside: true };
+        restore(&source, &stores, folder.path(), None, options).unwrap();
+        assert!(stores.open("gateway").unwrap().execute("INSERT INTO charged VALUES (1)", []).is_ok());
+    }
+}

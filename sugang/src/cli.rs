@@ -1,0 +1,121 @@
+//! The command line.
+
+use clap::{Args, Parser, Subcommand};
+use sugang_host::cli::Up;
+use sugang_host::http_trigger::Span;
+
+use crate::place::{RedisPlace, StoresPlace};
+
+/// Runs a Spin application (manifest version 2), and looks after what Sugang keeps.
+#[derive(Parser)]
+#[command(name = "sugang", version)]
+pub(crate) struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What `sugang` can do.
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Starts an application, and serves until it is interrupted
+    Up(Box<Up>),
+    /// Holds stores, card company and event log against each other, while the system runs
+    Check(Check),
+    /// Shows what could not be handled (dead letters), has it handled again, or drops it
+    Events(Events),
+}
+
+/// Says in words where they disagree: money, seats, the waiting list, messages, the view, what is under way.
+///
+/// Changes nothing. Ends with 0 where all is well, 1 where something is wrong, 2 where it could not be looked.
+#[derive(Args)]
+pub(crate) struct Check {
+    #[command(flatten)]
+    pub(crate) stores: StoresPlace,
+
+    #[command(flatten)]
+    pub(crate) redis: RedisPlace,
+
+    /// What changed more recently than this may still be under way: a time (60s, 500ms). With 0 everything must
+    /// have come to rest
+    #[arg(long, value_name = "TIME", default_value = "60s")]
+    pub(crate) grace: Span,
+
+    /// Print all of it as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// The dead letters: events that a consumer group failed to handle five times, or could not read at all.
+#[derive(Args)]
+pub(crate) struct Events {
+    #[command(subcommand)]
+    pub(crate) action: Action,
+
+    /// Only those of this group: order, pay, reservation, notification or information
+    #[arg(long, value_name = "GROUP", global = true)]
+    pub(crate) group: Option<String>,
+
+    #[command(flatten)]
+    pub(crate) redis: RedisPlace,
+
+    /// Where `cargo xtask up` keeps its state, to find its Redis
+    #[arg(long, value_name = "DIR", default_value = ".sugang", global = true)]
+    pub(crate) state_dir: std::path::PathBuf,
+}
+
+/// What can be done with dead letters.
+#[derive(Subcommand)]
+pub(crate) enum Action {
+    /// Lists them: who could not handle what, since when, and why
+    List,
+    /// Shows one, with its event and what can be done
+    Show {
+        /// As `list` shows it
+        id: String,
+    },
+    /// Has its group handle it again
+    Replay(Which),
+    /// Throws it away: what should have followed from it never will
+    Drop {
+        #[command(flatten)]
+        which: Which,
+
+        /// Needed with --all
+        #[arg(long)]
+        yes: bool,
+    },
+}
+
+/// One, or all.
+#[derive(Args)]
+#[group(required = true, multiple = false)]
+pub(crate) struct Which {
+    /// As `list` shows it
+    pub(crate) id: Option<String>,
+
+    /// All of them, or all of the --group
+    #[arg(long)]
+    pub(crate) all: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_help_is_consistent() {
+        use clap::CommandFactory as _;
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn which_one_has_to_be_said_and_all_of_them_twice() {
+        let parse =
+            |arguments: &[&str]| Cli::try_parse_from([&["sugang", "events"], arguments].concat()).is_ok();
+        assert!(parse(&["list"]) && parse(&["list", "--group", "pay"]) && parse(&["replay", "1-0"]));
+        assert!(!parse(&["replay"]) && !parse(&["drop"]) && !parse(&["replay", "1-0", "--all"]));
+        assert!(parse(&["drop", "--all", "--yes", "--redis", "redis://127.0.0.1:1"]));
+    }
+}
