@@ -24,12 +24,18 @@ impl Api {
     /// A client of whoever listens there.
     #[must_use]
     pub fn new(address: SocketAddr) -> Self {
+        Self::with_patience(address, Duration::from_secs(30))
+    }
+
+    /// The same, which waits no longer than this for an answer.
+    #[must_use]
+    pub fn with_patience(address: SocketAddr, patience: Duration) -> Self {
         let config = Agent::config_builder()
             .http_status_as_error(false)
             .allow_non_standard_methods(true)
             .max_redirects(0)
             .proxy(None)
-            .timeout_global(Some(Duration::from_secs(30)))
+            .timeout_global(Some(patience))
             .build();
         Self { address, agent: config.new_agent(), held_to_contract: false }
     }
@@ -185,36 +191,32 @@ impl Api {
     /// Sends a request; a test in which it cannot be sent has failed.
     #[track_caller]
     pub fn send(&self, request: request::Builder, body: Option<String>) -> Answer {
-        let request = match &body {
-            Some(_) => request.body(body),
-            None => request.body(None),
-        };
-        let (request, body) = match request {
-            Ok(request) => {
-                let (head, body) = request.into_parts();
-                (Request::from_parts(head, ()), body)
-            }
-            Err(error) => fail(&format!("not a request: {error}")),
-        };
-        let method = request.method().to_string();
-        let path = request.uri().path_and_query().map_or_else(String::new, ToString::to_string);
-        let name = format!("{method} {path}");
-        let started = Instant::now();
-        let answered = match body {
-            Some(body) => self.agent.run(request.map(|()| body)),
-            None => self.agent.run(request),
-        };
-        match answered.and_then(|response| read(&name, response, started)) {
+        let method = request.method_ref().map_or_else(String::new, ToString::to_string);
+        let path = request.uri_ref().map(ToString::to_string).unwrap_or_default();
+        let path = path.strip_prefix(&self.url("")).unwrap_or(&path).to_owned();
+        match self.attempt(request, body) {
             Ok(answer) => {
                 if self.held_to_contract
                     && let Err(broken) = contract::check(&method, &path, &answer)
                 {
-                    fail(&format!("{broken:#}\n{name}: {} {}", answer.status, answer.body));
+                    fail(&format!("{broken:#}\n{}: {} {}", answer.request, answer.status, answer.body));
                 }
                 answer
             }
-            Err(error) => fail(&format!("{name}: {error}")),
+            Err(error) => fail(&format!("{method} {path}: {error}")),
         }
+    }
+
+    /// Sends a request that may go unanswered, because something breaks meanwhile.
+    pub fn attempt(&self, request: request::Builder, body: Option<String>) -> Result<Answer, ureq::Error> {
+        let (head, body) = request.body(body)?.into_parts();
+        let name = format!("{} {}", head.method, head.uri.path_and_query().map_or("", |path| path.as_str()));
+        let started = Instant::now();
+        let response = match body {
+            Some(body) => self.agent.run(Request::from_parts(head, body)),
+            None => self.agent.run(Request::from_parts(head, ())),
+        };
+        read(&name, response?, started)
     }
 
     /// Whether anybody answers at all, whatever the answer.

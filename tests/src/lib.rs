@@ -7,6 +7,7 @@
 //! - [`Api`] has a method per endpoint, and gives back [`Answer`]s.
 //! - [`contract`] holds every answer of a host against the published `openapi.json`.
 //! - [`eventually`] waits for what happens after the answer.
+//! - [`chaos`] breaks everything that can break, and holds the system to what it promised meanwhile.
 //! - [`stores`] looks into the databases, for what no endpoint tells.
 //!
 //! It deliberately shares no type with the components: what is tested is what the public sees, bytes over HTTP.
@@ -15,6 +16,7 @@
 
 mod answer;
 mod api;
+pub mod chaos;
 pub mod contract;
 mod ground;
 mod host;

@@ -8,6 +8,7 @@
 
 pub mod bench;
 pub mod build;
+pub mod chaos;
 pub mod doctor;
 pub mod process;
 pub mod redis_server;

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use xtask::{bench, build, doctor, setup, test, up};
+use xtask::{bench, build, chaos, doctor, setup, test, up};
 
 /// Sugang's developer commands.
 ///
@@ -23,6 +23,7 @@ enum Command {
     Up(up::Up),
     Test(test::Test),
     Bench(bench::Bench),
+    Chaos(chaos::Chaos),
     Doctor(doctor::Doctor),
 }
 
@@ -33,6 +34,7 @@ fn main() -> ExitCode {
         Command::Up(command) => command.run(),
         Command::Test(command) => return command.run(),
         Command::Bench(command) => command.run(),
+        Command::Chaos(command) => command.run(),
         Command::Doctor(command) => command.run(),
     };
     match outcome {

@@ -3,6 +3,7 @@
 //! Nothing is installed that is already there, and nothing behind the user's back: where we may not
 //! install (no root, no package manager we know), the exact command is printed instead.
 
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Result, bail};
@@ -39,8 +40,7 @@ pub fn has_target() -> bool {
         .stderr(Stdio::null())
         .output();
     answer.is_ok_and(|output| {
-        output.status.success()
-            && std::path::Path::new(String::from_utf8_lossy(&output.stdout).trim()).is_dir()
+        output.status.success() && Path::new(String::from_utf8_lossy(&output.stdout).trim()).is_dir()
     })
 }
 
@@ -73,7 +73,7 @@ pub fn how_to_get_target() -> String {
 }
 
 /// The Redis or Valkey server program, installed first where it is missing and we may.
-pub fn ensure_redis() -> Result<std::path::PathBuf> {
+pub fn ensure_redis() -> Result<PathBuf> {
     if let Some(server) = redis_server::program() {
         return Ok(server);
     }
@@ -93,6 +93,31 @@ pub fn ensure_redis() -> Result<std::path::PathBuf> {
             manager.package
         )
     })
+}
+
+/// The library by which the chaos suite sets the clock of one program wrong, where it is installed.
+#[must_use]
+pub fn faketime() -> Option<PathBuf> {
+    let libraries = ["/usr/lib", "/usr/lib64"].map(Path::new);
+    let folders = libraries.iter().filter_map(|library| std::fs::read_dir(library).ok()).flatten().flatten();
+    let folders = folders.map(|entry| entry.path()).chain(libraries.map(Path::to_owned));
+    folders.map(|folder| folder.join("faketime/libfaketimeMT.so.1")).find(|library| library.exists())
+}
+
+/// The same, installed first where it is missing and we may. Only one kind of fault needs it, so that it is no error
+/// to be without it.
+#[must_use]
+pub fn ensure_faketime() -> Option<PathBuf> {
+    let manager = PackageManager::of_this_machine()?;
+    if faketime().is_none() && manager.program == "apt-get" {
+        let privilege = Privilege::without_password(manager)?;
+        println!("installing libfaketime with {}", manager.program);
+        let install = manager.install.iter().copied().chain(["libfaketime"]).collect::<Vec<_>>();
+        for arguments in manager.refresh.map(|step| vec![step]).into_iter().chain([install]) {
+            workspace::run(&mut privilege.command(manager.program, &arguments)).ok()?;
+        }
+    }
+    faketime()
 }
 
 /// What to type for redis-server on this machine.

@@ -1,0 +1,178 @@
+//! Breaking things, and putting them right again.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use rustix::process::Signal;
+
+use super::fault::Fault;
+use super::log;
+use super::member::Start;
+use super::proxy::Mood;
+use super::system::System;
+use crate::stores;
+
+/// How long a process may take to come by the point at which it is to be killed. With other workers around, it may
+/// never come.
+const COMES_BY: Duration = Duration::from_secs(6);
+
+/// What happened so far.
+#[derive(Debug, Default)]
+pub struct Injected {
+    counts: Mutex<BTreeMap<String, u64>>,
+}
+
+impl Injected {
+    /// How often each kind of fault really happened.
+    #[must_use]
+    pub fn counts(&self) -> BTreeMap<String, u64> {
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn note(&self, fault: &Fault) {
+        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        *counts.entry(fault.kind()).or_default() += 1;
+    }
+
+    /// Brings a fault about, and heals it. It is counted only if it came about.
+    pub fn inject(&self, system: &System, fault: &Fault) -> Result<()> {
+        if bring_about(system, fault).with_context(|| fault.kind())? {
+            self.note(fault);
+        }
+        Ok(())
+    }
+}
+
+/// Whether it came about: a process may not come by the point at which it was to be killed.
+fn bring_about(system: &System, fault: &Fault) -> Result<bool> {
+    match fault {
+        Fault::Kill(name, away) => {
+            let mut member = system.member(name)?;
+            member.kill()?;
+            thread::sleep(*away);
+            member.start(&Start::default())?;
+        }
+        Fault::KillAt(name, point) => return kill_at(system, name, point),
+        Fault::Freeze(name, time) => {
+            let mut member = system.member(name)?;
+            member.signal(Signal::STOP)?;
+            thread::sleep(*time);
+            member.signal(Signal::CONT)?;
+        }
+        Fault::DiskFull(name, bytes, time) => {
+            let mut member = system.member(name)?;
+            member.limit_files(Some(*bytes))?;
+            thread::sleep(*time);
+            member.limit_files(None)?;
+        }
+        Fault::Clock(name, seconds, time) => {
+            let wrong = Start { clock: *seconds, ..Start::default() };
+            differently(system, name, &wrong, *time)?;
+        }
+        Fault::SlowGateway(delay, time) => {
+            let slow = Start { gateway_delay: *delay, ..Start::default() };
+            differently(system, "pay", &slow, *time)?;
+        }
+        Fault::Way(mood, time) => {
+            let before = system.proxy().troubled();
+            system.proxy().set(*mood);
+            thread::sleep(*time);
+            system.proxy().set(Mood::Fair);
+            return Ok(system.proxy().troubled() > before);
+        }
+        Fault::StoreLocked(label, time) => return lock_store(system, label, *time),
+        _ => redis(system, fault)?,
+    }
+    Ok(true)
+}
+
+/// Has a process run in another way for a while. It changes in the way a crash and a restart change it.
+fn differently(system: &System, name: &str, start: &Start, time: Duration) -> Result<()> {
+    let mut member = system.member(name)?;
+    member.kill()?;
+    member.start(start)?;
+    thread::sleep(time);
+    member.restart()
+}
+
+fn kill_at(system: &System, name: &str, point: &str) -> Result<bool> {
+    let mut member = system.member(name)?;
+    member.kill()?;
+    let from = member.log_length();
+    member.start(&Start { fault: Some(point.to_owned()), ..Start::default() })?;
+    let came_by = member.waits_at(point, from, COMES_BY);
+    member.restart()?;
+    Ok(came_by)
+}
+
+fn redis(system: &System, fault: &Fault) -> Result<()> {
+    let mut log = system.log();
+    match fault {
+        Fault::RedisKilled(away) => {
+            log.kill()?;
+            thread::sleep(*away);
+        }
+        Fault::RedisForgets(bytes, away) => {
+            log.kill()?;
+            log.lose_tail(*bytes)?;
+            thread::sleep(*away);
+        }
+        Fault::RedisEmptied => redis::cmd("FLUSHALL").exec(&mut log.connect()?)?,
+        Fault::RedisFrozen(time) => {
+            log.signal(Signal::STOP)?;
+            thread::sleep(*time);
+            log.signal(Signal::CONT)?;
+        }
+        Fault::NoTick(time) => {
+            log.stop_ticking();
+            thread::sleep(*time);
+        }
+        Fault::WakeupsDropped(time) => repeatedly(&log, *time, 100, |redis| {
+            redis::cmd("CLIENT").arg("KILL").arg("TYPE").arg("pubsub").exec(redis)
+        })?,
+        Fault::WakeupsRepeated(time) => repeatedly(&log, *time, 5, |redis| {
+            log::STREAMS.iter().try_for_each(|(stream, _)| {
+                redis::cmd("PUBLISH").arg(format!("sugang:events:{stream}")).arg("event").exec(redis)
+            })?;
+            redis::cmd("PUBLISH").arg("sugang:tick").arg("tick").exec(redis)
+        })?,
+        Fault::WakeupsDelayed(time) => {
+            let millis = u64::try_from(time.as_millis()).unwrap_or_default();
+            redis::cmd("CLIENT").arg("PAUSE").arg(millis).arg("WRITE").exec(&mut log.connect()?)?;
+            thread::sleep(*time);
+        }
+        _ => {}
+    }
+    log.revive()
+}
+
+fn repeatedly(
+    log: &log::Log,
+    time: Duration,
+    every_millis: u64,
+    mut act: impl FnMut(&mut redis::Connection) -> redis::RedisResult<()>,
+) -> Result<()> {
+    let mut connection = log.connect()?;
+    let begun = Instant::now();
+    while begun.elapsed() < time {
+        act(&mut connection)?;
+        thread::sleep(Duration::from_millis(every_millis));
+    }
+    Ok(())
+}
+
+/// Takes the write lock of a store and keeps it; `false` where nobody has made the store yet.
+fn lock_store(system: &System, label: &str, time: Duration) -> Result<bool> {
+    let Some(file) = stores::file(system.folder(), label) else { return Ok(false) };
+    let connection = rusqlite::Connection::open(file)?;
+    connection.busy_timeout(Duration::from_secs(5))?;
+    if connection.execute_batch("BEGIN IMMEDIATE").is_err() {
+        return Ok(false);
+    }
+    thread::sleep(time);
+    connection.execute_batch("ROLLBACK")?;
+    Ok(true)
+}

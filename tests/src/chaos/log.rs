@@ -1,0 +1,156 @@
+//! The event log's Redis, and what can happen to it: it goes, it forgets, it stalls, its wake-ups get lost.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use rustix::process::Signal;
+use xtask::redis_server::RedisServer;
+use xtask::tick::Tick;
+
+/// More often than in production, so that a short run has as many ticks as a longer one.
+const TICK: Duration = Duration::from_millis(500);
+
+/// The streams, and the groups that read each.
+pub const STREAMS: [(&str, &[&str]); 3] = [
+    ("order", &["reservation", "notification", "information"]),
+    ("pay", &["order", "reservation", "notification", "information"]),
+    ("reservation", &["order", "pay", "reservation", "notification", "information"]),
+];
+
+/// A Redis server and the tick.
+#[derive(Debug)]
+pub struct Log {
+    // In this order they end.
+    tick: Option<Tick>,
+    server: Option<RedisServer>,
+    folder: PathBuf,
+    url: String,
+}
+
+impl Log {
+    /// Starts both; the server keeps its port whenever it is started again.
+    pub fn start(folder: &Path, port: u16) -> Result<Self> {
+        fs::create_dir_all(folder)?;
+        fs::write(folder.join("port"), port.to_string())?;
+        let server = RedisServer::start(folder, None)?;
+        let url = server.url();
+        let tick = Some(Tick::start(&url, TICK)?);
+        Ok(Self { tick, server: Some(server), folder: folder.to_owned(), url })
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// It crashes.
+    pub fn kill(&mut self) -> Result<()> {
+        if let Some(mut server) = self.server.take() {
+            server.process().kill()?;
+        }
+        Ok(())
+    }
+
+    /// It is there again, with what is left of its data.
+    pub fn revive(&mut self) -> Result<()> {
+        if self.server.is_none() {
+            let server = RedisServer::start(&self.folder, None)?;
+            anyhow::ensure!(server.url() == self.url, "the port of Redis was taken meanwhile");
+            self.server = Some(server);
+        }
+        if self.tick.is_none() {
+            self.tick = Some(Tick::start(&self.url, TICK)?);
+        }
+        Ok(())
+    }
+
+    /// Takes the last so many bytes off what it has written, as a crash of the whole machine does. It must not run.
+    pub fn lose_tail(&self, bytes: u64) -> Result<()> {
+        let folder = self.folder.join("appendonlydir");
+        for entry in fs::read_dir(&folder).with_context(|| format!("no {}", folder.display()))? {
+            let path = entry?.path();
+            if path.to_string_lossy().ends_with(".incr.aof") {
+                let file = fs::File::options().write(true).open(&path)?;
+                file.set_len(file.metadata()?.len().saturating_sub(bytes))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// It stands still with its connections open, or goes on.
+    pub fn signal(&mut self, signal: Signal) -> Result<()> {
+        self.server.as_mut().context("Redis does not run")?.process().signal(signal)
+    }
+
+    /// Nobody is woken by time any more, until [`Log::revive`].
+    pub fn stop_ticking(&mut self) {
+        self.tick = None;
+    }
+
+    /// A connection for one more command.
+    pub fn connect(&self) -> Result<redis::Connection> {
+        connect(&self.url)
+    }
+}
+
+/// A connection that does not wait for ever.
+pub fn connect(url: &str) -> Result<redis::Connection> {
+    let patience = Duration::from_secs(5);
+    let connection = redis::Client::open(url)?.get_connection_with_timeout(patience)?;
+    connection.set_read_timeout(Some(patience))?;
+    connection.set_write_timeout(Some(patience))?;
+    Ok(connection)
+}
+
+/// How many events the groups have not handled: those not read yet, and those read but not acknowledged.
+pub fn behind(url: &str) -> Result<u64> {
+    let mut connection = connect(url)?;
+    let mut behind = 0;
+    for (stream, groups) in STREAMS {
+        let key = format!("sugang:events:{stream}");
+        let last: redis::RedisResult<Vec<(String, redis::Value)>> =
+            redis::cmd("XREVRANGE").arg(&key).arg("+").arg("-").arg("COUNT").arg(1).query(&mut connection);
+        let last = last?.first().map(|(id, _)| id.clone());
+        let Some(last) = last else { continue };
+        let about: Vec<Vec<redis::Value>> =
+            redis::cmd("XINFO").arg("GROUPS").arg(&key).query(&mut connection)?;
+        let group = |name: &str| about.iter().find(|group| field(group, "name").as_deref() == Some(name));
+        for name in groups {
+            let pending = group(name).and_then(|group| field(group, "pending"));
+            behind += pending.and_then(|count| count.parse::<u64>().ok()).unwrap_or_default();
+            let read = group(name).and_then(|group| field(group, "last-delivered-id"));
+            // The server's own `lag` is unknown once entries were deleted.
+            behind += u64::from(read.as_deref().map(position) < Some(position(&last)));
+        }
+    }
+    Ok(behind)
+}
+
+/// An entry's id as two numbers, which compare as it does.
+fn position(id: &str) -> (u64, u64) {
+    let (time, number) = id.split_once('-').unwrap_or((id, "0"));
+    (time.parse().unwrap_or_default(), number.parse().unwrap_or_default())
+}
+
+fn field(group: &[redis::Value], name: &str) -> Option<String> {
+    let mut parts = group.iter();
+    while let (Some(key), Some(value)) = (parts.next(), parts.next()) {
+        if redis::from_redis_value_ref::<String>(key).is_ok_and(|key| key == name) {
+            return redis::from_redis_value_ref::<String>(value).ok();
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_entry_is_behind_one_that_came_later() {
+        assert!(position("9-1") < position("10-0") && position("10-2") < position("10-11"));
+    }
+}

@@ -1,0 +1,112 @@
+//! Coming to rest: by itself, and within a minute of the last fault.
+
+use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+
+use super::client::Ask;
+use super::log;
+use super::system::System;
+use super::watch::{open, rows};
+use super::workload::Workload;
+
+/// How long the system may take, once everything is whole again.
+pub const WITHIN: Duration = Duration::from_secs(60);
+
+/// For how long nothing may change before that counts as rest: several ticks.
+const STILL_FOR: Duration = Duration::from_millis(2_500);
+
+/// How often it is looked at.
+const PERIOD: Duration = Duration::from_millis(200);
+
+/// What has still to be done, in each store. Orders that wait for a payment, too: they are settled, or expire.
+const OPEN_WORK: [(&str, &str, &str); 5] = [
+    ("order", "in the outbox of order", "SELECT COUNT(*) FROM events WHERE sent = 0"),
+    ("pay", "in the outbox of pay", "SELECT COUNT(*) FROM events WHERE sent = 0"),
+    ("reservation", "in the outbox of reservation", "SELECT COUNT(*) FROM events WHERE sent = 0"),
+    ("notification", "messages not sent", "SELECT COUNT(*) FROM messages WHERE status = 'Pending'"),
+    (
+        "order",
+        "orders not paid yet",
+        "SELECT COUNT(*) FROM orders WHERE status = 'Ordered' AND pay_status IS NOT 'Paid'",
+    ),
+];
+
+/// What nobody changes at rest.
+const PRINTS: [(&str, &str); 5] = [
+    ("order", "SELECT COUNT(*) FROM events"),
+    ("pay", "SELECT COUNT(*) FROM events"),
+    ("reservation", "SELECT COUNT(*) FROM events"),
+    ("notification", "SELECT COUNT(*) FROM messages"),
+    (
+        "information",
+        "SELECT COALESCE(SUM(order_version + pay_version + reservation_version), 0) FROM infomations",
+    ),
+];
+
+/// Orders that wait for a card, which nobody will give: who had them would cancel them, too.
+const WITHOUT_A_CARD: &str =
+    "SELECT order_id, pay_status FROM orders WHERE status = 'Ordered' AND pay_status IS NOT 'Paid'";
+
+/// Cancels what its client may have left unpaid.
+fn tidy(system: &System, workload: &Workload) {
+    let unpaid = rows(system.folder(), "order", WITHOUT_A_CARD).unwrap_or_default();
+    let books = workload.ledger.books();
+    for order in unpaid.into_iter().filter_map(|(order, _)| order.parse().ok()) {
+        if books.orders.get(&order).is_some_and(|promise| promise.may_stay_unpaid) {
+            workload.ledger.promise(order, |promise| promise.cancel_asked = true);
+            workload.traffic.once(system.orders(), &Ask::new("DELETE", format!("/orders/{order}")));
+        }
+    }
+}
+
+/// Waits for rest. Gives back how long it took from `since`, or what was still going on in the end, in words.
+pub fn wait(system: &System, workload: &Workload, since: Instant) -> Result<Result<Duration, String>> {
+    let mut last = (print(system.folder())?, Instant::now());
+    loop {
+        tidy(system, workload);
+        let open_work = open_work(system);
+        let print = print(system.folder())?;
+        if print != last.0 || !open_work.is_empty() {
+            last = (print, Instant::now());
+        } else if last.1.elapsed() >= STILL_FOR {
+            return Ok(Ok(last.1.duration_since(since.min(last.1))));
+        }
+        if since.elapsed() > WITHIN + STILL_FOR {
+            let what = if open_work.is_empty() {
+                "something keeps changing".to_owned()
+            } else {
+                open_work.join(", ")
+            };
+            return Ok(Err(format!("{what} {} s after the last fault", WITHIN.as_secs())));
+        }
+        thread::sleep(PERIOD);
+    }
+}
+
+fn open_work(system: &System) -> Vec<String> {
+    let mut open_work = Vec::new();
+    for (label, what, sql) in OPEN_WORK {
+        match count(system.folder(), label, sql) {
+            Ok(0) => {}
+            Ok(count) => open_work.push(format!("{count} {what}")),
+            Err(error) => open_work.push(format!("{label} cannot be read: {error:#}")),
+        }
+    }
+    match log::behind(system.redis_url()) {
+        Ok(0) => {}
+        Ok(count) => open_work.push(format!("{count} events not handled")),
+        Err(error) => open_work.push(format!("Redis cannot be asked: {error:#}")),
+    }
+    open_work
+}
+
+fn print(folder: &Path) -> Result<Vec<i64>> {
+    PRINTS.iter().map(|(label, sql)| count(folder, label, sql)).collect()
+}
+
+fn count(folder: &Path, label: &str, sql: &str) -> Result<i64> {
+    Ok(open(folder, label)?.query_row(sql, [], |row| row.get(0))?)
+}

@@ -1,0 +1,175 @@
+//! The verdict at rest: the invariants that anybody can check, and the promises that only the suite knows of.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::Result;
+use operations::{Stores, Violation};
+use xtask::workspace;
+
+use super::ledger::{Books, Promise};
+use super::system::System;
+use super::watch::{open, rows};
+
+/// Holds the system, which is at rest, to everything.
+pub fn check(system: &System, books: &Books) -> Result<Vec<Violation>> {
+    let stores = Stores::new(&workspace::runtime_config(), system.folder())?;
+    let mut violations = operations::check(&stores, Some(system.redis_url()), Duration::ZERO)?.violations;
+    violations.extend(kept(system.folder(), books)?);
+    Ok(violations)
+}
+
+/// An order as its store has it.
+struct Stored {
+    customer: Option<u64>,
+    edu_no: u64,
+    guest: u64,
+    status: String,
+    reason: Option<String>,
+    pay_status: Option<String>,
+}
+
+/// Whether every promise was kept.
+fn kept(folder: &Path, books: &Books) -> Result<Vec<Violation>> {
+    let orders = orders(folder)?;
+    let reservations: BTreeMap<String, String> =
+        rows(folder, "reservation", "SELECT order_id, status FROM reservations")?.into_iter().collect();
+    let decided = rows(
+        folder,
+        "reservation",
+        "SELECT subject, group_concat(type) FROM events WHERE subject NOT LIKE 'course/%' GROUP BY subject",
+    )?;
+    let decided: BTreeMap<_, _> = decided.into_iter().collect();
+    let charged = rows(folder, "gateway", "SELECT order_id, charged FROM balances")?;
+    let charged: BTreeMap<_, _> = charged.into_iter().collect();
+
+    let mut broken = Broken::default();
+    for (id, promise) in books.orders.iter().filter(|(_, promise)| promise.acknowledged) {
+        let Some(stored) = orders.get(id) else {
+            broken.add("acknowledged-order-exists", *id, "was acknowledged, and is not there");
+            continue;
+        };
+        broken.check_order(*id, promise, stored);
+        let key = id.to_string();
+        let history = decided.get(&key).map_or("", String::as_str);
+        if promise.paid && stored.costs(folder, *id)? && !charged.contains_key(&key) {
+            broken.add("acknowledged-payment-exists", *id, "was answered as paid, and was never charged");
+        }
+        if promise.confirmed && !history.contains("ReservationConfirmed") {
+            broken.add(
+                "acknowledged-confirmation-holds",
+                *id,
+                &format!("was confirmed; its history is {history}"),
+            );
+        }
+        let now = reservations.get(&key).map_or("", String::as_str);
+        if promise.rejected && now != "Reservation Rejected" {
+            broken.add("acknowledged-rejection-holds", *id, &format!("was rejected, and is `{now}`"));
+        }
+    }
+    broken.check_doubles(&orders);
+    broken.check_courses(folder, books)?;
+    for wrong in &books.wrong {
+        broken.0.push(Violation {
+            invariant: "answers-are-right",
+            subject: "an answer".to_owned(),
+            message: wrong.clone(),
+        });
+    }
+    Ok(broken.0)
+}
+
+impl Stored {
+    /// Whether there was anything to charge.
+    fn costs(&self, folder: &Path, id: u64) -> Result<bool> {
+        let amount = format!("SELECT amount FROM orders WHERE order_id = {id}");
+        Ok(open(folder, "order")?.query_row(&amount, [], |row| row.get::<_, i64>(0))? > 0)
+    }
+}
+
+#[derive(Default)]
+struct Broken(Vec<Violation>);
+
+impl Broken {
+    fn add(&mut self, invariant: &'static str, order: u64, what: &str) {
+        let (subject, message) = (format!("order {order}"), what.to_owned());
+        self.0.push(Violation { invariant, subject, message });
+    }
+
+    fn check_order(&mut self, id: u64, promise: &Promise, stored: &Stored) {
+        let content = (stored.customer, stored.edu_no, stored.guest);
+        let promised = (Some(promise.customer), promise.edu_no, promise.guest);
+        if content != promised {
+            let what =
+                format!("is {content:?} (customer, course, people), and was acknowledged as {promised:?}");
+            self.add("acknowledged-order-exists", id, &what);
+        }
+        if promise.canceled && stored.status != "Order Canceled" {
+            self.add(
+                "acknowledged-cancellation-holds",
+                id,
+                &format!("was canceled, and is `{}`", stored.status),
+            );
+        }
+        if !promise.cancel_asked && stored.reason.as_deref() == Some("customer") {
+            self.add("nobody-else-cancels", id, "was canceled for its customer, who had not asked for it");
+        }
+        if promise.paid && stored.reason.as_deref() == Some("expired") {
+            self.add("acknowledged-payment-exists", id, "was answered as paid, and expired as unpaid");
+        }
+        if promise.paid && stored.status == "Ordered" && stored.pay_status.as_deref() != Some("Paid") {
+            let what = format!("was answered as paid, and is `{:?}`", stored.pay_status);
+            self.add("acknowledged-payment-exists", id, &what);
+        }
+    }
+
+    /// Every client of the workload wants one order.
+    fn check_doubles(&mut self, orders: &BTreeMap<u64, Stored>) {
+        let mut of_customer = BTreeMap::<u64, Vec<u64>>::new();
+        for (id, stored) in orders {
+            of_customer.entry(stored.customer.unwrap_or_default()).or_default().push(*id);
+        }
+        for (customer, orders) in of_customer {
+            if let [first, _, ..] = orders.as_slice() {
+                self.add(
+                    "one-order-per-wish",
+                    *first,
+                    &format!("customer {customer} wanted one, and has {orders:?}"),
+                );
+            }
+        }
+    }
+
+    fn check_courses(&mut self, folder: &Path, books: &Books) -> Result<()> {
+        let known: BTreeMap<String, String> =
+            rows(folder, "reservation", "SELECT edu_no, status FROM courses")?.into_iter().collect();
+        for (edu_no, course) in &books.courses {
+            let now = known.get(&edu_no.to_string()).map(String::as_str);
+            if now != course.statuses.last().map(String::as_str) {
+                let message = format!("was acknowledged as {:?}, and is {now:?}", course.statuses);
+                let subject = format!("course {edu_no}");
+                self.0.push(Violation { invariant: "acknowledged-course-exists", subject, message });
+            }
+        }
+        Ok(())
+    }
+}
+
+fn orders(folder: &Path) -> Result<BTreeMap<u64, Stored>> {
+    let connection = open(folder, "order")?;
+    let sql = "SELECT order_id, customer_id, edu_no, guest, status, cancel_reason, pay_status FROM orders";
+    let mut statement = connection.prepare(sql)?;
+    let orders = statement.query_map([], |row| {
+        let stored = Stored {
+            customer: row.get::<_, Option<i64>>(1)?.and_then(|id| u64::try_from(id).ok()),
+            edu_no: row.get::<_, i64>(2)?.unsigned_abs(),
+            guest: row.get::<_, i64>(3)?.unsigned_abs(),
+            status: row.get(4)?,
+            reason: row.get(5)?,
+            pay_status: row.get(6)?,
+        };
+        Ok((row.get::<_, i64>(0)?.unsigned_abs(), stored))
+    })?;
+    Ok(orders.collect::<Result<_, _>>()?)
+}
