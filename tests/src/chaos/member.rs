@@ -33,7 +33,8 @@ pub struct Start {
 #[derive(Debug)]
 pub struct Member {
     name: &'static str,
-    components: Vec<&'static str>,
+    /// By their ids in the manifest; none is every component.
+    components: Vec<String>,
     address: SocketAddr,
     process: Option<Process>,
     log: PathBuf,
@@ -46,14 +47,14 @@ impl Member {
     #[must_use]
     pub fn new(
         name: &'static str,
-        components: &[&'static str],
+        components: Vec<String>,
         port: u16,
         settings: &Settings,
         variables: Vec<(String, String)>,
     ) -> Self {
         Self {
             name,
-            components: components.to_vec(),
+            components,
             address: SocketAddr::from((Ipv4Addr::LOCALHOST, port)),
             process: None,
             log: settings.folder.join("logs").join(format!("{name}.log")),

@@ -93,7 +93,7 @@ pub fn run(plan: &Plan) -> Result<Report> {
         for story in system.revive()? {
             violations.insert(violation("processes-stay-up", "a process", story));
         }
-        match rest::wait(&system, &workload, Instant::now())? {
+        match rest::wait(&system, &workload, Instant::now(), rest::WITHIN)? {
             Ok(time) => rests.push(time),
             Err(unrest) => _ = violations.insert(violation("comes-to-rest", "the system", unrest)),
         }

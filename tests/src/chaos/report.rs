@@ -9,8 +9,15 @@ use operations::Violation;
 
 /// The invariants that say that something was lost, and those that say that something was done twice. Every other
 /// violation is neither.
-const LOST: [&str; 2] = ["acknowledged-order-exists", "acknowledged-course-exists"];
-const DOUBLED: [&str; 3] = ["one-order-per-wish", "one-outstanding-charge", "seats-within-capacity"];
+const LOST: [&str; 5] = [
+    "acknowledged-order-exists",
+    "acknowledged-course-exists",
+    "history-gap-free",
+    "order-is-known",
+    "paid-is-reserved",
+];
+const DOUBLED: [&str; 5] =
+    ["one-order-per-wish", "one-outstanding-charge", "seats", "told-once", "delivered-once"];
 
 /// A run's report.
 #[derive(Clone, Debug, Default)]

@@ -63,7 +63,12 @@ fn tidy(system: &System, workload: &Workload) {
 }
 
 /// Waits for rest. Gives back how long it took from `since`, or what was still going on in the end, in words.
-pub fn wait(system: &System, workload: &Workload, since: Instant) -> Result<Result<Duration, String>> {
+pub fn wait(
+    system: &System,
+    workload: &Workload,
+    since: Instant,
+    within: Duration,
+) -> Result<Result<Duration, String>> {
     let mut last = (print(system.folder())?, Instant::now());
     loop {
         tidy(system, workload);
@@ -74,13 +79,13 @@ pub fn wait(system: &System, workload: &Workload, since: Instant) -> Result<Resu
         } else if last.1.elapsed() >= STILL_FOR {
             return Ok(Ok(last.1.duration_since(since.min(last.1))));
         }
-        if since.elapsed() > WITHIN + STILL_FOR {
+        if since.elapsed() > within + STILL_FOR {
             let what = if open_work.is_empty() {
                 "something keeps changing".to_owned()
             } else {
                 open_work.join(", ")
             };
-            return Ok(Err(format!("{what} {} s after the last fault", WITHIN.as_secs())));
+            return Ok(Err(format!("{what} {} s after the last fault", within.as_secs())));
         }
         thread::sleep(PERIOD);
     }

@@ -15,17 +15,41 @@ use super::proxy::Proxy;
 use crate::api::Api;
 use crate::ground::CONTEXTS;
 
-/// The workers of every context, once more, in one process each.
-const CREWS: [(&str, &[&str]); 2] = [
-    (
-        "crew-1",
-        &["order-worker", "pay-worker", "reservation-worker", "notification-worker", "information-worker"],
-    ),
-    (
-        "crew-2",
-        &["order-worker", "pay-worker", "reservation-worker", "notification-worker", "information-worker"],
-    ),
-];
+/// How the components are spread over processes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shape {
+    /// A process per context, and so many more with a worker of every context.
+    Spread {
+        /// How many: none, one or two.
+        crews: usize,
+    },
+    /// Everything in one process, called `all`.
+    Together,
+}
+
+/// Their names, where there are any.
+const CREWS: [&str; 2] = ["crew-1", "crew-2"];
+
+impl Shape {
+    /// The processes, each with its components.
+    fn members(self) -> Vec<(&'static str, Vec<String>)> {
+        let worker = |context: &str| format!("{context}-worker");
+        match self {
+            Self::Together => vec![("all", Vec::new())],
+            Self::Spread { crews } => {
+                let roles = CONTEXTS.map(|context| (context, vec![context.to_owned(), worker(context)]));
+                let crews = CREWS.into_iter().take(crews).map(|name| (name, CONTEXTS.map(worker).to_vec()));
+                roles.into_iter().chain(crews).collect()
+            }
+        }
+    }
+
+    /// The process that has a context.
+    #[must_use]
+    pub fn home(self, context: &'static str) -> &'static str {
+        if self == Self::Together { "all" } else { context }
+    }
+}
 
 /// Ports below those that the kernel gives to outgoing connections: a process that is down keeps its own.
 const PORTS: std::ops::Range<u16> = 12_000..32_000;
@@ -37,8 +61,8 @@ pub struct Settings {
     pub folder: PathBuf,
     /// The application's manifest: the released components, or those with fault points.
     pub manifest: PathBuf,
-    /// How many further processes there are with a worker of every context: none, one or two.
-    pub crews: usize,
+    /// How the components are spread over processes.
+    pub shape: Shape,
     /// The guards that are not in force, separated by commas.
     pub without: Option<String>,
     /// Variables of the application.
@@ -49,7 +73,13 @@ impl Settings {
     /// In this folder, which is emptied first, with the components that have fault points.
     #[must_use]
     pub fn new(folder: PathBuf) -> Self {
-        Self { folder, manifest: workspace::fault_manifest(), crews: 2, without: None, variables: Vec::new() }
+        Self {
+            folder,
+            manifest: workspace::fault_manifest(),
+            shape: Shape::Spread { crews: 2 },
+            without: None,
+            variables: Vec::new(),
+        }
     }
 
     /// With a variable of the application set.
@@ -71,6 +101,7 @@ pub struct System {
     settings: Settings,
     orders: Api,
     courses: Api,
+    payments: Api,
 }
 
 impl System {
@@ -86,10 +117,9 @@ impl System {
         let proxy = Proxy::start(free_port()?, (Ipv4Addr::LOCALHOST, pay_port).into())?;
 
         let mut members = Vec::new();
-        let roles = CONTEXTS.iter().map(|context| (*context, contexts_components(context)));
-        let crews = CREWS.iter().take(settings.crews).map(|(name, components)| (*name, components.to_vec()));
-        for (name, components) in roles.chain(crews) {
-            let port = if name == "pay" { pay_port } else { free_port()? };
+        let shape = settings.shape;
+        for (name, components) in shape.members() {
+            let port = if name == shape.home("pay") { pay_port } else { free_port()? };
             let own = [
                 ("redis_url", redis_url.clone()),
                 ("pay_url", proxy.url()),
@@ -97,15 +127,16 @@ impl System {
             ];
             let own = own.map(|(name, value)| (name.to_owned(), value));
             let variables = own.into_iter().chain(settings.variables.clone()).collect();
-            members.push((name, Mutex::new(Member::new(name, &components, port, &settings, variables))));
+            members.push((name, Mutex::new(Member::new(name, components, port, &settings, variables))));
         }
-        let address = |name: &str| {
-            members.iter().find(|(known, _)| *known == name).map(|(_, member)| lock(member).address())
+        let api = |context| {
+            let home =
+                members.iter().find(|(name, _)| *name == shape.home(context)).context("no such process")?;
+            anyhow::Ok(Api::with_patience(lock(&home.1).address(), super::client::PATIENCE))
         };
-        let orders = Api::with_patience(address("order").context("no order")?, super::client::PATIENCE);
-        let courses =
-            Api::with_patience(address("reservation").context("no reservation")?, super::client::PATIENCE);
-        let system = Self { members, proxy, log: Mutex::new(log), redis_url, settings, orders, courses };
+        let (orders, courses, payments) = (api("order")?, api("reservation")?, api("pay")?);
+        let system =
+            Self { members, proxy, log: Mutex::new(log), redis_url, settings, orders, courses, payments };
         system.start_members()?;
         Ok(system)
     }
@@ -167,6 +198,18 @@ impl System {
         &self.courses
     }
 
+    /// Where payments are taken, without the proxy in between.
+    #[must_use]
+    pub fn payments(&self) -> &Api {
+        &self.payments
+    }
+
+    /// The process that has a context.
+    #[must_use]
+    pub fn home(&self, context: &'static str) -> &'static str {
+        self.settings.shape.home(context)
+    }
+
     /// Has every process run that ended by itself, and says which did.
     pub fn revive(&self) -> Result<Vec<String>> {
         let mut stories = Vec::new();
@@ -174,16 +217,6 @@ impl System {
             stories.extend(lock(member).revive()?);
         }
         Ok(stories)
-    }
-}
-
-fn contexts_components(context: &'static str) -> Vec<&'static str> {
-    match context {
-        "order" => vec!["order", "order-worker"],
-        "pay" => vec!["pay", "pay-worker"],
-        "reservation" => vec!["reservation", "reservation-worker"],
-        "notification" => vec!["notification", "notification-worker"],
-        _ => vec!["information", "information-worker"],
     }
 }
 

@@ -1,0 +1,134 @@
+//! Negative controls: each guard is switched off, and its absence is noticed. A guard whose absence nobody notices is
+//! not tested.
+
+use std::thread;
+use std::time::Duration;
+
+use serde_json::json;
+use sugang_tests::chaos::client::Ask;
+use sugang_tests::chaos::log::connect;
+use sugang_tests::chaos::proxy::Mood;
+use sugang_tests::chaos::system::Shape;
+use sugang_tests::orders::{DECLINED_CARD, GOOD_CARD};
+use sugang_tests::{eventually, stores};
+
+use crate::trial::{COURSE, caught, text};
+
+const CONFIRMED: &str = "Ordered / Paid / Reservation Confirmed";
+const CANCELED: &str = "Order Canceled / Payment Canceled / Reservation Canceled";
+
+#[test]
+fn without_idempotency_pay_charges_twice() {
+    caught("pay.idempotency", Shape::Together, "one-outstanding-charge", |trial| {
+        trial.open_course(10);
+        trial.system.proxy().set(Mood::Twice);
+        trial.apply(1, Some(GOOD_CARD));
+        trial.wait_for(1, CONFIRMED);
+    });
+}
+
+#[test]
+fn what_is_marked_before_it_is_appended_gets_lost() {
+    caught("relay.append-before-mark", Shape::Together, "told-once", |trial| {
+        trial.open_course(10);
+        trial.apply(1, Some(GOOD_CARD));
+        trial.wait_for(1, CONFIRMED);
+        // While something else is in its place, nothing can be appended to the stream.
+        let mut redis = connect(trial.system.redis_url()).unwrap();
+        redis::cmd("SET").arg("sugang:events:order").arg("in the way").exec(&mut redis).unwrap();
+        trial.apply(2, Some(GOOD_CARD));
+        thread::sleep(Duration::from_secs(1));
+        redis::cmd("DEL").arg("sugang:events:order").exec(&mut redis).unwrap();
+    });
+}
+
+#[test]
+fn what_is_acknowledged_before_it_is_handled_gets_lost() {
+    caught("drain.acknowledge-after", Shape::Together, "paid-is-reserved", |trial| {
+        trial.open_course(10);
+        // Nothing can be handled while somebody else holds the store.
+        let file = stores::file(trial.system.folder(), "reservation").unwrap();
+        let lock = rusqlite::Connection::open(file).unwrap();
+        lock.execute_batch("BEGIN IMMEDIATE").unwrap();
+        trial.apply(1, Some(GOOD_CARD));
+        let paid =
+            || stores::count(trial.system.folder(), "pay", "SELECT COUNT(*) FROM pays WHERE status = 'Paid'");
+        eventually(paid, 1);
+        thread::sleep(Duration::from_secs(7));
+        lock.execute_batch("ROLLBACK").unwrap();
+    });
+}
+
+#[test]
+fn what_a_crash_left_and_nobody_claims_gets_lost() {
+    caught("drain.reclaim", Shape::Spread { crews: 0 }, "paid-is-reserved", |trial| {
+        trial.open_course(10);
+        trial.kill_at("reservation", "reservation.drain.read", || drop(trial.apply(1, Some(GOOD_CARD))));
+    });
+}
+
+#[test]
+fn without_the_version_of_a_payment_an_old_decline_undoes_it() {
+    caught("order.pay-version", Shape::Together, "payment-replica", |trial| {
+        trial.open_course(10);
+        assert_eq!(text(&trial.apply(1, Some(DECLINED_CARD)), "/payStatus"), "Payment Declined");
+        let declined = trial.entry("pay", "1:1");
+        trial.pay(1);
+        trial.wait_for(1, CONFIRMED);
+        trial.tell_again("pay", &declined);
+    });
+}
+
+#[test]
+fn without_the_version_of_an_event_the_view_goes_back() {
+    caught("information.version", Shape::Together, "view", |trial| {
+        trial.open_course(10);
+        trial.apply(1, Some(GOOD_CARD));
+        trial.wait_for(1, CONFIRMED);
+        let ordered = trial.entry("order", "1:1");
+        trial.cancel(1);
+        trial.wait_for(1, CANCELED);
+        trial.tell_again("order", &ordered);
+    });
+}
+
+#[test]
+fn an_event_told_twice_is_two_messages_unless_they_are_recognised() {
+    caught("notification.once", Shape::Together, "told-once", |trial| {
+        trial.open_course(10);
+        trial.apply(1, Some(GOOD_CARD));
+        trial.wait_for(1, CONFIRMED);
+        let ordered = trial.entry("order", "1:1");
+        trial.tell_again("order", &ordered);
+    });
+}
+
+#[test]
+fn without_the_constraint_two_workers_sell_one_seat() {
+    caught("reservation.capacity", Shape::Spread { crews: 1 }, "seats", |trial| {
+        trial.open_course(1);
+        // Both workers decide while neither can commit: each about another order, each with the seat still free.
+        let file = stores::file(trial.system.folder(), "reservation").unwrap();
+        let lock = rusqlite::Connection::open(file).unwrap();
+        lock.execute_batch("BEGIN IMMEDIATE").unwrap();
+        for order in 1..=2 {
+            trial.apply(order, Some(GOOD_CARD));
+            thread::sleep(Duration::from_millis(700));
+        }
+        lock.execute_batch("ROLLBACK").unwrap();
+        let decided = "SELECT COUNT(*) FROM reservations";
+        eventually(|| stores::count(trial.system.folder(), "reservation", decided), 2);
+    });
+}
+
+#[test]
+fn a_closed_number_that_can_be_paid_takes_money_for_nothing() {
+    caught("pay.closed", Shape::Together, "order-costs-its-amount", |trial| {
+        trial.open_course(10);
+        trial.apply(1, None);
+        trial.cancel(1);
+        trial.wait_for(1, CANCELED);
+        let payment = json!({ "orderId": 1, "customerId": 1, "eduNo": COURSE, "guest": 1, "amount": 10_000, "cardNo": GOOD_CARD });
+        trial.ask("payments", Ask::new("POST", "/pays").body(payment));
+    });
+}
