@@ -7,6 +7,7 @@
 use crate::envelope::Envelope;
 use crate::keys::{self, Wake};
 use crate::redis::{LogError, Redis, as_text};
+use crate::reply::{Entry, read_claimed, read_entries};
 use kernel::Timestamp;
 use spin_sdk::redis::RedisResult;
 use std::time::{Duration, Instant};
@@ -29,10 +30,16 @@ const MAX_ATTEMPTS: i64 = 5;
 /// name per instance would pile up in Redis.
 const CONSUMER: &str = "worker";
 
-/// Moves an entry to the dead letters, in one step.
-const BURY: &str = "redis.call('XADD', KEYS[2], '*', 'stream', KEYS[1], 'id', ARGV[2], 'e', ARGV[3], 'reason', ARGV[4], 'at', ARGV[5])
-redis.call('XACK', KEYS[1], ARGV[1], ARGV[2])
-redis.call('HDEL', KEYS[3], KEYS[1] .. ' ' .. ARGV[2])
+/// The beginning of a stream; as the answer to how far one has come, its end.
+const FROM_THE_START: &str = "0-0";
+
+/// How long, in seconds, it is known where to go on claiming: a tick comes every second.
+const KEEP_BOOKMARK_S: &str = "60";
+
+/// Moves an entry to the dead letters, in one step; not again where another worker has done so.
+const BURY: &str = "redis.call('HDEL', KEYS[3], KEYS[1] .. ' ' .. ARGV[2])
+if redis.call('XACK', KEYS[1], ARGV[1], ARGV[2]) == 0 then return 0 end
+redis.call('XADD', KEYS[2], '*', 'stream', KEYS[1], 'id', ARGV[2], 'e', ARGV[3], 'reason', ARGV[4], 'at', ARGV[5])
 return 1";
 
 /// Why a consumer did not take some events.
@@ -75,13 +82,6 @@ pub struct Drained {
     pub left: usize,
 }
 
-/// One entry as read from a stream.
-struct Entry {
-    stream: String,
-    id: String,
-    json: String,
-}
-
 /// Reads the streams of the contexts `sources` as the group `group` until they are empty or the time budget is
 /// spent; on [`Wake::Tick`] first claims what was left unacknowledged.
 pub async fn drain(
@@ -91,10 +91,21 @@ pub async fn drain(
     wake: Wake,
     consumer: &impl Consumer,
 ) -> Result<Drained, LogError> {
+    drain_within(BUDGET, redis_url, group, sources, wake, consumer).await
+}
+
+pub(crate) async fn drain_within(
+    budget: Duration,
+    redis_url: &str,
+    group: &'static str,
+    sources: &[&str],
+    wake: Wake,
+    consumer: &impl Consumer,
+) -> Result<Drained, LogError> {
     let redis = Redis::connect(redis_url).await?;
-    let drain = Drain { redis: &redis, group, streams: sources.iter().map(|s| keys::stream(s)).collect() };
+    let streams = sources.iter().map(|s| keys::stream(s)).collect();
+    let drain = Drain { redis: &redis, group, streams, ends: Instant::now() + budget };
     let mut drained = Drained::default();
-    let begun = Instant::now();
     if wake == Wake::Tick && faults::guard("drain.reclaim") {
         drain.claim_abandoned(consumer, &mut drained).await?;
     }
@@ -104,12 +115,11 @@ pub async fn drain(
             break;
         }
         faults::point(group, "drain.read").await;
-        drain.handle_batch(entries, consumer, &mut drained).await?;
-        if drained.left > 0 {
+        if !drain.handle_batch(entries, consumer, &mut drained).await? {
             // What it needs is missing; reading on would only pile up unacknowledged events.
             break;
         }
-        if begun.elapsed() > BUDGET {
+        if drain.is_spent() {
             if let Some(stream) = drain.streams.first() {
                 redis.command("PUBLISH", &[stream, "event"]).await?;
             }
@@ -124,9 +134,15 @@ struct Drain<'a> {
     redis: &'a Redis,
     group: &'static str,
     streams: Vec<String>,
+    /// When no more is begun.
+    ends: Instant,
 }
 
 impl Drain<'_> {
+    fn is_spent(&self) -> bool {
+        Instant::now() > self.ends
+    }
+
     async fn read(&self) -> Result<Vec<Entry>, LogError> {
         let mut arguments = vec!["GROUP", self.group, CONSUMER, "COUNT", BATCH, "STREAMS"];
         arguments.extend(self.streams.iter().map(String::as_str));
@@ -155,12 +171,13 @@ impl Drain<'_> {
         Ok(())
     }
 
+    /// Handles what was read, and says whether to read on.
     async fn handle_batch(
         &self,
         entries: Vec<Entry>,
         consumer: &impl Consumer,
         drained: &mut Drained,
-    ) -> Result<(), LogError> {
+    ) -> Result<bool, LogError> {
         let mut readable = Vec::with_capacity(entries.len());
         for entry in entries {
             match Envelope::parse(&entry.json) {
@@ -170,7 +187,7 @@ impl Drain<'_> {
         }
         let (entries, envelopes): (Vec<_>, Vec<_>) = readable.into_iter().unzip();
         if envelopes.is_empty() {
-            return Ok(());
+            return Ok(true);
         }
         if !faults::guard("drain.acknowledge-after") {
             self.acknowledge(&entries, &mut Drained::default()).await?;
@@ -180,18 +197,18 @@ impl Drain<'_> {
                 faults::point(self.group, "drain.handled").await;
                 self.acknowledge(&entries, drained).await?;
                 faults::point(self.group, "drain.acknowledged").await;
-                Ok(())
+                Ok(true)
             }
             Err(Unhandled::Later(reason)) => {
                 eprintln!("{}: {} events wait: {reason}", self.group, entries.len());
                 drained.left += entries.len();
-                Ok(())
+                Ok(false)
             }
             Err(Unhandled::Poison(_)) => {
                 for (entry, envelope) in entries.iter().zip(&envelopes) {
                     self.handle_one(entry, envelope, consumer, drained).await?;
                 }
-                Ok(())
+                Ok(true)
             }
         }
     }
@@ -263,96 +280,67 @@ impl Drain<'_> {
         Ok(())
     }
 
+    /// Goes round the streams for what was left unacknowledged, from where the last round had to stop: what waits
+    /// for something that is missing must not keep what is behind it from its turn, however much it is.
     async fn claim_abandoned(&self, consumer: &impl Consumer, drained: &mut Drained) -> Result<(), LogError> {
-        for stream in &self.streams {
-            let arguments = [stream, self.group, CONSUMER, CLAIM_AFTER_MS, "0-0", "COUNT", BATCH];
-            let reply = match self.redis.raw("XAUTOCLAIM", &arguments).await {
-                Ok(reply) => reply,
-                // Nothing can have been left where nothing was ever read.
-                Err(error) if format!("{error:?}").contains("NOGROUP") => continue,
-                Err(error) => return Err(LogError::Redis(format!("XAUTOCLAIM: {error:?}"))),
-            };
-            for entry in read_claimed(stream, &reply) {
-                match Envelope::parse(&entry.json) {
-                    Ok(envelope) => self.handle_one(&entry, &envelope, consumer, drained).await?,
-                    Err(malformed) => self.bury(&entry, &malformed.to_string(), drained).await?,
+        let bookmark = keys::claimed_up_to(self.group);
+        let kept = self.redis.command("GET", &[&bookmark]).await?;
+        let kept = kept.first().and_then(as_text).unwrap_or_default();
+        let (stream, mut from) = kept.split_once(' ').unwrap_or(("", FROM_THE_START));
+        let first = self.streams.iter().position(|known| known == stream).unwrap_or(0);
+        for stream in self.streams.iter().cycle().skip(first).take(self.streams.len()) {
+            let mut next;
+            loop {
+                next = self.claim_some(stream, from, consumer, drained).await?;
+                if next == FROM_THE_START {
+                    break;
                 }
+                if self.is_spent() {
+                    let kept = format!("{stream} {next}");
+                    self.redis.command("SET", &[&bookmark, &kept, "EX", KEEP_BOOKMARK_S]).await?;
+                    return Ok(());
+                }
+                from = &next;
             }
+            from = FROM_THE_START;
+        }
+        if !kept.is_empty() {
+            self.redis.command("DEL", &[&bookmark]).await?;
         }
         Ok(())
     }
-}
 
-/// Spin flattens the reply of `XREADGROUP` to stream, id, `e`, event, id, `e`, event, …, stream, …; no entries
-/// are one nil. Every entry has the one field `e`.
-fn read_entries(reply: &[RedisResult]) -> Vec<Entry> {
-    let mut entries = Vec::new();
-    let mut stream = "";
-    let mut parts = reply.iter().filter_map(as_text);
-    while let Some(part) = parts.next() {
-        if part.starts_with("sugang:") {
-            stream = part;
-            continue;
+    /// Claims up to [`BATCH`] entries of one stream and handles them one by one. Says where to go on.
+    async fn claim_some(
+        &self,
+        stream: &str,
+        from: &str,
+        consumer: &impl Consumer,
+        drained: &mut Drained,
+    ) -> Result<String, LogError> {
+        let arguments = [stream, self.group, CONSUMER, CLAIM_AFTER_MS, from, "COUNT", BATCH];
+        let reply = match self.redis.raw("XAUTOCLAIM", &arguments).await {
+            Ok(reply) => reply,
+            // Nothing can have been left where nothing was ever read.
+            Err(error) if format!("{error:?}").contains("NOGROUP") => return Ok(FROM_THE_START.to_owned()),
+            Err(error) => return Err(LogError::Redis(format!("XAUTOCLAIM: {error:?}"))),
+        };
+        let (next, entries) = read_claimed(stream, &reply);
+        for entry in entries {
+            match Envelope::parse(&entry.json) {
+                Ok(envelope) => self.handle_one(&entry, &envelope, consumer, drained).await?,
+                Err(malformed) => self.bury(&entry, &malformed.to_string(), drained).await?,
+            }
         }
-        if let (Some(_field), Some(json)) = (parts.next(), parts.next()) {
-            entries.push(Entry { stream: stream.to_owned(), id: part.to_owned(), json: json.to_owned() });
-        }
+        Ok(next)
     }
-    entries
 }
 
-/// `XAUTOCLAIM` answers where to go on, the claimed entries, and the ids of those that were deleted meanwhile.
-fn read_claimed(stream: &str, reply: &[RedisResult]) -> Vec<Entry> {
-    let mut entries = Vec::new();
-    let mut parts = reply.iter().filter_map(as_text).skip(1).peekable();
-    while let Some(id) = parts.next() {
-        if parts.next_if_eq(&"e").is_some()
-            && let Some(json) = parts.next()
-        {
-            entries.push(Entry { stream: stream.to_owned(), id: id.to_owned(), json: json.to_owned() });
-        }
-    }
-    entries
-}
-
+/// Buries an entry that may have been buried already.
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn reply(parts: &[&str]) -> Vec<RedisResult> {
-        parts.iter().map(|p| RedisResult::Binary(p.as_bytes().to_vec())).collect()
-    }
-
-    fn shown(entries: &[Entry]) -> Vec<String> {
-        entries.iter().map(|e| format!("{} {} {}", e.stream, e.id, e.json)).collect()
-    }
-
-    #[test]
-    fn a_flattened_reply_of_two_streams_is_read_entry_by_entry() {
-        let entries = read_entries(&reply(&[
-            "sugang:events:pay",
-            "1-0",
-            "e",
-            "{1}",
-            "1-1",
-            "e",
-            "{2}",
-            "sugang:events:order",
-            "2-0",
-            "e",
-            "{3}",
-        ]));
-        assert_eq!(
-            shown(&entries),
-            ["sugang:events:pay 1-0 {1}", "sugang:events:pay 1-1 {2}", "sugang:events:order 2-0 {3}"]
-        );
-        assert!(read_entries(&[RedisResult::Nil]).is_empty());
-    }
-
-    #[test]
-    fn deleted_entries_are_passed_over_when_claiming() {
-        let entries = read_claimed("s", &reply(&["0-0", "1-0", "e", "{1}", "2-0", "e", "{2}", "3-0", "4-0"]));
-        assert_eq!(shown(&entries), ["s 1-0 {1}", "s 2-0 {2}"]);
-        assert!(read_claimed("s", &reply(&["0-0"])).is_empty());
-    }
+pub(crate) async fn bury_again(url: &str, stream: &str, id: &str) {
+    let redis = Redis::connect(url).await.unwrap();
+    let drain = Drain { redis: &redis, group: "pay", streams: vec![], ends: Instant::now() };
+    let entry = Entry { stream: stream.to_owned(), id: id.to_owned(), json: String::new() };
+    drain.bury(&entry, "", &mut Drained::default()).await.unwrap();
 }

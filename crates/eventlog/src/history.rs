@@ -7,7 +7,8 @@ use store::{Database, StoreError, text};
 /// The statements that make the table; the first ones of every event-sourced context's schema.
 ///
 /// `UNIQUE (subject, version)` is what makes two decisions from the same state exclude each other. `sent` says
-/// whether the relay has appended the event to the stream: the rows with 0 are the outbox.
+/// where in the stream the relay has put the event (`Position`): the rows with 0 are the outbox, and whoever sets it
+/// to 0 has the event sent again.
 pub const EVENTS_TABLE: [&str; 2] = [EVENTS, EVENTS_UNSENT];
 
 /// The first statement of [`EVENTS_TABLE`].

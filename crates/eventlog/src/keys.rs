@@ -20,6 +20,12 @@ pub(crate) fn attempts(group: &str) -> String {
     format!("sugang:attempts:{group}")
 }
 
+/// Where a group goes on looking for what was left unacknowledged, if it could not look at all of it: the stream and
+/// the cursor in it.
+pub(crate) fn claimed_up_to(group: &str) -> String {
+    format!("sugang:claimed:{group}")
+}
+
 /// What a group failed to handle every time.
 pub(crate) fn dead_letters(group: &str) -> String {
     format!("sugang:dead:{group}")

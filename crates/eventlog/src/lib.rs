@@ -8,7 +8,8 @@
 //! ```
 //!
 //! - [`EVENTS_TABLE`] and [`history`]: the append-only table that each context's store has.
-//! - [`Outbox`]: appends what is not yet sent to the context's stream, right after a commit and on every tick.
+//! - [`Outbox`]: appends what is not yet sent to the context's stream, right after a commit and on every tick; where the
+//!   stream has lost what was sent before, that too.
 //! - [`drain`]: reads a consumer's streams through its group until they are empty.
 //! - [`Envelope`]: one event as it travels, a CloudEvent 1.0 in structured JSON.
 //!
@@ -20,7 +21,13 @@ mod envelope;
 mod history;
 mod keys;
 mod outbox;
+mod position;
 mod redis;
+mod relay_lock;
+mod reply;
+mod runtime;
+#[cfg(test)]
+mod tests;
 mod trim;
 
 pub use consume::{Consumer, Drained, Unhandled, drain};

@@ -1,47 +1,42 @@
 //! The relay: from the outbox to the stream.
 //!
-//! One relay of a context runs at a time, over all instances and replicas: a lock in Redis sees to it, so that
-//! the stream keeps the order of the outbox and is not filled with repetitions. Who finds it taken leaves a
-//! note, and the holder looks once more before it lets go; so no commit is left behind, however the two
-//! interleave. A holder that freezes loses the lock after [`LOCK_MS`], and its late append is refused.
+//! One relay of a context runs at a time ([`RelayLock`]), so that the stream keeps the order of the outbox and is not
+//! filled with repetitions. It does not trust Redis to keep what it was given: the position that each event got in the
+//! stream is written beside it, and where the stream is behind the newest of them, everything beyond its end is sent
+//! again. Why that is enough is told in `docs/adr/009-a-lost-log-heals.md`.
 
 use crate::envelope::{Stored, to_json};
-use crate::keys;
+use crate::position::Position;
 use crate::redis::{LogError, Redis};
+use crate::relay_lock::{Appended, RelayLock};
+use crate::runtime::{sleep, spawn};
 use crate::trim::trim;
-use spin_sdk::wasip3;
 use std::cell::Cell;
 use std::time::Duration;
-use store::{Database, Row};
+use store::{Database, Row, Storage, StoreError, int};
 
 /// How many events go to the stream at once.
-const BATCH: usize = 200;
+pub(crate) const BATCH: usize = 200;
 
-/// How long a relay that died keeps the others out, in milliseconds. Longer than any batch takes; the tick
-/// comes every second, so a crash delays events by about this much.
-const LOCK_MS: &str = "3000";
+/// Among how many events at once those are looked for that the stream has lost.
+pub(crate) const CHUNK: i64 = 1_000;
 
 /// The pause before looking again under load, so that commits gather into batches: each batch wakes every
 /// consumer, and a wake-up costs Spin a new instance.
 const GATHER: Duration = Duration::from_millis(50);
 
-/// Takes the lock, or leaves a note to whoever has it.
-const CLAIM: &str = "if redis.call('SET', KEYS[1], ARGV[1], 'NX', 'PX', ARGV[2]) then return 1 end
-redis.call('SET', KEYS[2], '1', 'PX', 60000)
-return 0";
-
-/// Appends events and publishes one wake-up, unless the lock has gone to somebody else meanwhile.
-const APPEND: &str = "if redis.call('GET', KEYS[2]) ~= ARGV[1] then return 0 end
-redis.call('PEXPIRE', KEYS[2], ARGV[2])
-for i = 3, #ARGV do redis.call('XADD', KEYS[1], '*', 'e', ARGV[i]) end
-redis.call('PUBLISH', KEYS[1], 'event')
-return 1";
-
-/// Lets the lock go, unless somebody left a note: then look again.
-const RELEASE: &str = "if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 1 end
-if redis.call('DEL', KEYS[2]) == 1 then redis.call('PEXPIRE', KEYS[1], ARGV[2]) return 0 end
-redis.call('DEL', KEYS[1])
-return 1";
+/// The event before the oldest unsent one, unless that is the very first; then the unsent ones, oldest first.
+///
+/// One statement, and so one state of the store: whoever marked an event as sent before it is seen by it.
+pub(crate) const NEXT: &str = "SELECT * FROM (
+    SELECT seq, sent, subject, version, type, data, time, traceparent FROM events
+    WHERE seq < coalesce(
+        (SELECT seq FROM events INDEXED BY events_unsent WHERE sent = 0 ORDER BY seq LIMIT 1), 9223372036854775807)
+    ORDER BY seq DESC LIMIT 1
+) UNION ALL SELECT * FROM (
+    SELECT seq, sent, subject, version, type, data, time, traceparent
+    FROM events INDEXED BY events_unsent WHERE sent = 0 ORDER BY seq LIMIT ?
+)";
 
 thread_local! {
     /// Whether a relay of this instance is under way, and whether it was asked for again since.
@@ -56,16 +51,26 @@ enum UnderWay {
 }
 
 /// The outbox of one context.
-pub struct Outbox {
-    database: &'static Database,
+pub struct Outbox<S = &'static Database> {
+    storage: S,
     context: &'static str,
 }
 
-impl Outbox {
-    /// The outbox in `database`, whose schema begins with [`EVENTS_TABLE`](crate::EVENTS_TABLE), of the context
+/// What is to be sent next.
+struct Batch {
+    /// The event before it, and where that is in the stream.
+    before: Option<(i64, Position)>,
+    /// The events' places in the outbox.
+    seqs: Vec<i64>,
+    /// As they travel.
+    events: Vec<String>,
+}
+
+impl<S: Storage> Outbox<S> {
+    /// The outbox in `storage`, whose schema begins with [`EVENTS_TABLE`](crate::EVENTS_TABLE), of the context
     /// of that name.
-    pub const fn new(database: &'static Database, context: &'static str) -> Self {
-        Self { database, context }
+    pub const fn new(storage: S, context: &'static str) -> Self {
+        Self { storage, context }
     }
 
     /// Relays soon, after the answer has left: to be called right after a commit. Calls while a relay of this
@@ -78,7 +83,7 @@ impl Outbox {
         }
         UNDER_WAY.set(UnderWay::Running);
         let url = redis_url.to_owned();
-        wasip3::spawn(async move {
+        spawn(async move {
             loop {
                 if let Err(error) = self.relay(&url).await {
                     eprintln!("relaying the events of {}: {error}; they stay in the outbox", self.context);
@@ -94,37 +99,24 @@ impl Outbox {
         });
     }
 
-    /// Appends everything in the outbox to the stream; if another relay is under way, makes sure that it looks
-    /// again instead. Returns how many events this call appended.
+    /// Appends everything in the outbox to the stream, and before that again what the stream has lost; if another
+    /// relay is under way, makes sure that it looks again instead. Returns how many events this call appended.
     pub async fn relay(&self, redis_url: &str) -> Result<usize, LogError> {
         let redis = Redis::connect(redis_url).await?;
-        let (lock, again) = (keys::relay_lock(self.context), keys::relay_again(self.context));
-        let token = token();
-        let locks = [lock.as_str(), again.as_str()];
-        if redis.script(CLAIM, &locks, &[&token, LOCK_MS]).await? == 0 {
+        let Some((lock, last)) = RelayLock::claim(&redis, self.context).await? else {
             redis.release();
             return Ok(0);
-        }
+        };
         faults::point(self.context, "relay.claimed").await;
-        let mut appended = 0;
-        loop {
-            let sent = self.relay_batch(&redis, &lock, &token).await;
-            match sent {
-                Ok(count) => appended += count,
-                Err(error) => {
-                    // Let the next one try at once; if even this fails the lock runs out by itself.
-                    let _ = redis.command("DEL", &[&lock]).await;
-                    return Err(error);
-                }
-            }
-            if sent.is_ok_and(|count| count == BATCH) {
-                continue;
-            }
-            if redis.script(RELEASE, &locks, &[&token, LOCK_MS]).await? == 1 {
+        match self.relay_all(&lock, last).await {
+            Ok(appended) => {
                 redis.release();
-                return Ok(appended);
+                Ok(appended)
             }
-            spin_sdk::time::sleep(GATHER).await;
+            Err(error) => {
+                lock.give_up().await;
+                Err(error)
+            }
         }
     }
 
@@ -137,62 +129,130 @@ impl Outbox {
         Ok(())
     }
 
-    async fn relay_batch(&self, redis: &Redis, lock: &str, token: &str) -> Result<usize, LogError> {
-        let rows = self
-            .database
-            .query(
-                &format!(
-                    "SELECT seq, subject, version, type, data, time, traceparent FROM events
-                     WHERE sent = 0 ORDER BY seq LIMIT {BATCH}"
-                ),
-                [],
-            )
-            .await?;
-        if rows.is_empty() {
-            return Ok(0);
+    /// `known` is how far the stream has come as far as this relay can tell.
+    async fn relay_all(&self, lock: &RelayLock<'_>, mut known: Position) -> Result<usize, LogError> {
+        let mut appended = 0;
+        loop {
+            let batch = self.next().await?;
+            if batch.before.is_some_and(|(_, sent)| sent > known) {
+                self.put_back_lost(lock, known).await?;
+                continue;
+            }
+            if !batch.events.is_empty() {
+                match self.send(lock, &batch, known).await? {
+                    Appended::At(positions) => known = positions.last().copied().unwrap_or(known),
+                    Appended::Behind(last) => {
+                        // What was marked since the claim is seen to be beyond it with the next look.
+                        known = last;
+                        continue;
+                    }
+                    Appended::Refused => return Err(taken_over()),
+                }
+                appended += batch.events.len();
+            }
+            if batch.events.len() == BATCH {
+                continue;
+            }
+            if lock.release().await? {
+                return Ok(appended);
+            }
+            sleep(GATHER).await;
         }
-        let events = rows.iter().map(|row| self.cloud_event(row)).collect::<Result<Vec<_>, _>>()?;
-        let stream = keys::stream(self.context);
-        let mut arguments = vec![token, LOCK_MS];
-        arguments.extend(events.iter().map(String::as_str));
+    }
+
+    async fn next(&self) -> Result<Batch, LogError> {
+        let limit = i64::try_from(BATCH).unwrap_or(i64::MAX);
+        let rows = self.storage.query(NEXT, vec![int(limit)]).await?;
+        let mut batch = Batch { before: None, seqs: vec![], events: vec![] };
+        for row in &rows {
+            let (seq, sent) = (row.int(0)?, row.int(1)?);
+            if sent == 0 {
+                batch.seqs.push(seq);
+                batch.events.push(self.cloud_event(row)?);
+            } else {
+                batch.before = Some((seq, Position::stored(sent)));
+            }
+        }
+        Ok(batch)
+    }
+
+    async fn send(&self, lock: &RelayLock<'_>, batch: &Batch, known: Position) -> Result<Appended, LogError> {
         if !faults::guard("relay.append-before-mark") {
-            self.mark_sent(&rows).await?;
+            let marked = vec![Position::stored(1); batch.seqs.len()];
+            self.mark_sent(batch, &marked).await?;
         }
-        if redis.script(APPEND, &[&stream, lock], &arguments).await? == 0 {
-            return Err(LogError::Redis("another relay took over from this one".to_owned()));
+        let appended = lock.append(&batch.events, known).await?;
+        if let Appended::At(positions) = &appended {
+            faults::point(self.context, "relay.appended").await;
+            self.mark_sent(batch, positions).await?;
+            faults::point(self.context, "relay.marked").await;
         }
-        faults::point(self.context, "relay.appended").await;
-        self.mark_sent(&rows).await?;
-        faults::point(self.context, "relay.marked").await;
-        Ok(rows.len())
+        Ok(appended)
+    }
+
+    /// Writes down where the events of a batch are now.
+    ///
+    /// Not if the event before them has moved: then this relay stood still between appending and marking, Redis lost
+    /// what it appended, and another relay has found out and sends everything from there again. To mark these would
+    /// have it pass them over.
+    async fn mark_sent(&self, batch: &Batch, positions: &[Position]) -> Result<(), LogError> {
+        // Numbers of ours, so they may stand in the statement: a list of parameters has a limit.
+        let places = batch.seqs.iter().zip(positions).map(|(seq, at)| format!("({seq},{})", at.to_stored()));
+        let places = places.collect::<Vec<_>>().join(",");
+        let unmoved = batch.before.map_or_else(String::new, |(seq, sent)| {
+            format!(" AND (SELECT sent FROM events WHERE seq = {seq}) = {}", sent.to_stored())
+        });
+        let sql = format!(
+            "UPDATE events SET sent = place.column2 FROM (VALUES {places}) AS place
+             WHERE events.seq = place.column1 AND events.sent < place.column2{unmoved}
+             RETURNING events.seq"
+        );
+        let marked = self.storage.query(&sql, vec![]).await?;
+        if marked.len() < batch.seqs.len() && faults::guard("relay.append-before-mark") {
+            return Err(taken_over());
+        }
+        Ok(())
+    }
+
+    /// Puts everything back into the outbox that was sent to beyond `last`, where the stream ends now.
+    ///
+    /// Newest first: should this be cut off, what is left of it is still seen to be beyond. All events are looked at,
+    /// because one that was sent again stands further in the stream than younger ones.
+    async fn put_back_lost(&self, lock: &RelayLock<'_>, last: Position) -> Result<(), LogError> {
+        let newest = self.storage.query("SELECT coalesce(max(seq), 0) FROM events", vec![]).await?;
+        let mut upper = newest.first().map_or(Ok(0), |row| row.int(0))?;
+        let mut put_back = 0;
+        while upper > 0 {
+            if !lock.hold().await? {
+                return Err(taken_over());
+            }
+            let lower = upper - CHUNK;
+            let sql = "UPDATE events SET sent = 0 WHERE seq > ? AND seq <= ? AND sent > ? RETURNING seq";
+            let params = vec![int(lower), int(upper), int(last.to_stored())];
+            put_back += self.storage.query(sql, params).await?.len();
+            upper = lower;
+        }
+        eprintln!(
+            "the stream of {} ends at {last}: Redis has lost {put_back} events, which are sent again",
+            self.context
+        );
+        Ok(())
     }
 
     fn cloud_event(&self, row: &Row) -> Result<String, LogError> {
         let stored = Stored {
-            subject: row.text(1)?,
-            version: row.count(2)?,
-            name: row.text(3)?,
-            data: row.text(4)?,
-            time: row.parse(5)?,
-            traceparent: row.opt_text(6)?,
+            subject: row.text(2)?,
+            version: row.count(3)?,
+            name: row.text(4)?,
+            data: row.text(5)?,
+            time: row.parse(6)?,
+            traceparent: row.opt_text(7)?,
         };
-        to_json(self.context, &stored).map_err(|e| {
-            LogError::Store(store::StoreError::Failure(format!("event {} is not JSON: {e}", stored.subject)))
-        })
-    }
-
-    async fn mark_sent(&self, rows: &[Row]) -> Result<(), LogError> {
-        // Numbers of ours, so they may stand in the statement: a list of parameters has a limit.
-        let seqs =
-            rows.iter().map(|row| row.int(0).map(|seq| seq.to_string())).collect::<Result<Vec<_>, _>>()?;
-        let sql = format!("UPDATE events SET sent = 1 WHERE seq IN ({})", seqs.join(","));
-        self.database.execute(&sql, []).await?;
-        Ok(())
+        to_json(self.context, &stored)
+            .map_err(|e| StoreError::Failure(format!("event {} is not JSON: {e}", stored.subject)).into())
     }
 }
 
-/// A name for one run of the relay that no other run has: only the holder may append and release.
-fn token() -> String {
-    let [a, b] = [(); 2].map(|()| wasip3::random::random::get_random_u64());
-    format!("{a:016x}{b:016x}")
+fn taken_over() -> LogError {
+    LogError::Redis("another relay took over from this one".to_owned())
 }

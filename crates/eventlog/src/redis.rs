@@ -1,7 +1,9 @@
 //! Talking to Redis through Spin, which flattens nested arrays in a reply.
 
+use crate::runtime::{Connection, sleep};
 use futures::future::{Either, select};
-use spin_sdk::redis::{Connection, Error, RedisParameter, RedisResult};
+use spin_sdk::redis::{Error, RedisParameter, RedisResult};
+use std::borrow::Cow;
 use std::cell::RefCell;
 use std::pin::pin;
 use std::time::Duration;
@@ -71,20 +73,30 @@ impl Redis {
         keys: &[&str],
         arguments: &[&str],
     ) -> Result<i64, LogError> {
-        let count = keys.len().to_string();
-        let mut all = vec![script, count.as_str()];
-        all.extend_from_slice(keys);
-        all.extend_from_slice(arguments);
-        let reply = self.command("EVAL", &all).await?;
+        let reply = self.script_reply(script, keys, arguments).await?;
         match reply.first() {
             Some(RedisResult::Int64(number)) => Ok(*number),
             other => Err(LogError::Redis(format!("a script answered {other:?} instead of a number"))),
         }
     }
+
+    /// The same for a script that answers more than a number.
+    pub(crate) async fn script_reply(
+        &self,
+        script: &str,
+        keys: &[&str],
+        arguments: &[&str],
+    ) -> Result<Vec<RedisResult>, LogError> {
+        let count = keys.len().to_string();
+        let mut all = vec![script, count.as_str()];
+        all.extend_from_slice(keys);
+        all.extend_from_slice(arguments);
+        self.command("EVAL", &all).await
+    }
 }
 
 async fn in_time<T>(answer: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
-    match select(pin!(answer), pin!(spin_sdk::time::sleep(ANSWER_WITHIN))).await {
+    match select(pin!(answer), pin!(sleep(ANSWER_WITHIN))).await {
         Either::Left((answer, _)) => answer,
         Either::Right(((), _)) => Err(Error::Other(format!("no answer within {ANSWER_WITHIN:?}"))),
     }
@@ -94,11 +106,12 @@ fn failed(doing: &str, error: &Error) -> LogError {
     LogError::Redis(format!("{doing}: {error:?}"))
 }
 
-/// The text of one part of a reply.
-pub(crate) fn as_text(part: &RedisResult) -> Option<&str> {
+/// The text of one part of a reply. Bytes that are no text become one that is nobody's: in a flat list no part may
+/// be passed over, or the rest would be taken for something else.
+pub(crate) fn as_text(part: &RedisResult) -> Option<Cow<'_, str>> {
     match part {
-        RedisResult::Binary(bytes) => std::str::from_utf8(bytes).ok(),
-        RedisResult::Status(text) => Some(text),
+        RedisResult::Binary(bytes) => Some(String::from_utf8_lossy(bytes)),
+        RedisResult::Status(text) => Some(Cow::Borrowed(text)),
         RedisResult::Int64(_) | RedisResult::Nil => None,
     }
 }

@@ -106,6 +106,37 @@ fn while_redis_is_away_orders_are_taken_and_paid_and_nothing_is_lost() {
 }
 
 #[test]
+fn a_log_that_redis_lost_is_made_again_for_whoever_has_not_read_it() {
+    let ground = Ground::new();
+    let front = ground.host(Options::without(&["information", "notification"]));
+    for id in 1..=5 {
+        front.apply(&order(id, AUTOMATIC)).expect(201);
+    }
+    eventually(|| front.course(AUTOMATIC).at("/taken"), 5);
+    front.cancel(5).expect(200);
+    eventually(|| front.course(AUTOMATIC).at("/taken"), 4);
+
+    flush(&ground);
+    // Nothing new is decided; what happened before must reach these two all the same.
+    let late = ground.host(Options::only(&["information", "notification"]));
+    for id in 1..=4 {
+        eventually(|| late.statuses(id), CONFIRMED);
+        eventually(|| events(&late, id), ["Ordered", "Paid", "Reserved"].map(str::to_owned).to_vec());
+    }
+    eventually(|| late.statuses(5), "Order Canceled / Payment Canceled / Reservation Canceled");
+
+    // And those that had read everything have it again, and change nothing.
+    front.apply(&order(6, AUTOMATIC)).expect(201);
+    eventually(|| late.statuses(6), CONFIRMED);
+    assert_eq!(front.course(AUTOMATIC).at("/taken"), 5);
+}
+
+fn flush(ground: &Ground) {
+    let client = redis::Client::open(ground.redis_url()).unwrap();
+    redis::cmd("FLUSHALL").exec(&mut client.get_connection().unwrap()).unwrap();
+}
+
+#[test]
 fn while_redis_hangs_orders_are_taken() {
     let mut ground = Ground::new();
     let sugang = ground.host(Options::new());

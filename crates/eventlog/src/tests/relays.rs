@@ -1,0 +1,272 @@
+//! From the outbox to the stream.
+
+use super::world::{CONTEXT, LOCK, MARK, NOTE, READ, STREAM, ids, run};
+use crate::outbox::{BATCH, NEXT};
+use rustix::process::Signal;
+use std::time::{Duration, Instant};
+use tokio::join;
+
+const FULL: u64 = BATCH as u64;
+
+#[test]
+fn events_come_to_the_stream_in_their_order_and_are_sent_once() {
+    run(async |world| {
+        world.store.commit([3, 1, 2]);
+        assert_eq!(world.relay().await.unwrap(), 3);
+        assert_eq!(world.log(), ids([3, 1, 2]));
+        world.assert_positions_are_right();
+        assert_eq!(world.relay().await.unwrap(), 0);
+        world.store.commit([4]);
+        assert_eq!(world.relay().await.unwrap(), 1);
+        assert_eq!(world.log(), ids([3, 1, 2, 4]));
+        assert_eq!(world.store.unsent(), 0);
+    });
+}
+
+#[test]
+fn each_batch_wakes_the_consumers_once() {
+    run(async |world| {
+        world.store.commit(1..=2 * FULL + 50);
+        let wakes = world.wake_ups(async { assert_eq!(world.relay().await.unwrap(), 2 * BATCH + 50) }).await;
+        assert_eq!(wakes, ["event", "event", "event"]);
+        assert_eq!(world.log(), ids(1..=2 * FULL + 50));
+        world.store.commit([1_000]);
+        assert_eq!(world.wake_ups(async { drop(world.relay().await) }).await, ["event"]);
+    });
+}
+
+#[test]
+fn a_full_last_batch_leaves_nothing_behind() {
+    run(async |world| {
+        world.store.commit(1..=FULL);
+        assert_eq!(world.relay().await.unwrap(), BATCH);
+        assert_eq!((world.log().len(), world.store.unsent()), (BATCH, 0));
+        assert_eq!(world.redis::<i64>(&["EXISTS", LOCK]), 0);
+    });
+}
+
+#[test]
+fn an_empty_outbox_wakes_nobody_and_makes_no_stream() {
+    run(async |world| {
+        assert!(world.wake_ups(async { assert_eq!(world.relay().await.unwrap(), 0) }).await.is_empty());
+        assert_eq!(world.redis::<i64>(&["DBSIZE"]), 0);
+    });
+}
+
+#[test]
+fn who_finds_the_relay_busy_has_it_look_once_more() {
+    run(async |world| {
+        world.store.commit([1]);
+        let gate = world.store.hold_before(MARK);
+        let (first, ()) = join!(world.relay(), async {
+            gate.reached().await;
+            world.store.commit([2]);
+            assert_eq!(world.relay().await.unwrap(), 0);
+            assert!((1..=60_000).contains(&world.redis::<i64>(&["PTTL", NOTE])));
+            assert_eq!(world.store.unsent(), 2);
+            gate.open();
+        });
+        assert_eq!(first.unwrap(), 2);
+        assert_eq!(world.log(), ids([1, 2]));
+        assert_eq!(world.redis::<i64>(&["EXISTS", LOCK, NOTE]), 0);
+    });
+}
+
+#[test]
+fn relays_at_once_send_each_event_once_and_in_order() {
+    run(async |world| {
+        let relays = async |from: u64| {
+            for at in 0..25 {
+                world.store.commit([from + at]);
+                world.relay().await.unwrap();
+                tokio::task::yield_now().await;
+            }
+        };
+        join!(relays(100), relays(200), relays(300), relays(400));
+        let log = world.log();
+        let rows = world.store.sqlite.run("SELECT subject || ':1' FROM events ORDER BY seq", &[]).unwrap();
+        let committed: Vec<_> = rows.iter().map(|row| row.text(0).unwrap().to_owned()).collect();
+        assert_eq!((log.len(), world.store.unsent()), (100, 0));
+        assert_eq!(log, committed);
+    });
+}
+
+#[test]
+fn the_lock_of_one_that_died_runs_out() {
+    run(async |world| {
+        world.store.commit([1]);
+        let gate = world.store.hold_before(MARK);
+        tokio::select! {
+            _ = world.relay() => panic!("it should have been held up"),
+            () = gate.reached() => {}
+        }
+        assert!((1..=3_000).contains(&world.redis::<i64>(&["PTTL", LOCK])));
+        assert_eq!(world.relay().await.unwrap(), 0);
+        world.redis::<i64>(&["PEXPIRE", LOCK, "1"]);
+        tokio::time::sleep(Duration::from_millis(5)).await;
+        assert_eq!(world.relay().await.unwrap(), 1);
+        // It was appended, and not marked: the same event, under the same id.
+        assert_eq!(world.log(), ids([1, 1]));
+        world.assert_positions_are_right();
+    });
+}
+
+#[test]
+fn the_lock_is_held_for_longer_with_each_batch() {
+    run(async |world| {
+        world.store.commit(1..=FULL + 1);
+        let gate = world.store.hold(READ, 1, false);
+        let (relayed, ()) = join!(world.relay(), async {
+            gate.reached().await;
+            world.redis::<i64>(&["PEXPIRE", LOCK, "500"]);
+            let next = world.store.hold_before(MARK);
+            gate.open();
+            next.reached().await;
+            assert!(world.redis::<i64>(&["PTTL", LOCK]) > 2_000);
+            next.open();
+        });
+        assert_eq!(relayed.unwrap(), BATCH + 1);
+    });
+}
+
+#[test]
+fn the_late_append_of_one_that_stood_still_is_refused_and_leaves_the_next_ones_lock() {
+    run(async |world| {
+        world.store.commit([1]);
+        let gate = world.store.hold_after(READ);
+        let (late, ()) = join!(world.relay(), async {
+            gate.reached().await;
+            world.redis::<i64>(&["DEL", LOCK]);
+            assert_eq!(world.relay().await.unwrap(), 1);
+            world.redis::<String>(&["SET", LOCK, "another"]);
+            gate.open();
+        });
+        assert!(late.unwrap_err().to_string().contains("took over"));
+        assert_eq!(world.log(), ids([1]));
+        assert_eq!(world.redis::<String>(&["GET", LOCK]), "another");
+    });
+}
+
+#[test]
+fn one_that_lost_its_lock_does_not_release_the_next_ones() {
+    run(async |world| {
+        let gate = world.store.hold_after(READ);
+        let (late, ()) = join!(world.relay(), async {
+            gate.reached().await;
+            world.redis::<String>(&["SET", LOCK, "another"]);
+            world.redis::<String>(&["SET", NOTE, "1"]);
+            gate.open();
+        });
+        assert_eq!(late.unwrap(), 0);
+        assert_eq!(world.redis::<i64>(&["EXISTS", LOCK, NOTE]), 2);
+    });
+}
+
+#[test]
+fn after_a_failure_the_next_one_need_not_wait() {
+    run(async |world| {
+        world.store.commit([1]);
+        world.store.fail(MARK, 0);
+        assert!(world.relay().await.unwrap_err().to_string().contains("the outbox"));
+        assert_eq!(world.relay().await.unwrap(), 1);
+        assert_eq!(world.log(), ids([1, 1]));
+    });
+}
+
+#[test]
+fn work_asked_for_while_a_relay_of_the_same_instance_is_under_way_is_done_by_it() {
+    run(async |world| {
+        let until_sent = async || {
+            let begun = Instant::now();
+            while world.store.unsent() > 0 || world.redis::<i64>(&["EXISTS", LOCK]) > 0 {
+                assert!(begun.elapsed() < Duration::from_secs(5));
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
+        };
+        for round in 0..3 {
+            world.store.commit([round * 10 + 1]);
+            let gate = world.store.hold_before(MARK);
+            world.outbox.relay_soon(&world.url());
+            gate.reached().await;
+            world.store.commit([round * 10 + 2]);
+            world.outbox.relay_soon(&world.url());
+            tokio::time::sleep(Duration::from_millis(5)).await;
+            assert_eq!(world.redis::<i64>(&["EXISTS", NOTE]), 0);
+            gate.open();
+            until_sent().await;
+        }
+        assert_eq!(world.log(), ids([1, 2, 11, 12, 21, 22]));
+        // One that fails gives way to the next one.
+        world.store.commit([31]);
+        world.store.fail(READ, 0);
+        world.outbox.relay_soon(&world.url());
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        assert_eq!(world.store.unsent(), 1);
+        world.outbox.relay_soon(&world.url());
+        until_sent().await;
+    });
+}
+
+#[test]
+fn a_redis_that_hangs_is_given_up_after_two_seconds_and_used_again_when_it_is_back() {
+    run(async |mut world| {
+        world.store.commit([1]);
+        world.relay().await.unwrap();
+        world.store.commit([2]);
+        world.server.process().signal(Signal::STOP).unwrap();
+        let begun = Instant::now();
+        let error = world.relay().await.unwrap_err().to_string();
+        let took = begun.elapsed();
+        world.server.process().signal(Signal::CONT).unwrap();
+        assert!(error.contains("no answer within 2s"), "{error}");
+        assert!(Duration::from_secs(2) <= took && took < Duration::from_secs(6), "{took:?}");
+        assert_eq!(world.store.unsent(), 1);
+        // What hung may have been done in the end: then its lock has to run out.
+        world.redis::<i64>(&["DEL", LOCK]);
+        assert_eq!(world.relay().await.unwrap(), 1);
+        assert_eq!(world.log(), ids([1, 2]));
+    });
+}
+
+#[test]
+fn a_connection_is_used_again() {
+    run(async |world| {
+        let opened = || -> u64 {
+            let stats: String = world.redis(&["INFO", "stats"]);
+            let line = stats.lines().find_map(|line| line.strip_prefix("total_connections_received:"));
+            line.unwrap().trim().parse().unwrap()
+        };
+        let before = opened();
+        for subject in 1..=5 {
+            world.store.commit([subject]);
+            world.outbox.tick(&world.url()).await.unwrap();
+        }
+        // Of these, one is of the counting.
+        assert!(opened() - before <= 3, "{} connections", opened() - before);
+    });
+}
+
+#[test]
+fn neither_reading_nor_marking_slows_down_as_the_log_grows() {
+    run(async |world| {
+        let plan = world.store.sqlite.plan(NEXT, &[store::int(200)]).unwrap();
+        assert!(!plan.contains("SCAN events;"), "{plan}");
+        assert!(plan.contains("SEARCH events USING INTEGER PRIMARY KEY (rowid<?)"), "{plan}");
+        let mark = "UPDATE events SET sent = place.column2 FROM (VALUES (1,2),(2,3)) AS place
+             WHERE events.seq = place.column1 AND events.sent < place.column2
+             AND (SELECT sent FROM events WHERE seq = 7) = 9 RETURNING events.seq";
+        let plan = world.store.sqlite.plan(mark, &[]).unwrap();
+        assert!(plan.contains("SEARCH events USING INTEGER PRIMARY KEY"), "{plan}");
+        assert!(!plan.contains("SCAN events"), "{plan}");
+    });
+}
+
+#[test]
+fn the_tick_relays_too() {
+    run(async |world| {
+        world.store.commit([1]);
+        world.outbox.tick(&world.url()).await.unwrap();
+        assert_eq!(world.log(), ids([1]));
+        assert_eq!(STREAM, format!("sugang:events:{CONTEXT}"));
+    });
+}
