@@ -20,6 +20,11 @@ pub const DECLINED_CARD: &str = "4000000000000002";
 /// A card at which the sandbox fails.
 pub const FAILING_CARD: &str = "4000000000000119";
 
+/// A card that the sandbox charges without its first answer getting through.
+pub const UNHEARD_CARD: &str = "4000000000000408";
+/// A card that the sandbox hears of only at the third time of asking.
+pub const LATE_CARD: &str = "4000000000000504";
+
 /// An order as the seed's own commands send it: every value a text.
 #[must_use]
 pub fn seed_order(id: u64, edu_no: u64) -> Value {

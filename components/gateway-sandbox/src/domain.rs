@@ -7,6 +7,13 @@ const DECLINED_CARD: &str = "0002";
 /// A card that ends in these digits makes the gateway fail, with nothing charged.
 const FAILING_CARD: &str = "0119";
 
+/// A card that ends in these digits is charged, and the first answer is lost: only asking again tells.
+const ANSWER_LOST_CARD: &str = "0408";
+/// A card that ends in these digits is charged at the third time of asking; the first two do not get through.
+const ASK_LOST_CARD: &str = "0504";
+/// How many those are.
+pub(crate) const ASKS_LOST: u64 = 2;
+
 /// What the card company makes of a card.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
@@ -16,6 +23,10 @@ pub enum Verdict {
     Declined(&'static str),
     /// No answer: as when the line to the card company is down.
     Unavailable(&'static str),
+    /// Charged, but whoever asks first does not hear of it.
+    ApprovedUnheard,
+    /// Charged, once it was asked more often than [`ASKS_LOST`].
+    ApprovedLate,
 }
 
 impl Verdict {
@@ -25,8 +36,51 @@ impl Verdict {
             Self::Declined("the card was declined by its issuer")
         } else if card_number.ends_with(FAILING_CARD) {
             Self::Unavailable("the card company does not answer")
+        } else if card_number.ends_with(ANSWER_LOST_CARD) {
+            Self::ApprovedUnheard
+        } else if card_number.ends_with(ASK_LOST_CARD) {
+            Self::ApprovedLate
         } else {
             Self::Approved
+        }
+    }
+}
+
+/// What is lost on the line to the card company.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Lost {
+    /// The request: nothing was done.
+    Ask,
+    /// The answer: what was asked for was done.
+    Answer,
+}
+
+/// How often the line fails: in so many of a hundred requests, whatever the card.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Line {
+    fault_percent: u64,
+}
+
+impl Line {
+    /// Out of a variable; above 100 is always.
+    pub(crate) const fn new(fault_percent: u64) -> Self {
+        Self { fault_percent }
+    }
+
+    /// Whether nothing is ever lost.
+    pub(crate) const fn is_sound(self) -> bool {
+        self.fault_percent == 0
+    }
+
+    /// What is lost of this request, where `chance` is any number, each as likely as the others. Requests and answers
+    /// are lost equally often.
+    pub(crate) const fn loses(self, chance: u64) -> Option<Lost> {
+        if chance % 100 >= self.fault_percent {
+            None
+        } else if (chance / 100).is_multiple_of(2) {
+            Some(Lost::Ask)
+        } else {
+            Some(Lost::Answer)
         }
     }
 }
@@ -75,6 +129,20 @@ mod tests {
         assert_eq!(Verdict::on("1234"), Verdict::Approved);
         assert!(matches!(Verdict::on("4000000000000002"), Verdict::Declined(_)));
         assert!(matches!(Verdict::on("4000000000000119"), Verdict::Unavailable(_)));
+        assert_eq!(Verdict::on("4000000000000408"), Verdict::ApprovedUnheard);
+        assert_eq!(Verdict::on("4000000000000504"), Verdict::ApprovedLate);
+    }
+
+    #[test]
+    fn the_line_fails_as_often_as_it_is_told_to_and_in_both_directions() {
+        let lost =
+            |percent, lost| (0..1_000).filter(|chance| Line::new(percent).loses(*chance) == lost).count();
+        assert_eq!((lost(0, None), Line::new(0).is_sound()), (1_000, true));
+        assert_eq!(
+            (lost(30, None), lost(30, Some(Lost::Ask)), lost(30, Some(Lost::Answer))),
+            (700, 150, 150)
+        );
+        assert_eq!((lost(100, None), Line::new(1).is_sound()), (0, false));
     }
 
     #[test]

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use rustix::process::Signal;
 use serde_json::json;
-use sugang_tests::orders::{AUTOMATIC, DECLINED_CARD, FAILING_CARD, GOOD_CARD, order, with};
+use sugang_tests::orders::{
+    AUTOMATIC, DECLINED_CARD, FAILING_CARD, GOOD_CARD, LATE_CARD, UNHEARD_CARD, order, with,
+};
 use sugang_tests::{Answer, Ground, Host, Options, Sugang, eventually, stores};
 use xtask::redis_server::free_port;
 
@@ -97,6 +99,46 @@ fn a_gateway_that_fails_delays_the_payment_and_the_customer_may_take_another_car
     assert_eq!(sugang.pay(1, GOOD_CARD).expect(200).text("/payStatus"), "Paid");
     eventually(|| sugang.statuses(1), CONFIRMED);
     assert_eq!(stores::count(sugang.state(), "gateway", "SELECT SUM(outstanding) FROM balances"), 1);
+}
+
+#[test]
+fn a_card_company_that_times_out_with_the_charge_made_or_not_has_charged_once_in_the_end() {
+    let sugang = Sugang::start();
+    for (id, card) in [(1, UNHEARD_CARD), (2, LATE_CARD)] {
+        assert_delayed(&sugang.apply(&with(order(id, AUTOMATIC), &json!({ "cardNo": card }))).expect(201));
+    }
+    let charged = |id: u64| {
+        let sql = format!("SELECT COUNT(*) FROM charges WHERE outcome = 'Approved' AND order_id = {id}");
+        stores::count(sugang.state(), "gateway", &sql)
+    };
+    assert_eq!((charged(1), charged(2)), (1, 0));
+    for id in 1..=2 {
+        eventually(|| sugang.statuses(id), CONFIRMED);
+        assert_eq!(charged(id), 1);
+    }
+    let outstanding = "SELECT COUNT(*) FROM balances WHERE outstanding = 1 AND balance = charged";
+    assert_eq!(stores::count(sugang.state(), "gateway", outstanding), 2);
+}
+
+#[test]
+fn over_a_bad_line_to_the_card_company_every_order_is_charged_once_and_given_back_once() {
+    let sugang = Sugang::with(Options::new().variable("gateway_fault_percent", 40));
+    for id in 1..=12 {
+        sugang.apply(&order(id, AUTOMATIC)).expect(201);
+    }
+    for id in 1..=12 {
+        eventually(|| sugang.statuses(id), CONFIRMED);
+    }
+    for id in 1..=6 {
+        sugang.cancel(id).expect(200);
+    }
+    for id in 1..=6 {
+        eventually(|| sugang.statuses(id), "Order Canceled / Payment Canceled / Reservation Canceled");
+    }
+    let of = |sql: &str| stores::count(sugang.state(), "gateway", sql);
+    assert_eq!(of("SELECT COUNT(*) FROM charges WHERE outcome = 'Approved'"), 12);
+    assert_eq!(of("SELECT COUNT(*) FROM balances WHERE outstanding = 1"), 6);
+    assert_eq!(of("SELECT COUNT(*) FROM refunds"), 6);
 }
 
 #[test]
