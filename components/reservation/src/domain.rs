@@ -434,7 +434,8 @@ fn reserve(desk: &Desk, applicant: &Applicant, now: Timestamp) -> Vec<Event> {
 
 fn cancel(desk: &Desk, applicant: &Applicant, reason: CancelReason, now: Timestamp) -> Vec<Event> {
     match desk.reservations.get(&applicant.order_id) {
-        None => vec![canceled(applicant, reason)],
+        None if faults::guard("reservation.remembered") => vec![canceled(applicant, reason)],
+        None => vec![],
         Some(reservation) if !is_living(reservation.status) => vec![],
         Some(reservation) => leave(desk, reservation, canceled(&reservation.applicant, reason), now),
     }

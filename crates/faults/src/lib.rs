@@ -12,7 +12,7 @@
 #[cfg_attr(not(feature = "on"), allow(dead_code, unreachable_pub, reason = "then it is only tested"))]
 mod on;
 #[cfg(feature = "on")]
-pub use on::{guard, loosened, point};
+pub use on::{go_without, guard, loosened, point};
 
 #[cfg(not(feature = "on"))]
 mod off {

@@ -2,11 +2,13 @@
 //! `SUGANG_WITHOUT` (the host's `--env NAME=VALUE`).
 
 use std::borrow::Cow;
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::env;
 use std::time::Duration;
 
 thread_local! {
+    /// The guards that this thread goes without.
+    static WITHOUT: RefCell<Vec<&'static str>> = const { RefCell::new(Vec::new()) };
     /// How often the chosen point has been passed in this instance.
     static PASSED: Cell<u64> = const { Cell::new(0) };
 }
@@ -37,9 +39,18 @@ fn time_to_stop(chosen: &str, scope: &str, name: &str) -> Option<u64> {
     (point.strip_prefix(scope)?.strip_prefix('.')? == name).then_some(time)
 }
 
+/// From now on this thread goes without these guards, and with all others: for a native process that plays many
+/// histories, where the environment is everybody's.
+pub fn go_without(guards: &[&'static str]) {
+    WITHOUT.set(guards.to_vec());
+}
+
 /// Whether the guard of this name is in force: unless `SUGANG_WITHOUT` lists it, separated by commas.
 #[must_use]
 pub fn guard(name: &str) -> bool {
+    if WITHOUT.with_borrow(|without| without.contains(&name)) {
+        return false;
+    }
     env::var("SUGANG_WITHOUT").map_or(true, |without| !lists(&without, name))
 }
 

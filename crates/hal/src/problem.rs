@@ -130,7 +130,8 @@ pub enum Error {
 }
 
 impl Error {
-    pub(crate) fn into_problem(self, path: &str) -> Problem {
+    /// The problem that a client is shown; what must not be shown goes to the log.
+    pub fn into_problem(self, path: &str) -> Problem {
         match self {
             Self::Problem(problem) => *problem,
             Self::Failure(causes) => {

@@ -19,6 +19,7 @@ struct Opened {
     connection: rusqlite::Connection,
     statements: Cell<usize>,
     pauses: Cell<u64>,
+    conflicts: Cell<u64>,
     meanwhile: RefCell<Vec<Meanwhile>>,
 }
 
@@ -59,6 +60,7 @@ impl Sqlite {
             connection,
             statements: Cell::default(),
             pauses: Cell::default(),
+            conflicts: Cell::default(),
             meanwhile: RefCell::default(),
         }))
     }
@@ -115,6 +117,11 @@ impl Sqlite {
         self.0.statements.get()
     }
 
+    /// How many of them met another's decision.
+    pub fn conflicts(&self) -> u64 {
+        self.0.conflicts.get()
+    }
+
     /// How often somebody waited before deciding again.
     pub fn pauses(&self) -> u64 {
         self.0.pauses.get()
@@ -131,7 +138,11 @@ impl Storage for Sqlite {
             }
             self.0.meanwhile.replace(waiting);
         }
-        self.run(sql, &params)
+        let rows = self.run(sql, &params);
+        if rows.as_ref().is_err_and(StoreError::is_conflict) {
+            self.0.conflicts.set(self.0.conflicts.get() + 1);
+        }
+        rows
     }
 
     async fn pause(&self, _attempt: u64) {
