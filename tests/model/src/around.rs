@@ -143,7 +143,8 @@ impl Gateway for CardCompany {
             return down("down");
         }
         let declined = match Verdict::on(card.digits()) {
-            Verdict::Approved => None,
+            // What is lost here is the weather's to say, whatever the card.
+            Verdict::Approved | Verdict::ApprovedUnheard | Verdict::ApprovedLate => None,
             Verdict::Declined(reason) => Some(reason),
             Verdict::Unavailable(reason) => return down(reason),
         };
