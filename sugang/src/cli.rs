@@ -1,6 +1,9 @@
 //! The command line.
 
+use std::path::PathBuf;
+
 use clap::{Args, Parser, Subcommand};
+use operations::Timestamp;
 use sugang_host::cli::Up;
 use sugang_host::http_trigger::Span;
 
@@ -24,6 +27,17 @@ pub(crate) enum Command {
     Check(Check),
     /// Shows what could not be handled (dead letters), has it handled again, or drops it
     Events(Events),
+    /// Sends events again from the stores, for when Redis has lost some or all of them
+    Replay(Replay),
+    /// Makes a view again from the events, and swaps it with the live one while the system runs
+    Rebuild {
+        #[command(subcommand)]
+        view: Rebuild,
+    },
+    /// Copies all stores of a running system as they are at one moment
+    Backup(Backup),
+    /// Puts a backup in the place of the stores of a system that does not run
+    Restore(Restore),
 }
 
 /// Says in words where they disagree: money, seats, the waiting list, messages, the view, what is under way.
@@ -62,7 +76,7 @@ pub(crate) struct Events {
 
     /// Where `cargo xtask up` keeps its state, to find its Redis
     #[arg(long, value_name = "DIR", default_value = ".sugang", global = true)]
-    pub(crate) state_dir: std::path::PathBuf,
+    pub(crate) state_dir: PathBuf,
 }
 
 /// What can be done with dead letters.
@@ -98,6 +112,66 @@ pub(crate) struct Which {
     /// All of them, or all of the --group
     #[arg(long)]
     pub(crate) all: bool,
+}
+
+/// Marks events as not sent; the relay sends them with the next tick. Consumers that have seen an event change
+/// nothing when they see it again, and those that have not catch up.
+#[derive(Args)]
+pub(crate) struct Replay {
+    /// Whose events: order, pay, reservation [default: all]
+    #[arg(value_name = "CONTEXT")]
+    pub(crate) contexts: Vec<String>,
+
+    /// Only those decided at this time or later, as RFC 3339: 2026-11-22T09:00:00+09:00
+    #[arg(long, value_name = "TIME")]
+    pub(crate) since: Option<Timestamp>,
+
+    #[command(flatten)]
+    pub(crate) stores: StoresPlace,
+}
+
+/// Which view.
+#[derive(Subcommand)]
+pub(crate) enum Rebuild {
+    /// What `/infomations` shows. Readers see the old view until the new one is complete; whatever interrupts it
+    /// leaves the old one as it was
+    Information(StoresPlace),
+}
+
+/// Nobody waits for longer than it takes to look at each store. The copy is what a crash at that moment would have
+/// left: all that was answered before is in it. The event log is not; it is made again from the stores.
+#[derive(Args)]
+pub(crate) struct Backup {
+    /// The folder to make; it must not exist yet
+    #[arg(value_name = "DIR")]
+    pub(crate) target: PathBuf,
+
+    #[command(flatten)]
+    pub(crate) stores: StoresPlace,
+}
+
+/// Verifies the whole backup before it touches anything. Every event is sent again at the next start, so that the event
+/// log is made again; the Redis must hold no events of Sugang.
+#[derive(Args)]
+pub(crate) struct Restore {
+    /// The folder that `sugang backup` made
+    #[arg(value_name = "DIR")]
+    pub(crate) source: PathBuf,
+
+    /// Move what is there to a folder of its own in the state directory, instead of refusing
+    #[arg(long)]
+    pub(crate) force: bool,
+
+    /// Leave the sandboxes' books (gateway, inbox) as they are: what the world outside did is not undone by
+    /// putting a store back
+    #[arg(long)]
+    pub(crate) keep_outside: bool,
+
+    #[command(flatten)]
+    pub(crate) stores: StoresPlace,
+
+    #[command(flatten)]
+    pub(crate) redis: RedisPlace,
 }
 
 #[cfg(test)]

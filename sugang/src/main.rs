@@ -13,7 +13,7 @@ mod up;
 use std::process::ExitCode;
 
 use clap::Parser as _;
-use cli::{Cli, Command};
+use cli::{Cli, Command, Rebuild};
 use tracing_subscriber::{filter::Targets, layer::SubscriberExt as _, util::SubscriberInitExt as _};
 
 /// A profile of the order flow spent about an eighth of its time in the system's allocator and in copying. What
@@ -41,6 +41,12 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Up(options) => up::run(*options).map(|()| ExitCode::SUCCESS),
         Command::Check(check) => commands::check(&check),
         Command::Events(events) => commands::events(&events).map(|()| ExitCode::SUCCESS),
+        Command::Replay(replay) => commands::replay(&replay).map(|()| ExitCode::SUCCESS),
+        Command::Rebuild { view: Rebuild::Information(stores) } => {
+            commands::rebuild_information(&stores).map(|()| ExitCode::SUCCESS)
+        }
+        Command::Backup(backup) => commands::backup(&backup).map(|()| ExitCode::SUCCESS),
+        Command::Restore(restore) => commands::restore(&restore).map(|()| ExitCode::SUCCESS),
     }
 }
 

@@ -25,13 +25,25 @@ pub fn file(state: &Path, label: &str) -> Option<PathBuf> {
     None
 }
 
-/// The one value that a query gives.
-pub fn value<T: FromSql>(state: &Path, label: &str, sql: &str) -> Result<T> {
+fn open(state: &Path, label: &str) -> Result<Connection> {
     let file = file(state, label).with_context(|| format!("no store {label} in {}", state.display()))?;
     // Not `READ_ONLY`: a reader of a write-ahead log takes part in its locks.
     let connection = Connection::open_with_flags(&file, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     connection.busy_timeout(std::time::Duration::from_secs(5))?;
-    connection.query_row(sql, [], |row| row.get(0)).with_context(|| format!("{sql} in {}", file.display()))
+    Ok(connection)
+}
+
+/// The one value that a query gives.
+pub fn value<T: FromSql>(state: &Path, label: &str, sql: &str) -> Result<T> {
+    let connection = open(state, label)?;
+    connection.query_row(sql, [], |row| row.get(0)).with_context(|| format!("{sql} in the store {label}"))
+}
+
+/// Does to a store, behind the system's back, what only an accident or an intruder would do.
+#[track_caller]
+pub fn tamper(state: &Path, label: &str, sql: &str) {
+    let done = open(state, label).and_then(|store| Ok(store.execute_batch(sql)?));
+    done.unwrap_or_else(|error| panic!("{sql} in the store {label}: {error:#}"));
 }
 
 /// A whole number that a query gives: 0 where nothing was ever stored, so that there is no table yet. A test in which

@@ -179,6 +179,7 @@ impl System {
             (Some(server), _) => server.url(),
             (None, url) => url.clone().unwrap_or_default(),
         };
+        note_redis(state.path(), &redis_url)?;
         let tick = Tick::start(&redis_url, tick::PERIOD)?;
         let logs = state.path().join("logs");
         fs::create_dir_all(&logs).with_context(|| format!("cannot create {}", logs.display()))?;
@@ -302,6 +303,18 @@ fn host_command(
     }
     command.args(&options.host_flags);
     Ok(command)
+}
+
+/// Writes down where the event log is, for the commands that an operator runs beside the system. The address may
+/// carry a password, so that the file is for its owner's eyes alone.
+fn note_redis(state: &Path, redis_url: &str) -> Result<()> {
+    let path = state.join("redis-url");
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let written = options.open(&path).and_then(|mut file| writeln!(file, "{redis_url}"));
+    written.with_context(|| format!("cannot write {}", path.display()))
 }
 
 /// Where everything is.

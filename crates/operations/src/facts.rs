@@ -234,7 +234,8 @@ pub(crate) struct Message {
     pub(crate) id: String,
     pub(crate) order: u64,
     pub(crate) status: String,
-    pub(crate) created_at: Timestamp,
+    /// When it was sent, or else written.
+    pub(crate) changed_at: Timestamp,
 }
 
 #[derive(Clone, Debug, Default)]

@@ -28,6 +28,9 @@ mod testing;
 
 pub use backup::{Copied, Manifest, backup};
 pub use check::{Report, Violation, check};
+/// A moment, as `--since` takes it.
+pub use kernel::Timestamp;
+
 pub use dead_letters::{DeadLetter, Replayed, dead_letters, drop_dead_letter, find, replay_dead_letter};
 pub use rebuild::{Rebuilt, rebuild_information};
 pub use replay::replay;

@@ -242,11 +242,20 @@ fn ledger(store: &Snapshot) -> rusqlite::Result<Ledger> {
 
 fn notification_store(store: &Snapshot) -> rusqlite::Result<NotificationStore> {
     let mut messages = Vec::new();
-    store.each("messages", "SELECT id, order_id, status, created_at FROM messages ORDER BY seq", |row| {
-        let created_at = row.get_ref(3)?.as_str()?.parse().unwrap_or(Timestamp::from_millis(0));
-        messages.push(Message { id: row.get(0)?, order: number(row, 1)?, status: row.get(2)?, created_at });
-        Ok(())
-    })?;
+    store.each(
+        "messages",
+        "SELECT id, order_id, status, coalesce(sent_at, created_at) FROM messages ORDER BY seq",
+        |row| {
+            let changed_at = row.get_ref(3)?.as_str()?.parse().unwrap_or(Timestamp::from_millis(0));
+            messages.push(Message {
+                id: row.get(0)?,
+                order: number(row, 1)?,
+                status: row.get(2)?,
+                changed_at,
+            });
+            Ok(())
+        },
+    )?;
     let tallies = store.tallies("counts", "status, rows")?;
     Ok(NotificationStore { messages, courses: store.course_copies()?, tallies })
 }

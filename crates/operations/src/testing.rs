@@ -207,7 +207,7 @@ impl Histories {
                     id: format!("{context}:{order}:{}", told.version),
                     order: *order,
                     status: "Sent".to_owned(),
-                    created_at: told.time,
+                    changed_at: told.time,
                 }));
             }
         }

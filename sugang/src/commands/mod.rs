@@ -1,10 +1,14 @@
 //! What is printed of what `operations` finds and does.
 
+mod backup;
 mod check;
 mod events;
+mod repair;
 
+pub(crate) use backup::{backup, restore};
 pub(crate) use check::check;
 pub(crate) use events::events;
+pub(crate) use repair::{rebuild_information, replay};
 
 /// `1 order`, `2 orders`.
 fn count(number: u64, one: &str) -> String {

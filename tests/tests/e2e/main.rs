@@ -15,6 +15,7 @@ mod cancel;
 mod contract;
 mod copies;
 mod manager;
+mod operations;
 mod outages;
 mod payment;
 mod released;

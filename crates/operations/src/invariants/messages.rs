@@ -74,14 +74,14 @@ pub(super) fn each_delivered_once(facts: &Facts) -> Vec<Violation> {
                     .to_owned()
             }
             // The inbox is read before the messages: what was sent in between may not be seen there yet.
-            (_, _) if facts.recent.is(message.created_at) || !facts.rests(message.order) => continue,
+            (_, _) if facts.recent.is(message.changed_at) || !facts.rests(message.order) => continue,
             ("Sent", _) => {
                 "is marked as sent, and is not in the customer's inbox. Set its `status` to Pending"
                     .to_owned()
             }
             (status, _) => format!(
                 "has been `{status}` since {}. Look whether the worker of `notification` runs, and what it logs",
-                message.created_at
+                message.changed_at
             ),
         };
         found.push(about_order(
