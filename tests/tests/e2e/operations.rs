@@ -74,13 +74,13 @@ fn all_sorts(api: &Host) {
 
 /// Applies for a course with ever new orders while `during` runs; gives back the number of the last.
 fn under_load<T>(api: &Host, during: impl FnOnce(&AtomicU64) -> T) -> T {
-    let (stop, last) = (AtomicBool::new(false), AtomicU64::new(999));
+    let (stop, last) = (AtomicBool::new(false), AtomicU64::new(1000));
     thread::scope(|scope| {
         scope.spawn(|| {
-            for id in 1000.. {
+            for id in 1001.. {
                 api.apply(&order(id, AUTOMATIC)).expect(201);
                 last.store(id, Ordering::SeqCst);
-                if id % 10 == 0 {
+                if id % 10 == 9 {
                     api.cancel(id - 5).expect(200);
                 }
                 if stop.load(Ordering::SeqCst) {
@@ -260,7 +260,7 @@ fn after_redis_lost_everything_replay_brings_everything_back() {
 
     let behind = ground.host(Options::only(&["notification", "information"]));
     let replayed = operate(ground.state(), &["replay"]);
-    replayed.says(0, &["order: 11 events to be sent again", "pay: 11 events", "with the next tick"]);
+    replayed.says(0, &["order: 11 events to be sent again", "with the next tick"]);
     for id in [1, 2, 10] {
         eventually(|| behind.statuses(id), CONFIRMED);
     }
@@ -290,7 +290,7 @@ fn a_backup_under_load_restored_elsewhere_comes_to_rest_with_all_that_was_answer
     let ground = Ground::new();
     operate(ground.state(), &["restore", backup]).says(0, &["will be sent again"]);
     let sugang = ground.host(Options::new());
-    for id in (1..=7).chain(1000..=answered) {
+    for id in (1..=7).chain(1001..=answered) {
         assert_eq!(sugang.order(id).status, 200, "order {id} is gone");
     }
     comes_to_rest(ground.state());
