@@ -45,20 +45,29 @@ fn mark(store: &Connection, since: Option<Timestamp>) -> Result<u64> {
     if !has_events(store)? {
         return Ok(0);
     }
-    // Times are all written alike, so that as texts they compare as times do.
-    let since = since.map_or_else(String::new, |since| since.to_string());
+    let first = first_since(store, since)?;
     let last: i64 = store.query_row("SELECT coalesce(max(seq), 0) FROM events", [], |row| row.get(0))?;
-    let (mut from, mut marked) = (0, 0);
-    while from < last {
+    let (mut from, mut marked) = (first, 0);
+    // Oldest first, so that they stand in the stream in their order again, even while the relay is at it.
+    while from <= last {
         let changed = store.execute(
-            "UPDATE events SET sent = 0 WHERE seq > ?1 AND seq <= ?2 AND sent <> 0 AND time >= ?3",
-            params![from, last.min(from + CHUNK), since],
+            "UPDATE events SET sent = 0 WHERE seq >= ?1 AND seq <= ?2 AND sent <> 0",
+            params![from, last.min(from + CHUNK - 1)],
         )?;
         marked += changed as u64;
         from += CHUNK;
         thread::sleep(PAUSE);
     }
     Ok(marked)
+}
+
+/// The first event of that time. All that come after it are sent with it, whatever their clocks said: the relay
+/// notices losses at the end of the log only, so that what is sent again must reach up to there.
+fn first_since(store: &Connection, since: Option<Timestamp>) -> rusqlite::Result<i64> {
+    let Some(since) = since else { return Ok(1) };
+    // Times are all written alike, so that as texts they compare as times do.
+    let sql = "SELECT coalesce(min(seq), 9223372036854775807) FROM events WHERE time >= ?";
+    store.query_row(sql, [since.to_string()], |row| row.get(0))
 }
 
 pub(crate) fn has_events(store: &Connection) -> rusqlite::Result<bool> {
@@ -86,7 +95,7 @@ mod tests {
             let store = stores.open(context).unwrap();
             for (seq, time) in [(1, 1_000), (2, 2_000), (3, 3_000)] {
                 let time = Timestamp::from_millis(time).to_string();
-                let sql = "INSERT INTO events (seq, subject, version, type, data, time, sent) VALUES (?, '1', ?, '', '', ?, '5-0')";
+                let sql = "INSERT INTO events (seq, subject, version, type, data, time, sent) VALUES (?, '1', ?, '', '', ?, 7)";
                 store.execute(sql, params![seq, seq, time]).unwrap();
             }
         }

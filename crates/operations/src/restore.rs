@@ -268,7 +268,7 @@ mod tests {
     use crate::testing::stores_in;
 
     const INSERT: &str =
-        "INSERT INTO events (subject, version, type, data, time, sent) VALUES ('1', 1, '', '', '', '5-0')";
+        "INSERT INTO events (subject, version, type, data, time, sent) VALUES ('1', 1, '', '', '', 7)";
 
     fn backed_up(folder: &Path) -> (Stores, PathBuf) {
         let stores = stores_in(folder);
@@ -334,7 +334,7 @@ mod tests {
                 .to_string()
                 .contains("no backup")
         );
-        let count = "SELECT count(*) FROM events WHERE sent = '5-0'";
+        let count = "SELECT count(*) FROM events WHERE sent = 7";
         assert_eq!(
             stores.open("order").unwrap().query_row(count, [], |row| row.get::<_, i64>(0)).unwrap(),
             1
