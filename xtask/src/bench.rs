@@ -20,6 +20,7 @@ pub struct Bench {
 #[derive(Subcommand)]
 enum Which {
     Flow(Flow),
+    Siege(Siege),
 }
 
 /// Orders as fast as they are taken, through to the view; fails below the speed floor.
@@ -42,28 +43,55 @@ pub struct Flow {
     pub warmup: u64,
 }
 
+/// The seed's experiment with its circuit breaker: siege, with pay at 400 ms ± 220 ms.
+///
+/// Runs `siege` (installed first where it is missing and we may) with as many users for as long as the seed's README
+/// did, and prints its table beside the seed's. Fails unless every request was accepted (availability 100 %, no 5xx),
+/// the p99 is at most the deadline plus 100 ms, no order is lost, and each is paid once within two minutes.
+#[derive(Args, Clone, Debug)]
+pub struct Siege {
+    /// How long the load lasts
+    #[arg(long, value_name = "SECONDS", default_value_t = 60)]
+    pub seconds: u64,
+
+    /// How many users there are, each waiting for an answer before the next order
+    #[arg(long, value_name = "N", default_value_t = 70)]
+    pub users: usize,
+}
+
 impl Bench {
     /// Builds, measures and prints.
     pub fn run(&self) -> Result<()> {
         setup::ensure_redis()?;
         build::everything()?;
         match &self.which {
-            Which::Flow(flow) => {
-                // As the host is: see `build::host`.
-                let built = ["build", "--release", "--workspace", "--bin", "bench-flow"];
-                workspace::run(&mut workspace::cargo(built))?;
-                workspace::run(&mut flow.command())
+            Which::Flow(flow) => measure("bench-flow", &flow.arguments()),
+            Which::Siege(siege) => {
+                setup::ensure_siege()?;
+                measure("bench-siege", &siege.arguments())
             }
         }
     }
 }
 
+/// Builds a measuring program, as the host is built (see `build::host`), and runs it.
+fn measure(program: &str, arguments: &[String]) -> Result<()> {
+    workspace::run(&mut workspace::cargo(["build", "--release", "--workspace", "--bin", program]))?;
+    workspace::run(Command::new(workspace::host_binary().with_file_name(program)).args(arguments))
+}
+
 impl Flow {
-    fn command(&self) -> Command {
-        let mut command = Command::new(workspace::host_binary().with_file_name("bench-flow"));
-        command.args(["--seconds", &self.seconds.to_string()]);
-        command.args(["--connections", &self.connections.to_string()]);
-        command.args(["--warmup", &self.warmup.to_string()]);
-        command
+    fn arguments(&self) -> Vec<String> {
+        vec![
+            format!("--seconds={}", self.seconds),
+            format!("--connections={}", self.connections),
+            format!("--warmup={}", self.warmup),
+        ]
+    }
+}
+
+impl Siege {
+    fn arguments(&self) -> Vec<String> {
+        vec![format!("--seconds={}", self.seconds), format!("--users={}", self.users)]
     }
 }

@@ -83,15 +83,9 @@ pub fn ensure_redis() -> Result<PathBuf> {
     let Some(privilege) = Privilege::without_password(manager) else {
         bail!("{}", how_to_get_redis());
     };
-    println!("installing {} with {}", manager.package, manager.program);
-    for arguments in manager.steps() {
-        workspace::run(&mut privilege.command(manager.program, &arguments))?;
-    }
+    privilege.install(manager, manager.redis)?;
     redis_server::program().ok_or_else(|| {
-        anyhow::anyhow!(
-            "{} is installed, but no redis-server or valkey-server is on the PATH",
-            manager.package
-        )
+        anyhow::anyhow!("{} is installed, but no redis-server or valkey-server is on the PATH", manager.redis)
     })
 }
 
@@ -111,13 +105,27 @@ pub fn ensure_faketime() -> Option<PathBuf> {
     let manager = PackageManager::of_this_machine()?;
     if faketime().is_none() && manager.program == "apt-get" {
         let privilege = Privilege::without_password(manager)?;
-        println!("installing libfaketime with {}", manager.program);
-        let install = manager.install.iter().copied().chain(["libfaketime"]).collect::<Vec<_>>();
-        for arguments in manager.refresh.map(|step| vec![step]).into_iter().chain([install]) {
-            workspace::run(&mut privilege.command(manager.program, &arguments)).ok()?;
-        }
+        privilege.install(manager, "libfaketime").ok()?;
     }
     faketime()
+}
+
+/// Siege, the load tester that the seed used, installed first where it is missing and we may.
+pub fn ensure_siege() -> Result<()> {
+    const PACKAGE: &str = "siege";
+    if workspace::find_program(&[PACKAGE]).is_some() {
+        return Ok(());
+    }
+    let manager = PackageManager::of_this_machine();
+    let Some((manager, privilege)) = manager.and_then(|it| Some((it, Privilege::without_password(it)?)))
+    else {
+        let how = manager.map_or_else(
+            || "See https://www.joedog.org/siege-home".to_owned(),
+            |manager| format!("To install it: `{}`", manager.what_to_type(PACKAGE)),
+        );
+        bail!("siege is not on the PATH. {how}.");
+    };
+    privilege.install(manager, PACKAGE)
 }
 
 /// What to type for redis-server on this machine.
@@ -128,25 +136,19 @@ pub fn how_to_get_redis() -> String {
                 (https://valkey.io/download or https://redis.io/downloads), or set REDIS_URL to a server that runs."
             .to_owned();
     };
-    let sudo = if manager.needs_root { "sudo " } else { "" };
-    let commands: Vec<String> = manager
-        .steps()
-        .iter()
-        .map(|arguments| format!("{sudo}{} {}", manager.program, arguments.join(" ")))
-        .collect();
     format!(
         "Neither redis-server nor valkey-server is on the PATH. To install it: `{}`. Or set REDIS_URL to a server that runs.",
-        commands.join(" && ")
+        manager.what_to_type(manager.redis)
     )
 }
 
-/// A distribution's package manager, and what it calls the server.
+/// A distribution's package manager, and what it calls a Redis.
 struct PackageManager {
     program: &'static str,
     /// A step that must come first, such as fetching the lists of packages.
     refresh: Option<&'static str>,
     install: &'static [&'static str],
-    package: &'static str,
+    redis: &'static str,
     needs_root: bool,
 }
 
@@ -155,36 +157,36 @@ const PACKAGE_MANAGERS: &[PackageManager] = &[
         program: "apt-get",
         refresh: Some("update"),
         install: &["install", "--yes", "--no-install-recommends"],
-        package: "redis-server",
+        redis: "redis-server",
         needs_root: true,
     },
     PackageManager {
         program: "dnf",
         refresh: None,
         install: &["install", "--assumeyes"],
-        package: "valkey",
+        redis: "valkey",
         needs_root: true,
     },
-    PackageManager { program: "apk", refresh: None, install: &["add"], package: "valkey", needs_root: true },
+    PackageManager { program: "apk", refresh: None, install: &["add"], redis: "valkey", needs_root: true },
     PackageManager {
         program: "pacman",
         refresh: None,
         install: &["-S", "--noconfirm"],
-        package: "valkey",
+        redis: "valkey",
         needs_root: true,
     },
     PackageManager {
         program: "zypper",
         refresh: None,
         install: &["--non-interactive", "install"],
-        package: "valkey",
+        redis: "valkey",
         needs_root: true,
     },
     PackageManager {
         program: "brew",
         refresh: None,
         install: &["install"],
-        package: "valkey",
+        redis: "valkey",
         needs_root: false,
     },
 ];
@@ -194,9 +196,18 @@ impl PackageManager {
         PACKAGE_MANAGERS.iter().find(|manager| workspace::find_program(&[manager.program]).is_some())
     }
 
-    fn steps(&self) -> Vec<Vec<&'static str>> {
-        let install = self.install.iter().copied().chain([self.package]).collect();
+    fn steps(&self, package: &'static str) -> Vec<Vec<&'static str>> {
+        let install = self.install.iter().copied().chain([package]).collect();
         self.refresh.map(|step| vec![step]).into_iter().chain([install]).collect()
+    }
+
+    /// The same for somebody who has to type it.
+    fn what_to_type(&self, package: &'static str) -> String {
+        let sudo = if self.needs_root { "sudo " } else { "" };
+        let steps = self.steps(package);
+        let commands: Vec<_> =
+            steps.iter().map(|arguments| format!("{sudo}{} {}", self.program, arguments.join(" "))).collect();
+        commands.join(" && ")
     }
 }
 
@@ -214,6 +225,14 @@ impl Privilege {
         let sudo =
             Command::new("sudo").args(["-n", "true"]).stdout(Stdio::null()).stderr(Stdio::null()).status();
         sudo.is_ok_and(|status| status.success()).then_some(Self::Sudo)
+    }
+
+    fn install(&self, manager: &PackageManager, package: &'static str) -> Result<()> {
+        println!("installing {package} with {}", manager.program);
+        for arguments in manager.steps(package) {
+            workspace::run(&mut self.command(manager.program, &arguments))?;
+        }
+        Ok(())
     }
 
     fn command(&self, program: &str, arguments: &[&str]) -> Command {
@@ -237,8 +256,8 @@ mod tests {
     #[test]
     fn every_package_manager_ends_by_installing_its_package() {
         for manager in PACKAGE_MANAGERS {
-            let last = manager.steps().pop().and_then(|step| step.last().copied());
-            assert_eq!(last, Some(manager.package), "{}", manager.program);
+            let last = manager.steps(manager.redis).pop().and_then(|step| step.last().copied());
+            assert_eq!(last, Some(manager.redis), "{}", manager.program);
         }
     }
 

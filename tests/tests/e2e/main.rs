@@ -11,9 +11,11 @@
 )]
 
 mod bad_input;
+mod breaker;
 mod cancel;
 mod contract;
 mod copies;
+mod live;
 mod manager;
 mod operations;
 mod outages;
