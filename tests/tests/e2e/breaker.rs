@@ -98,7 +98,10 @@ fn serve(mut stream: TcpStream, mood: &Mutex<Mood>, visits: &Visits) {
         };
         visits.inside.fetch_sub(1, Ordering::SeqCst);
         let answer = answer.to_string();
-        let head = format!("HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {}", answer.len());
+        let head = format!(
+            "HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {}",
+            answer.len()
+        );
         if stream.write_all(format!("{head}\r\n\r\n{answer}").as_bytes()).is_err() {
             return;
         }
