@@ -212,7 +212,8 @@ pub(crate) struct Gate {
 
 impl Gate {
     pub(crate) async fn reached(&self) {
-        self.reached.notified().await;
+        let reached = tokio::time::timeout(Duration::from_secs(10), self.reached.notified());
+        reached.await.expect("somebody to come by");
     }
 
     pub(crate) fn open(&self) {
@@ -299,7 +300,8 @@ impl Storage for Store {
             Some(trap) if trap.after == after => {
                 let gate = trap.gate.as_ref().unwrap();
                 gate.reached.notify_one();
-                gate.open.notified().await;
+                let opened = tokio::time::timeout(Duration::from_secs(20), gate.open.notified());
+                opened.await.expect("the gate to be opened");
                 Ok(())
             }
             _ => Ok(()),
