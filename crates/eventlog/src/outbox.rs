@@ -180,6 +180,7 @@ impl<S: Storage> Outbox<S> {
         if !faults::guard("relay.append-before-mark") {
             let marked = vec![Position::stored(1); batch.seqs.len()];
             self.mark_sent(batch, &marked).await?;
+            faults::point(self.context, "relay.marked").await;
         }
         let appended = lock.append(&batch.events, known).await?;
         if let Appended::At(positions) = &appended {

@@ -32,7 +32,8 @@ end
 
 /// Takes the lock and says how far the stream has come, or leaves a note to whoever has it.
 const CLAIM: &str = with_last!(
-    "if redis.call('SET', KEYS[1], ARGV[1], 'NX', 'PX', ARGV[2]) then return {1, last(KEYS[3])} end
+    "local at = last(KEYS[3])
+if redis.call('SET', KEYS[1], ARGV[1], 'NX', 'PX', ARGV[2]) then return {1, at} end
 redis.call('SET', KEYS[2], '1', 'PX', 60000)
 return {0}"
 );

@@ -174,6 +174,18 @@ fn after_a_failure_the_next_one_need_not_wait() {
 }
 
 #[test]
+fn while_something_else_has_the_streams_name_nothing_is_sent_and_nothing_is_held() {
+    run(async |world| {
+        world.store.commit([1]);
+        world.redis::<String>(&["SET", STREAM, "in the way"]);
+        world.relay().await.unwrap_err();
+        assert_eq!((world.store.unsent(), world.redis::<i64>(&["EXISTS", LOCK])), (1, 0));
+        world.redis::<i64>(&["DEL", STREAM]);
+        assert_eq!(world.relay().await.unwrap(), 1);
+    });
+}
+
+#[test]
 fn work_asked_for_while_a_relay_of_the_same_instance_is_under_way_is_done_by_it() {
     run(async |world| {
         let until_sent = async || {
