@@ -248,7 +248,7 @@ impl Drop for Prepared {
     }
 }
 
-/// Marks every event as not sent; says how many there are.
+/// Marks every event as not sent, and says how many there are; and every message as in nobody's hands.
 fn make_ready(file: &Path) -> Result<u64> {
     let store = Connection::open(file)?;
     // A copy is made whole or not at all, and synchronised when it is.
@@ -257,6 +257,14 @@ fn make_ready(file: &Path) -> Result<u64> {
         bail!("it cannot be given a write-ahead log (its journal is `{mode}`)");
     }
     let events = if has_events(&store)? { store.execute("UPDATE events SET sent = 0", [])? } else { 0 };
+    let claims = "SELECT count(*) FROM pragma_table_info('messages') WHERE name = 'claim'";
+    if store.query_row(claims, [], |row| row.get::<_, i64>(0))? > 0 {
+        // Whoever was about to send these is no more; otherwise they would be waited for until their time is up.
+        store.execute(
+            "UPDATE messages SET claim = NULL, due_at = 0 WHERE claim IS NOT NULL AND status = 'Pending'",
+            [],
+        )?;
+    }
     store.close().map_err(|(_, error)| error)?;
     Ok(events as u64)
 }

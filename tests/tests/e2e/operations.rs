@@ -125,8 +125,8 @@ fn check_says_what_somebody_did_to_the_stores() {
         "sugang rebuild information",
     ]);
 
-    stores::tamper(state, "reservation", "UPDATE courses SET taken = 1 WHERE edu_no = 103");
-    check(&["course 103: it counts 1 seats as taken", "its reservations are 2"]);
+    stores::tamper(state, "reservation", "UPDATE courses SET taken = 0 WHERE edu_no = 101");
+    check(&["course 101: it counts 0 seats as taken", "its reservations are 1"]);
 
     let charge = "INSERT INTO charges (key, order_id, amount, outcome, at)
         VALUES ('1-2', 1, 120000, 'Approved', '2026-01-01T00:00:00.000Z')";
