@@ -47,7 +47,16 @@ const ALWAYS: &[Rule] = &[
 
 /// What must hold after every step.
 pub fn after_each_step(stores: &Stores) -> Found {
-    ask(stores, ALWAYS)
+    let mut wrong = ask(stores, ALWAYS)?;
+    let seated = "SELECT DISTINCT subject FROM events WHERE type IN ('Reserved', 'ReservationConfirmed')";
+    for row in stores.of("reservation").run(seated, &[])? {
+        let order = row.text(0)?;
+        let paid = "SELECT 1 FROM events WHERE subject = ? AND type = 'Paid'";
+        if stores.of("pay").run(paid, &[store::text(order)])?.is_empty() {
+            wrong.push(format!("only what is paid is reserved: order {order} is not"));
+        }
+    }
+    Ok(wrong)
 }
 
 fn ask(stores: &Stores, rules: &[Rule]) -> Found {
@@ -66,6 +75,24 @@ const LOG: &str =
     FROM events GROUP BY subject HAVING count(*) <> max(version) OR min(version) <> 1
     UNION ALL SELECT a.subject || ': event ' || a.version || ' came after ' || b.version
     FROM events a JOIN events b ON a.subject = b.subject AND a.version < b.version AND a.seq > b.seq";
+
+/// Whoever gave a card that pays, or has nothing to pay, need not do anything more: `order` tries until it is paid.
+/// Asked when every try has had its time, and before orders expire.
+pub fn promised(stores: &Stores, now: i64, promised: &BTreeSet<u64>, doubtful: &BTreeSet<u64>) -> Found {
+    let rows = stores.of("order").run(
+        "SELECT order_id, amount = 0 OR coalesce(card_last4, '') IN ('1234', '4444') FROM orders WHERE status = 'Ordered'
+         AND due_at > ? AND (pay_status IS NULL OR pay_status = 'Payment Delayed')",
+        &[store::int(now)],
+    )?;
+    let mut wrong = vec![];
+    for row in &rows {
+        let (order, can_pay) = (row.count(0)?, row.int(1)? == 1);
+        if (can_pay || promised.contains(&order)) && !doubtful.contains(&order) {
+            wrong.push(format!("what can be paid is tried until it is paid: order {order} still waits"));
+        }
+    }
+    Ok(wrong)
+}
 
 /// Holds within one store once all is quiet.
 const QUIET: &[Rule] = &[

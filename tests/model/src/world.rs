@@ -84,6 +84,10 @@ pub struct Shared {
     pending: RefCell<BTreeSet<Heard>>,
     /// What each idempotency key stands for: content, order, and since when.
     keys: RefCell<BTreeMap<u8, (String, u64, Timestamp)>>,
+    /// Orders that a good card was accepted for after they were placed.
+    promised: RefCell<BTreeSet<u64>>,
+    /// Orders that somebody tried to pay with a card that does not pay.
+    doubtful: RefCell<BTreeSet<u64>>,
     violations: RefCell<Vec<String>>,
     /// What this history got to, to know what the search reaches.
     reached: RefCell<BTreeSet<String>>,
@@ -165,6 +169,8 @@ impl World {
             heard: RefCell::default(),
             pending: RefCell::default(),
             keys: RefCell::default(),
+            promised: RefCell::default(),
+            doubtful: RefCell::default(),
             violations: RefCell::default(),
             reached: RefCell::default(),
         };
@@ -299,10 +305,22 @@ impl World {
                 self.begin(&name, apply(shared, weather, body.to_string(), *key))
             }
             Act::Pay(which, card) => {
-                let path = format!("/orders/{}/payment", shared.number(*which));
+                let order = shared.number(*which);
+                let path = format!("/orders/{order}/payment");
+                let good = matches!(card, Card::Good | Card::Other);
+                if !good {
+                    shared.doubtful.borrow_mut().insert(order);
+                }
                 let mut body = json!({});
                 add(&mut body, "cardNo", digits(*card).map(|digits| json!(digits)));
-                self.begin(&name, ask_order(shared, weather, Method::POST, path, body.to_string()))
+                self.begin(&name, async move {
+                    let told =
+                        ask_order(Rc::clone(&shared), weather, Method::POST, path, body.to_string()).await;
+                    if good && told.starts_with('2') {
+                        shared.promised.borrow_mut().insert(order);
+                    }
+                    told
+                })
             }
             Act::Cancel(which) => {
                 let path = format!("/orders/{}", shared.number(*which));
@@ -384,7 +402,7 @@ impl World {
 
     /// Until nothing changes, however much later it gets: past all retries, leases and deadlines to pay.
     fn come_to_rest(&mut self) -> Result<(), Violation> {
-        for millis in [0, 31_000, 301_000, 31 * 60_000, 31_000] {
+        for (time, millis) in [0, 31_000, 301_000, 31 * 60_000, 31_000].into_iter().enumerate() {
             self.pass(millis);
             let mut before = None;
             for round in 0.. {
@@ -399,6 +417,11 @@ impl World {
                     break;
                 }
                 before = Some(after);
+            }
+            if time == 1 {
+                let (promised, doubtful) = (self.shared.promised.borrow(), self.shared.doubtful.borrow());
+                let kept = invariants::promised(&self.shared.stores, self.now.millis(), &promised, &doubtful);
+                self.check(kept)?;
             }
         }
         self.check(Ok(vec![]))
