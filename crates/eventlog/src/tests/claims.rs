@@ -1,15 +1,17 @@
 //! What was read and not acknowledged.
 
 use super::world::{ATTEMPTS, DEAD, Recorder, STREAM, Then, World, but_for, content, ids, json, run};
-use crate::consume::{Consumer, Drained};
+use crate::consume::{Drained, drain_within};
 use crate::keys::Wake;
 use kernel::Timestamp;
 use std::time::Duration;
 
 /// A drain that is cut off, as a crash or a trap would, once its handler does not come back.
-async fn cut_off(world: &World, wake: Wake, consumer: &impl Consumer) {
-    let drained = tokio::time::timeout(Duration::from_millis(150), world.drain(wake, consumer)).await;
-    assert!(drained.is_err(), "it came back: {drained:?}");
+async fn cut_off<F: Fn(&[String]) -> Then>(world: &World, wake: Wake, consumer: &Recorder<F>) {
+    tokio::select! {
+        drained = world.drain(wake, consumer) => panic!("it came back: {drained:?}"),
+        () = consumer.trapped.notified() => {}
+    }
 }
 
 #[test]
@@ -125,6 +127,25 @@ fn more_than_one_page_is_claimed_in_one_tick() {
 }
 
 #[test]
+fn however_many_wait_each_is_looked_at_once_in_a_round() {
+    run(async |world| {
+        world.append(1..=1_200);
+        create_group(&world);
+        let _: redis::Value =
+            world.redis(&["XREADGROUP", "GROUP", "pay", "worker", "COUNT", "2000", "STREAMS", STREAM, ">"]);
+        let all = "local pending = redis.call('XPENDING', KEYS[1], 'pay', '-', '+', 2000)
+for i = 1, #pending do redis.call('XCLAIM', KEYS[1], 'pay', 'worker', 0, pending[i][1], 'IDLE', 6000, 'JUSTID') end
+return #pending";
+        assert_eq!(world.redis::<i64>(&["EVAL", all, "1", STREAM]), 1_200);
+        let later = Recorder::new(|_| Then::Later);
+        let long = Duration::from_secs(20);
+        let round = drain_within(long, &world.url(), "pay", &["reservation"], Wake::Tick, &later).await;
+        assert_eq!(round.unwrap().left, 1_200);
+        assert_eq!(later.events(), ids(1..=1_200));
+    });
+}
+
+#[test]
 fn what_waits_for_ever_does_not_keep_what_is_behind_it_from_its_turn() {
     run(async |world| {
         world.append(1..=250);
@@ -181,9 +202,7 @@ fn the_round_goes_on_with_the_stream_it_stopped_in() {
                 }
             }
             let sources = ["reservation", "order"];
-            crate::consume::drain_within(Duration::ZERO, &world.url(), "pay", &sources, Wake::Tick, &later)
-                .await
-                .unwrap();
+            drain_within(Duration::ZERO, &world.url(), "pay", &sources, Wake::Tick, &later).await.unwrap();
             begun.push(later.events()[0].clone());
         }
         // The third had time for the front of the first stream as well.

@@ -69,18 +69,17 @@ impl World {
         cmd.query(&mut self.client.get_connection().unwrap()).unwrap()
     }
 
-    pub(crate) fn subscribe(&self) -> redis::Connection {
-        self.client.get_connection().unwrap()
-    }
-
     /// How many wake-ups `act` published, and with which message.
     pub(crate) async fn wake_ups(&self, act: impl Future<Output = ()>) -> Vec<String> {
-        let mut connection = self.subscribe();
-        connection.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
+        let mut connection = self.client.get_connection().unwrap();
+        connection.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
         let mut channel = connection.as_pubsub();
         channel.subscribe(STREAM).unwrap();
         act.await;
-        std::iter::from_fn(|| channel.get_message().ok()?.get_payload().ok()).collect()
+        // Messages come in their order: what comes before this one is all there was.
+        self.redis::<i64>(&["PUBLISH", STREAM, "the end"]);
+        let messages = std::iter::from_fn(|| channel.get_message().unwrap().get_payload().ok());
+        messages.take_while(|message: &String| message != "the end").collect()
     }
 
     pub(crate) async fn relay(&self) -> Result<usize, LogError> {
@@ -327,12 +326,14 @@ pub(crate) enum Then {
 /// A consumer that does what it is told and keeps what it saw.
 pub(crate) struct Recorder<F> {
     pub(crate) seen: RefCell<Vec<Vec<String>>>,
+    /// Told when it does not come back.
+    pub(crate) trapped: Notify,
     then: F,
 }
 
 impl<F: Fn(&[String]) -> Then> Recorder<F> {
     pub(crate) fn new(then: F) -> Self {
-        Self { seen: RefCell::default(), then }
+        Self { seen: RefCell::default(), trapped: Notify::new(), then }
     }
 
     /// The events that were handed over, batch by batch.
@@ -354,7 +355,10 @@ impl<F: Fn(&[String]) -> Then> Consumer for Recorder<F> {
             Then::Handled => Ok(()),
             Then::Later => Err(Unhandled::Later("something is missing".to_owned())),
             Then::Poison => Err(Unhandled::Poison("it makes no sense".to_owned())),
-            Then::Traps => std::future::pending().await,
+            Then::Traps => {
+                self.trapped.notify_one();
+                std::future::pending().await
+            }
         }
     }
 }
