@@ -7,7 +7,7 @@
 //!                                └─ publish: a wake-up, never the event itself
 //! ```
 //!
-//! - [`EVENTS_TABLE`] and [`history`]: the append-only table that each context's store has.
+//! - [`EVENTS_TABLE`]: the append-only table that each context's store has.
 //! - [`Outbox`]: appends what is not yet sent to the context's stream, right after a commit and on every tick; where the
 //!   stream has lost what was sent before, that too.
 //! - [`drain`]: reads a consumer's streams through its group until they are empty.
@@ -18,7 +18,6 @@
 
 mod consume;
 mod envelope;
-mod history;
 mod keys;
 mod outbox;
 mod position;
@@ -26,13 +25,14 @@ mod redis;
 mod relay_lock;
 mod reply;
 mod runtime;
+mod table;
 #[cfg(test)]
 mod tests;
 mod trim;
 
 pub use consume::{Consumer, Drained, Unhandled, drain};
 pub use envelope::{Envelope, Malformed};
-pub use history::{EVENTS_TABLE, Recorded, history};
 pub use keys::Wake;
 pub use outbox::Outbox;
 pub use redis::LogError;
+pub use table::EVENTS_TABLE;

@@ -1,0 +1,24 @@
+//! The append-only table of events.
+
+/// The statements that make the table; the first ones of every event-sourced context's schema.
+///
+/// `UNIQUE (subject, version)` is what makes two decisions from the same state exclude each other. `sent` says
+/// where in the stream the relay has put the event (`Position`): the rows with 0 are the outbox, and whoever sets it
+/// to 0 has the event sent again.
+pub const EVENTS_TABLE: [&str; 2] = [EVENTS, EVENTS_UNSENT];
+
+/// The first statement of [`EVENTS_TABLE`].
+const EVENTS: &str = "CREATE TABLE IF NOT EXISTS events (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    subject TEXT NOT NULL,
+    version INTEGER NOT NULL CHECK (version > 0),
+    type TEXT NOT NULL,
+    data TEXT NOT NULL,
+    time TEXT NOT NULL,
+    traceparent TEXT,
+    sent INTEGER NOT NULL DEFAULT 0,
+    UNIQUE (subject, version)
+)";
+
+/// The second: finding the outbox does not slow down as the log grows.
+const EVENTS_UNSENT: &str = "CREATE INDEX IF NOT EXISTS events_unsent ON events (seq) WHERE sent = 0";
