@@ -287,8 +287,11 @@ fn waiting_lists(stores: &Stores) -> Found {
     Ok(wrong)
 }
 
-/// Context, subject, version, name and status of every event about an order.
-fn order_events(stores: &Stores) -> Result<Vec<(&'static str, String, u64, String, String)>, StoreError> {
+/// Context, subject, version, name and status of an event.
+type Told = (&'static str, String, u64, String, String);
+
+/// Every event about an order.
+fn order_events(stores: &Stores) -> Result<Vec<Told>, StoreError> {
     let mut events = vec![];
     for context in ["order", "pay", "reservation"] {
         let rows = stores.of(context).run(

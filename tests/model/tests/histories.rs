@@ -55,10 +55,12 @@ fn whatever_happens_every_promise_is_kept() {
 /// The model is worth as much as what it notices: here one guard is missing, and a promise is broken.
 #[track_caller]
 fn is_missed(search: Search) {
-    let found = search.run().unwrap().found;
-    let found = found.unwrap_or_else(|| panic!("nothing was wrong in {} histories", search.histories));
-    println!("{found}");
-    assert!(found.wrong.iter().any(|wrong| wrong.contains(search.breaking)), "{found}");
+    let found = search.run().map(|searched| searched.found);
+    assert!(matches!(found, Ok(Some(_))), "nothing was wrong in {} histories", search.histories);
+    if let Ok(Some(found)) = found {
+        println!("{found}");
+        assert!(found.wrong.iter().any(|wrong| wrong.contains(search.breaking)), "{found}");
+    }
 }
 
 #[test]
