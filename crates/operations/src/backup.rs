@@ -74,7 +74,7 @@ pub fn backup(stores: &Stores, target: &Path) -> Result<Manifest> {
         );
     }
     let partial = Partial::beside(target)?;
-    let (snapshots, taken_at, held) = at_one_moment(stores)?;
+    let Moment { snapshots, taken_at, held } = at_one_moment(stores)?;
     let mut copied = BTreeMap::new();
     for (label, snapshot) in &snapshots {
         let file = format!("{label}.db");
@@ -138,9 +138,16 @@ pub(crate) fn sync(path: &Path) -> Result<()> {
         .with_context(|| format!("cannot write {} through to the disk", path.display()))
 }
 
-/// A connection to each store, all of which read the state of the same moment; when that was, and for how long
-/// nobody could write.
-fn at_one_moment(stores: &Stores) -> Result<(Vec<(&'static str, Connection)>, Timestamp, Duration)> {
+/// All stores as they were at one moment.
+struct Moment {
+    /// By label, a connection that reads that state.
+    snapshots: Vec<(&'static str, Connection)>,
+    taken_at: Timestamp,
+    /// For how long nobody could write.
+    held: Duration,
+}
+
+fn at_one_moment(stores: &Stores) -> Result<Moment> {
     let mut opened = Vec::new();
     for label in LABELS {
         opened.push((label, stores.open(label)?, stores.open(label)?));
@@ -166,7 +173,7 @@ fn at_one_moment(stores: &Stores) -> Result<(Vec<(&'static str, Connection)>, Ti
     for lock in locks {
         lock.execute_batch("ROLLBACK")?;
     }
-    Ok((snapshots, taken_at, begun.elapsed()))
+    Ok(Moment { snapshots, taken_at, held: begun.elapsed() })
 }
 
 fn copy(snapshot: &Connection, path: &Path, file: String) -> Result<Copied> {

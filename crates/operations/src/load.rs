@@ -147,7 +147,7 @@ impl Snapshot {
                         (None, Some(course)) => history.courses.entry(course.edu_no.get()),
                         (None, None) => return Ok(()),
                     };
-                    histories.or_default().push(told);
+                    push(histories.or_default(), told);
                 }
                 Err(problem) => {
                     history.unreadable.push(Unreadable { subject: subject.to_owned(), version, problem });
@@ -160,6 +160,12 @@ impl Snapshot {
         }
         Ok(history)
     }
+}
+
+/// Histories are short and many: room for more than there is would be most of the memory.
+fn push<T>(list: &mut Vec<T>, item: T) {
+    list.reserve_exact(1);
+    list.push(item);
 }
 
 /// Numbers of orders, courses and versions: none is negative.
@@ -282,7 +288,7 @@ fn information_store(store: &Snapshot) -> rusqlite::Result<InformationStore> {
         match (words.find(context), words.find(event), words.find(status), time.parse()) {
             (Some(context), Some(event), Some(status), Ok(time)) => {
                 let step = Step { context, version: number(row, 2)?, event, status, time };
-                timelines.entry(order).or_default().push(step);
+                push(timelines.entry(order).or_default(), step);
             }
             _ => strange_steps.push((order, format!("`{context}` `{event}` `{status}` `{time}`"))),
         }
