@@ -73,6 +73,7 @@ impl Test {
             Part::Build => {
                 count.step("setup", setup::ensure_redis().map(drop));
                 count.step("build", build::everything());
+                count.step("build with faults", build::with_faults());
             }
             Part::Tests => self.tests("tests", &["--workspace"], count),
             Part::Unit => self.tests("unit tests", &["--workspace", "--lib", "--bins"], count),

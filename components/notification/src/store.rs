@@ -115,13 +115,18 @@ pub(crate) struct Claimed {
     pub(crate) attempts: u32,
 }
 
+/// Nothing waits for longer than this, in seconds: what is due later was written by a clock that was ahead, and is due
+/// now. Longer than the longest pause between two tries.
+const FARTHEST: i64 = 330;
+
 /// Takes up to `limit` messages that are due, oldest first, for whoever goes by `claim`; if they are not
 /// concluded by `until`, they are due again.
 pub(crate) fn claim(claim: &str, now: Timestamp, until: Timestamp, limit: u32) -> Statement {
     Statement {
         sql: "UPDATE messages SET claim = ?, due_at = ?, attempts = attempts + 1
               WHERE seq IN (
-                  SELECT seq FROM messages WHERE status = 'Pending' AND due_at <= ? ORDER BY due_at, seq LIMIT ?
+                  SELECT seq FROM messages WHERE status = 'Pending' AND (due_at <= ? OR due_at > ?)
+                  ORDER BY due_at, seq LIMIT ?
               )
               RETURNING seq, id, order_id, customer_id, language, body, attempts"
             .to_owned(),
@@ -129,6 +134,7 @@ pub(crate) fn claim(claim: &str, now: Timestamp, until: Timestamp, limit: u32) -
             store::text(claim),
             store::int(until.millis()),
             store::int(now.millis()),
+            store::int(now.plus_seconds(FARTHEST).millis()),
             store::int(limit),
         ],
     }

@@ -8,6 +8,17 @@ use store::{Storage, StoreError, Value, count as number, int, null, placeholders
 /// The longest time between two tries to have an order paid, in milliseconds.
 const LONGEST_BACK_OFF: i64 = 30_000;
 
+/// No try is put off for longer than this, in milliseconds: what is due later was written by a clock that was ahead,
+/// and is due now. (Where a claim's lease is longer, others may ask meanwhile: nobody is charged twice by that.)
+const FARTHEST: i64 = 45_000;
+
+/// What is due now, of two parameters: now, and the farthest that a try may be put off.
+const DUE: &str = "(next_at <= ? OR next_at > ?)";
+
+fn due(now: Timestamp) -> [Value; 2] {
+    [int(now.millis()), int(now.plus_millis(FARTHEST).millis())]
+}
+
 /// Keeps a card (none where there is nothing to pay) for the worker to try with, should the try that follows
 /// not settle the payment. Returns whether the order still waits for one.
 pub(crate) async fn keep_for_retry(
@@ -41,8 +52,8 @@ pub(crate) struct Retry {
 
 /// Whether any payment is due to be tried again.
 pub(crate) async fn any_retry_due(storage: &impl Storage, now: Timestamp) -> Result<bool, StoreError> {
-    let rows =
-        storage.query("SELECT 1 FROM retries WHERE next_at <= ? LIMIT 1", vec![int(now.millis())]).await?;
+    let sql = format!("SELECT 1 FROM retries WHERE {DUE} LIMIT 1");
+    let rows = storage.query(&sql, due(now).to_vec()).await?;
     Ok(!rows.is_empty())
 }
 
@@ -53,14 +64,14 @@ pub(crate) async fn claim_retries(
     now: Timestamp,
     lease_end: Timestamp,
 ) -> Result<Vec<Retry>, StoreError> {
-    let claimed = storage
-        .query(
-            "UPDATE retries SET attempts = attempts + 1, next_at = ?
-             WHERE order_id IN (SELECT order_id FROM retries WHERE next_at <= ? ORDER BY next_at LIMIT ?)
-             RETURNING order_id, attempts - 1, sealed",
-            vec![int(lease_end.millis()), int(now.millis()), number(limit as u64)],
-        )
-        .await?;
+    let sql = format!(
+        "UPDATE retries SET attempts = attempts + 1, next_at = ?
+         WHERE order_id IN (SELECT order_id FROM retries WHERE {DUE} ORDER BY next_at LIMIT ?)
+         RETURNING order_id, attempts - 1, sealed"
+    );
+    let [from, farthest] = due(now);
+    let claimed =
+        storage.query(&sql, vec![int(lease_end.millis()), from, farthest, number(limit as u64)]).await?;
     let orders = find_all(storage, order_ids(&claimed)?.into_iter()).await?;
     let mut orders: BTreeMap<_, _> =
         orders.into_iter().filter_map(|stored| Some((stored.order_id()?.as_i64(), stored))).collect();
