@@ -25,6 +25,11 @@ pub const UNHEARD_CARD: &str = "4000000000000408";
 /// A card that the sandbox hears of only at the third time of asking.
 pub const LATE_CARD: &str = "4000000000000504";
 
+/// A card that the sandbox charges without saying so: its answer gets lost.
+pub const ANSWER_LOST_CARD: &str = "4000000000000408";
+/// A card with which the question gets lost on its way to the sandbox's card company.
+pub const ASK_LOST_CARD: &str = "4000000000000504";
+
 /// An order as the seed's own commands send it: every value a text.
 #[must_use]
 pub fn seed_order(id: u64, edu_no: u64) -> Value {

@@ -12,7 +12,7 @@ use super::client::{Ask, Traffic, said};
 use super::ledger::Ledger;
 use super::system::System;
 use crate::answer::Answer;
-use crate::orders::{DECLINED_CARD, FAILING_CARD, GOOD_CARD};
+use crate::orders::{ANSWER_LOST_CARD, ASK_LOST_CARD, DECLINED_CARD, FAILING_CARD, GOOD_CARD};
 
 /// What an applicant is up to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,7 +27,7 @@ enum Plan {
     PayLater,
     /// Applies with a card that is declined, then pays with another.
     Declined,
-    /// Applies with a card at which the card company fails, then pays with another.
+    /// Applies with a card at which the card company fails, or does not answer, charged or not; then pays with another.
     Failing,
     /// Applies and pays, and changes their mind.
     Cancel,
@@ -41,12 +41,12 @@ enum Plan {
 
 /// How often each plan is made, out of the sum of these.
 const PLANS: [(Plan, u32); 10] = [
-    (Plan::Apply, 34),
+    (Plan::Apply, 31),
     (Plan::ApplyAtOnce, 10),
     (Plan::ApplyWithKey, 10),
     (Plan::PayLater, 10),
     (Plan::Declined, 6),
-    (Plan::Failing, 5),
+    (Plan::Failing, 8),
     (Plan::Cancel, 14),
     (Plan::CancelAtOnce, 4),
     (Plan::NeverPay, 3),
@@ -93,7 +93,10 @@ impl<'a> Applicant<'a> {
             Plan::ApplyWithKey => self.apply_with_key(),
             Plan::PayLater => self.apply_then_pay(None),
             Plan::Declined => self.apply_then_pay(Some(DECLINED_CARD)),
-            Plan::Failing => self.apply_then_pay(Some(FAILING_CARD)),
+            Plan::Failing => {
+                let card = self.rng.choice([FAILING_CARD, ANSWER_LOST_CARD, ASK_LOST_CARD]);
+                self.apply_then_pay(card);
+            }
             Plan::Cancel => {
                 if self.apply(Some(GOOD_CARD)).is_some() {
                     self.think(3_000);
