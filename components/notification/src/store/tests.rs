@@ -86,6 +86,14 @@ fn two_workers_never_hold_the_same_message() {
 }
 
 #[test]
+fn a_message_that_a_clock_which_was_ahead_has_put_off_is_due_at_once() {
+    let sqlite = Sqlite::with_messages(1);
+    assert!(sqlite.claim("first", NOW.plus_minutes(-5), 1).is_empty());
+    assert_eq!(sqlite.claim("first", NOW.plus_minutes(-10), 1).len(), 1);
+    assert!(sqlite.claim("second", NOW.plus_minutes(-10), 1).is_empty());
+}
+
+#[test]
 fn if_a_claim_took_what_is_not_due_two_workers_would_hold_the_same_message() {
     let sqlite = Sqlite::with_messages(1);
     let first = sqlite.claim("first", NOW, 10);

@@ -431,6 +431,17 @@ fn another_card_may_be_tried_after_a_refusal() {
 }
 
 #[test]
+fn a_payment_that_a_clock_which_was_ahead_has_put_off_is_due_at_once() {
+    let store = Sqlite::new();
+    store.place(&wish(1));
+    assert!(!block_on(any_retry_due(&store.native, NOW.plus_seconds(-30))).unwrap());
+    let really = NOW.plus_minutes(-10);
+    assert!(block_on(any_retry_due(&store.native, really)).unwrap());
+    assert_eq!(store.claim(really).len(), 1);
+    assert!(store.claim(really).is_empty(), "by the true clock it is claimed now");
+}
+
+#[test]
 fn a_payment_is_claimed_by_one_worker_at_a_time() {
     let store = Sqlite::new();
     (1..=20).for_each(|n| drop(store.place(&wish(n))));
