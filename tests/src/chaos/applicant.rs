@@ -12,7 +12,7 @@ use super::client::{Ask, Traffic, said};
 use super::ledger::Ledger;
 use super::system::System;
 use crate::answer::Answer;
-use crate::orders::{ANSWER_LOST_CARD, ASK_LOST_CARD, DECLINED_CARD, FAILING_CARD, GOOD_CARD};
+use crate::orders::{ANSWER_LOST_CARD, ASK_LOST_CARD, DECLINED_CARD, FAILING_CARD, GOOD_CARD, with};
 
 /// What an applicant is up to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -132,14 +132,12 @@ impl<'a> Applicant<'a> {
         self.traffic.pause(time);
     }
 
+    /// What they send; null takes a field out.
     fn application(&self, card: Option<&str>) -> Value {
-        let mut body = json!({
-            "orderId": self.number, "customerId": self.customer, "eduNo": self.edu_no, "guest": self.guest,
-        });
-        if let Some(card) = card {
-            body["cardNo"] = card.into();
-        }
-        body
+        let body = json!({ "orderId": self.number, "customerId": self.customer });
+        let wish =
+            json!({ "orderId": self.number, "eduNo": self.edu_no, "guest": self.guest, "cardNo": card });
+        with(body, &wish)
     }
 
     /// Applies under the applicant's own number; the answer, once it is a 2xx.
@@ -200,11 +198,7 @@ impl<'a> Applicant<'a> {
 
     fn apply_with_key(&mut self) {
         let key = format!("key-{:016x}-{}", self.rng.u64(..), self.number);
-        let mut body = self.application(Some(GOOD_CARD));
-        body["orderId"] = Value::Null;
-        if let Some(fields) = body.as_object_mut() {
-            fields.remove("orderId");
-        }
+        let body = with(self.application(Some(GOOD_CARD)), &json!({ "orderId": null }));
         let ask = Ask::new("POST", "/orders").body(body).key(Some(key.clone()));
         let send = || self.traffic.insist(self.system.orders(), &ask).filter(|answer| answer.status < 300);
         let answers = if self.rng.bool() {
@@ -274,8 +268,7 @@ impl<'a> Applicant<'a> {
         if self.apply(Some(GOOD_CARD)).is_none() {
             return;
         }
-        let mut other = self.application(Some(GOOD_CARD));
-        other["guest"] = (self.guest + 1).into();
+        let other = with(self.application(Some(GOOD_CARD)), &json!({ "guest": self.guest + 1 }));
         let ask = Ask::new("POST", "/orders").body(other);
         if let Some(answer) = self.traffic.insist(self.system.orders(), &ask)
             && answer.status < 300

@@ -4,11 +4,12 @@ use std::sync::{PoisonError, RwLock};
 use std::time::Duration;
 
 use fastrand::Rng;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::client::{Ask, Traffic, said};
 use super::ledger::Ledger;
 use super::system::System;
+use crate::orders::{course, with};
 
 /// How many courses are open at a time.
 const OPEN_COURSES: usize = 8;
@@ -85,8 +86,7 @@ impl<'a> Manager<'a> {
         let capacity = self.rng.u64(3..=40);
         let approval = if self.rng.u8(..3) == 0 { "manual" } else { "automatic" };
         let fee = if self.rng.u8(..8) == 0 { 0 } else { self.rng.u64(1..=30) * 1_000 };
-        let mut course = crate::orders::course(edu_no, capacity, approval);
-        course["fee"] = fee.into();
+        let course = with(course(edu_no, capacity, approval), &json!({ "fee": fee }));
         let answer =
             self.traffic.insist(self.system.courses(), &Ask::new("POST", "/courses").body(course))?;
         if answer.status >= 300 {
@@ -152,15 +152,13 @@ impl<'a> Manager<'a> {
             let ask = Ask::new("PATCH", format!("/reservations/{order}")).body(json!({ "status": status }));
             let Some(answer) = self.traffic.insist(self.system.courses(), &ask) else { return };
             match answer.status {
-                200 if said(&answer, "/status") == Value::from(status) => {
-                    self.ledger.promise(order, |promise| {
-                        if confirms {
-                            promise.confirmed = true;
-                        } else {
-                            promise.rejected = true;
-                        }
-                    })
-                }
+                200 if said(&answer, "/status") == status => self.ledger.promise(order, |promise| {
+                    if confirms {
+                        promise.confirmed = true;
+                    } else {
+                        promise.rejected = true;
+                    }
+                }),
                 // It changed between the decision and its answer, or before.
                 200 | 404 | 409 => {}
                 other => {

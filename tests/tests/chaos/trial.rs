@@ -59,10 +59,9 @@ impl Trial {
 
     /// Applies, with this card.
     pub(crate) fn apply(&self, order: u64, card: Option<&str>) -> Answer {
-        let mut body = json!({ "orderId": order, "customerId": order, "eduNo": COURSE, "guest": 1 });
-        if let Some(card) = card {
-            body["cardNo"] = card.into();
-        }
+        let wish = json!({ "orderId": order, "customerId": order, "eduNo": COURSE, "guest": 1 });
+        // No card is no field.
+        let body = orders::with(wish, &json!({ "cardNo": card }));
         let answer = self.ask("orders", Ask::new("POST", "/orders").body(body));
         assert!(answer.status < 300, "{}", answer.body);
         answer
@@ -102,8 +101,10 @@ impl Trial {
                 .arg("+")
                 .query(&mut redis)
                 .ok()?;
-            let told = entries.into_iter().filter_map(|(_, fields)| fields.into_iter().nth(1));
-            told.filter(|told| serde_json::from_str::<Value>(told).is_ok_and(|it| it["id"] == id)).next()
+            let mut told = entries.into_iter().filter_map(|(_, fields)| fields.into_iter().nth(1));
+            told.find(|told| {
+                serde_json::from_str::<Value>(told).is_ok_and(|it| it.get("id").is_some_and(|its| its == id))
+            })
         })
     }
 
