@@ -33,6 +33,8 @@ pub struct Promise {
 pub struct Course {
     /// The statuses it was said to have, in order.
     pub statuses: Vec<String>,
+    /// Those it was asked to have, whatever the answer: one that got lost may have been a yes.
+    pub asked: Vec<String>,
 }
 
 /// Every promise, and every answer that was wrong in itself.

@@ -130,6 +130,7 @@ impl<'a> Manager<'a> {
     }
 
     fn move_to(&mut self, edu_no: u64, status: &str) {
+        self.ledger.write(|books| books.courses.entry(edu_no).or_default().asked.push(status.to_owned()));
         let ask = Ask::new("PATCH", format!("/courses/{edu_no}")).body(json!({ "status": status }));
         if let Some(answer) = self.traffic.insist(self.system.courses(), &ask)
             && answer.status == 200

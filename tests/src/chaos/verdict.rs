@@ -8,7 +8,7 @@ use anyhow::Result;
 use operations::{Stores, Violation};
 use xtask::workspace;
 
-use super::ledger::{Books, Promise};
+use super::ledger::{Books, Course, Promise};
 use super::system::System;
 use super::watch::{open, rows};
 
@@ -146,7 +146,7 @@ impl Broken {
             rows(folder, "reservation", "SELECT edu_no, status FROM courses")?.into_iter().collect();
         for (edu_no, course) in &books.courses {
             let now = known.get(&edu_no.to_string()).map(String::as_str);
-            if now != course.statuses.last().map(String::as_str) {
+            if !is_kept(course, now) {
                 let message = format!("was acknowledged as {:?}, and is {now:?}", course.statuses);
                 let subject = format!("course {edu_no}");
                 self.0.push(Violation { invariant: "acknowledged-course-exists", subject, message });
@@ -154,6 +154,18 @@ impl Broken {
         }
         Ok(())
     }
+}
+
+/// Whether a course has the status that was acknowledged last, or a later one that somebody asked for.
+fn is_kept(course: &Course, now: Option<&str>) -> bool {
+    let age = |status: &str| match status {
+        "Open" => 0,
+        "Started" => 1,
+        _ => 2,
+    };
+    let Some(now) = now else { return false };
+    let later = |said: &String| age(now) > age(said) && course.asked.iter().any(|asked| asked == now);
+    course.statuses.last().is_none_or(|said| said == now || later(said))
 }
 
 fn orders(folder: &Path) -> Result<BTreeMap<u64, Stored>> {
@@ -172,4 +184,26 @@ fn orders(folder: &Path) -> Result<BTreeMap<u64, Stored>> {
         Ok((row.get::<_, i64>(0)?.unsigned_abs(), stored))
     })?;
     Ok(orders.collect::<Result<_, _>>()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_course_may_be_further_than_acknowledged_but_never_behind() {
+        let course = |said: &str, asked: &[&str]| Course {
+            statuses: vec![said.to_owned()],
+            asked: asked.iter().map(|status| (*status).to_owned()).collect(),
+        };
+        assert!(is_kept(&course("Open", &[]), Some("Open")));
+        assert!(is_kept(&course("Open", &["Started"]), Some("Started")));
+        assert!(!is_kept(&course("Open", &[]), Some("Started")), "nobody asked for it");
+        assert!(!is_kept(&course("Started", &["Started"]), Some("Open")));
+        assert!(!is_kept(
+            &course("Finished", &["Started", "Finished", "Course Canceled"]),
+            Some("Course Canceled")
+        ));
+        assert!(!is_kept(&course("Open", &[]), None));
+    }
 }
