@@ -4,7 +4,7 @@
 //! because `spin.toml` names the components by their path in it.
 
 use std::env;
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -74,8 +74,15 @@ pub fn runtime_config() -> PathBuf {
 pub fn cargo(arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Command {
     let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.args(arguments).arg("--target-dir").arg(target_dir()).current_dir(root());
-    // What `cargo run` sets for us is about this package and would only make others rebuild.
-    command.env_remove("CARGO_MANIFEST_DIR");
+    // What `cargo run` sets for us is about this package, and would only have build scripts that look at it run again
+    // (that of `ring`, and so the host, whenever somebody had called cargo without us).
+    let about_us = |name: &OsString| {
+        name.to_str()
+            .is_some_and(|name| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_"))
+    };
+    for (name, _) in env::vars_os().filter(|(name, _)| about_us(name)) {
+        command.env_remove(name);
+    }
     command
 }
 
