@@ -263,7 +263,7 @@ impl Connection {
 
 /// SQLite's own way to wait sleeps up to 100 ms between two looks, which is where the slowest
 /// requests come from when processes share a file: this one looks every 1 to 5 ms.
-fn wait_for_lock(tries: i32) -> bool {
+pub(super) fn wait_for_lock(tries: i32) -> bool {
     if IN_A_HURRY.get() {
         return false;
     }

@@ -244,7 +244,7 @@ async fn two_hosts_write_one_file() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn hosts_that_start_at_once_share_a_new_file() {
-    for _ in 0..10 {
+    for _ in 0..100 {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("new.db");
         let mut tasks = JoinSet::new();

@@ -12,10 +12,11 @@
 
 use std::thread;
 
+use rusqlite::ErrorCode;
 use tokio::sync::{mpsc, oneshot};
 
 use super::{
-    connection::{Caller, Connection, Location, Purpose},
+    connection::{Caller, Connection, Location, Purpose, wait_for_lock},
     value::{Error, failure},
 };
 
@@ -63,11 +64,24 @@ impl Writer {
 }
 
 /// Without a write-ahead log readers and the writer shut each other out: slower, but not wrong.
+///
+/// Where another host is changing the same file over at this moment, SQLite answers that it is locked
+/// without asking to wait: each holds what the other needs. So this tries again from the start.
 fn use_write_ahead_log(connection: &Connection, label: &str) -> Result<(), Error> {
-    let mode: String = connection
-        .prepare("PRAGMA journal_mode = WAL")
-        .and_then(|mut pragma| pragma.query_row([], |row| row.get(0)))
-        .map_err(failure)?;
+    let mut tries = 0;
+    let mode: String = loop {
+        let answer = connection
+            .prepare("PRAGMA journal_mode = WAL")
+            .and_then(|mut pragma| pragma.query_row([], |row| row.get(0)));
+        match answer {
+            Err(error)
+                if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) && wait_for_lock(tries) =>
+            {
+                tries += 1;
+            }
+            answer => break answer.map_err(failure)?,
+        }
+    };
     if mode != "wal" {
         tracing::warn!(
             database = label,
