@@ -13,7 +13,7 @@ use crate::runtime::{sleep, spawn};
 use crate::trim::trim;
 use std::cell::Cell;
 use std::time::Duration;
-use store::{Database, Row, Storage, StoreError, int};
+use store::{Database, Row, Storage, StoreError, int, null, text};
 
 /// How many events go to the stream at once.
 pub(crate) const BATCH: usize = 200;
@@ -23,7 +23,7 @@ pub(crate) const CHUNK: i64 = 1_000;
 
 /// The pause before looking again under load, so that commits gather into batches: each batch wakes every
 /// consumer, and a wake-up costs Spin a new instance.
-const GATHER: Duration = Duration::from_millis(50);
+const GATHER: Duration = Duration::from_millis(100);
 
 /// The event before the oldest unsent one, unless that is the very first; then the unsent ones, oldest first.
 ///
@@ -37,6 +37,15 @@ pub(crate) const NEXT: &str = "SELECT * FROM (
     SELECT seq, sent, subject, version, type, data, time, traceparent
     FROM events INDEXED BY events_unsent WHERE sent = 0 ORDER BY seq LIMIT ?
 )";
+
+/// Writes down where events are now, given as a JSON list of `[seq, sent]`, if the event before them is where it was.
+///
+/// One text for batches of every length, so that it is parsed once and not for every batch.
+const MARK: &str = "UPDATE events SET sent = place.sent
+    FROM (SELECT value ->> 0 AS seq, value ->> 1 AS sent FROM json_each(?)) AS place
+    WHERE events.seq = place.seq AND events.sent < place.sent
+    AND (SELECT sent FROM events WHERE seq = ?) IS ?
+    RETURNING events.seq";
 
 thread_local! {
     /// Whether a relay of this instance is under way, and whether it was asked for again since.
@@ -197,18 +206,12 @@ impl<S: Storage> Outbox<S> {
     /// what it appended, and another relay has found out and sends everything from there again. To mark these would
     /// have it pass them over.
     async fn mark_sent(&self, batch: &Batch, positions: &[Position]) -> Result<(), LogError> {
-        // Numbers of ours, so they may stand in the statement: a list of parameters has a limit.
-        let places = batch.seqs.iter().zip(positions).map(|(seq, at)| format!("({seq},{})", at.to_stored()));
-        let places = places.collect::<Vec<_>>().join(",");
-        let unmoved = batch.before.map_or_else(String::new, |(seq, sent)| {
-            format!(" AND (SELECT sent FROM events WHERE seq = {seq}) = {}", sent.to_stored())
-        });
-        let sql = format!(
-            "UPDATE events SET sent = place.column2 FROM (VALUES {places}) AS place
-             WHERE events.seq = place.column1 AND events.sent < place.column2{unmoved}
-             RETURNING events.seq"
-        );
-        let marked = self.storage.query(&sql, vec![]).await?;
+        let places: Vec<_> =
+            batch.seqs.iter().zip(positions).map(|(seq, at)| (seq, at.to_stored())).collect();
+        let places = serde_json::to_string(&places).map_err(|e| StoreError::Failure(e.to_string()))?;
+        let (before, sent) =
+            batch.before.map_or((null(), null()), |(seq, sent)| (int(seq), int(sent.to_stored())));
+        let marked = self.storage.query(MARK, vec![text(places), before, sent]).await?;
         if marked.len() < batch.seqs.len() && faults::guard("relay.append-before-mark") {
             return Err(taken_over());
         }

@@ -12,7 +12,10 @@ use std::{
     time::Duration,
 };
 
-use rusqlite::hooks::{AuthAction, Authorization};
+use rusqlite::{
+    StatementStatus,
+    hooks::{AuthAction, Authorization},
+};
 
 use super::{
     statement::{Announced, Class},
@@ -81,6 +84,8 @@ pub(crate) struct Connection {
     inner: rusqlite::Connection,
     announced: Arc<Mutex<Announced>>,
     caller: Arc<Mutex<Option<Caller>>>,
+    /// Whether a statement was ended because nobody waits for it any more.
+    ended: Arc<AtomicBool>,
 }
 
 impl Connection {
@@ -89,8 +94,12 @@ impl Connection {
             Some(path) => rusqlite::Connection::open(path),
             None => rusqlite::Connection::open_in_memory(),
         };
-        let mut connection =
-            Self { inner: inner.map_err(failure)?, announced: Arc::default(), caller: Arc::default() };
+        let mut connection = Self {
+            inner: inner.map_err(failure)?,
+            announced: Arc::default(),
+            caller: Arc::default(),
+            ended: Arc::default(),
+        };
         connection
             .configure(purpose)
             .and_then(|()| connection.listen(location.allow_attach_file))
@@ -125,11 +134,13 @@ impl Connection {
                 _ => Authorization::Allow,
             }
         }))?;
-        let caller = self.caller.clone();
-        self.inner.progress_handler(
-            STEPS_BETWEEN_LOOKS,
-            Some(move || lock(&caller).as_ref().is_some_and(Caller::is_gone)),
-        )
+        let (caller, ended) = (self.caller.clone(), self.ended.clone());
+        let is_to_end = move || {
+            let gone = lock(&caller).as_ref().is_some_and(Caller::is_gone);
+            ended.fetch_or(gone, Ordering::Relaxed);
+            gone
+        };
+        self.inner.progress_handler(STEPS_BETWEEN_LOOKS, Some(is_to_end))
     }
 
     /// From now on statements end when `caller` is gone; `None`: they run to their end.
@@ -138,14 +149,15 @@ impl Connection {
     }
 
     /// Runs `work` so that each of its statements fails rather than take longer than a moment: about a
-    /// millisecond of computing, and no waiting for locks.
-    pub(super) fn briefly<R>(&self, work: impl FnOnce() -> R) -> R {
+    /// millisecond of computing, and no waiting for locks. Also says whether that millisecond ran out.
+    pub(super) fn briefly<R>(&self, work: impl FnOnce() -> R) -> (R, bool) {
+        self.ended.store(false, Ordering::Relaxed);
         self.serve(Some(&Caller(Arc::new(AtomicBool::new(true)))));
         IN_A_HURRY.set(true);
         let result = work();
         IN_A_HURRY.set(false);
         self.serve(None);
-        result
+        (result, self.ended.load(Ordering::Relaxed))
     }
 
     /// What kind of statement `sql` is.
@@ -176,7 +188,7 @@ impl Connection {
         columns: impl FnOnce(Vec<String>),
         mut row: impl FnMut(RowResult) -> bool,
     ) -> Result<(), Error> {
-        let mut statement = self.with_fresh_schema(|| self.inner.prepare_cached(sql)).map_err(failure)?;
+        let mut statement = self.with_fresh_schema(|| self.prepare(sql)).map_err(failure)?;
         let width = statement.column_count();
         columns(statement.column_names().map(str::to_owned).collect());
         let mut rows = statement.query(rusqlite::params_from_iter(parameters)).map_err(failure)?;
@@ -190,12 +202,16 @@ impl Connection {
 
     /// Runs a statement of the host's own and answers how many rows it changed.
     pub(crate) fn execute(&self, sql: &str, parameters: impl rusqlite::Params) -> rusqlite::Result<usize> {
-        self.inner.prepare_cached(sql)?.execute(parameters)
+        self.prepare(sql)?.execute(parameters)
     }
 
-    /// The prepared form of a statement of the host's own.
+    /// The prepared form of a statement.
     pub(crate) fn prepare(&self, sql: &str) -> rusqlite::Result<rusqlite::CachedStatement<'_>> {
-        self.inner.prepare_cached(sql)
+        let statement = self.inner.prepare_cached(sql)?;
+        // SQLite goes on counting where the statement's last run ended: every so many runs even the
+        // shortest would come to a look, and to its end where it is to be brief.
+        statement.reset_status(StatementStatus::VmStep);
+        Ok(statement)
     }
 
     /// All of `work` or nothing of it, whether or not a transaction is already open.

@@ -9,7 +9,7 @@ use std::{
 
 use super::{
     connection::{Connection, Location, Purpose, lock},
-    readers::{Read, Readers},
+    readers::{AtOnce, Read, Readers},
     session::{Answer, Session},
     statement::{Class, Write},
     value::{ANSWER_BYTES, Error, RowResult, Value, too_large},
@@ -65,6 +65,12 @@ impl Database {
         Session::new(self.clone())
     }
 
+    /// What is known about a statement.
+    #[cfg(test)]
+    pub(super) fn known(&self, sql: &str) -> Option<Class> {
+        self.shared.as_ref().and_then(|shared| shared.known(sql))
+    }
+
     /// Whether sessions have anything in common.
     pub(super) fn is_shared(&self) -> bool {
         self.shared.is_some()
@@ -80,11 +86,12 @@ impl Database {
         let shared = self.shared()?;
         match shared.known(&sql) {
             Some(Class::Read) => match shared.readers.read_at_once(&sql, parameters) {
-                Some(answer) => Ok(Read::Answer(answer)),
-                None => {
+                AtOnce::Answer(answer) => Ok(Read::Answer(answer)),
+                AtOnce::TakesLonger => {
                     shared.remember(sql.clone(), Class::LongRead);
                     shared.readers.read(sql, std::mem::take(parameters), true).await
                 }
+                AtOnce::NotNow => shared.readers.read(sql, std::mem::take(parameters), true).await,
             },
             Some(Class::LongRead) => shared.readers.read(sql, std::mem::take(parameters), true).await,
             Some(class) => Ok(Read::Not(class)),
@@ -159,7 +166,7 @@ impl Written {
         if write.rowid {
             connection.restore_rowid(rowid)?;
         }
-        let answer = collect(connection, sql, parameters, ANSWER_BYTES)?;
+        let answer = collect(connection, sql, parameters, ANSWER_BYTES)?.ok_or_else(too_large)?;
         Ok(Self {
             answer,
             rowid: write.rowid.then(|| connection.last_insert_rowid()),
@@ -168,14 +175,14 @@ impl Written {
     }
 }
 
-/// Runs a statement to its end and keeps all its rows, if they take no more than `limit` bytes. One
+/// Runs a statement to its end and keeps all its rows; none if they take more than `limit` bytes. One
 /// that answers more is run to its end all the same: it has changed what it changed.
 pub(super) fn collect(
     connection: &Connection,
     sql: &str,
     parameters: &[Value],
     limit: usize,
-) -> Result<Answer, Error> {
+) -> Result<Option<Answer>, Error> {
     let (mut columns, mut head, mut bytes) = (Vec::new(), Vec::<RowResult>::new(), 0);
     connection.run(
         sql,
@@ -190,8 +197,5 @@ pub(super) fn collect(
             true
         },
     )?;
-    match bytes <= limit {
-        true => Ok(Answer { columns, head, rest: None }),
-        false => Err(too_large()),
-    }
+    Ok((bytes <= limit).then_some(Answer { columns, head, rest: None }))
 }

@@ -42,6 +42,16 @@ pub(super) enum Read {
     Not(Class),
 }
 
+/// What came of a statement that was given no more than a moment.
+pub(super) enum AtOnce {
+    /// The rows.
+    Answer(Answer),
+    /// It computes for longer, or answers more, than that.
+    TakesLonger,
+    /// It went wrong, or a lock was in its way: nothing that tells how long it takes.
+    NotNow,
+}
+
 pub(super) struct Readers {
     location: Location,
     idle: Mutex<Vec<Connection>>,
@@ -91,13 +101,18 @@ impl Readers {
     }
 
     /// Runs a statement that is known to only read on the thread that asks: handing it to another
-    /// thread and its rows back would take longer than most reads do. `None` if it takes longer than
-    /// a moment after all, or goes wrong; then [`read`](Self::read) has the last word.
-    pub(super) fn read_at_once(&self, sql: &str, parameters: &[Value]) -> Option<Answer> {
-        let connection = self.take().ok()?;
-        let answer = connection.briefly(|| collect(&connection, sql, parameters, HEAD_BYTES));
+    /// thread and its rows back would take longer than most reads do. Where it does not answer,
+    /// [`read`](Self::read) has the last word.
+    pub(super) fn read_at_once(&self, sql: &str, parameters: &[Value]) -> AtOnce {
+        let Ok(connection) = self.take() else { return AtOnce::NotNow };
+        let (answer, ran_out) = connection.briefly(|| collect(&connection, sql, parameters, HEAD_BYTES));
         self.give_back(connection);
-        answer.ok()
+        match answer {
+            Ok(Some(answer)) => AtOnce::Answer(answer),
+            Ok(None) => AtOnce::TakesLonger,
+            Err(_) if ran_out => AtOnce::TakesLonger,
+            Err(_) => AtOnce::NotNow,
+        }
     }
 
     /// Runs a read of the host's own: on the thread that asks if it takes no longer than a moment,
@@ -108,7 +123,7 @@ impl Readers {
         F: Fn(&Connection) -> rusqlite::Result<R> + Send + 'static,
     {
         let connection = self.take()?;
-        let result = connection.briefly(|| work(&connection));
+        let (result, _) = connection.briefly(|| work(&connection));
         self.give_back(connection);
         if let Ok(answer) = result {
             return Ok(answer);

@@ -166,7 +166,8 @@ impl Session {
         };
         match restored.and_then(|()| class.map_or_else(|| connection.classify(sql), Ok)) {
             Ok(class) => {
-                let answer = collect(connection, sql, parameters, ANSWER_BYTES);
+                let answer = collect(connection, sql, parameters, ANSWER_BYTES)
+                    .and_then(|answer| answer.ok_or_else(too_large));
                 self.counters.keep(Some(connection.last_insert_rowid()), Some(connection.changes()));
                 let afterwards =
                     if let Class::Own(afterwards) = class { afterwards } else { Afterwards::Rests };

@@ -371,6 +371,38 @@ async fn a_statement_ends_when_nobody_waits_for_it() {
 }
 
 #[tokio::test]
+async fn a_read_that_is_short_stays_so_however_often_it_runs() {
+    let fixture = Fixture::new();
+    let session = fixture.database.connect();
+    let short = "SELECT 1 UNION SELECT 2 UNION SELECT 3";
+    for _ in 0..3_000 {
+        run(&session, short).await.unwrap();
+    }
+    assert_eq!(fixture.database.known(short), Some(statement::Class::Read));
+}
+
+#[tokio::test]
+async fn a_read_that_once_was_long_no_longer_begins_on_the_thread_that_asks() {
+    let fixture = Fixture::new();
+    let session = fixture.database.connect();
+    let rows =
+        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?) SELECT count(i) FROM n";
+    let count = async |up_to| run_with(&session, rows, vec![Value::Integer(up_to)]).await.unwrap();
+    for _ in 0..3 {
+        count(10).await;
+    }
+    assert_eq!(fixture.database.known(rows), Some(statement::Class::Read));
+    assert_eq!(integer(&count(100_000).await[0]), 100_000);
+    assert_eq!(fixture.database.known(rows), Some(statement::Class::LongRead));
+
+    let bytes = "SELECT hex(zeroblob(?))";
+    for size in [10, 10, 300 << 10] {
+        run_with(&session, bytes, vec![Value::Integer(size)]).await.unwrap();
+    }
+    assert_eq!(fixture.database.known(bytes), Some(statement::Class::LongRead));
+}
+
+#[tokio::test]
 async fn a_read_that_takes_long_does_not_hold_up_the_thread_that_asks() {
     let fixture = Fixture::new();
     let session = fixture.database.connect();
