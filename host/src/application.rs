@@ -217,20 +217,22 @@ impl Application {
         let http = loader.http.clone();
         let stop = CancellationToken::new();
         let components = link(&engine, codes, grants, &self.limits)?;
+        let crowd = stores.databases.crowd().clone();
+        let http_trigger =
+            HttpTrigger::new(&manifest.name, &manifest.version, routes, self.request_limits, crowd);
         let (http_trigger, redis_trigger) =
-            self.triggers(&manifest, routes, &components, &variables, &stop)?;
+            self.triggers(&manifest, http_trigger, &components, &variables, &stop)?;
         Ok(Checked { application: self, engine, http, http_trigger, redis_trigger, stop })
     }
 
     fn triggers(
         &self,
         manifest: &Manifest,
-        routes: Routes,
+        mut http: HttpTrigger,
         components: &IndexMap<String, Arc<LoadedComponent>>,
         variables: &Variables,
         stop: &CancellationToken,
     ) -> Result<(HttpTrigger, RedisTrigger)> {
-        let mut http = HttpTrigger::new(&manifest.name, &manifest.version, routes, self.request_limits);
         for id in manifest.http_triggers.iter().map(|trigger| &trigger.component).collect::<BTreeSet<_>>() {
             http.add(loaded(components, id)?, self.reuse, stop)?;
         }

@@ -13,6 +13,7 @@ pub mod application;
 pub mod cli;
 pub mod component;
 pub mod composition;
+mod crowd;
 pub mod engine;
 pub mod http_trigger;
 pub mod instance;

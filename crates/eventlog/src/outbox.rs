@@ -22,7 +22,8 @@ pub(crate) const BATCH: usize = 200;
 pub(crate) const CHUNK: i64 = 1_000;
 
 /// The pause before looking again under load, so that commits gather into batches: each batch wakes every
-/// consumer, and a wake-up costs Spin a new instance.
+/// consumer, and a wake-up costs Spin a new instance. An event may pass through two contexts until everyone can see
+/// it, which is to take less than a second.
 const GATHER: Duration = Duration::from_millis(100);
 
 /// The event before the oldest unsent one, unless that is the very first; then the unsent ones, oldest first.
@@ -83,7 +84,8 @@ impl<S: Storage> Outbox<S> {
     }
 
     /// Relays soon, after the answer has left: to be called right after a commit. Calls while a relay of this
-    /// instance is under way are one more look of that relay. What fails here is done again on the tick.
+    /// instance is under way, and [`GATHER`] longer, are together one more look of that relay. What fails here is done
+    /// again on the tick.
     pub fn relay_soon(&'static self, redis_url: &str) {
         let before = UNDER_WAY.get();
         if before != UnderWay::Idle {
@@ -96,15 +98,15 @@ impl<S: Storage> Outbox<S> {
             loop {
                 if let Err(error) = self.relay(&url).await {
                     eprintln!("relaying the events of {}: {error}; they stay in the outbox", self.context);
-                    UNDER_WAY.set(UnderWay::Idle);
-                    return;
+                    break;
                 }
-                if UNDER_WAY.get() == UnderWay::Running {
-                    UNDER_WAY.set(UnderWay::Idle);
-                    return;
+                // Where one commit comes others follow: they are waited for, and share the next look.
+                sleep(GATHER).await;
+                if UNDER_WAY.replace(UnderWay::Running) == UnderWay::Running {
+                    break;
                 }
-                UNDER_WAY.set(UnderWay::Running);
             }
+            UNDER_WAY.set(UnderWay::Idle);
         });
     }
 

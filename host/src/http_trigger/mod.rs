@@ -34,7 +34,7 @@ use self::{
     handler::Instances,
     routes::{Match, RESERVED_PREFIX, Routes},
 };
-use crate::{component::LoadedComponent, engine, outbound::http::Chain};
+use crate::{component::LoadedComponent, crowd::Crowd, engine, outbound::http::Chain};
 
 /// The address a component is told for requests of other components; Spin's.
 const CHAINED_CLIENT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED), 0);
@@ -68,11 +68,12 @@ pub struct HttpTrigger {
     components: HashMap<String, ProxyHandler<Instances>>,
     max_body: u64,
     admission: Semaphore,
+    crowd: Crowd,
 }
 
 impl HttpTrigger {
     /// Nothing is answered yet but the host's own paths.
-    pub fn new(name: &str, version: &str, routes: Routes, limits: RequestLimits) -> Self {
+    pub fn new(name: &str, version: &str, routes: Routes, limits: RequestLimits, crowd: Crowd) -> Self {
         Self {
             name: name.to_owned(),
             version: version.to_owned(),
@@ -80,6 +81,7 @@ impl HttpTrigger {
             components: HashMap::new(),
             max_body: limits.max_body,
             admission: Semaphore::new(limits.max_concurrent.min(Semaphore::MAX_PERMITS)),
+            crowd,
         }
     }
 
@@ -123,6 +125,7 @@ impl HttpTrigger {
         let Ok(_admitted) = self.admission.acquire().await else {
             return answer::problem(StatusCode::SERVICE_UNAVAILABLE);
         };
+        let _present = self.crowd.enter();
         let response = self.call(&matched, Request::from_parts(parts, body), client).await;
         if too_large.happened() { answer::problem(StatusCode::PAYLOAD_TOO_LARGE) } else { response }
     }

@@ -8,6 +8,7 @@ use std::{path::Path, sync::Arc};
 use rusqlite::{OptionalExtension, params};
 
 use super::store::{Error, number, other, sum};
+use crate::crowd::Crowd;
 use crate::sqlite::{Connection, Database, failure};
 
 const TABLE: &str = "CREATE TABLE IF NOT EXISTS spin_key_value (
@@ -27,7 +28,7 @@ pub struct Sqlite {
 impl Sqlite {
     /// Opens the file at `path`, or makes it.
     pub(super) async fn open(label: &str, path: &Path) -> Result<Self, Error> {
-        let database = Database::open(label, Some(path), false).map_err(explain)?;
+        let database = Database::open(label, Some(path), false, Crowd::default()).map_err(explain)?;
         database.write(|connection| connection.execute(TABLE, []).map_err(failure)).await.map_err(explain)?;
         Ok(Self { database, label: label.into() })
     }

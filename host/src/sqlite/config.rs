@@ -8,6 +8,8 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 
+use crate::crowd::Crowd;
+
 use super::database::Database;
 
 /// The file of the label `default` where nothing else is configured, under the state directory.
@@ -17,6 +19,7 @@ const DEFAULT_FILE: &str = "sqlite_db.db";
 #[derive(Debug, Default)]
 pub struct Databases {
     by_label: BTreeMap<String, Configured>,
+    crowd: Crowd,
 }
 
 #[derive(Debug)]
@@ -43,7 +46,12 @@ impl Databases {
             allow_attach_file: false,
             opened: OnceLock::new(),
         });
-        Ok(Self { by_label })
+        Ok(Self { by_label, crowd: Crowd::default() })
+    }
+
+    /// The requests by whose number writes gather: to be entered by whoever lets components answer.
+    pub fn crowd(&self) -> &Crowd {
+        &self.crowd
     }
 
     /// Makes sure that `component` can have every database it asks for, and opens them.
@@ -74,7 +82,7 @@ impl Databases {
         let same = |other: &&Configured| other.path.is_some() && other.path == configured.path;
         let database = match self.by_label.values().filter(same).find_map(|other| other.opened.get()) {
             Some(database) => database.clone(),
-            None => configured.open(label)?,
+            None => configured.open(label, &self.crowd)?,
         };
         configured.opened.get_or_init(|| database);
         Ok(())
@@ -109,14 +117,14 @@ impl Configured {
         Ok(Self { path, allow_attach_file, opened: OnceLock::new() })
     }
 
-    fn open(&self, label: &str) -> Result<Arc<Database>> {
+    fn open(&self, label: &str, crowd: &Crowd) -> Result<Arc<Database>> {
         if let Some(directory) = self.path.as_deref().and_then(Path::parent) {
             std::fs::create_dir_all(directory)
                 .with_context(|| format!("creating {}", directory.display()))?;
         }
         let shown =
             self.path.as_deref().map_or_else(|| "in memory".to_owned(), |path| path.display().to_string());
-        Database::open(label, self.path.as_deref(), self.allow_attach_file)
+        Database::open(label, self.path.as_deref(), self.allow_attach_file, crowd.clone())
             .with_context(|| format!("opening the database {shown}"))
     }
 }

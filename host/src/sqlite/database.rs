@@ -7,6 +7,8 @@ use std::{
     sync::{Arc, Mutex},
 };
 
+use crate::crowd::Crowd;
+
 use super::{
     connection::{Connection, Location, Purpose, lock},
     readers::{AtOnce, Read, Readers},
@@ -45,13 +47,18 @@ impl fmt::Debug for Database {
 }
 
 impl Database {
-    /// Opens the file at `path`, or makes one. With `None`, every session has a new database in
+    /// Opens the file at `path`, or makes one; its writes gather by `crowd`. With `None`, every session has a new database in
     /// memory, as in Spin.
-    pub fn open(label: &str, path: Option<&Path>, allow_attach_file: bool) -> Result<Arc<Self>, Error> {
+    pub fn open(
+        label: &str,
+        path: Option<&Path>,
+        allow_attach_file: bool,
+        crowd: Crowd,
+    ) -> Result<Arc<Self>, Error> {
         let location = Location { path: path.map(Arc::from), allow_attach_file };
         let shared = match path {
             Some(_) => Some(Shared {
-                writer: Writer::start(&location, label)?,
+                writer: Writer::start(&location, label, crowd)?,
                 readers: Arc::new(Readers::new(location.clone())),
                 known: Mutex::default(),
             }),

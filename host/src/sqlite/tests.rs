@@ -1,10 +1,17 @@
 //! What sessions promise, asked of real files.
 
-use std::{cell::Cell, collections::BTreeSet, path::Path, sync::Arc, time::Instant};
+use std::{
+    cell::Cell,
+    collections::BTreeSet,
+    path::Path,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use tokio::task::JoinSet;
 
 use super::*;
+use crate::crowd::Crowd;
 
 /// A database file in a directory of its own, which goes with it.
 struct Fixture {
@@ -25,7 +32,7 @@ impl Fixture {
 }
 
 fn open(path: &Path) -> Arc<Database> {
-    Database::open("test", Some(path), false).unwrap()
+    Database::open("test", Some(path), false, Crowd::default()).unwrap()
 }
 
 async fn run(session: &Session, sql: &str) -> Result<Vec<Vec<Value>>, Error> {
@@ -243,6 +250,30 @@ async fn two_hosts_write_one_file() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn among_many_requests_a_write_waits_for_others_and_among_few_it_does_not() {
+    let fixture = Fixture::new();
+    let crowd = Crowd::default();
+    let path = fixture.directory.path().join("crowded.db");
+    let database = Database::open("test", Some(&path), false, crowd.clone()).unwrap();
+    let session = database.connect();
+    run(&session, "CREATE TABLE t (id)").await.unwrap();
+    let write = async || {
+        let begun = Instant::now();
+        run(&session, "INSERT INTO t VALUES (1)").await.unwrap();
+        begun.elapsed()
+    };
+    let mut fastest = Duration::MAX;
+    for _ in 0..20 {
+        fastest = fastest.min(write().await);
+    }
+    assert!(fastest < Duration::from_millis(12), "{fastest:?}");
+    let present: Vec<_> = (0..100).map(|_| crowd.enter()).collect();
+    assert!(write().await >= Duration::from_millis(12));
+    drop(present);
+    assert_eq!(crowd.size(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn hosts_that_start_at_once_share_a_new_file() {
     for _ in 0..100 {
         let directory = tempfile::tempdir().unwrap();
@@ -428,7 +459,7 @@ async fn a_read_that_takes_long_does_not_hold_up_the_thread_that_asks() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn without_a_path_every_session_has_a_database_of_its_own() {
-    let database = Database::open("test", None, false).unwrap();
+    let database = Database::open("test", None, false, Crowd::default()).unwrap();
     let (session, other) = (database.connect(), database.connect());
     run_all(&session, &["CREATE TABLE t (id)", "INSERT INTO t VALUES (1)"]).await;
     assert_eq!(number(&session, "SELECT count(*) FROM t").await, 1);
