@@ -47,6 +47,11 @@ pub trait Channel {
 /// and the frozen lose theirs.
 const LEASE: i64 = 30;
 
+/// What is to be done now and then: makes due what a clock that was ahead has put off.
+pub async fn look_after(storage: &impl Storage) -> Result<(), StoreError> {
+    store::pull_in(Timestamp::now()).run(storage).await.map(drop)
+}
+
 /// Sends what is due until nothing is, or the time is spent.
 pub async fn deliver(storage: &impl Storage, channel: &impl Channel) -> Result<(), StoreError> {
     let begun = Instant::now();

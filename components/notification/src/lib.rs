@@ -22,7 +22,7 @@ mod samples;
 mod store;
 mod templates;
 
-pub use delivery::{Channel, Outgoing, deliver};
+pub use delivery::{Channel, Outgoing, deliver, look_after};
 pub use domain::Attempt;
 pub use events::Scribe;
 pub use store::DATABASE;
@@ -64,6 +64,9 @@ pub async fn wake(message: Bytes) -> anyhow::Result<()> {
     .await;
     // What is due is sent even when the log cannot be read; a wake-up for which others were quicker has
     // nothing to send.
+    if wake == Wake::Tick {
+        look_after(&DATABASE).await.context("looking after messages that wait")?;
+    }
     let nothing_new = matches!(&drained, Ok(drained) if drained.handled == 0);
     if wake == Wake::Tick || !nothing_new {
         deliver(&DATABASE, &channel::Composed).await.context("delivering messages")?;

@@ -146,8 +146,9 @@ impl Breaker {
     async fn admit_probe<S: Shared>(&self, shared: &S, since: i64, now: i64) -> Result<Admission, S::Error> {
         let open = millis(self.settings.open);
         let longest_probe = millis(self.settings.call) + 200;
-        // A clock that was set back must not keep the breaker open for hours.
-        let waited = if since - now > open { 0 } else { now - since - open };
+        // A clock that was ahead, or has been set back, must not keep the breaker open for hours: then it has been open
+        // for long enough, and the slots are counted from 1970.
+        let waited = if since - now > open { now } else { now - since - open };
         if waited < 0 {
             return Ok(refused(-waited));
         }

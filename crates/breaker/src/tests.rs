@@ -18,6 +18,14 @@ const SETTINGS: Settings = Settings {
     call: Duration::from_millis(610),
 };
 
+/// In milliseconds, one probe's slot: twice as long as one may take.
+const SLOT: i64 = 2 * (610 + 200);
+
+/// When the next slot begins, as slots are counted where the breaker was opened by a clock that was ahead.
+fn first_slot_after(now: i64) -> i64 {
+    (now / SLOT + 1) * SLOT
+}
+
 /// Some time after 1970.
 const T0: i64 = 1_763_773_323_000;
 
@@ -271,8 +279,25 @@ fn a_probe_that_outlived_its_slot_does_not_overrule_the_one_after_it() {
 fn a_clock_that_was_set_back_does_not_keep_it_open() {
     let shared = Fake::default();
     let instance = Instance::opened(&shared, T0);
-    assert!(instance.call(Success, T0 - 3_600_000));
-    assert!(instance.call(Success, T0 - 3_600_000));
+    let now = first_slot_after(T0 - 3_600_000);
+    assert!(instance.call(Success, now));
+    assert!(instance.call(Success, now));
+}
+
+#[test]
+fn opened_by_a_clock_that_was_ahead_it_goes_on_probing_one_at_a_time_though_a_prober_crashed() {
+    let shared = Fake::default();
+    Instance::opened(&shared, T0);
+    let now = first_slot_after(T0 - 120_000);
+    let (crashed, other, third) = (Instance::of(&shared), Instance::of(&shared), Instance::of(&shared));
+    assert!(crashed.permit(now).is_some(), "and nothing is ever heard of it again");
+    assert!(other.permit(now + 1).is_none());
+    assert!(other.permit(now + SLOT - 1).is_none());
+    let probe = other.permit(now + SLOT).unwrap();
+    assert!(probe.is_probe());
+    assert!(third.permit(now + SLOT).is_none());
+    other.record(probe, Success, now + SLOT + 1);
+    assert!(third.permit(now + SLOT + 2).is_some_and(|permit| !permit.is_probe()));
 }
 
 #[test]

@@ -571,8 +571,10 @@ async fn do_tick(shared: Rc<Shared>, tick: Tick, weather: Weather) -> String {
         }
         Tick::Notification => {
             let phones = Phones { shared: Rc::clone(&shared), link: weather.channel };
-            let delivered = notification::deliver(&shared.stores.paused("notification"), &phones).await;
-            delivered.map_err(anyhow::Error::from)
+            let storage = shared.stores.paused("notification");
+            let looked_after = notification::look_after(&storage).await;
+            let delivered = notification::deliver(&storage, &phones).await;
+            looked_after.and(delivered).map_err(anyhow::Error::from)
         }
     };
     if let Err(error) = done {

@@ -6,7 +6,7 @@ use kernel::Language;
 use store::native;
 
 const NOW: Timestamp = Timestamp::from_millis(1_000_000);
-const LEASE: i64 = 60;
+const LEASE: i64 = 30;
 
 /// A store as a component would find it.
 struct Sqlite(native::Sqlite);
@@ -87,10 +87,36 @@ fn two_workers_never_hold_the_same_message() {
 
 #[test]
 fn a_message_that_a_clock_which_was_ahead_has_put_off_is_due_at_once() {
-    let sqlite = Sqlite::with_messages(1);
-    assert!(sqlite.claim("first", NOW.plus_minutes(-5), 1).is_empty());
-    assert_eq!(sqlite.claim("first", NOW.plus_minutes(-10), 1).len(), 1);
-    assert!(sqlite.claim("second", NOW.plus_minutes(-10), 1).is_empty());
+    // How far ahead the clock was, in seconds, and after how many tries.
+    for (ahead, tries) in [(1, 0), (20, 1), (20, 4), (301, 5), (301, 7)] {
+        let sqlite = Sqlite::with_messages(1);
+        for _ in 0..tries {
+            sqlite.claim("first", NOW, 1);
+            sqlite.run(pull_in(NOW.plus_minutes(-10)));
+        }
+        sqlite.ask(&format!("UPDATE messages SET due_at = {}", NOW.plus_seconds(LEASE).millis()));
+        let really = NOW.plus_seconds(-ahead);
+        assert!(sqlite.claim("second", really, 1).is_empty(), "{tries}");
+        sqlite.run(pull_in(really));
+        assert_eq!(sqlite.claim("second", really, 1).len(), 1, "{tries}");
+        sqlite.run(pull_in(really));
+        assert!(sqlite.claim("third", really, 1).is_empty(), "by the true clock it is claimed now");
+    }
+}
+
+#[test]
+fn what_waits_as_it_should_is_not_pulled_in() {
+    for (tries, pause) in [(1, LEASE), (4, LEASE), (5, 81), (7, 300)] {
+        let sqlite = Sqlite::with_messages(1);
+        for _ in 0..tries {
+            sqlite.claim("first", NOW, 1);
+            sqlite.run(pull_in(NOW.plus_minutes(-10)));
+        }
+        assert_eq!(sqlite.shown(), [format!("Pending {tries}")]);
+        sqlite.ask(&format!("UPDATE messages SET due_at = {}", NOW.plus_seconds(pause).millis()));
+        sqlite.run(pull_in(NOW));
+        assert!(sqlite.claim("second", NOW.plus_seconds(pause - 1), 1).is_empty(), "{tries}");
+    }
 }
 
 #[test]
