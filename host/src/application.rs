@@ -194,8 +194,6 @@ impl Application {
         let variables = Variables::settle(&manifest.variables, &sources)?;
         let state_dir =
             self.state_dir.clone().or(config.state_dir.clone()).unwrap_or_else(|| base.join(STATE_DIR));
-        // As in Spin, relative paths of SQLite files start where the process was started; a state directory
-        // that was asked for moves them there, so that two runs side by side never meet.
         // Spin's databases start in the working directory; a state directory of one's own moves
         // them too, so that two applications of one manifest do not share them.
         let databases_from = self.state_dir.clone().unwrap_or_default();

@@ -62,11 +62,11 @@ pub async fn wake(message: Bytes) -> anyhow::Result<()> {
         &events::Scribe { storage: &DATABASE },
     )
     .await;
-    // What is due is sent even when the log cannot be read; a wake-up for which others were quicker has
-    // nothing to send.
     if wake == Wake::Tick {
         look_after(&DATABASE).await.context("looking after messages that wait")?;
     }
+    // What is due is sent even when the log cannot be read; a wake-up for which others were quicker has
+    // nothing to send.
     let nothing_new = matches!(&drained, Ok(drained) if drained.handled == 0);
     if wake == Wake::Tick || !nothing_new {
         deliver(&DATABASE, &channel::Composed).await.context("delivering messages")?;
