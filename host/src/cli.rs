@@ -1,6 +1,10 @@
 //! The flags of `sugang up`: Spin's under Spin's names, and the limits of this host.
 
-use std::{net::SocketAddr, path::PathBuf, str::FromStr};
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    str::FromStr,
+};
 
 use anyhow::{Context, Result};
 use clap::Args;
@@ -129,6 +133,12 @@ impl FromStr for Size {
 }
 
 impl Up {
+    /// Where stores without a place of their own are kept, if that was said.
+    #[must_use]
+    pub fn state_dir(&self) -> Option<&Path> {
+        self.state_dir.as_deref()
+    }
+
     /// The application that the flags describe.
     pub fn application(self) -> Result<Application> {
         let mut application = Application::builder(self.from)

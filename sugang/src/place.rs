@@ -19,7 +19,14 @@ pub(crate) struct StoresPlace {
 }
 
 impl StoresPlace {
+    /// The stores, all of them there.
     pub(crate) fn stores(&self) -> Result<Stores> {
+        operations::ensure_restored(&self.state_dir)?;
+        self.stores_to_be()
+    }
+
+    /// Where they belong.
+    pub(crate) fn stores_to_be(&self) -> Result<Stores> {
         Stores::new(&self.runtime_config_file, &self.state_dir)
     }
 }

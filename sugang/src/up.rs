@@ -6,6 +6,9 @@ use tokio::signal::unix::{SignalKind, signal};
 #[tokio::main]
 pub(crate) async fn run(options: Up) -> anyhow::Result<()> {
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    if let Some(state) = options.state_dir() {
+        operations::ensure_restored(state)?;
+    }
     let starting = options.application()?.start();
     let running = tokio::select! {
         running = starting => running?,

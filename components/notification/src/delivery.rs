@@ -3,7 +3,7 @@
 //! Nothing here is remembered between wake-ups; the store knows all. The channel is whatever is plugged into
 //! the port `sugang:notification/channel`.
 
-use crate::domain::{Attempt, addressee, judge};
+use crate::domain::{Attempt, LEASE, addressee, judge};
 use crate::store::{self, Claimed, Conclusion};
 use ::store::{Storage, StoreError};
 use futures::{StreamExt, stream};
@@ -42,10 +42,6 @@ pub trait Channel {
     /// A name for one claim that no other claim has.
     fn claim(&self) -> String;
 }
-
-/// How long a claim lasts, in seconds: longer than the budget and the channel's patience together, so that only the dead
-/// and the frozen lose theirs.
-const LEASE: i64 = 30;
 
 /// What is to be done now and then: makes due what a clock that was ahead has put off.
 pub async fn look_after(storage: &impl Storage) -> Result<(), StoreError> {

@@ -10,10 +10,14 @@ use std::fmt;
 use std::str::FromStr;
 
 /// How often one message is sent before it is given up.
-pub(crate) const MAX_ATTEMPTS: u32 = 8;
+pub(crate) const MAX_ATTEMPTS: u32 = 11;
 
 /// The longest pause between two tries, in seconds.
-const LONGEST_PAUSE: i64 = 300;
+pub(crate) const LONGEST_PAUSE: i64 = 300;
+
+/// How long a message is left to who has taken it to send it, in seconds: longer than the budget and the channel's
+/// patience together, so that only the dead and the frozen lose theirs.
+pub(crate) const LEASE: i64 = 15;
 
 /// What is to be told to one person about one event.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -141,10 +145,10 @@ pub(crate) fn judge(attempt: &Attempt, attempts: u32, now: Timestamp) -> Verdict
     }
 }
 
-/// Seconds to wait after try number `attempts`: 1, 3, 9, 27, 81, 243, then 300. A channel that is down for ten
-/// minutes is outlasted, and a short hiccup is hardly noticed.
+/// Seconds to wait after try number `attempts`: 1, 2, 4, … 256, then 300. A channel that is down for thirteen minutes
+/// is outlasted, and what is sent after a short trouble has waited about as long again as that lasted.
 fn pause(attempts: u32) -> i64 {
-    3_i64.saturating_pow(attempts.saturating_sub(1)).min(LONGEST_PAUSE)
+    2_i64.saturating_pow(attempts.saturating_sub(1)).min(LONGEST_PAUSE)
 }
 
 #[cfg(test)]
@@ -185,17 +189,17 @@ mod tests {
     }
 
     #[test]
-    fn a_busy_channel_is_tried_eight_times_with_longer_and_longer_pauses() {
+    fn a_busy_channel_is_tried_for_thirteen_minutes_with_longer_and_longer_pauses() {
         let busy = Attempt::Busy("503".to_owned());
-        let pauses: Vec<_> = (1..=8)
-            .map(|attempts| match judge(&busy, attempts, NOW) {
+        let pauses: Vec<_> = (1..)
+            .map_while(|attempts| match judge(&busy, attempts, NOW) {
                 Verdict::Retry { due } => Some((due.millis() - NOW.millis()) / 1000),
                 _ => None,
             })
             .collect();
-        let expected = [Some(1), Some(3), Some(9), Some(27), Some(81), Some(243), Some(300), None];
-        assert_eq!(pauses, expected);
-        assert_eq!(judge(&busy, 8, NOW), Verdict::Failed);
+        assert_eq!(pauses, [1, 2, 4, 8, 16, 32, 64, 128, 256, 300]);
+        assert!(pauses.iter().sum::<i64>() > 13 * 60);
+        assert_eq!(judge(&busy, 11, NOW), Verdict::Failed);
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //! again when the lease runs out. So two workers never send the same message at once, and what a crash left
 //! between sending and marking heals by itself: it is sent again under the same id, which the channel knows.
 
-use crate::domain::{Message, Status, Verdict};
+use crate::domain::{LEASE, LONGEST_PAUSE, Message, Status, Verdict};
 use hal::{Direction, Paging};
 use kernel::event::Course;
 use kernel::{CustomerId, EduNo, OrderId, Timestamp};
@@ -116,22 +116,14 @@ pub(crate) struct Claimed {
 }
 
 /// Makes due what a clock that was ahead has put off: what was never tried, and what waits for longer than a claim
-/// lasts or a pause is after so many tries. (Somebody whose clock is behind may so take from another what that one is
+/// lasts and a pause is after so many tries. (Somebody whose clock is behind may so take from another what that one is
 /// just sending. It is then sent twice under one id, which the channel knows.)
 pub(crate) fn pull_in(now: Timestamp) -> Statement {
-    /// How long, in seconds, a claim lasts, and longer than any of the first four pauses (27 s).
-    const A_WHILE: i64 = 45;
-    /// Longer than every pause.
-    const FARTHEST: i64 = 330;
     Statement {
         sql: "UPDATE messages SET due_at = ?1 WHERE status = 'Pending' AND due_at > ?1
-              AND (attempts = 0 OR due_at > iif(attempts <= 4, ?2, ?3))"
+              AND (attempts = 0 OR due_at > ?1 + 1000 * max(?2, min(?3, 1 << min(attempts - 1, 30))))"
             .to_owned(),
-        params: vec![
-            store::int(now.millis()),
-            store::int(now.plus_seconds(A_WHILE).millis()),
-            store::int(now.plus_seconds(FARTHEST).millis()),
-        ],
+        params: vec![store::int(now.millis()), store::int(LEASE), store::int(LONGEST_PAUSE)],
     }
 }
 

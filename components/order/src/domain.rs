@@ -136,8 +136,8 @@ pub(crate) enum Refusal {
     /// The order has ended.
     #[error("the order has ended ({})", .0.as_str())]
     Ended(CancelReason),
-    /// The course is over, and what was taken part in cannot be canceled.
-    #[error("the course is over")]
+    /// The course is over and paid for, and what was taken part in cannot be canceled.
+    #[error("the course is over, and it is paid for")]
     CourseFinished,
     /// Only what is not paid expires.
     #[error("the order is paid")]
@@ -172,8 +172,8 @@ pub(crate) fn decide(order: &Order, command: &Command<'_>) -> Result<Vec<Event>,
         {
             Err(Refusal::Paid)
         }
-        (Order::Living(_), Command::Cancel { reason: CancelReason::Customer, course, .. })
-            if *course == Some(CourseStatus::Finished) =>
+        (Order::Living(_), Command::Cancel { reason: CancelReason::Customer, course, payment })
+            if !customer_may_cancel(*course, *payment) =>
         {
             Err(Refusal::CourseFinished)
         }
@@ -185,6 +185,12 @@ pub(crate) fn decide(order: &Order, command: &Command<'_>) -> Result<Vec<Event>,
 
         (Order::Unknown, Command::DelayPayment { .. } | Command::Cancel { .. }) => Err(Refusal::UnknownOrder),
     }
+}
+
+/// Whether a customer may cancel a living order: until the course is over, and even then where it is not paid, since
+/// nobody has taken part who has not paid.
+pub(crate) fn customer_may_cancel(course: Option<CourseStatus>, payment: Option<PayStatus>) -> bool {
+    course != Some(CourseStatus::Finished) || payment != Some(PayStatus::Paid)
 }
 
 fn apply(

@@ -34,5 +34,5 @@ pub use kernel::Timestamp;
 pub use dead_letters::{DeadLetter, Replayed, dead_letters, drop_dead_letter, find, replay_dead_letter};
 pub use rebuild::{Rebuilt, rebuild_information};
 pub use replay::replay;
-pub use restore::{RestoreOptions, Restored, restore};
+pub use restore::{RestoreOptions, Restored, ensure_restored, restore};
 pub use stores::{LABELS, Stores};

@@ -7,6 +7,7 @@
 //! what was decided meanwhile, so that the new view knows all that the live one knows; and puts right each row
 //! that differs. Readers see the old view until it commits, and so does whoever comes after a crash.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
@@ -14,6 +15,8 @@ use eventlog::{Consumer, Envelope};
 use information::View;
 use kernel::event::Event;
 use rusqlite::{Connection, params};
+use rustix::io::Errno;
+use rustix::process::{Pid, test_kill_process};
 use store::native::{Sqlite, at_once};
 
 use crate::event_log::CONSUMERS;
@@ -95,7 +98,9 @@ struct Scratch(PathBuf);
 impl Scratch {
     fn beside(live: &Path) -> Result<Self> {
         let mut name = live.file_name().context("the store `information` has no file name")?.to_owned();
-        name.push(format!(".rebuild-{}", std::process::id()));
+        name.push(".rebuild-");
+        sweep(live, &name.to_string_lossy());
+        name.push(std::process::id().to_string());
         let scratch = Self(live.with_file_name(name));
         scratch.delete();
         Ok(scratch)
@@ -113,7 +118,7 @@ impl Scratch {
         for suffix in ["", "-wal", "-shm"] {
             let mut file = self.0.clone().into_os_string();
             file.push(suffix);
-            let _ = std::fs::remove_file(file);
+            let _ = fs::remove_file(file);
         }
     }
 }
@@ -121,6 +126,19 @@ impl Scratch {
 impl Drop for Scratch {
     fn drop(&mut self) {
         self.delete();
+    }
+}
+
+/// Deletes what rebuilds that were cut off have left beside the live view. Each was named after its process.
+fn sweep(live: &Path, prefix: &str) {
+    let Some(entries) = live.parent().and_then(|folder| fs::read_dir(folder).ok()) else { return };
+    for entry in entries.flatten() {
+        let name = entry.file_name();
+        let process = name.to_str().and_then(|name| name.strip_prefix(prefix));
+        let process = process.and_then(|rest| rest.split('-').next()?.parse().ok()).and_then(Pid::from_raw);
+        if process.is_some_and(|process| test_kill_process(process) == Err(Errno::SRCH)) {
+            let _ = fs::remove_file(entry.path());
+        }
     }
 }
 

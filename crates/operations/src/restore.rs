@@ -21,6 +21,9 @@ use crate::stores::{LABELS, Stores};
 /// The outside world: what it did after the backup was done, whatever is put back here.
 const OUTSIDE: [&str; 2] = ["gateway", "inbox"];
 
+/// In the state directory for as long as some stores are those of the backup, and others are not; says which backup.
+const UNFINISHED: &str = "restore-unfinished";
+
 /// How to restore.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct RestoreOptions {
@@ -72,12 +75,40 @@ pub fn restore(
     }
 
     let prepared = Prepared::copy(source, &manifest, &targets)?;
+    let (events, moved_to) = swap(source, state, &in_the_way, prepared)?;
+    Ok(Restored { manifest, events, moved_to })
+}
+
+/// Moves aside what is in the way and puts the copies in its place. Should that be cut off, it is told of by
+/// [`ensure_restored`].
+fn swap(
+    source: &Path,
+    state: &Path,
+    in_the_way: &[PathBuf],
+    prepared: Prepared,
+) -> Result<(u64, Option<PathBuf>)> {
+    let unfinished = state.join(UNFINISHED);
+    fs::write(&unfinished, source.to_string_lossy().as_bytes())
+        .with_context(|| format!("cannot write {}", unfinished.display()))?;
+    sync(&unfinished)?;
     let moved_to = match in_the_way.is_empty() {
         true => None,
-        false => Some(move_aside(&in_the_way, state)?),
+        false => Some(move_aside(in_the_way, state)?),
     };
     let events = prepared.put_in_place()?;
-    Ok(Restored { manifest, events, moved_to })
+    fs::remove_file(&unfinished).with_context(|| format!("cannot delete {}", unfinished.display()))?;
+    Ok((events, moved_to))
+}
+
+/// Refuses a state directory in which a restore was cut off: some stores are those of the backup there, others are
+/// not there at all, and a system that started would make these anew.
+pub fn ensure_restored(state: &Path) -> Result<()> {
+    let Ok(source) = fs::read_to_string(state.join(UNFINISHED)) else { return Ok(()) };
+    bail!(
+        "a restore of {source} to {state} was cut off, and not all stores are there. Do it again: sugang restore {source} \
+         --state-dir {state} --force. (What was there before is in {state}/before-restore-…)",
+        state = state.display()
+    )
 }
 
 /// The manifest of a backup whose every file is as it was written.
@@ -357,6 +388,33 @@ mod tests {
         lock.lock().unwrap();
         let refusal = restore(&source, &stores, folder.path(), None, force()).unwrap_err().to_string();
         assert!(refusal.contains("in use"), "{refusal}");
+    }
+
+    #[test]
+    fn a_restore_that_is_cut_off_is_told_of_until_it_is_done_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let state = folder.path();
+        let (stores, source) = backed_up(state);
+        let order = stores.path("order").unwrap().to_owned();
+        fs::write(state.join("order.copy"), "").unwrap();
+        let cut_off = Prepared(vec![
+            (state.join("order.copy"), order.clone(), 1),
+            (state.join("gone"), state.join("pay.db"), 1),
+        ]);
+        let failure = swap(&source, state, std::slice::from_ref(&order), cut_off).unwrap_err();
+        assert!(failure.to_string().contains("pay.db"), "{failure}");
+        assert_eq!(fs::read(order).unwrap(), b"", "one store is in place");
+
+        let refusal = ensure_restored(state).unwrap_err().to_string();
+        let again = format!("sugang restore {} --state-dir {} --force", source.display(), state.display());
+        assert!(refusal.contains(&again), "{refusal}");
+        restore(&source, &stores, state, None, force()).unwrap();
+        ensure_restored(state).unwrap();
+        let count = "SELECT count(*) FROM events";
+        assert_eq!(
+            stores.open("order").unwrap().query_row(count, [], |row| row.get::<_, i64>(0)).unwrap(),
+            1
+        );
     }
 
     #[test]

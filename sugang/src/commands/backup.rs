@@ -24,7 +24,7 @@ pub(crate) fn restore(options: &Restore) -> Result<()> {
     let redis = options.redis.find(state);
     let how = RestoreOptions { force: options.force, keep_outside: options.keep_outside };
     let restored =
-        operations::restore(&options.source, &options.stores.stores()?, state, redis.as_deref(), how)?;
+        operations::restore(&options.source, &options.stores.stores_to_be()?, state, redis.as_deref(), how)?;
     println!("{} holds the system as it was at {}:", state.display(), restored.manifest.taken_at);
     print!("{}", contents(&restored.manifest));
     if let Some(folder) = &restored.moved_to {

@@ -4,14 +4,21 @@ use std::time::Duration;
 
 use fastrand::Rng;
 
+use super::log::STREAMS;
 use super::proxy::Mood;
 use crate::ground::CONTEXTS;
+
+/// The stores that somebody else can lock, the one that the breaker keeps to among them.
+const STORES: [&str; 8] =
+    ["order", "pay", "gateway", "reservation", "notification", "inbox", "information", "sqlite_key_value"];
 
 /// One thing that goes wrong.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Fault {
     /// A process is killed, and is away for a while.
     Kill(&'static str, Duration),
+    /// All processes are killed at once, as when the power fails, and are away for a while.
+    KillAll(Duration),
     /// A process is killed exactly here.
     KillAt(&'static str, String),
     /// A process stands still, with all it holds, and then goes on.
@@ -28,8 +35,16 @@ pub enum Fault {
     RedisForgets(u64, Duration),
     /// Redis loses everything.
     RedisEmptied,
+    /// One stream is deleted, with the groups that read it.
+    StreamDeleted(&'static str),
+    /// A group no longer knows what it has read of a stream.
+    GroupForgotten(&'static str, &'static str),
     /// Redis stands still.
     RedisFrozen(Duration),
+    /// Redis takes no writes, as when it has no memory or its disk is full.
+    RedisReadOnly(Duration),
+    /// The connections to Redis are cut, again and again.
+    RedisCutOff(Duration),
     /// The connections on which workers are woken are cut, again and again.
     WakeupsDropped(Duration),
     /// No tick.
@@ -50,6 +65,7 @@ impl Fault {
     pub fn kind(&self) -> String {
         match self {
             Self::Kill(..) => "process killed".to_owned(),
+            Self::KillAll(_) => "all processes killed".to_owned(),
             Self::KillAt(_, point) => format!("killed at {point}"),
             Self::Freeze(..) => "process frozen".to_owned(),
             Self::DiskFull(..) => "disk full".to_owned(),
@@ -59,7 +75,11 @@ impl Fault {
             Self::RedisKilled(_) => "Redis killed".to_owned(),
             Self::RedisForgets(..) => "Redis lost its last writes".to_owned(),
             Self::RedisEmptied => "Redis emptied".to_owned(),
+            Self::StreamDeleted(_) => "stream deleted".to_owned(),
+            Self::GroupForgotten(..) => "group forgotten".to_owned(),
             Self::RedisFrozen(_) => "Redis frozen".to_owned(),
+            Self::RedisReadOnly(_) => "Redis takes no writes".to_owned(),
+            Self::RedisCutOff(_) => "connections to Redis cut".to_owned(),
             Self::WakeupsDropped(_) => "wake-ups dropped".to_owned(),
             Self::NoTick(_) => "no tick".to_owned(),
             Self::WakeupsRepeated(_) => "wake-ups repeated".to_owned(),
@@ -173,6 +193,7 @@ impl Deck {
         faults.push(Fault::Freeze(self.any_member(), Duration::from_millis(7_000)));
         faults.push(Fault::Freeze(self.any_member(), self.time(200, 3_500)));
         faults.push(Fault::DiskFull(self.any_member(), self.rng.u64(0..200_000), self.time(1_000, 5_000)));
+        faults.push(Fault::KillAll(self.time(100, 2_000)));
         faults.push(Fault::SlowGateway(self.time(300, 1_500), self.time(2_000, 6_000)));
         if self.clocks {
             let ahead = self.rng.i64(60..=600);
@@ -184,7 +205,13 @@ impl Deck {
     }
 
     fn redis(&mut self) -> Vec<Fault> {
+        let (stream, groups) = self.rng.choice(STREAMS).unwrap_or(("order", &[]));
+        let group = self.rng.choice(groups).copied().unwrap_or("information");
         vec![
+            Fault::StreamDeleted(self.rng.choice(STREAMS).map_or("order", |(stream, _)| stream)),
+            Fault::GroupForgotten(stream, group),
+            Fault::RedisReadOnly(self.time(1_000, 5_000)),
+            Fault::RedisCutOff(self.time(1_000, 4_000)),
             Fault::RedisKilled(self.time(2_000, 8_000)),
             Fault::RedisForgets(self.rng.u64(200..=6_000), self.time(100, 3_000)),
             Fault::RedisEmptied,
@@ -216,8 +243,7 @@ impl Deck {
             }
         }
         for _ in 0..2 {
-            let stores = ["order", "pay", "gateway", "reservation", "notification", "inbox", "information"];
-            let store = self.rng.choice(stores).unwrap_or("order");
+            let store = self.rng.choice(STORES).unwrap_or("order");
             faults.push(Fault::StoreLocked(store, self.time(1_000, 7_000)));
         }
         faults

@@ -5,12 +5,12 @@ use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use rustix::process::Signal;
 
 use super::fault::Fault;
 use super::log;
-use super::member::Start;
+use super::member::{Member, Start};
 use super::proxy::Mood;
 use super::system::System;
 use crate::stores;
@@ -55,6 +55,7 @@ fn bring_about(system: &System, fault: &Fault) -> Result<bool> {
             thread::sleep(*away);
             member.start(&Start::default())?;
         }
+        Fault::KillAll(away) => kill_all(system, *away)?,
         Fault::KillAt(name, point) => return kill_at(system, name, point),
         Fault::Freeze(name, time) => {
             let mut member = system.member(name)?;
@@ -98,6 +99,25 @@ fn differently(system: &System, name: &str, start: &Start, time: Duration) -> Re
     member.restart()
 }
 
+/// Nobody else touches any of them meanwhile: who has one in hand asks for no other.
+fn kill_all(system: &System, away: Duration) -> Result<()> {
+    let mut members = system.names().map(|name| system.member(name)).collect::<Result<Vec<_>>>()?;
+    members.iter_mut().try_for_each(|member| member.kill())?;
+    thread::sleep(away);
+    thread::scope(|scope| {
+        let starting: Vec<_> = members
+            .iter_mut()
+            .map(|member| {
+                let member: &mut Member = member;
+                scope.spawn(|| member.start(&Start::default()))
+            })
+            .collect();
+        starting
+            .into_iter()
+            .try_for_each(|start| start.join().unwrap_or_else(|_| Err(anyhow!("a start panicked"))))
+    })
+}
+
 fn kill_at(system: &System, name: &str, point: &str) -> Result<bool> {
     let mut member = system.member(name)?;
     member.kill()?;
@@ -121,6 +141,25 @@ fn redis(system: &System, fault: &Fault) -> Result<()> {
             thread::sleep(*away);
         }
         Fault::RedisEmptied => redis::cmd("FLUSHALL").exec(&mut log.connect()?)?,
+        Fault::StreamDeleted(stream) => {
+            redis::cmd("DEL").arg(log::stream(stream)).exec(&mut log.connect()?)?;
+        }
+        Fault::GroupForgotten(stream, group) => {
+            // Where there is none yet, that is an error, and as good.
+            let forget = redis::cmd("XGROUP").arg("DESTROY").arg(log::stream(stream)).arg(*group).clone();
+            _ = forget.exec(&mut log.connect()?);
+        }
+        Fault::RedisReadOnly(time) => {
+            // Writes are taken only with a replica beside, and there is none.
+            log.set("min-replicas-to-write", "1")?;
+            thread::sleep(*time);
+            log.set("min-replicas-to-write", "0")?;
+        }
+        Fault::RedisCutOff(time) => repeatedly(&log, *time, 50, |redis| {
+            ["normal", "pubsub"]
+                .iter()
+                .try_for_each(|kind| redis::cmd("CLIENT").arg("KILL").arg("TYPE").arg(kind).exec(redis))
+        })?,
         Fault::RedisFrozen(time) => {
             log.signal(Signal::STOP)?;
             thread::sleep(*time);
@@ -135,7 +174,7 @@ fn redis(system: &System, fault: &Fault) -> Result<()> {
         })?,
         Fault::WakeupsRepeated(time) => repeatedly(&log, *time, 5, |redis| {
             log::STREAMS.iter().try_for_each(|(stream, _)| {
-                redis::cmd("PUBLISH").arg(format!("sugang:events:{stream}")).arg("event").exec(redis)
+                redis::cmd("PUBLISH").arg(log::stream(stream)).arg("event").exec(redis)
             })?;
             redis::cmd("PUBLISH").arg("sugang:tick").arg("tick").exec(redis)
         })?,

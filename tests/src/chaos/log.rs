@@ -19,6 +19,12 @@ pub const STREAMS: [(&str, &[&str]); 3] = [
     ("reservation", &["order", "pay", "reservation", "notification", "information"]),
 ];
 
+/// The key of a context's stream, and the channel of its wake-ups.
+#[must_use]
+pub fn stream(context: &str) -> String {
+    format!("sugang:events:{context}")
+}
+
 /// A Redis server and the tick.
 #[derive(Debug)]
 pub struct Log {
@@ -58,7 +64,11 @@ impl Log {
     pub fn revive(&mut self) -> Result<()> {
         if self.server.is_none() {
             let server = RedisServer::start(&self.folder, None)?;
-            anyhow::ensure!(server.url() == self.url, "the port of Redis was taken meanwhile");
+            anyhow::ensure!(
+                server.url() == self.url,
+                "Redis did not come back where it was; {} says whether its port was taken",
+                server.log().display()
+            );
             self.server = Some(server);
         }
         if self.tick.is_none() {
@@ -69,13 +79,9 @@ impl Log {
 
     /// Takes the last so many bytes off what it has written, as a crash of the whole machine does. It must not run.
     pub fn lose_tail(&self, bytes: u64) -> Result<()> {
-        let folder = self.folder.join("appendonlydir");
-        for entry in fs::read_dir(&folder).with_context(|| format!("no {}", folder.display()))? {
-            let path = entry?.path();
-            if path.to_string_lossy().ends_with(".incr.aof") {
-                let file = fs::File::options().write(true).open(&path)?;
-                file.set_len(file.metadata()?.len().saturating_sub(bytes))?;
-            }
+        if let Some(path) = newest_part(&self.folder.join("appendonlydir"))? {
+            let file = fs::File::options().write(true).open(&path)?;
+            file.set_len(file.metadata()?.len().saturating_sub(bytes))?;
         }
         Ok(())
     }
@@ -90,10 +96,30 @@ impl Log {
         self.tick = None;
     }
 
+    /// Changes a setting of the server, until it is started anew.
+    pub fn set(&self, name: &str, value: &str) -> Result<()> {
+        Ok(redis::cmd("CONFIG").arg("SET").arg(name).arg(value).exec(&mut self.connect()?)?)
+    }
+
     /// A connection for one more command.
     pub fn connect(&self) -> Result<redis::Connection> {
         connect(&self.url)
     }
+}
+
+/// The file that Redis writes to. While it compacts its log, the one before is still there, whole.
+fn newest_part(folder: &Path) -> Result<Option<PathBuf>> {
+    let mut parts = Vec::new();
+    for entry in fs::read_dir(folder).with_context(|| format!("no {}", folder.display()))? {
+        let path = entry?.path();
+        parts.extend(part_number(&path).map(|number| (number, path)));
+    }
+    Ok(parts.into_iter().max().map(|(_, path)| path))
+}
+
+/// 12 for `appendonly.aof.12.incr.aof`; nothing for any other file.
+fn part_number(path: &Path) -> Option<u64> {
+    path.file_name()?.to_str()?.strip_suffix(".incr.aof")?.rsplit('.').next()?.parse().ok()
 }
 
 /// A connection that does not wait for ever.
@@ -109,8 +135,8 @@ pub fn connect(url: &str) -> Result<redis::Connection> {
 pub fn behind(url: &str) -> Result<u64> {
     let mut connection = connect(url)?;
     let mut behind = 0;
-    for (stream, groups) in STREAMS {
-        let key = format!("sugang:events:{stream}");
+    for (context, groups) in STREAMS {
+        let key = stream(context);
         let last: redis::RedisResult<Vec<(String, redis::Value)>> =
             redis::cmd("XREVRANGE").arg(&key).arg("+").arg("-").arg("COUNT").arg(1).query(&mut connection);
         let last = last?.first().map(|(id, _)| id.clone());
@@ -148,6 +174,17 @@ fn field(group: &[redis::Value], name: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_newest_part_is_the_one_with_the_highest_number() {
+        let folder = tempfile::tempdir().unwrap();
+        assert_eq!(newest_part(folder.path()).unwrap(), None);
+        for name in ["9.incr.aof", "10.incr.aof", "11.base.rdb", "manifest"] {
+            fs::write(folder.path().join(format!("appendonly.aof.{name}")), "").unwrap();
+        }
+        let newest = newest_part(folder.path()).unwrap().unwrap();
+        assert_eq!(newest.file_name().unwrap(), "appendonly.aof.10.incr.aof");
+    }
 
     #[test]
     fn an_entry_is_behind_one_that_came_later() {

@@ -40,6 +40,7 @@ use operations::Violation;
 use fault::{Deck, Lane};
 use inject::Injected;
 use report::Report;
+use rest::Rest;
 use system::{Settings, System};
 use workload::Workload;
 
@@ -94,18 +95,19 @@ pub fn run(plan: &Plan) -> Result<Report> {
             violations.insert(violation("processes-stay-up", "a process", story));
         }
         match rest::wait(&system, &workload, Instant::now(), rest::WITHIN)? {
-            Ok(time) => rests.push(time),
+            Ok(rest) => rests.push(rest),
             Err(unrest) => _ = violations.insert(violation("comes-to-rest", "the system", unrest)),
         }
         violations.extend(verdict::check(&system, &workload.ledger.books())?);
         if plan.talkative {
             let (orders, faults) =
                 (workload.ledger.books().orders.len(), injected.counts().values().sum::<u64>());
-            let rest = rests.last().copied().unwrap_or_default().as_secs_f64();
+            let Rest { time, awaited } = rests.last().cloned().unwrap_or_default();
             let violations = violations.len();
             println!(
-                "{:>4.0} s  {orders} orders, {faults} faults, at rest after {rest:.1} s, {violations} violations",
-                load.as_secs_f64()
+                "{:>4.0} s  {orders} orders, {faults} faults, at rest after {:.1} s ({awaited}), {violations} violations",
+                load.as_secs_f64(),
+                time.as_secs_f64()
             );
         }
     }
@@ -165,7 +167,7 @@ fn report(
     workload: &Workload,
     injected: &Injected,
     load: Duration,
-    rests: Vec<Duration>,
+    rests: Vec<Rest>,
     violations: Vec<Violation>,
 ) -> Report {
     let books = workload.ledger.books();

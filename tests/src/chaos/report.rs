@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use operations::Violation;
 
+use super::rest::Rest;
+
 /// The invariants that say that something was lost, and those that say that something was done twice. Every other
 /// violation is neither.
 const LOST: [&str; 5] = [
@@ -41,7 +43,7 @@ pub struct Report {
     /// How often each kind of fault happened.
     pub faults: BTreeMap<String, u64>,
     /// How long it took from the last fault until the system was at rest, each time.
-    pub rests: Vec<Duration>,
+    pub rests: Vec<Rest>,
     /// What must not have been, each once.
     pub violations: Vec<Violation>,
     /// Where everything is, if it is kept.
@@ -82,12 +84,13 @@ impl fmt::Display for Report {
         for (kind, count) in &self.faults {
             writeln!(f, "  {count:>5}  {kind}")?;
         }
-        let longest = self.rests.iter().max().copied().unwrap_or_default();
+        let longest = self.rests.iter().max_by_key(|rest| rest.time).cloned().unwrap_or_default();
         writeln!(
             f,
-            "rest              {} times, the longest wait {:.1} s",
+            "rest              {} times, the longest wait {:.1} s ({})",
             self.rests.len(),
-            longest.as_secs_f64()
+            longest.time.as_secs_f64(),
+            longest.awaited
         )?;
         writeln!(f, "lost              {}", self.among(&LOST))?;
         writeln!(f, "doubled           {}", self.among(&DOUBLED))?;

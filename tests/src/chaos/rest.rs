@@ -1,5 +1,8 @@
 //! Coming to rest: by itself, and within a minute of the last fault.
 
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+use std::fmt;
 use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -62,48 +65,74 @@ fn tidy(system: &System, workload: &Workload) {
     }
 }
 
-/// Waits for rest. Gives back how long it took from `since`, or what was still going on in the end, in words.
+/// How a system came to rest.
+#[derive(Clone, Debug, Default)]
+pub struct Rest {
+    /// How long that took.
+    pub time: Duration,
+    /// What was to be done meanwhile, and until when.
+    pub awaited: Awaited,
+}
+
+/// What was to be done, each kind with the time until which there was any.
+#[derive(Clone, Debug, Default)]
+pub struct Awaited(BTreeMap<String, Duration>);
+
+impl fmt::Display for Awaited {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut kinds: Vec<_> = self.0.iter().collect();
+        kinds.sort_by_key(|(_, until)| Reverse(**until));
+        for (number, (what, until)) in kinds.into_iter().enumerate() {
+            write!(f, "{}{what} until {:.1} s", if number == 0 { "" } else { ", " }, until.as_secs_f64())?;
+        }
+        Ok(())
+    }
+}
+
+/// Waits for rest. Gives back how it was come to from `since` on, or what was still going on in the end, in words.
 pub fn wait(
     system: &System,
     workload: &Workload,
     since: Instant,
     within: Duration,
-) -> Result<Result<Duration, String>> {
+) -> Result<Result<Rest, String>> {
     let mut last = (print(system.folder())?, Instant::now());
+    let mut awaited = Awaited::default();
     loop {
         tidy(system, workload);
         let open_work = open_work(system);
         let print = print(system.folder())?;
+        for (what, _) in &open_work {
+            awaited.0.insert(what.clone(), since.elapsed());
+        }
         if print != last.0 || !open_work.is_empty() {
             last = (print, Instant::now());
         } else if last.1.elapsed() >= STILL_FOR {
-            return Ok(Ok(last.1.duration_since(since.min(last.1))));
+            return Ok(Ok(Rest { time: last.1.duration_since(since.min(last.1)), awaited }));
         }
         if since.elapsed() > within + STILL_FOR {
-            let what = if open_work.is_empty() {
-                "something keeps changing".to_owned()
-            } else {
-                open_work.join(", ")
-            };
-            return Ok(Err(format!("{what} {} s after the last fault", within.as_secs())));
+            let what: Vec<_> = open_work.iter().map(|(what, count)| format!("{count} {what}")).collect();
+            let what = if what.is_empty() { "something keeps changing".to_owned() } else { what.join(", ") };
+            return Ok(Err(format!("{what} {} s after the last fault ({awaited})", within.as_secs())));
         }
         thread::sleep(PERIOD);
     }
 }
 
-fn open_work(system: &System) -> Vec<String> {
+/// What is still to be done, and how much of it.
+fn open_work(system: &System) -> Vec<(String, u64)> {
     let mut open_work = Vec::new();
     for (label, what, sql) in OPEN_WORK {
         match count(system.folder(), label, sql) {
             Ok(0) => {}
-            Ok(count) => open_work.push(format!("{count} {what}")),
-            Err(error) => open_work.push(format!("{label} cannot be read: {error:#}")),
+            Ok(count) => open_work.push((what.to_owned(), count.unsigned_abs())),
+            Err(error) => open_work.push((format!("a look into the store {label} ({error:#})"), 1)),
         }
     }
     match log::behind(system.redis_url()) {
         Ok(0) => {}
-        Ok(count) => open_work.push(format!("{count} events not handled")),
-        Err(error) => open_work.push(format!("Redis cannot be asked: {error:#}")),
+        Ok(count) => open_work.push(("events not handled".to_owned(), count)),
+        Err(error) => open_work.push((format!("a look into Redis ({error:#})"), 1)),
     }
     open_work
 }

@@ -1,7 +1,7 @@
 //! The course manager: decides on reservations, manages courses.
 
 use serde_json::json;
-use sugang_tests::orders::{AUTOMATIC, MANUAL, course, order, with};
+use sugang_tests::orders::{AUTOMATIC, DECLINED_CARD, MANUAL, course, order, with};
 use sugang_tests::{Sugang, eventually, stores};
 
 const CONFIRMED: &str = "Reservation Confirmed";
@@ -127,4 +127,24 @@ fn when_a_course_starts_whoever_still_waits_is_turned_down_and_refunded() {
     eventually(|| sugang.view(1).text("/courseStatus"), "Started");
     assert_eq!(sugang.statuses(1), "Ordered / Paid / Reservation Confirmed");
     eventually(|| sugang.apply(&with(order(3, 500), &json!({}))).status, 409);
+}
+
+#[test]
+fn once_the_course_is_over_only_what_is_not_paid_can_be_canceled() {
+    let sugang = Sugang::start();
+    sugang.apply(&order(1, AUTOMATIC)).expect(201);
+    sugang.apply(&with(order(2, AUTOMATIC), &json!({ "cardNo": DECLINED_CARD }))).expect(201);
+    eventually(|| sugang.statuses(1), "Ordered / Paid / Reservation Confirmed");
+    for status in ["Started", "Finished"] {
+        sugang.change_course(AUTOMATIC, &json!({ "status": status })).expect(200);
+    }
+    eventually(|| sugang.order(1).at("/_links/cancel").is_null(), true);
+    let refused = sugang.cancel(1).expect_problem(409, "transition-not-allowed");
+    assert_eq!(
+        (refused.text("/presentStatus"), refused.text("/courseStatus")),
+        ("Ordered".into(), "Finished".into())
+    );
+    assert!(!sugang.order(2).at("/_links/cancel").is_null());
+    assert_eq!(sugang.cancel(2).expect(200).text("/status"), "Order Canceled");
+    assert_eq!(sugang.order(1).text("/status"), "Ordered");
 }

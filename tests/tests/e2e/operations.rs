@@ -1,9 +1,11 @@
 //! What an operator does beside the running system: the command `sugang`, as it is typed.
 
+use std::collections::BTreeSet;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
+use std::time::Instant;
 
 use serde_json::json;
 use sugang_tests::orders::{AUTOMATIC, DECLINED_CARD, MANUAL, TWO_SEATS, order, with};
@@ -248,9 +250,52 @@ fn a_view_that_was_damaged_is_made_again_while_orders_come_in() {
     });
     comes_to_rest(state);
     operate(state, &["rebuild", "information"]).says(0, &["Nothing differed."]);
-    let left = std::fs::read_dir(state.join(".spin")).unwrap().map(|entry| entry.unwrap().file_name());
-    let left: Vec<_> = left.filter(|name| name.to_string_lossy().contains("rebuild")).collect();
-    assert!(left.is_empty(), "{left:?}");
+    assert_eq!(scratch_files(state), [""; 0]);
+}
+
+/// The files of rebuilds that are not over.
+fn scratch_files(state: &Path) -> Vec<String> {
+    let names = std::fs::read_dir(state.join(".spin")).unwrap().map(|entry| entry.unwrap().file_name());
+    names.filter_map(|name| name.into_string().ok()).filter(|name| name.contains("rebuild")).collect()
+}
+
+#[test]
+fn a_rebuild_that_is_killed_leaves_the_view_as_it_was_or_makes_it_whole() {
+    let sugang = Sugang::start();
+    let state = sugang.state();
+    all_sorts(&sugang);
+    comes_to_rest(state);
+    let rows = || stores::count(state, "information", "SELECT count(*) FROM infomations");
+    let rebuild = || {
+        let mut command = Command::new(workspace::host_binary());
+        command.args(["rebuild", "information", "--state-dir"]).arg(state).current_dir(workspace::root());
+        command.stdout(Stdio::null()).spawn().expect("to rebuild")
+    };
+    let begun = Instant::now();
+    assert!(rebuild().wait().unwrap().success());
+    let whole = begun.elapsed();
+    let all = rows();
+    assert_eq!(all, 7);
+
+    let mut left = BTreeSet::new();
+    for part in 0..20 {
+        stores::tamper(state, "information", "DELETE FROM infomations; DELETE FROM timeline");
+        let mut rebuilding = rebuild();
+        thread::sleep(whole * part / 16);
+        rebuilding.kill().unwrap();
+        rebuilding.wait().unwrap();
+        left.insert(rows());
+        if rows() == all {
+            comes_to_rest(state);
+        }
+    }
+    assert!(left.is_subset(&BTreeSet::from([0, all])), "{left:?}");
+    assert!(left.contains(&0), "none was killed in time");
+
+    stores::tamper(state, "information", "DELETE FROM infomations; DELETE FROM timeline");
+    operate(state, &["rebuild", "information"]).says(0, &["was made again"]);
+    comes_to_rest(state);
+    assert_eq!(scratch_files(state), [""; 0]);
 }
 
 #[test]
@@ -312,6 +357,16 @@ fn a_backup_under_load_restored_elsewhere_comes_to_rest_with_all_that_was_answer
     eventually(|| sugang.statuses(6), "Ordered / Paid / Waitlisted");
     sugang.cancel(4).expect(200);
     eventually(|| sugang.statuses(6), CONFIRMED);
+}
+
+#[test]
+fn where_a_restore_was_cut_off_nothing_starts_and_nothing_is_read() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("restore-unfinished"), "/backups/1").unwrap();
+    let again = "sugang restore /backups/1 --state-dir";
+    operate(folder.path(), &["up", "--listen", "127.0.0.1:0"]).says(1, &["was cut off", again]);
+    operate(folder.path(), &["check"]).says(2, &[again]);
+    operate(folder.path(), &["rebuild", "information"]).says(1, &[again]);
 }
 
 #[test]

@@ -167,16 +167,18 @@ fn an_order_ends_once_whatever_the_reason() {
 }
 
 #[test]
-fn a_customer_cannot_cancel_once_the_course_is_over() {
-    for (status, expected) in [
-        (CourseStatus::Open, Ok(vec![canceled(CancelReason::Customer)])),
-        (CourseStatus::Started, Ok(vec![canceled(CancelReason::Customer)])),
-        (CourseStatus::CourseCanceled, Ok(vec![canceled(CancelReason::Customer)])),
-        (CourseStatus::Finished, Err(Refusal::CourseFinished)),
-    ] {
-        let when = Command::Cancel { reason: CancelReason::Customer, course: Some(status), payment: None };
-        check(&[ordered()], &when, expected);
+fn a_customer_cannot_cancel_what_is_paid_once_the_course_is_over() {
+    let canceled = || Ok(vec![canceled(CancelReason::Customer)]);
+    let cancel =
+        |course, payment| Command::Cancel { reason: CancelReason::Customer, course: Some(course), payment };
+    for payment in [None, Some(PayStatus::PaymentDelayed), Some(PayStatus::PaymentDeclined)] {
+        check(&[ordered()], &cancel(CourseStatus::Finished, payment), canceled());
     }
+    for course in [CourseStatus::Open, CourseStatus::Started, CourseStatus::CourseCanceled] {
+        check(&[ordered()], &cancel(course, Some(PayStatus::Paid)), canceled());
+    }
+    let over = cancel(CourseStatus::Finished, Some(PayStatus::Paid));
+    check(&[ordered()], &over, Err(Refusal::CourseFinished));
 }
 
 #[test]

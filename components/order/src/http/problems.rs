@@ -38,7 +38,7 @@ pub(super) fn refuse(request: &Request, undecided: Undecided) -> Error {
             .next("A canceled order stays canceled; apply again with `POST /orders`."),
         Refusal::CourseFinished => not_now(OrderStatus::Ordered)
             .with("courseStatus", json!(CourseStatus::Finished))
-            .next("A course that is over cannot be canceled; ask its manager."),
+            .next("A course that was paid for and is over cannot be canceled; ask its manager."),
         Refusal::Paid => {
             not_now(OrderStatus::Ordered).next("Cancel it with `DELETE` if that is what you want.")
         }

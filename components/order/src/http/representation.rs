@@ -1,9 +1,9 @@
 //! An order as HAL shows it.
 
-use crate::domain::Order;
+use crate::domain::{Order, customer_may_cancel};
 use crate::store::Stored;
 use hal::link;
-use kernel::{CourseStatus, PayStatus};
+use kernel::PayStatus;
 use serde_json::{Map, Value, json};
 
 /// The document of one order, with links to what may be done with it now. `base` is where the client reached us.
@@ -13,7 +13,7 @@ pub(crate) fn representation(stored: &Stored, base: &str) -> Value {
     let href = format!("{base}/orders/{}", applicant.order_id);
     let living = matches!(stored.order, Order::Living(_));
     let mut links = Map::new();
-    if living && stored.course != Some(CourseStatus::Finished) {
+    if living && customer_may_cancel(stored.course, stored.payment.status) {
         links.insert("cancel".to_owned(), link(href.clone()));
     }
     if living && stored.payment.status != Some(PayStatus::Paid) {

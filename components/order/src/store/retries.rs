@@ -6,11 +6,11 @@ use std::collections::BTreeMap;
 use store::{Storage, StoreError, Value, count as number, int, null, placeholders};
 
 /// The longest time between two tries to have an order paid, in milliseconds.
-const LONGEST_BACK_OFF: i64 = 30_000;
+const LONGEST_BACK_OFF: i64 = 15_000;
 
 /// No try is put off for longer than this, in milliseconds: what is due later was written by a clock that was ahead,
 /// and is due now. (Where a claim's lease is longer, others may ask meanwhile: nobody is charged twice by that.)
-const FARTHEST: i64 = 45_000;
+const FARTHEST: i64 = 2 * LONGEST_BACK_OFF;
 
 /// What is due now, of two parameters: now, and the farthest that a try may be put off.
 const DUE: &str = "(next_at <= ? OR next_at > ?)";
@@ -84,7 +84,7 @@ pub(crate) async fn claim_retries(
     Ok(retries)
 }
 
-/// Has payments that did not settle wait: 1 s, 2 s, 4 s, … 30 s.
+/// Has payments that did not settle wait: 1 s, 2 s, 4 s, 8 s, then 15 s.
 pub(crate) async fn postpone(
     storage: &impl Storage,
     tried: &[(OrderId, i64)],
