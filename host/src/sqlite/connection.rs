@@ -283,19 +283,25 @@ pub(super) fn wait_for_lock(tries: i32) -> bool {
     if IN_A_HURRY.get() {
         return false;
     }
+    let Some(pause) = pause_after(tries) else { return false };
+    thread::sleep(pause);
+    true
+}
+
+/// How long to wait for a lock after so many looks at it; none where it has been waited for long enough.
+fn pause_after(tries: i32) -> Option<Duration> {
     let tries = u32::try_from(tries).unwrap_or(u32::MAX);
     let (step, waited) = match tries {
         0..50 => (1, tries),
-        _ => (5, 50 + (tries - 50).saturating_mul(5)),
+        _ => (5, (tries - 50).saturating_mul(5).saturating_add(50)),
     };
-    if Duration::from_millis(waited.into()) >= BUSY_TIMEOUT {
-        return false;
-    }
-    thread::sleep(Duration::from_millis(step));
-    true
+    (Duration::from_millis(waited.into()) < BUSY_TIMEOUT).then(|| Duration::from_millis(step))
 }
 
 /// A lock whose holders never panic while they hold it.
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests;

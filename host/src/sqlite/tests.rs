@@ -336,6 +336,110 @@ async fn row_ids_and_counts_are_each_sessions_own() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn row_ids_and_counts_of_a_transaction_are_told_in_it_and_after_it() {
+    let fixture = Fixture::new();
+    let (session, other) = (fixture.database.connect(), fixture.database.connect());
+    run(&session, "CREATE TABLE t (id INTEGER PRIMARY KEY)").await.unwrap();
+    run_all(&session, &["BEGIN", "INSERT INTO t VALUES (10), (11)"]).await;
+    assert_eq!((session.last_insert_rowid(), session.changes()), (11, 2));
+    assert_eq!(number(&session, "SELECT changes() * 100 + last_insert_rowid()").await, 211);
+    run(&session, "COMMIT").await.unwrap();
+    assert_eq!((session.last_insert_rowid(), session.changes()), (11, 2));
+    assert_eq!(number(&session, "SELECT changes() * 100 + last_insert_rowid()").await, 211);
+    assert_eq!((other.last_insert_rowid(), other.changes()), (0, 0));
+    // The connection of the last transaction is that of the next, and knows what was done elsewhere meanwhile.
+    run(&session, "INSERT INTO t VALUES (20)").await.unwrap();
+    run_all(&session, &["BEGIN", "DELETE FROM t WHERE id < 0"]).await;
+    assert_eq!(number(&session, "SELECT changes() * 100 + last_insert_rowid()").await, 20);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_another_host_changed_in_the_schema_is_known_at_once() {
+    let fixture = Fixture::new();
+    let (session, other) = (fixture.database.connect(), open(&fixture.path()).connect());
+    run_all(&session, &["CREATE TABLE t (id)", "INSERT INTO t VALUES (1)"]).await;
+    for column in ["a", "b", "c"] {
+        // Every connection there is has read the schema as it is now.
+        for _ in 0..3 {
+            assert_eq!(number(&session, "SELECT id FROM t").await, 1);
+        }
+        run(&other, &format!("ALTER TABLE t ADD COLUMN {column} DEFAULT 7")).await.unwrap();
+        assert_eq!(number(&session, &format!("SELECT {column} FROM t")).await, 7);
+        run(&session, &format!("UPDATE t SET {column} = 8")).await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lock_that_somebody_else_holds_for_too_long_is_an_error_and_nothing_is_written() {
+    let fixture = Fixture::new();
+    let session = fixture.database.connect();
+    run(&session, "CREATE TABLE t (id)").await.unwrap();
+    let other = rusqlite::Connection::open(fixture.path()).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let began = Instant::now();
+    let refusal = run(&session, "INSERT INTO t VALUES (1)").await.unwrap_err();
+    assert_eq!(message(refusal), "database is locked");
+    assert!(began.elapsed() >= Duration::from_millis(4_900), "{:?}", began.elapsed());
+    assert_eq!(number(&session, "SELECT count(*) FROM t").await, 0);
+    other.execute_batch("ROLLBACK").unwrap();
+    run(&session, "INSERT INTO t VALUES (2)").await.unwrap();
+    assert_eq!(number(&session, "SELECT sum(id) FROM t").await, 2);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_write_that_was_given_up_before_its_turn_is_not_made() {
+    let fixture = Fixture::new();
+    let session = fixture.database.connect();
+    run(&session, "CREATE TABLE t (id)").await.unwrap();
+    let other = rusqlite::Connection::open(fixture.path()).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let first = tokio::spawn({
+        let session = session.clone();
+        async move { run(&session, "INSERT INTO t VALUES (1)").await }
+    });
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    let second = run(&session, "INSERT INTO t VALUES (2)");
+    assert!(tokio::time::timeout(Duration::from_millis(200), second).await.is_err());
+    other.execute_batch("ROLLBACK").unwrap();
+    first.await.unwrap().unwrap();
+    run(&session, "INSERT INTO t VALUES (4)").await.unwrap();
+    assert_eq!(number(&session, "SELECT sum(id) FROM t").await, 5);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_answer_larger_than_the_limit_is_an_error_and_a_write_is_made_all_the_same() {
+    const EXPECTED: &str = "query result exceeds limit of 134217728 bytes";
+    let fixture = Fixture::new();
+    let session = fixture.database.connect();
+    run(&session, "CREATE TABLE t (id INTEGER PRIMARY KEY)").await.unwrap();
+    let numbers = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 130)";
+    let megabytes = format!("{numbers} SELECT zeroblob(1048576) FROM n");
+    assert_eq!(message(run(&session, &megabytes).await.unwrap_err()), EXPECTED);
+    let written = format!("{numbers} INSERT INTO t SELECT i FROM n RETURNING zeroblob(1048576)");
+    assert_eq!(message(run(&session, &written).await.unwrap_err()), EXPECTED);
+    assert_eq!(number(&session, "SELECT count(*) FROM t").await, 130);
+    run(&session, "BEGIN").await.unwrap();
+    assert_eq!(message(run(&session, &megabytes).await.unwrap_err()), EXPECTED);
+    run_all(&session, &["DELETE FROM t WHERE id > 100", "COMMIT"]).await;
+    assert_eq!(number(&session, "SELECT count(*) FROM t").await, 100);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_read_of_the_hosts_own_has_time_and_its_error_is_told() {
+    const LONG: &str = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 300000)
+        SELECT count(*) FROM n";
+    let fixture = Fixture::new();
+    for _ in 0..3 {
+        let count = |connection: &connection::Connection| {
+            connection.prepare(LONG)?.query_row([], |row| row.get::<_, i64>(0))
+        };
+        assert_eq!(fixture.database.read_with(count).await.unwrap(), 300_000);
+    }
+    let absent = fixture.database.read_with(|connection| connection.execute("SELECT * FROM absent", []));
+    assert_eq!(message(absent.await.unwrap_err()), "no such table: absent");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn pragmas_do_what_they_say() {
     let fixture = Fixture::new();
     let (session, other) = (fixture.database.connect(), fixture.database.connect());
