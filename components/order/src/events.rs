@@ -9,6 +9,7 @@ use ::store::Storage;
 use breaker::Permit;
 use eventlog::{Consumer, Envelope, Unhandled, Wake, drain};
 use futures::future::FutureExt;
+use futures::join;
 use futures::stream::{FuturesUnordered, StreamExt};
 use kernel::event::{CancelReason, Event};
 use kernel::{OrderId, PayStatus, Timestamp};
@@ -38,8 +39,9 @@ pub(crate) async fn react(message: &[u8]) -> anyhow::Result<()> {
     if wake == Wake::Tick {
         let office =
             Office { storage: &DATABASE, around: Line(Rc::clone(&settings)), settings: Rc::clone(&settings) };
-        let relayed = OUTBOX.tick(&settings.redis_url).await;
-        office.tick().await?;
+        // What is owed to customers does not wait for the log.
+        let (relayed, done) = join!(OUTBOX.tick(&settings.redis_url), office.tick());
+        done?;
         relayed?;
     }
     drain(&settings.redis_url, CONTEXT, SOURCES, wake, &Policies { storage: &DATABASE }).await?;

@@ -12,7 +12,7 @@ use crate::relay_lock::{Appended, RelayLock};
 use crate::runtime::{sleep, spawn};
 use crate::trim::trim;
 use std::cell::Cell;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use store::{Database, Row, Storage, StoreError, int, null, text};
 
 /// How many events go to the stream at once.
@@ -25,6 +25,11 @@ pub(crate) const CHUNK: i64 = 1_000;
 /// consumer, and a wake-up costs Spin a new instance. An event may pass through two contexts until everyone can see
 /// it, which is to take less than a second.
 const GATHER: Duration = Duration::from_millis(100);
+
+/// After this long a relay goes on no more, whatever is left: a worker takes one wake-up at a time, and has other
+/// duties. Where commits never cease, or all of a long history is to be sent again, the relay after the next commit, or
+/// on the next tick, goes on.
+const BUDGET: Duration = Duration::from_secs(2);
 
 /// The event before the oldest unsent one, unless that is the very first; then the unsent ones, oldest first.
 ///
@@ -110,16 +115,22 @@ impl<S: Storage> Outbox<S> {
         });
     }
 
-    /// Appends everything in the outbox to the stream, and before that again what the stream has lost; if another
-    /// relay is under way, makes sure that it looks again instead. Returns how many events this call appended.
+    /// Appends everything in the outbox to the stream, and before that again what the stream has lost, as far as the
+    /// time budget goes; if another relay is under way, makes sure that it looks again instead. Returns how many events
+    /// this call appended.
     pub async fn relay(&self, redis_url: &str) -> Result<usize, LogError> {
+        self.relay_within(BUDGET, redis_url).await
+    }
+
+    pub(crate) async fn relay_within(&self, budget: Duration, redis_url: &str) -> Result<usize, LogError> {
+        let ends = Instant::now() + budget;
         let redis = Redis::connect(redis_url).await?;
         let Some((lock, last)) = RelayLock::claim(&redis, self.context).await? else {
             redis.release();
             return Ok(0);
         };
         faults::point(self.context, "relay.claimed").await;
-        match self.relay_all(&lock, last).await {
+        match self.relay_all(&lock, last, ends).await {
             Ok(appended) => {
                 redis.release();
                 Ok(appended)
@@ -140,8 +151,13 @@ impl<S: Storage> Outbox<S> {
         Ok(())
     }
 
-    /// `known` is how far the stream has come as far as this relay can tell.
-    async fn relay_all(&self, lock: &RelayLock<'_>, mut known: Position) -> Result<usize, LogError> {
+    /// `known` is how far the stream has come as far as this relay can tell; after `ends` no further batch is begun.
+    async fn relay_all(
+        &self,
+        lock: &RelayLock<'_>,
+        mut known: Position,
+        ends: Instant,
+    ) -> Result<usize, LogError> {
         let mut appended = 0;
         loop {
             let batch = self.next().await?;
@@ -161,13 +177,17 @@ impl<S: Storage> Outbox<S> {
                 }
                 appended += batch.events.len();
             }
-            if batch.events.len() == BATCH {
-                continue;
-            }
-            if lock.release().await? {
+            let more = batch.events.len() == BATCH;
+            if !more && lock.release().await? {
                 return Ok(appended);
             }
-            sleep(GATHER).await;
+            if Instant::now() >= ends {
+                lock.give_up().await;
+                return Ok(appended);
+            }
+            if !more {
+                sleep(GATHER).await;
+            }
         }
     }
 

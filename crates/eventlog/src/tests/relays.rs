@@ -73,6 +73,37 @@ fn who_finds_the_relay_busy_has_it_look_once_more() {
 }
 
 #[test]
+fn a_relay_whose_time_is_spent_leaves_the_rest_to_the_next() {
+    run(async |world| {
+        world.store.commit(1..=2 * FULL + 50);
+        for (appended, left) in [(BATCH, FULL + 50), (BATCH, 50), (50, 0), (0, 0)] {
+            assert_eq!(world.relay_a_little().await, appended);
+            assert_eq!(world.store.unsent().unsigned_abs(), left);
+            assert_eq!(world.redis::<i64>(&["EXISTS", LOCK]), 0);
+        }
+        assert_eq!(world.log(), ids(1..=2 * FULL + 50));
+    });
+}
+
+#[test]
+fn commits_that_never_cease_do_not_keep_a_relay_for_ever() {
+    run(async |world| {
+        world.store.commit([1]);
+        let gate = world.store.hold_before(MARK);
+        let (first, ()) = join!(world.relay_a_little(), async {
+            gate.reached().await;
+            world.store.commit([2]);
+            assert_eq!(world.relay().await.unwrap(), 0);
+            gate.open();
+        });
+        assert_eq!((first, world.store.unsent()), (1, 1));
+        assert_eq!(world.redis::<i64>(&["EXISTS", LOCK, NOTE]), 0);
+        assert_eq!(world.relay().await.unwrap(), 1);
+        assert_eq!(world.log(), ids([1, 2]));
+    });
+}
+
+#[test]
 fn relays_at_once_send_each_event_once_and_in_order() {
     run(async |world| {
         let relays = async |from: u64| {

@@ -86,6 +86,11 @@ impl World {
         self.outbox.relay(&self.url()).await
     }
 
+    /// A relay whose budget is spent at once: it does no more than it must.
+    pub(crate) async fn relay_a_little(&self) -> usize {
+        self.outbox.relay_within(Duration::ZERO, &self.url()).await.unwrap()
+    }
+
     /// The ids of the events in the stream, in its order.
     #[track_caller]
     pub(crate) fn log(&self) -> Vec<String> {
