@@ -3,17 +3,12 @@
 mod cache;
 mod limits;
 
-use std::{
-    path::PathBuf,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
-};
+use std::{path::PathBuf, time::Duration};
 
 use anyhow::{Context, Result};
-use wasmtime::{Config, InstanceAllocationStrategy, PoolingAllocationConfig, component::Component};
+use wasmtime::{
+    Config, EngineWeak, InstanceAllocationStrategy, PoolingAllocationConfig, component::Component,
+};
 
 pub use limits::{BusyTime, MemoryLimit};
 
@@ -41,7 +36,6 @@ impl Default for Limits {
 pub struct Engine {
     wasmtime: wasmtime::Engine,
     cache: Option<PathBuf>,
-    stopped: Arc<AtomicBool>,
 }
 
 impl Engine {
@@ -50,9 +44,8 @@ impl Engine {
         let wasmtime = wasmtime::Engine::new(&config(limits))
             .map_err(anyhow::Error::from)
             .context("cannot set up the WebAssembly engine")?;
-        let stopped = Arc::new(AtomicBool::new(false));
-        start_ticking(wasmtime.clone(), stopped.clone()).context("cannot start the engine's clock")?;
-        Ok(Self { wasmtime, cache, stopped })
+        start_ticking(wasmtime.weak()).context("cannot start the engine's clock")?;
+        Ok(Self { wasmtime, cache })
     }
 
     /// The wasmtime engine.
@@ -63,12 +56,6 @@ impl Engine {
     /// Compiles a component's code, or takes it from the cache.
     pub fn compile(&self, code: &Code) -> Result<Component> {
         cache::load_or_compile(&self.wasmtime, self.cache.as_deref(), code)
-    }
-}
-
-impl Drop for Engine {
-    fn drop(&mut self) {
-        self.stopped.store(true, Ordering::Relaxed);
     }
 }
 
@@ -125,13 +112,15 @@ fn pool(limits: &Limits) -> PoolingAllocationConfig {
     pool
 }
 
-/// Advances the engine's epoch until the engine is dropped. A thread of its own, because the
-/// very code that has to be interrupted may be holding up the runtime's workers.
-fn start_ticking(engine: wasmtime::Engine, stopped: Arc<AtomicBool>) -> std::io::Result<()> {
+/// Advances the engine's epoch for as long as anything uses the engine: what still runs when its application is gone has
+/// to be interrupted too, or it would never end. A thread of its own, because the very code that has to be interrupted
+/// may be holding up the runtime's workers.
+fn start_ticking(engine: EngineWeak) -> std::io::Result<()> {
     std::thread::Builder::new().name("engine-clock".to_owned()).spawn(move || {
-        while !stopped.load(Ordering::Relaxed) {
-            std::thread::sleep(TICK);
+        while let Some(engine) = engine.upgrade() {
             engine.increment_epoch();
+            drop(engine);
+            std::thread::sleep(TICK);
         }
     })?;
     Ok(())

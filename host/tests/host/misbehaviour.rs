@@ -3,6 +3,8 @@
 
 use std::{
     net::SocketAddr,
+    sync::mpsc,
+    thread,
     time::{Duration, Instant},
 };
 
@@ -92,6 +94,28 @@ async fn without_the_limit_a_component_does_get_that_memory() {
     let running = fixture.application().limits(limits).start().await.unwrap();
     let answer = tokio::time::timeout(Duration::from_secs(2), get(running.address(), "/hog"));
     assert!(answer.await.is_err(), "it got its memory, and so it loops");
+}
+
+#[test]
+fn a_component_that_loops_does_not_outlive_its_application() {
+    let (ended, end) = mpsc::channel();
+    thread::spawn(move || {
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+        runtime.block_on(async {
+            let fixture = misbehaving();
+            let limits = Limits { max_busy_time: Duration::from_secs(600), ..Limits::default() };
+            let running = fixture.application().limits(limits).start().await.unwrap();
+            let answer = tokio::time::timeout(Duration::from_secs(1), get(running.address(), "/loop"));
+            assert!(answer.await.is_err(), "it loops");
+            drop(running);
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        });
+        // This waits for whatever still runs.
+        drop(runtime);
+        ended.send(()).unwrap();
+    });
+    end.recv_timeout(Duration::from_secs(30)).expect("the runtime to end");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
