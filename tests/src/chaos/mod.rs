@@ -94,20 +94,25 @@ pub fn run(plan: &Plan) -> Result<Report> {
         for story in system.revive()? {
             violations.insert(violation("processes-stay-up", "a process", story));
         }
-        match rest::wait(&system, &workload, Instant::now(), rest::WITHIN)? {
-            Ok(rest) => rests.push(rest),
-            Err(unrest) => _ = violations.insert(violation("comes-to-rest", "the system", unrest)),
-        }
+        let rest = match rest::wait(&system, &workload, Instant::now(), rest::WITHIN)? {
+            Ok(rest) => {
+                let said = format!("at rest after {:.1} s ({})", rest.time.as_secs_f64(), rest.awaited);
+                rests.push(rest);
+                said
+            }
+            Err(unrest) => {
+                violations.insert(violation("comes-to-rest", "the system", unrest));
+                "not at rest".to_owned()
+            }
+        };
         violations.extend(verdict::check(&system, &workload.ledger.books())?);
         if plan.talkative {
             let (orders, faults) =
                 (workload.ledger.books().orders.len(), injected.counts().values().sum::<u64>());
-            let Rest { time, awaited } = rests.last().cloned().unwrap_or_default();
             let violations = violations.len();
             println!(
-                "{:>4.0} s  {orders} orders, {faults} faults, at rest after {:.1} s ({awaited}), {violations} violations",
-                load.as_secs_f64(),
-                time.as_secs_f64()
+                "{:>4.0} s  {orders} orders, {faults} faults, {rest}, {violations} violations",
+                load.as_secs_f64()
             );
         }
     }
