@@ -15,11 +15,14 @@ use kernel::{CustomerId, EduNo, Guests, OrderId, PayStatus, Timestamp, Won};
 use store::{Database, Row, Storage, StoreError, Value, count, int, opt_int, opt_text, placeholders, text};
 
 /// The store under the label `pay`.
-pub static DATABASE: Database = Database::new("pay", 1, SCHEMA);
+pub static DATABASE: Database = Database::new("pay", 2, SCHEMA);
 
 const SCHEMA: &[&str] = &[
     EVENTS_TABLE[0],
     EVENTS_TABLE[1],
+    EVENTS_TABLE[2],
+    EVENTS_TABLE[3],
+    EVENTS_TABLE[4],
     "CREATE TABLE IF NOT EXISTS pays (
         order_id INTEGER PRIMARY KEY,
         customer_id INTEGER,

@@ -31,6 +31,12 @@ pub(crate) fn dead_letters(group: &str) -> String {
     format!("sugang:dead:{group}")
 }
 
+/// There for a while after dead letters of a context's events were replayed into its stream, which had been trimmed
+/// behind them: until they are handled nobody knows whether these events are done with.
+pub(crate) fn replayed(context: &str) -> String {
+    format!("sugang:replayed:{context}")
+}
+
 /// The groups that read a context's stream; it is trimmed only behind all of them. The Redis triggers in
 /// `spin.toml` say the same, and a test holds the two together.
 pub(crate) fn consumers_of(context: &str) -> &'static [&'static str] {

@@ -16,6 +16,7 @@
 //! This is the only crate that knows Redis streams. What it deliberately does not do: decide anything, or keep
 //! the truth. The truth is the events table; a stream can be lost and made again from it.
 
+mod acknowledged;
 mod consume;
 mod envelope;
 mod keys;
@@ -28,7 +29,6 @@ mod runtime;
 mod table;
 #[cfg(test)]
 mod tests;
-mod trim;
 
 pub use consume::{Consumer, Drained, Unhandled, drain};
 pub use envelope::{Envelope, Malformed};

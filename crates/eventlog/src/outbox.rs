@@ -3,14 +3,15 @@
 //! One relay of a context runs at a time ([`RelayLock`]), so that the stream keeps the order of the outbox and is not
 //! filled with repetitions. It does not trust Redis to keep what it was given: the position that each event got in the
 //! stream is written beside it, and where the stream is behind the newest of them, everything beyond its end is sent
-//! again. Why that is enough is told in `docs/adr/009-a-lost-log-heals.md`.
+//! again that some group has not acknowledged. Why that is enough is told in `docs/adr/009-a-lost-log-heals.md` and
+//! `docs/adr/011-what-is-acknowledged-is-not-sent-again.md`.
 
+use crate::acknowledged::{NOTE, trim};
 use crate::envelope::{Stored, to_json};
 use crate::position::Position;
 use crate::redis::{LogError, Redis};
 use crate::relay_lock::{Appended, RelayLock};
 use crate::runtime::{sleep, spawn};
-use crate::trim::trim;
 use std::cell::Cell;
 use std::time::{Duration, Instant};
 use store::{Database, Row, Storage, StoreError, int, null, text};
@@ -35,12 +36,13 @@ const BUDGET: Duration = Duration::from_secs(2);
 ///
 /// One statement, and so one state of the store: whoever marked an event as sent before it is seen by it.
 pub(crate) const NEXT: &str = "SELECT * FROM (
-    SELECT seq, sent, subject, version, type, data, time, traceparent FROM events
+    SELECT seq, sent, subject, version, type, data, time, traceparent,
+        seq > (SELECT up_to FROM acknowledged) AS needed FROM events
     WHERE seq < coalesce(
         (SELECT seq FROM events INDEXED BY events_unsent WHERE sent = 0 ORDER BY seq LIMIT 1), 9223372036854775807)
     ORDER BY seq DESC LIMIT 1
 ) UNION ALL SELECT * FROM (
-    SELECT seq, sent, subject, version, type, data, time, traceparent
+    SELECT seq, sent, subject, version, type, data, time, traceparent, 1
     FROM events INDEXED BY events_unsent WHERE sent = 0 ORDER BY seq LIMIT ?
 )";
 
@@ -75,6 +77,8 @@ pub struct Outbox<S = &'static Database> {
 struct Batch {
     /// The event before it, and where that is in the stream.
     before: Option<(i64, Position)>,
+    /// How far the stream has come at least, unless it has lost something that somebody needs.
+    reached: Position,
     /// The events' places in the outbox.
     seqs: Vec<i64>,
     /// As they travel.
@@ -142,12 +146,15 @@ impl<S: Storage> Outbox<S> {
         }
     }
 
-    /// On the tick: relays what is left, and now and then trims the stream behind its consumers.
+    /// On the tick: relays what is left, notes what all consumers have acknowledged, and trims the stream behind it.
     pub async fn tick(&self, redis_url: &str) -> Result<(), LogError> {
         self.relay(redis_url).await?;
         let redis = Redis::connect(redis_url).await?;
-        trim(&redis, self.context).await?;
+        let done_with = trim(&redis, self.context).await?;
         redis.release();
+        if let Some(position) = done_with {
+            self.storage.query(NOTE, vec![int(position.to_stored())]).await?;
+        }
         Ok(())
     }
 
@@ -161,7 +168,7 @@ impl<S: Storage> Outbox<S> {
         let mut appended = 0;
         loop {
             let batch = self.next().await?;
-            if batch.before.is_some_and(|(_, sent)| sent > known) {
+            if batch.reached > known {
                 self.put_back_lost(lock, known).await?;
                 continue;
             }
@@ -194,14 +201,18 @@ impl<S: Storage> Outbox<S> {
     async fn next(&self) -> Result<Batch, LogError> {
         let limit = i64::try_from(BATCH).unwrap_or(i64::MAX);
         let rows = self.storage.query(NEXT, vec![int(limit)]).await?;
-        let mut batch = Batch { before: None, seqs: vec![], events: vec![] };
+        let mut batch = Batch { before: None, reached: Position::NONE, seqs: vec![], events: vec![] };
         for row in &rows {
             let (seq, sent) = (row.int(0)?, row.int(1)?);
             if sent == 0 {
                 batch.seqs.push(seq);
                 batch.events.push(self.cloud_event(row)?);
             } else {
-                batch.before = Some((seq, Position::stored(sent)));
+                let sent = Position::stored(sent);
+                batch.before = Some((seq, sent));
+                if row.int(8)? == 1 {
+                    batch.reached = sent;
+                }
             }
         }
         Ok(batch)
@@ -240,19 +251,22 @@ impl<S: Storage> Outbox<S> {
         Ok(())
     }
 
-    /// Puts everything back into the outbox that was sent to beyond `last`, where the stream ends now.
+    /// Puts everything back into the outbox that was sent to beyond `last`, where the stream ends now, and was not yet
+    /// acknowledged by all.
     ///
-    /// Newest first: should this be cut off, what is left of it is still seen to be beyond. All events are looked at,
-    /// because one that was sent again stands further in the stream than younger ones.
+    /// Newest first: should this be cut off, what is left of it is still seen to be beyond. All these events are looked
+    /// at, because one that was sent again stands further in the stream than younger ones.
     async fn put_back_lost(&self, lock: &RelayLock<'_>, last: Position) -> Result<(), LogError> {
-        let newest = self.storage.query("SELECT coalesce(max(seq), 0) FROM events", vec![]).await?;
-        let mut upper = newest.first().map_or(Ok(0), |row| row.int(0))?;
+        let sql = "SELECT coalesce(max(seq), 0), (SELECT up_to FROM acknowledged) FROM events";
+        let ends = self.storage.query(sql, vec![]).await?;
+        let (mut upper, acknowledged) =
+            ends.first().map_or(Ok((0, 0)), |row| Ok::<_, StoreError>((row.int(0)?, row.int(1)?)))?;
         let mut put_back = 0;
-        while upper > 0 {
+        while upper > acknowledged {
             if !lock.hold().await? {
                 return Err(taken_over());
             }
-            let lower = upper - CHUNK;
+            let lower = acknowledged.max(upper - CHUNK);
             let sql = "UPDATE events SET sent = 0 WHERE seq > ? AND seq <= ? AND sent > ? RETURNING seq";
             let params = vec![int(lower), int(upper), int(last.to_stored())];
             put_back += self.storage.query(sql, params).await?.len();

@@ -19,6 +19,9 @@ const LAST_MILLISECOND: u64 = (1 << (63 - SEQUENCE_BITS)) - 1;
 pub(crate) struct Position(i64);
 
 impl Position {
+    /// Before everything.
+    pub(crate) const NONE: Self = Self(0);
+
     /// Reads an entry's id; none where it is something else.
     pub(crate) fn parse(id: &str) -> Option<Self> {
         let (millisecond, number) = parts(id)?;

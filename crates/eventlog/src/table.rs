@@ -5,7 +5,10 @@
 /// `UNIQUE (subject, version)` is what makes two decisions from the same state exclude each other. `sent` says
 /// where in the stream the relay has put the event (`Position`): the rows with 0 are the outbox, and whoever sets it
 /// to 0 has the event sent again.
-pub const EVENTS_TABLE: [&str; 2] = [EVENTS, EVENTS_UNSENT];
+///
+/// `acknowledged.up_to` is the last of those events, counted from the first, that every group has acknowledged: should
+/// Redis lose them, nobody misses them. Whoever has one of them sent again takes it back up to there.
+pub const EVENTS_TABLE: [&str; 5] = [EVENTS, EVENTS_UNSENT, ACKNOWLEDGED, ACKNOWLEDGED_NOTHING, SENT_AGAIN];
 
 /// The first statement of [`EVENTS_TABLE`].
 const EVENTS: &str = "CREATE TABLE IF NOT EXISTS events (
@@ -22,3 +25,17 @@ const EVENTS: &str = "CREATE TABLE IF NOT EXISTS events (
 
 /// The second: finding the outbox does not slow down as the log grows.
 const EVENTS_UNSENT: &str = "CREATE INDEX IF NOT EXISTS events_unsent ON events (seq) WHERE sent = 0";
+
+/// One row.
+const ACKNOWLEDGED: &str = "CREATE TABLE IF NOT EXISTS acknowledged (
+    id INTEGER PRIMARY KEY CHECK (id = 1),
+    up_to INTEGER NOT NULL
+)";
+
+const ACKNOWLEDGED_NOTHING: &str = "INSERT OR IGNORE INTO acknowledged VALUES (1, 0)";
+
+const SENT_AGAIN: &str = "CREATE TRIGGER IF NOT EXISTS events_sent_again
+    AFTER UPDATE OF sent ON events WHEN NEW.sent = 0
+    BEGIN
+        UPDATE acknowledged SET up_to = NEW.seq - 1 WHERE up_to >= NEW.seq;
+    END";

@@ -4,6 +4,7 @@
 //! - [`world`]: a Redis, a store and what can be done to them.
 //! - the rest: one theme each.
 
+mod acknowledged;
 mod claims;
 mod drains;
 mod lost;

@@ -17,7 +17,8 @@ const PAGE: usize = 500;
 
 /// Gives an event back to the group that gave it up, in one step, and takes it from the dead letters. Where the
 /// entry is still in its stream it becomes unacknowledged again, for this group alone, and so old that the next
-/// tick claims it. Where it was trimmed away it is appended again, and every group sees it.
+/// tick claims it. Where it was trimmed away it is appended again, and every group sees it; for ten minutes, in which
+/// it may be handled, the relay then takes no event of that stream for done with.
 const REPLAY: &str = "
 local dead = redis.call('XRANGE', KEYS[2], ARGV[2], ARGV[2])
 if #dead == 0 then return 'gone' end
@@ -29,6 +30,7 @@ end
 if how == 'appended' then
   redis.call('XADD', KEYS[1], '*', 'e', ARGV[4])
   redis.call('PUBLISH', KEYS[1], 'event')
+  redis.call('SET', KEYS[3], '1', 'EX', '600')
 end
 redis.call('XDEL', KEYS[2], ARGV[2])
 return how";
@@ -166,9 +168,10 @@ pub fn replay_dead_letter(redis_url: &str, letter: &DeadLetter) -> Result<Replay
     let mut redis = connect(redis_url)?;
     let answer: String = redis::cmd("EVAL")
         .arg(REPLAY)
-        .arg(2)
+        .arg(3)
         .arg(stream(&letter.context))
         .arg(key(&letter.group))
+        .arg(format!("sugang:replayed:{}", letter.context))
         .arg(&[&letter.group, &letter.id, &letter.entry, &letter.text])
         .query(&mut redis)
         .with_context(|| format!("replaying the dead letter {} of {}", letter.id, letter.group))?;

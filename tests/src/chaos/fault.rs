@@ -57,6 +57,8 @@ pub enum Fault {
     Way(Mood, Duration),
     /// Somebody else holds the write lock of a store.
     StoreLocked(&'static str, Duration),
+    /// An operator has the events of a context sent again that are not older than this.
+    Replayed(&'static str, Duration),
 }
 
 impl Fault {
@@ -86,6 +88,7 @@ impl Fault {
             Self::WakeupsDelayed(_) => "wake-ups delayed".to_owned(),
             Self::Way(mood, _) => mood.name().to_owned(),
             Self::StoreLocked(..) => "store locked".to_owned(),
+            Self::Replayed(..) => "events replayed".to_owned(),
         }
     }
 }
@@ -246,6 +249,8 @@ impl Deck {
             let store = self.rng.choice(STORES).unwrap_or("order");
             faults.push(Fault::StoreLocked(store, self.time(1_000, 7_000)));
         }
+        let context = self.rng.choice(STREAMS).map_or("order", |(stream, _)| stream);
+        faults.push(Fault::Replayed(context, self.time(10_000, 300_000)));
         faults
     }
 }

@@ -6,7 +6,10 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow};
+use kernel::Timestamp;
+use operations::Stores;
 use rustix::process::Signal;
+use xtask::workspace;
 
 use super::fault::Fault;
 use super::log;
@@ -85,6 +88,7 @@ fn bring_about(system: &System, fault: &Fault) -> Result<bool> {
             return Ok(system.proxy().troubled() > before);
         }
         Fault::StoreLocked(label, time) => return lock_store(system, label, *time),
+        Fault::Replayed(context, age) => return replay(system, context, *age),
         _ => redis(system, fault)?,
     }
     Ok(true)
@@ -214,4 +218,12 @@ fn lock_store(system: &System, label: &str, time: Duration) -> Result<bool> {
     thread::sleep(time);
     connection.execute_batch("ROLLBACK")?;
     Ok(true)
+}
+
+/// Whether there was anything to send again.
+fn replay(system: &System, context: &str, age: Duration) -> Result<bool> {
+    let stores = Stores::new(&workspace::runtime_config(), system.folder())?;
+    let since = Timestamp::now().plus_millis(-i64::try_from(age.as_millis())?);
+    let replayed = operations::replay(&stores, &[context.to_owned()], Some(since))?;
+    Ok(replayed.iter().any(|(_, events)| *events > 0))
 }

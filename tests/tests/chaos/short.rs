@@ -71,6 +71,7 @@ fn nothing_is_lost_doubled_or_oversold_while_processes_die_at_named_points_and_p
         "pay asked twice",
         "pay asked twice at once",
         "store locked",
+        "events replayed",
     ];
     assert_eq!(missing(&report, &kinds), [""; 0], "{report}");
     let points = report.faults.keys().filter(|kind| kind.starts_with("killed at ")).count();

@@ -223,6 +223,9 @@ fn what_a_consumer_failed_at_is_handled_after_all_once_the_cause_is_mended() {
     operate(state, &["events", "replay", "--all"])
         .says(0, &["handed back", "appended again", "its stream no longer had it"]);
     assert_eq!(redis::cmd("XLEN").arg("sugang:events:order").query::<u64>(&mut redis).unwrap(), 1);
+    // Nobody can tell when everybody is done with that; until ten minutes from now nothing of it is given up.
+    let waits = redis::cmd("TTL").arg("sugang:replayed:order").query::<i64>(&mut redis).unwrap();
+    assert!((500..=600).contains(&waits), "{waits}");
     eventually(|| sugang.messages(1).len(), 3);
     comes_to_rest(state);
 }

@@ -9,6 +9,9 @@ use eventlog::EVENTS_TABLE;
 pub(crate) const SCHEMA: &[&str] = &[
     EVENTS_TABLE[0],
     EVENTS_TABLE[1],
+    EVENTS_TABLE[2],
+    EVENTS_TABLE[3],
+    EVENTS_TABLE[4],
     COURSES,
     ORDERS,
     "CREATE INDEX IF NOT EXISTS orders_by_customer ON orders (customer_id, order_id) WHERE customer_id IS NOT NULL",

@@ -15,6 +15,9 @@
 pub(super) const SCHEMA: &[&str] = &[
     eventlog::EVENTS_TABLE[0],
     eventlog::EVENTS_TABLE[1],
+    eventlog::EVENTS_TABLE[2],
+    eventlog::EVENTS_TABLE[3],
+    eventlog::EVENTS_TABLE[4],
     COURSES,
     COURSES_DUE_TO_START,
     COURSES_DUE_TO_FINISH,

@@ -39,6 +39,7 @@ fn no_two_things_in_redis_have_the_same_name() {
         keys::attempts("pay"),
         keys::claimed_up_to("pay"),
         keys::dead_letters("pay"),
+        keys::replayed("pay"),
     ];
     assert_eq!(names.iter().collect::<BTreeSet<_>>().len(), names.len());
     assert!(names.iter().all(|name| name.starts_with("sugang:")));

@@ -1,0 +1,73 @@
+//! What every group has acknowledged: behind it a stream is trimmed, and what was sent before it is not sent again
+//! when Redis loses it.
+
+use crate::keys;
+use crate::position::Position;
+use crate::redis::{LogError, Redis, as_text};
+
+/// A stream shorter than this is left alone: about 10 MB.
+const KEEP: &str = "10000";
+
+/// Trims a stream behind what all of its groups have acknowledged, and says up to where that is: everything before this
+/// id is done with. It says nothing where a group has not begun, because everything is still to come for it.
+///
+/// A dead letter is acknowledged and not done with: its event stays behind the answer for as long as it is there, and for
+/// a while after it was replayed into a stream that had been trimmed behind it. (Among very many of them
+/// none is looked for, and nothing is done with.) One script, and so one moment: what becomes a dead letter, or is
+/// replayed, meanwhile is never between the two.
+const TRIM: &str = "local function before(a, b)
+    local a_ms, a_n = string.match(a, '^(%d+)-(%d+)$')
+    local b_ms, b_n = string.match(b, '^(%d+)-(%d+)$')
+    if a_ms ~= b_ms then return tonumber(a_ms) < tonumber(b_ms) end
+    return tonumber(a_n) < tonumber(b_n)
+end
+local stream, replayed = KEYS[1], KEYS[2]
+if redis.call('EXISTS', stream) == 0 then return {} end
+local groups = {}
+for _, about in ipairs(redis.call('XINFO', 'GROUPS', stream)) do
+    local group = {}
+    for i = 1, #about, 2 do group[about[i]] = about[i + 1] end
+    groups[group.name] = group
+end
+local least
+for i = 2, #ARGV do
+    local group = groups[ARGV[i]]
+    if not group then return {} end
+    local up_to = group['last-delivered-id']
+    if group.pending > 0 then up_to = redis.call('XPENDING', stream, ARGV[i])[2] end
+    if not least or before(up_to, least) then least = up_to end
+end
+if not least then return {} end
+if redis.call('XLEN', stream) > tonumber(ARGV[1]) then redis.call('XTRIM', stream, 'MINID', least) end
+if redis.call('EXISTS', replayed) == 1 then return {} end
+for i = 3, #KEYS do
+    local letters = redis.call('XRANGE', KEYS[i], '-', '+', 'COUNT', 100)
+    if #letters == 100 then return {} end
+    for _, letter in ipairs(letters) do
+        local fields = {}
+        for j = 1, #letter[2], 2 do fields[letter[2][j]] = letter[2][j + 1] end
+        if fields.stream == stream and before(fields.id, least) then least = fields.id end
+    end
+end
+return {least}";
+
+/// Notes that every event was acknowledged that was sent to before this position, up to the first that was not.
+///
+/// It begins where the last time ended, and so costs as many rows as have been acknowledged since.
+pub(crate) const NOTE: &str = "UPDATE acknowledged SET up_to = reached.seq FROM (SELECT coalesce(
+        (SELECT seq - 1 FROM events WHERE seq > (SELECT up_to FROM acknowledged) AND (sent = 0 OR sent >= ?)
+         ORDER BY seq LIMIT 1),
+        (SELECT max(seq) FROM events), 0) AS seq) AS reached
+    WHERE reached.seq > acknowledged.up_to";
+
+/// Trims a context's stream where it is long, and says before which position everything in it is done with.
+pub(crate) async fn trim(redis: &Redis, context: &str) -> Result<Option<Position>, LogError> {
+    let groups = keys::consumers_of(context);
+    let mut names = vec![keys::stream(context), keys::replayed(context)];
+    names.extend(groups.iter().map(|group| keys::dead_letters(group)));
+    let names: Vec<_> = names.iter().map(String::as_str).collect();
+    let reply = redis.script_reply(TRIM, &names, &[&[KEEP], groups].concat()).await?;
+    let Some(least) = reply.first() else { return Ok(None) };
+    let position = as_text(least).and_then(|id| Position::parse(&id));
+    position.map(Some).ok_or_else(|| LogError::Redis(format!("the trimming script answered {reply:?}")))
+}

@@ -1,0 +1,292 @@
+//! What every group has acknowledged is not sent again when Redis loses it.
+
+use super::world::{CONTEXT, DEAD, GROUP, MARK, PUT_BACK, READ, STREAM, World, ids, json, run};
+use crate::acknowledged::NOTE;
+use crate::keys;
+use crate::outbox::CHUNK;
+use tokio::join;
+
+const NOTED: &str = "UPDATE acknowledged";
+
+impl World {
+    /// Has a group read everything in the stream, and acknowledge all but these.
+    fn read(&self, group: &str, but_for: &[u64]) {
+        let _: redis::RedisResult<String> = self.try_redis(&["XGROUP", "CREATE", STREAM, group, "0"]);
+        let _: redis::Value =
+            self.redis(&["XREADGROUP", "GROUP", group, "worker", "COUNT", "100000", "STREAMS", STREAM, ">"]);
+        let left_over = ids(but_for.iter().copied());
+        for (entry, event) in self.entries() {
+            if !left_over.contains(&event) {
+                self.redis::<i64>(&["XACK", STREAM, group, &entry]);
+            }
+        }
+    }
+
+    /// Has every group read everything and acknowledge it, but for one that leaves these.
+    fn all_read(&self, but_for: &[u64]) {
+        for group in keys::consumers_of(CONTEXT) {
+            self.read(group, if *group == GROUP { but_for } else { &[] });
+        }
+    }
+
+    /// Commits and sends events of the subjects from 1 to 6.
+    async fn six(&self) {
+        self.store.commit(1..=6);
+        self.relay().await.unwrap();
+    }
+
+    async fn tick(&self) {
+        self.outbox.tick(&self.url()).await.unwrap();
+    }
+
+    fn acknowledged(&self) -> i64 {
+        self.store.number("SELECT up_to FROM acknowledged")
+    }
+
+    /// Redis loses everything; what is sent again.
+    async fn sent_again(&self) -> Vec<String> {
+        self.redis::<()>(&["FLUSHALL"]);
+        self.relay().await.unwrap();
+        self.assert_sent_positions_are_right();
+        self.log()
+    }
+
+    /// The entry of the event of this subject.
+    fn entry(&self, subject: u64) -> String {
+        let event = ids([subject]).remove(0);
+        self.entries().into_iter().find(|(_, id)| *id == event).unwrap().0
+    }
+
+    /// Makes a dead letter of an entry of a stream.
+    fn bury(&self, stream: &str, entry: &str) {
+        let fields = ["stream", stream, "id", entry, "e", "{}", "reason", "no", "at", "now"];
+        self.redis_with::<String>(&["XADD", DEAD, "*"], &fields);
+    }
+}
+
+#[test]
+fn what_all_have_acknowledged_is_not_sent_again_but_for_the_last() {
+    run(async |world| {
+        world.six().await;
+        world.all_read(&[]);
+        world.tick().await;
+        assert_eq!(world.acknowledged(), 5);
+        world.store.commit(7..=8);
+        assert_eq!(world.sent_again().await, ids(6..=8));
+        // And once more: what was sent again is as any other.
+        assert_eq!(world.sent_again().await, ids(6..=8));
+        world.all_read(&[]);
+        world.tick().await;
+        assert_eq!((world.acknowledged(), world.sent_again().await), (7, ids([8])));
+    });
+}
+
+#[test]
+fn what_one_group_has_not_acknowledged_is_sent_again_with_everything_after_it() {
+    run(async |world| {
+        world.six().await;
+        world.all_read(&[4]);
+        world.tick().await;
+        assert_eq!((world.acknowledged(), world.sent_again().await), (3, ids(4..=6)));
+    });
+}
+
+#[test]
+fn while_a_group_has_not_begun_everything_is_sent_again() {
+    run(async |world| {
+        world.six().await;
+        keys::consumers_of(CONTEXT).iter().skip(1).for_each(|group| world.read(group, &[]));
+        world.tick().await;
+        assert_eq!((world.acknowledged(), world.sent_again().await), (0, ids(1..=6)));
+    });
+}
+
+#[test]
+fn what_was_never_sent_is_not_done_with_whoever_has_read_everything() {
+    run(async |world| {
+        world.six().await;
+        world.all_read(&[]);
+        world.store.set_sent(3, 0);
+        let gate = world.store.hold_before(READ);
+        let ((), ()) = join!(world.tick(), async {
+            gate.reached().await;
+            // Somebody has them sent again just now.
+            let noted = world.store.hold_before(NOTED);
+            gate.open();
+            noted.reached().await;
+            world.store.set_sent(2, 0);
+            noted.open();
+        });
+        assert_eq!(world.acknowledged(), 1);
+    });
+}
+
+#[test]
+fn a_dead_letter_is_not_done_with_until_it_is_gone() {
+    run(async |world| {
+        world.six().await;
+        world.all_read(&[]);
+        world.bury(STREAM, &world.entry(3));
+        world.bury(STREAM, &world.entry(5));
+        // It has no part in what others could not handle.
+        world.bury("sugang:events:order", "1-1");
+        world.tick().await;
+        assert_eq!(world.acknowledged(), 2);
+        assert_eq!(world.sent_again().await, ids(3..=6));
+        world.all_read(&[]);
+        world.tick().await;
+        assert_eq!(world.acknowledged(), 5);
+    });
+}
+
+#[test]
+fn among_very_many_dead_letters_nothing_is_taken_for_done() {
+    run(async |world| {
+        world.six().await;
+        world.all_read(&[]);
+        for other in 1..100 {
+            world.bury("sugang:events:order", &format!("{other}-1"));
+        }
+        world.bury(STREAM, &world.entry(1));
+        world.tick().await;
+        assert_eq!(world.acknowledged(), 0);
+        let oldest: Vec<(String, Vec<String>)> = world.redis(&["XRANGE", DEAD, "-", "+", "COUNT", "1"]);
+        world.redis::<i64>(&["XDEL", DEAD, &oldest[0].0]);
+        world.tick().await;
+        assert_eq!(world.acknowledged(), 0);
+        world.redis::<i64>(&["DEL", DEAD]);
+        world.tick().await;
+        assert_eq!(world.acknowledged(), 5);
+    });
+}
+
+#[test]
+fn for_a_while_after_a_replay_nothing_is_taken_for_done() {
+    run(async |world| {
+        world.six().await;
+        world.all_read(&[]);
+        world.redis::<String>(&["SET", &keys::replayed(CONTEXT), "1"]);
+        world.tick().await;
+        assert_eq!(world.acknowledged(), 0);
+        world.redis::<i64>(&["DEL", &keys::replayed(CONTEXT)]);
+        world.tick().await;
+        assert_eq!(world.acknowledged(), 5);
+    });
+}
+
+#[test]
+fn what_an_operator_has_sent_again_is_needed_again() {
+    run(async |world| {
+        world.six().await;
+        world.all_read(&[]);
+        world.tick().await;
+        world.store.set_sent(3, 0);
+        world.store.set_sent(4, 0);
+        assert_eq!(world.acknowledged(), 2);
+        world.relay().await.unwrap();
+        assert_eq!(world.log(), ids([1, 2, 3, 4, 5, 6, 3, 4]));
+        assert_eq!(world.sent_again().await, ids(3..=6));
+    });
+}
+
+#[test]
+fn a_system_that_is_done_with_everything_goes_on_after_a_loss() {
+    run(async |world| {
+        world.six().await;
+        // The last is acknowledged too, and somebody else's entry behind it.
+        world.append([77]);
+        world.all_read(&[]);
+        world.tick().await;
+        assert_eq!(world.acknowledged(), 6);
+        assert!(world.sent_again().await.is_empty());
+        world.store.commit([7]);
+        assert_eq!(world.relay().await.unwrap(), 1);
+        assert_eq!(world.log(), ids([7]));
+        assert_eq!(world.sent_again().await, ids([7]));
+    });
+}
+
+#[test]
+fn a_long_log_is_put_back_down_to_what_is_done_with() {
+    run(async |world| {
+        let all = 2 * CHUNK as u64 + 500;
+        world.store.commit(1..=all);
+        world.relay().await.unwrap();
+        world.all_read(&[700]);
+        world.tick().await;
+        assert_eq!(world.acknowledged(), 699);
+        world.store.fail(PUT_BACK, 1);
+        world.redis::<()>(&["FLUSHALL"]);
+        world.relay().await.unwrap_err();
+        assert_eq!(world.store.unsent(), CHUNK);
+        assert_eq!(world.sent_again().await, ids(700..=all));
+        assert_eq!(world.store.unsent(), 0);
+    });
+}
+
+/// A relay stands still between appending and marking; meanwhile Redis is flushed, and another relay comes as far as
+/// `until`; then the first one goes on. What is before its events is done with, so that nobody puts that back.
+async fn mark_late(world: &World, until: (&'static str, usize, bool)) {
+    world.six().await;
+    world.append([77]);
+    world.all_read(&[]);
+    world.tick().await;
+    assert_eq!(world.acknowledged(), 6);
+    world.store.commit([8, 9]);
+    let frozen = world.store.hold_before(MARK);
+    let (_, ()) = join!(world.relay(), async {
+        frozen.reached().await;
+        world.redis::<()>(&["FLUSHALL"]);
+        let (statement, passing, after) = until;
+        let other = world.store.hold(statement, passing, after);
+        let (_, ()) = join!(world.relay(), async {
+            other.reached().await;
+            frozen.open();
+            tokio::time::sleep(std::time::Duration::from_millis(30)).await;
+            other.open();
+        });
+    });
+    world.relay().await.unwrap();
+    world.relay().await.unwrap();
+    let mut log = world.log();
+    log.dedup();
+    assert!(log.ends_with(&ids([8, 9])), "{until:?}: {log:?}");
+    assert_eq!(world.sent_again().await, ids([8, 9]), "{until:?}");
+}
+
+#[test]
+fn a_late_mark_hides_nothing_where_all_before_it_is_done_with() {
+    for until in [(READ, 0, false), (READ, 0, true), (MARK, 0, false), (MARK, 0, true)] {
+        run(async |world| mark_late(&world, until).await);
+    }
+}
+
+#[test]
+fn ids_are_compared_as_numbers() {
+    run(async |world| {
+        for id in ["9-9", "9-10", "10-1"] {
+            world.redis::<String>(&["XADD", STREAM, id, "e", &json(1)]);
+        }
+        let trim = async || {
+            let redis = crate::redis::Redis::connect(&world.url()).await.unwrap();
+            crate::acknowledged::trim(&redis, CONTEXT).await.unwrap().map(|at| at.to_string())
+        };
+        for group in keys::consumers_of(CONTEXT) {
+            world.redis::<String>(&["XGROUP", "CREATE", STREAM, group, "10-1"]);
+        }
+        assert_eq!(trim().await.unwrap(), "10-1");
+        world.redis::<String>(&["XGROUP", "SETID", STREAM, "order", "9-10"]);
+        assert_eq!(trim().await.unwrap(), "9-10");
+        world.redis::<String>(&["XGROUP", "SETID", STREAM, "information", "9-9"]);
+        assert_eq!(trim().await.unwrap(), "9-9");
+    });
+}
+
+#[test]
+fn noting_it_does_not_slow_down_as_the_log_grows() {
+    run(async |world| {
+        let plan = world.store.sqlite.plan(NOTE, &[store::int(7)]).unwrap();
+        assert!(plan.contains("SEARCH events USING INTEGER PRIMARY KEY (rowid>?)"), "{plan}");
+        assert!(!plan.contains("SCAN events"), "{plan}");
+    });
+}
