@@ -27,7 +27,7 @@ const TICK: Duration = Duration::from_millis(200);
 #[derive(Debug)]
 pub struct Ground {
     // In this order they end: nobody ticks at a Redis that is gone, nothing writes to a folder that is deleted.
-    _tick: Tick,
+    tick: Option<Tick>,
     redis: Option<RedisServer>,
     redis_url: String,
     redis_folder: PathBuf,
@@ -50,7 +50,7 @@ impl Ground {
         let redis = RedisServer::start(&redis_folder, None)?;
         let redis_url = redis.url();
         Ok(Self {
-            _tick: Tick::start(&redis_url, TICK)?,
+            tick: Some(Tick::start(&redis_url, TICK)?),
             redis: Some(redis),
             redis_url,
             redis_folder,
@@ -92,6 +92,11 @@ impl Ground {
             let (opened, known) = (courses("reservation").ok()?, courses("order").ok()?);
             (opened >= DEMONSTRATION_COURSES && known >= opened).then_some(())
         });
+    }
+
+    /// From now on nobody ticks.
+    pub fn stop_ticking(&mut self) {
+        self.tick = None;
     }
 
     /// Redis crashes.

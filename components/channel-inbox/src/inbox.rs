@@ -63,5 +63,8 @@ mod tests {
         let rows = inbox.run("SELECT message_id, deliveries FROM inbox ORDER BY seq", &[]).unwrap();
         let counted: Vec<_> = rows.iter().map(|row| (row.text(0).unwrap(), row.int(1).unwrap())).collect();
         assert_eq!(counted, [("order:1:1", 2), ("pay:1:1", 1)]);
+        let rows = inbox.run("SELECT recipient, language, body FROM inbox", &[]).unwrap();
+        let texts = [0, 1, 2].map(|column| rows[0].text(column).unwrap());
+        assert_eq!(texts, ["7", "ko", "hello"]);
     }
 }

@@ -271,6 +271,10 @@ mod tests {
             "INSERT INTO charges (key, order_id, amount, outcome, at) VALUES ('1113-1', 1113, 5, 'Approved', 'now')",
             "INSERT INTO charges (key, order_id, amount, outcome, at) VALUES ('1113-2', 1113, 5, 'Declined', 'now')",
             "INSERT INTO refunds (key, order_id, amount, at) VALUES ('1113-1', 1113, 100, 'now')",
+            "INSERT INTO charges (key, order_id, amount, card_last4, outcome, at) VALUES ('1-3', 1, 5, '41111', 'Approved', 'now')",
+            "INSERT INTO charges (key, order_id, amount, outcome, at) VALUES ('1-3', 1, 0, 'Pending', 'now')",
+            "INSERT INTO charges (key, order_id, amount, outcome, at) VALUES ('1-3', 1, -5, 'Declined', 'now')",
+            "INSERT INTO refunds (key, order_id, amount, at) VALUES ('9-9', 9, 100, 'now')",
         ] {
             assert!(ledger.0.run(cooked, &[]).is_err(), "{cooked} was taken");
         }

@@ -109,6 +109,56 @@ fn outgoing(message: &Claimed) -> Outgoing {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::Message;
+    use crate::samples;
+    use ::store::native::{Sqlite, at_once};
+    use kernel::event::{Applicant, Event, ReservationConfirmed};
+    use kernel::{CustomerId, Language};
+    use std::cell::RefCell;
+
+    /// The channel, which keeps what it was handed. The customers 8 and 9 cannot be reached, now or ever.
+    #[derive(Default)]
+    struct Phones(RefCell<Vec<Outgoing>>);
+
+    impl Channel for Phones {
+        async fn send(&self, message: Outgoing) -> Attempt {
+            let attempt = match message.to.as_str() {
+                "8" => Attempt::Busy("503".to_owned()),
+                "9" => Attempt::Refused("blocked".to_owned()),
+                _ => Attempt::Accepted { at: Timestamp::from_millis(7) },
+            };
+            self.0.borrow_mut().push(message);
+            attempt
+        }
+
+        fn claim(&self) -> String {
+            "claim".to_owned()
+        }
+    }
+
+    #[test]
+    fn what_is_handed_over_is_what_was_written_and_what_came_of_it_is_kept() {
+        let (sqlite, phones) = (Sqlite::in_memory(&store::DATABASE).unwrap(), Phones::default());
+        let messages = [7, 8, 9].map(|customer| {
+            let customer_id = CustomerId::parse(customer).ok();
+            let applicant = Applicant { customer_id, ..samples::applicant(100 + customer, Language::En) };
+            let event = Event::ReservationConfirmed(ReservationConfirmed { applicant });
+            Message::about("reservation", 1, &event, None).unwrap()
+        });
+        at_once(store::add(&messages, Timestamp::now()).run(&sqlite)).unwrap().unwrap();
+        at_once(deliver(&sqlite, &phones)).unwrap().unwrap();
+        let handed = phones.0.take();
+        assert_eq!(handed.len(), 3);
+        for ((message, handed), to) in messages.iter().zip(handed).zip(["7", "8", "9"]) {
+            let (id, body) = (message.id.clone(), message.body.clone());
+            assert_eq!(handed, Outgoing { id, to: to.to_owned(), language: "en".to_owned(), body });
+        }
+        let sql = "SELECT status || ' ' || coalesce(problem, '-') || ' ' || coalesce(sent_at, '-')
+            FROM messages ORDER BY seq";
+        let rows = sqlite.run(sql, &[]).unwrap();
+        let kept: Vec<_> = rows.iter().map(|row| row.text(0).unwrap()).collect();
+        assert_eq!(kept, ["Sent - 1970-01-01T00:00:00.007Z", "Pending 503 -", "Failed blocked -"]);
+    }
 
     fn claimed(seq: i64, order_id: u64) -> Claimed {
         Claimed {

@@ -46,3 +46,28 @@ impl<S: Storage> Consumer for Scribe<S> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::samples;
+    use ::store::native::{Sqlite, at_once};
+    use kernel::Language;
+    use kernel::event::Event;
+
+    fn told(context: &str, event: Event) -> Envelope {
+        let (subject, time) = (event.subject(), Timestamp::from_millis(0));
+        let (id, source_context) = (format!("{subject}:1"), context.to_owned());
+        Envelope { id, source_context, version: 1, subject, time, traceparent: None, event }
+    }
+
+    #[test]
+    fn a_message_names_the_course_as_the_same_batch_tells_of_it() {
+        let storage = Sqlite::in_memory(&store::DATABASE).unwrap();
+        let opened = told("reservation", samples::course_opened("자바 입문"));
+        let batch = [told("pay", samples::paid(Language::Ko)), opened];
+        at_once(Scribe { storage: &storage }.handle(&batch)).unwrap().unwrap();
+        let named = "SELECT count(*) FROM messages WHERE body LIKE '%자바 입문%'";
+        assert_eq!(storage.number(named).unwrap(), 1);
+    }
+}

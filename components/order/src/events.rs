@@ -190,3 +190,103 @@ fn fact(envelope: &Envelope) -> Option<Fact> {
     let order_id = envelope.event.applicant()?.order_id;
     Some(Fact { order_id, status, version: envelope.version, card_last4 })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sealing::Seal;
+    use ::store::int;
+    use ::store::native::{Sqlite, at_once};
+    use breaker::Outcome;
+    use bytes::Bytes;
+    use http::StatusCode;
+    use std::cell::Cell;
+
+    /// A `pay` that answers so, if at all, behind a breaker that counts who asks.
+    struct Around {
+        answer: Option<StatusCode>,
+        asked: Cell<u32>,
+    }
+
+    impl Surroundings for Around {
+        async fn way(&self) -> Way {
+            self.asked.set(self.asked.get() + 1);
+            Way::Free(None)
+        }
+
+        async fn post_pay(
+            &self,
+            _: String,
+            _: Option<&str>,
+            _: Duration,
+        ) -> anyhow::Result<Option<(StatusCode, Bytes)>> {
+            Ok(self.answer.map(|status| (status, Bytes::new())))
+        }
+
+        async fn tell(&self, _: Permit, _: Outcome) {}
+
+        async fn wait(&self, _: Duration) {}
+
+        fn committed(&self) {}
+    }
+
+    /// With order 1, which costs nothing.
+    fn office(answer: Option<StatusCode>) -> Office<Sqlite, Around> {
+        let time = Duration::from_millis(610);
+        let breaker =
+            breaker::Settings { window: time, min_calls: 20, failure_ratio: 0.5, open: time, call: time };
+        let settings = Settings {
+            role: Role::Worker,
+            redis_url: String::new(),
+            pay_url: String::new(),
+            pay_deadline: time,
+            breaker,
+            payment_due_minutes: 30,
+            seal: Seal::new(&"0f".repeat(32)).unwrap(),
+        };
+        let storage = Sqlite::in_memory(&DATABASE).unwrap();
+        let order = "INSERT INTO orders (order_id, edu_no, guest, language, amount, course_title, ordered_at,
+                status, version)
+            VALUES (1, 101, 1, 'ko', 0, 'x', '2026-01-01T00:00:00.000Z', 'Ordered', 1)";
+        storage.run(order, &[]).unwrap();
+        Office { storage, around: Around { answer, asked: Cell::new(0) }, settings: Rc::new(settings) }
+    }
+
+    fn tick(office: &Office<Sqlite, Around>) {
+        at_once(office.tick()).unwrap().unwrap();
+    }
+
+    #[test]
+    fn what_is_due_is_asked_for_and_waits_a_second_where_it_did_not_settle() {
+        let office = office(None);
+        tick(&office);
+        assert_eq!(office.around.asked.get(), 0, "the breaker's yes may be the probe that another needs");
+        let now = Timestamp::now().millis();
+        office.storage.run("INSERT INTO retries VALUES (1, NULL, 0, ?)", &[int(now)]).unwrap();
+        tick(&office);
+        assert_eq!(office.around.asked.get(), 1);
+        let next_at = office.storage.number("SELECT next_at FROM retries").unwrap();
+        assert!((now + 1_000..now + 4_000).contains(&next_at), "{}", next_at - now);
+    }
+
+    #[test]
+    fn a_key_is_remembered_for_a_day() {
+        let office = office(None);
+        let ago = |minutes: i64| int(Timestamp::now().plus_minutes(-minutes).millis());
+        let keys = "INSERT INTO idempotency_keys VALUES ('old', 1, '', ?), ('young', 2, '', ?)";
+        office.storage.run(keys, &[ago(24 * 60 + 1), ago(24 * 60 - 1)]).unwrap();
+        tick(&office);
+        assert_eq!(office.storage.number("SELECT order_id FROM idempotency_keys").unwrap(), 2);
+    }
+
+    #[test]
+    fn only_what_is_about_the_payment_is_a_refusal() {
+        for (status, refused) in [(409, true), (422, true), (404, false), (500, false)] {
+            let office = office(Some(StatusCode::from_u16(status).unwrap()));
+            let order = OrderId::parse(1).unwrap();
+            let stored = at_once(store::find(&office.storage, order)).unwrap().unwrap().unwrap();
+            let asked = cashier::ask(&office, None, &stored, None, Duration::ZERO, None);
+            assert_eq!(at_once(asked).unwrap() == Answer::Refused, refused, "{status}");
+        }
+    }
+}

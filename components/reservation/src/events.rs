@@ -13,7 +13,7 @@ use crate::domain::Command;
 use crate::store::{Asked, DATABASE, Undecided, carry_out, duties};
 use crate::{OFFICE, OUTBOX, demo};
 use ::store::Storage;
-use eventlog::{Consumer, Envelope, Unhandled, Wake};
+use eventlog::{Consumer, Drained, Envelope, Unhandled, Wake};
 use kernel::event::Event;
 use kernel::{CourseStatus, EduNo, Timestamp};
 use std::collections::BTreeSet;
@@ -21,10 +21,6 @@ use std::collections::BTreeSet;
 /// The contexts whose streams are read; `reservation` among them, since what follows from a course's end may be
 /// more than one statement should hold.
 const SOURCES: [&str; 3] = ["pay", "order", "reservation"];
-
-/// Above so many events in one drain, there may be more waiting: then no course is started yet. Who paid before
-/// the start is let in, however late this context hears of it.
-const BACKLOG: usize = 1_000;
 
 /// Does everything that a message calls for.
 pub(crate) async fn wake(message: &[u8]) -> anyhow::Result<()> {
@@ -34,7 +30,7 @@ pub(crate) async fn wake(message: &[u8]) -> anyhow::Result<()> {
     let drained = eventlog::drain(&redis_url, "reservation", &SOURCES, wake, &reservation).await;
     if wake == Wake::Tick {
         // Time goes on while Redis is away; what comes of it stays in the outbox.
-        let caught_up = drained.as_ref().is_ok_and(|drained| drained.handled < BACKLOG && drained.left == 0);
+        let caught_up = drained.as_ref().is_ok_and(has_caught_up);
         if demo::wanted().await {
             demo::open_missing(&DATABASE, Timestamp::now()).await?;
         }
@@ -43,6 +39,12 @@ pub(crate) async fn wake(message: &[u8]) -> anyhow::Result<()> {
     }
     drained?;
     Ok(())
+}
+
+/// Whether there is nothing left to hear of. Only then is a course started: who paid before the start is let in,
+/// however late this context hears of it.
+const fn has_caught_up(drained: &Drained) -> bool {
+    drained.to_the_end && drained.left == 0
 }
 
 struct Reservation<'a> {
@@ -162,7 +164,7 @@ impl From<Undecided> for Unhandled {
 mod tests {
     use super::*;
     use crate::store::find_course;
-    use crate::store::testing::{NOW, Sqlite, applicant, edu, open};
+    use crate::store::testing::{NOW, Sqlite, applicant, asked, edu, open};
     use futures::executor::block_on;
     use kernel::ReservationStatus;
     use kernel::event::{CancelReason, OrderCanceled, Paid};
@@ -275,5 +277,21 @@ mod tests {
         store.do_all(&[open(101, 1)]).unwrap();
         block_on(do_duties(&store, NOW.plus_minutes(60), false)).unwrap();
         assert_eq!(status_of_course(&store), CourseStatus::Open);
+    }
+
+    #[test]
+    fn a_course_that_another_replica_has_just_started_is_no_failure() {
+        let store = Sqlite::new();
+        store.do_all(&[open(101, 1)]).unwrap();
+        store.overtake_with(asked(&[Command::Move(edu(101), CourseStatus::Started)]));
+        block_on(do_duties(&store, NOW.plus_minutes(60), true)).unwrap();
+        assert_eq!(status_of_course(&store), CourseStatus::Started);
+    }
+
+    #[test]
+    fn whoever_left_something_or_had_no_time_for_it_has_not_caught_up() {
+        let drained = |to_the_end, left| Drained { to_the_end, left, ..Drained::default() };
+        assert!(has_caught_up(&drained(true, 0)));
+        assert!(!has_caught_up(&drained(true, 1)) && !has_caught_up(&drained(false, 0)));
     }
 }

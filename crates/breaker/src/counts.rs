@@ -86,5 +86,6 @@ mod tests {
         let window = Window::new(Duration::from_secs(10));
         assert_eq!((window.bucket(999), window.bucket(1000), window.bucket(-1)), (0, 1, -1));
         assert_eq!(window.first(12), 3);
+        assert_eq!(Window::new(Duration::ZERO).bucket(7), 7);
     }
 }

@@ -276,6 +276,40 @@ fn a_probe_that_outlived_its_slot_does_not_overrule_the_one_after_it() {
 }
 
 #[test]
+fn nor_does_it_overrule_a_failure_after_it() {
+    let shared = Fake::default();
+    let instance = Instance::opened(&shared, T0);
+    let slow = instance.permit(T0 + 5000).unwrap();
+    assert!(instance.call(Failure, T0 + 5000 + SLOT));
+    instance.record(slow, Success, T0 + 7000);
+    assert!(instance.permit(T0 + 7000).is_none());
+}
+
+#[test]
+fn once_it_has_closed_again_what_succeeded_since_counts_and_nothing_before() {
+    let shared = Fake::default();
+    let (instance, failing) = (Instance::of(&shared), Instance::of(&shared));
+    instance.calls(1000, Success, T0);
+    failing.calls(20, Failure, T0);
+    assert!(instance.call(Success, T0 + 5000), "the probe");
+    instance.calls(30, Success, T0 + 5000);
+    instance.calls(29, Failure, T0 + 5000);
+    assert!(instance.call(Failure, T0 + 5000), "29 of 59 is less than half");
+    assert!(!instance.call(Failure, T0 + 5000), "30 of 60 is half");
+}
+
+#[test]
+fn whoever_knows_that_another_probes_writes_no_more() {
+    let shared = Fake::default();
+    let (prober, other) = (Instance::opened(&shared, T0), Instance::of(&shared));
+    assert!(prober.permit(T0 + 5000).is_some());
+    assert!(other.permit(T0 + 5001).is_none());
+    let writes = shared.writes.get();
+    assert!((0..100).all(|_| other.permit(T0 + 5002).is_none()));
+    assert_eq!(shared.writes.get(), writes);
+}
+
+#[test]
 fn a_clock_that_was_set_back_does_not_keep_it_open() {
     let shared = Fake::default();
     let instance = Instance::opened(&shared, T0);
@@ -321,6 +355,39 @@ fn the_store_does_not_fill_up() {
         now += if round % 3 == 0 { 60_000 } else { 1_300 };
     }
     assert!(shared.keys() < 30, "{} keys are left", shared.keys());
+}
+
+#[test]
+fn counters_of_successes_told_late_are_deleted_too() {
+    let shared = Fake::default();
+    let instance = Instance::of(&shared);
+    for second in 0..600 {
+        instance.call(Success, T0 + second * 1_000);
+        if second % 20 == 9 {
+            instance.call(Failure, T0 + second * 1_000);
+        }
+    }
+    assert!(shared.keys() < 30, "{} keys are left", shared.keys());
+}
+
+#[test]
+fn a_long_outage_leaves_no_claims_behind() {
+    let shared = Fake::default();
+    let (instance, mut now) = (Instance::opened(&shared, T0), T0);
+    for _ in 0..50 {
+        now += 5000;
+        assert!(instance.permit(now).is_some(), "and nothing is ever heard of it again");
+        now += SLOT;
+        assert!(instance.call(Failure, now));
+    }
+    assert!(shared.keys() < 15, "{} keys are left", shared.keys());
+}
+
+#[test]
+fn an_instance_forgets_successes_that_have_left_the_window() {
+    let instance = Instance::of(&Fake::default());
+    (0..100).for_each(|second| instance.calls(1, Success, T0 + second * 1_000));
+    assert_eq!(instance.breaker.memory.borrow().successes.len(), 10);
 }
 
 /// What one instance does in the model: calls that take a while and end somehow, or never.

@@ -80,6 +80,8 @@ pub struct Drained {
     pub buried: usize,
     /// Events left for later, still unacknowledged.
     pub left: usize,
+    /// Whether it came to the end of its streams: where the time budget was spent before, there may be more.
+    pub to_the_end: bool,
 }
 
 /// Reads the streams of the contexts `sources` as the group `group` until they are empty or the time budget is
@@ -106,12 +108,14 @@ pub(crate) async fn drain_within(
     let streams = sources.iter().map(|s| keys::stream(s)).collect();
     let drain = Drain { redis: &redis, group, streams, ends: Instant::now() + budget };
     let mut drained = Drained::default();
+    let mut all_claimed = true;
     if wake == Wake::Tick && faults::guard("drain.reclaim") {
-        drain.claim_abandoned(consumer, &mut drained).await?;
+        all_claimed = drain.claim_abandoned(consumer, &mut drained).await?;
     }
     loop {
         let entries = drain.read().await?;
         if entries.is_empty() {
+            drained.to_the_end = all_claimed;
             break;
         }
         faults::point(group, "drain.read").await;
@@ -281,8 +285,13 @@ impl Drain<'_> {
     }
 
     /// Goes round the streams for what was left unacknowledged, from where the last round had to stop: what waits
-    /// for something that is missing must not keep what is behind it from its turn, however much it is.
-    async fn claim_abandoned(&self, consumer: &impl Consumer, drained: &mut Drained) -> Result<(), LogError> {
+    /// for something that is missing must not keep what is behind it from its turn, however much it is. Says whether it
+    /// got round.
+    async fn claim_abandoned(
+        &self,
+        consumer: &impl Consumer,
+        drained: &mut Drained,
+    ) -> Result<bool, LogError> {
         let bookmark = keys::claimed_up_to(self.group);
         let kept = self.redis.command("GET", &[&bookmark]).await?;
         let kept = kept.first().and_then(as_text).unwrap_or_default();
@@ -298,7 +307,7 @@ impl Drain<'_> {
                 if self.is_spent() {
                     let kept = format!("{stream} {next}");
                     self.redis.command("SET", &[&bookmark, &kept, "EX", KEEP_BOOKMARK_S]).await?;
-                    return Ok(());
+                    return Ok(false);
                 }
                 from = &next;
             }
@@ -307,7 +316,7 @@ impl Drain<'_> {
         if !kept.is_empty() {
             self.redis.command("DEL", &[&bookmark]).await?;
         }
-        Ok(())
+        Ok(true)
     }
 
     /// Claims up to [`BATCH`] entries of one stream and handles them one by one. Says where to go on.

@@ -146,6 +146,14 @@ mod tests {
         let envelope = Envelope::parse(&json).unwrap();
         assert_eq!((envelope.version, envelope.source_context.as_str()), (3, "reservation"));
         assert_eq!(envelope.event.name(), "ReservationConfirmed");
+        assert_eq!(envelope.traceparent, None);
+    }
+
+    #[test]
+    fn an_event_says_which_request_it_comes_from() {
+        let traceparent = Some("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01");
+        let json = to_json("reservation", &Stored { traceparent, ..stored() }).unwrap();
+        assert_eq!(Envelope::parse(&json).unwrap().traceparent.as_deref(), traceparent);
     }
 
     #[test]

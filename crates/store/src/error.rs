@@ -94,9 +94,26 @@ mod tests {
             StoreError::Check { constraint: "taken <= capacity".to_owned() }
         );
         assert_eq!(kind("decision: seats changed"), StoreError::Raised("seats changed".to_owned()));
-        assert!(matches!(kind("database is locked"), StoreError::Unavailable(_)));
-        assert!(matches!(kind("database or disk is full"), StoreError::Unavailable(_)));
+        for passing in [
+            "database is locked",
+            "database or disk is full",
+            "disk I/O error",
+            "unable to open database file",
+            "the database is busy",
+        ] {
+            assert!(matches!(kind(passing), StoreError::Unavailable(_)), "{passing}");
+        }
         assert!(matches!(kind("no such column: x"), StoreError::Failure(_)));
+    }
+
+    #[test]
+    fn what_is_not_there_for_now_is_told_from_what_was_never_given() {
+        for gone in [sqlite::Error::DatabaseFull, sqlite::Error::InvalidConnection] {
+            assert!(matches!(StoreError::from(gone), StoreError::Unavailable(_)));
+        }
+        for ours in [sqlite::Error::NoSuchDatabase, sqlite::Error::AccessDenied] {
+            assert!(matches!(StoreError::from(ours), StoreError::Failure(_)));
+        }
     }
 
     #[test]

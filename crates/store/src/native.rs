@@ -221,9 +221,11 @@ mod tests {
 
     #[test]
     fn a_file_is_the_same_store_when_it_is_opened_again() {
+        /// It cannot be made twice.
+        static ONCE: Database = Database::new("x", 1, &["CREATE TABLE t (a TEXT PRIMARY KEY)"]);
         let path = std::env::temp_dir().join(format!("sugang-store-{}.db", std::process::id()));
-        Sqlite::file(&path, &DATABASE).unwrap().run("INSERT INTO t (a) VALUES ('x')", &[]).unwrap();
-        assert_eq!(Sqlite::file(&path, &DATABASE).unwrap().number("SELECT count(*) FROM t").unwrap(), 1);
+        Sqlite::file(&path, &ONCE).unwrap().run("INSERT INTO t (a) VALUES ('x')", &[]).unwrap();
+        assert_eq!(Sqlite::file(&path, &ONCE).unwrap().number("SELECT count(*) FROM t").unwrap(), 1);
         for suffix in ["", "-wal", "-shm"] {
             let _ = std::fs::remove_file(format!("{}{suffix}", path.display()));
         }

@@ -1,10 +1,20 @@
 //! What stores promise, asked of every kind.
 
-use std::path::Path;
+use std::{collections::BTreeSet, path::Path, sync::Arc};
 
 use tokio::task::JoinSet;
 
-use super::{config::Stores, store::Store};
+use super::{
+    config::Stores,
+    guest::{
+        KeyValueState,
+        bindings::wasi::keyvalue::{
+            atomics::{self, CasError, HostCas},
+            store::{self as wasi, HostBucket},
+        },
+    },
+    store::Store,
+};
 use crate::redis_client::tests::Server;
 
 /// One store of each kind, with what keeps it alive.
@@ -53,6 +63,9 @@ async fn values_are_kept_replaced_listed_and_removed() {
             store.get_many(wanted).await.unwrap().into_iter().map(|(_, value)| value).collect();
         assert_eq!(values, [Some(Vec::new()), None, Some(bytes("2"))], "{kind}");
         store.delete("a".to_owned()).await.unwrap();
+        let mut left = store.keys().await.unwrap();
+        left.sort();
+        assert_eq!(left, ["b", "c"], "{kind}");
         store.delete_many(vec!["b".to_owned(), "c".to_owned(), "absent".to_owned()]).await.unwrap();
         assert!(store.keys().await.unwrap().is_empty(), "{kind}");
         store.set_many(Vec::new()).await.unwrap();
@@ -175,4 +188,64 @@ async fn a_label_nothing_is_configured_for_is_refused_by_name() {
     let stores = Stores::from_runtime_config(&toml::Table::new(), None, Path::new("/base")).unwrap();
     let refusal = stores.require("order", ["missing"]).await.unwrap_err().to_string();
     assert!(refusal.contains("component order") && refusal.contains("\"missing\""), "{refusal}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_hosts_count_in_one_file() {
+    let directory = tempfile::tempdir().unwrap();
+    let tables = "[n]\ntype = 'spin'\npath = 'deep/kv.db'".parse().unwrap();
+    let mut hosts = Vec::new();
+    for _ in 0..2 {
+        let stores = Stores::from_runtime_config(&tables, None, directory.path()).unwrap();
+        stores.require("test", ["n"]).await.unwrap();
+        hosts.push(stores);
+    }
+    let mut tasks = JoinSet::new();
+    for task in 0..16 {
+        let store = hosts[task % 2].get("n").unwrap();
+        tasks.spawn(async move {
+            for _ in 0..50 {
+                store.increment("n".to_owned(), 1).await.unwrap();
+            }
+        });
+    }
+    tasks.join_all().await;
+    assert_eq!(hosts[0].get("n").unwrap().increment("n".to_owned(), 0).await.unwrap(), 800);
+}
+
+#[tokio::test]
+async fn a_value_larger_than_the_limit_is_not_answered() {
+    let store = Store::Memory(super::memory::Memory::default());
+    store.set("k".to_owned(), vec![0; (128 << 20) + 1]).await.unwrap();
+    assert!(store.get("k").await.is_err());
+    assert!(store.get_many(vec!["k".to_owned()]).await.is_err());
+}
+
+#[tokio::test]
+async fn a_component_opens_what_it_was_granted_and_swaps_what_it_has_seen() {
+    let tables = "[mine]\ntype = 'spin'\n[other]\ntype = 'spin'".parse().unwrap();
+    let stores = Stores::from_runtime_config(&tables, None, Path::new("/base")).unwrap();
+    stores.require("test", ["mine", "other"]).await.unwrap();
+    let store = stores.get("mine").unwrap();
+    let granted = BTreeSet::from(["mine", "absent"].map(str::to_owned));
+    let state = &mut KeyValueState::new(Arc::new(stores), Arc::new(granted));
+    let refused = wasi::Host::open(state, "other".to_owned()).await.unwrap();
+    assert!(matches!(refused, Err(wasi::Error::AccessDenied)));
+    let refused = wasi::Host::open(state, "absent".to_owned()).await.unwrap();
+    assert!(matches!(refused, Err(wasi::Error::NoSuchStore)));
+    let mut held = Vec::new();
+    for _ in 0..256 {
+        held.push(wasi::Host::open(state, "mine".to_owned()).await.unwrap().unwrap());
+    }
+    assert!(wasi::Host::open(state, "mine".to_owned()).await.unwrap().is_err());
+    HostBucket::drop(state, held.pop().unwrap()).await.unwrap();
+    let bucket = wasi::Host::open(state, "mine".to_owned()).await.unwrap().unwrap();
+
+    let swap = HostCas::new(state, bucket, "k".to_owned()).await.unwrap().unwrap();
+    store.set("k".to_owned(), bytes("theirs")).await.unwrap();
+    let Err(CasError::CasFailed(again)) = atomics::Host::swap(state, swap, bytes("1")).await.unwrap() else {
+        panic!("somebody else was first");
+    };
+    atomics::Host::swap(state, again, bytes("2")).await.unwrap().unwrap();
+    assert_eq!(store.get("k").await.unwrap(), Some(bytes("2")));
 }

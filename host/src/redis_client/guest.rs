@@ -215,3 +215,68 @@ impl<T: Send + 'static> interface::HostConnectionWithStore<T> for HasRedis {
         }))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use futures::StreamExt as _;
+    use interface::HostConnectionWithStore as _;
+
+    use super::*;
+    use crate::{redis_client::tests::Server, variables::Variables};
+
+    /// An instance that may reach the server.
+    fn instance(server: &Server) -> wasmtime::Store<RedisState> {
+        let allowed = AllowedHosts::parse(&[server.url()], &Variables::default(), &[]).unwrap();
+        let state = RedisState::new(Arc::default(), Arc::new(allowed));
+        wasmtime::Store::new(&wasmtime::Engine::default(), state)
+    }
+
+    #[tokio::test]
+    async fn each_function_does_what_its_command_does() {
+        let server = Server::start().await;
+        let client = redis::Client::open(server.url()).unwrap();
+        let mut listener = client.get_async_pubsub().await.unwrap();
+        listener.subscribe("c").await.unwrap();
+        let mut instance = instance(&server);
+        let called = instance.run_concurrent(async |accessor| {
+            let redis = &accessor.with_getter::<HasRedis>(|state| state);
+            let rep = HasRedis::open(redis, server.url()).await.unwrap().unwrap().rep();
+            let connection = || Resource::<Session>::new_borrow(rep);
+            let name = |name: &str| name.to_owned();
+            assert_eq!(HasRedis::get(redis, connection(), name("k")).await.unwrap().unwrap(), None);
+            HasRedis::set(redis, connection(), name("k"), b"7".to_vec()).await.unwrap().unwrap();
+            assert_eq!(HasRedis::incr(redis, connection(), name("k")).await.unwrap().unwrap(), 8);
+            let value = HasRedis::get(redis, connection(), name("k")).await.unwrap().unwrap();
+            assert_eq!(value, Some(b"8".to_vec()));
+            let values = ["a", "b"].map(name).to_vec();
+            assert_eq!(HasRedis::sadd(redis, connection(), name("s"), values).await.unwrap().unwrap(), 2);
+            let removed = HasRedis::srem(redis, connection(), name("s"), vec![name("b")]).await.unwrap();
+            assert_eq!(removed.unwrap(), 1);
+            assert_eq!(HasRedis::smembers(redis, connection(), name("s")).await.unwrap().unwrap(), ["a"]);
+            let keys = ["k", "s", "absent"].map(name).to_vec();
+            assert_eq!(HasRedis::del(redis, connection(), keys).await.unwrap().unwrap(), 2);
+            HasRedis::publish(redis, connection(), name("c"), b"\0x".to_vec()).await.unwrap().unwrap();
+        });
+        called.await.unwrap();
+        let heard = listener.on_message().next().await.unwrap();
+        assert_eq!((heard.get_channel_name(), heard.get_payload_bytes()), ("c", &b"\0x"[..]));
+    }
+
+    #[tokio::test]
+    async fn a_component_holds_no_more_connections_than_it_may() {
+        let server = Server::start().await;
+        let mut instance = instance(&server);
+        let session = Session::open(Links::default().to(&server.url()).unwrap()).await.unwrap();
+        let state = instance.data_mut();
+        let mut held = Vec::new();
+        for _ in 0..256 {
+            held.push(state.keep(session.clone()).unwrap().unwrap());
+        }
+        assert!(matches!(state.keep(session.clone()).unwrap(), Err(Error::TooManyConnections)));
+        let closed = held.pop().unwrap();
+        let again = Resource::new_borrow(closed.rep());
+        interface::HostConnection::drop(state, closed).await.unwrap();
+        assert!(state.session(&again).is_err());
+        state.keep(session).unwrap().unwrap();
+    }
+}

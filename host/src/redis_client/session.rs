@@ -60,3 +60,64 @@ fn needs_own_connection(command: &Cmd) -> bool {
         _ => false,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn is_own(line: &str) -> bool {
+        let mut command = Cmd::new();
+        command.arg(line.split(' ').collect::<Vec<_>>());
+        needs_own_connection(&command)
+    }
+
+    #[test]
+    fn what_leaves_something_behind_or_waits_gets_a_connection_of_its_own() {
+        for line in [
+            "MULTI",
+            "multi",
+            "EXEC",
+            "DISCARD",
+            "WATCH k",
+            "UNWATCH",
+            "SUBSCRIBE c",
+            "PSUBSCRIBE c",
+            "SSUBSCRIBE c",
+            "UNSUBSCRIBE",
+            "PUNSUBSCRIBE",
+            "SUNSUBSCRIBE",
+            "Select 1",
+            "AUTH p",
+            "HELLO 3",
+            "RESET",
+            "QUIT",
+            "CLIENT REPLY OFF",
+            "ASKING",
+            "READONLY",
+            "READWRITE",
+            "MONITOR",
+            "SYNC",
+            "PSYNC ? -1",
+            "REPLCONF",
+            "BLPOP k 0",
+            "BRPOP k 0",
+            "BLMOVE a b LEFT LEFT 0",
+            "BRPOPLPUSH a b 0",
+            "BLMPOP 0 1 k LEFT",
+            "BZPOPMIN k 0",
+            "BZPOPMAX k 0",
+            "BZMPOP 0 1 k MIN",
+            "WAIT 1 0",
+            "WAITAOF 1 0 0",
+            "xread block 0 STREAMS s $",
+            "XREADGROUP GROUP g c COUNT 1 BLOCK 0 STREAMS s >",
+        ] {
+            assert!(is_own(line), "{line}");
+        }
+        for line in
+            ["GET MULTI", "XREADGROUP GROUP g c STREAMS s >", "XREAD STREAMS BLOCK 0", "PUBLISH c SELECT"]
+        {
+            assert!(!is_own(line), "{line}");
+        }
+    }
+}

@@ -242,8 +242,25 @@ async fn only_granted_addresses_are_opened() {
 async fn an_address_is_kept_only_while_there_is_room() {
     let links = Links::default();
     let used = links.to("redis://127.0.0.1:1").unwrap();
+    let idle = Arc::downgrade(&links.to("redis://127.0.0.1:2").unwrap());
     for port in 2..200 {
         links.to(&format!("redis://127.0.0.1:{port}")).unwrap();
     }
+    assert!(idle.upgrade().is_none());
     assert!(Arc::ptr_eq(&used, &links.to("redis://127.0.0.1:1").unwrap()));
+}
+
+#[tokio::test]
+async fn commands_follow_each_other_on_one_connection() {
+    let server = Server::start().await;
+    let session = server.session(&Links::default()).await;
+    let made = async || {
+        let stats = ask(&session, &["INFO", "stats"]).await.unwrap();
+        stats.lines().find_map(|line| line.strip_prefix("total_connections_received:")).unwrap().to_owned()
+    };
+    let before = made().await;
+    for _ in 0..20 {
+        check(&session, &["PING"], "+PONG").await;
+    }
+    assert_eq!(made().await, before);
 }

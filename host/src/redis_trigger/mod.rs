@@ -10,6 +10,8 @@
 
 mod queue;
 mod subscriber;
+#[cfg(test)]
+mod tests;
 
 use std::{sync::Arc, time::Duration};
 

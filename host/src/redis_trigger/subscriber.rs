@@ -77,3 +77,29 @@ impl Subscriptions {
         anyhow::bail!("the connection was closed")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use redis::IntoConnectionInfo as _;
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_server_that_is_away_is_asked_ever_less_often_up_to_a_limit() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("redis://{}", listener.local_addr().unwrap());
+        let listening = tokio::spawn(Subscriptions::new(url.into_connection_info().unwrap()).listen());
+        let mut calls = 0;
+        let counting = async {
+            loop {
+                drop(listener.accept().await.unwrap());
+                calls += 1;
+            }
+        };
+        // At 0, 0.1, 0.3, 0.7, 1.5, 3.1 and 5.1 s.
+        let _ = tokio::time::timeout(Duration::from_secs(6), counting).await;
+        assert!((6..=7).contains(&calls), "{calls}");
+        listening.abort();
+    }
+}

@@ -14,6 +14,7 @@ use std::{
 
 use rusqlite::{
     StatementStatus,
+    ffi::SQLITE_ATTACH,
     hooks::{AuthAction, Authorization},
 };
 
@@ -131,6 +132,8 @@ impl Connection {
                 {
                     Authorization::Deny
                 }
+                // A name that is no plain text is not told.
+                AuthAction::Unknown { code: SQLITE_ATTACH, .. } if !allow_attach_file => Authorization::Deny,
                 _ => Authorization::Allow,
             }
         }))?;

@@ -221,3 +221,22 @@ impl Head {
         Some(Stream { rows, outcome })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn connections_are_kept_for_the_next_but_not_without_end() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = Arc::from(directory.path().join("test.db"));
+        let readers = Readers::new(Location { path: Some(path), allow_attach_file: false });
+        for _ in 0..2 {
+            assert!(matches!(readers.read_at_once("SELECT 1", &[]), AtOnce::Answer(_)));
+            assert_eq!(lock(&readers.idle).len(), 1);
+        }
+        let many: Vec<_> = (0..IDLE + 3).map(|_| readers.take().unwrap()).collect();
+        many.into_iter().for_each(|connection| readers.give_back(connection));
+        assert_eq!(lock(&readers.idle).len(), IDLE);
+    }
+}

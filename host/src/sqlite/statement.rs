@@ -4,7 +4,10 @@
 //! every `PRAGMA`, `BEGIN`, `ATTACH` or function is announced there. No SQL text is looked at, so a
 //! comment, a `WITH` or a string cannot lead to the wrong kind.
 
-use rusqlite::hooks::{AuthAction, AuthContext};
+use rusqlite::{
+    ffi::{SQLITE_ATTACH, SQLITE_DETACH},
+    hooks::{AuthAction, AuthContext},
+};
 
 /// Where a statement may run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,6 +56,8 @@ pub(super) struct Announced {
     inserts: bool,
     asks_rowid: bool,
     asks_changes: bool,
+    /// In a view or a `WITH`; or in a trigger, where it is about what the trigger did.
+    asks_within: bool,
 }
 
 #[derive(Debug)]
@@ -77,9 +82,14 @@ impl Announced {
             | AuthAction::CreateTempTable { .. }
             | AuthAction::CreateTempTrigger { .. }
             | AuthAction::CreateTempView { .. } => self.own = true,
-            AuthAction::Function { function_name } if top_level => {
-                self.asks_rowid |= function_name.eq_ignore_ascii_case("last_insert_rowid");
-                self.asks_changes |= function_name.eq_ignore_ascii_case("changes");
+            // Their file's name is no plain text.
+            AuthAction::Unknown { code: SQLITE_ATTACH | SQLITE_DETACH, .. } => self.own = true,
+            AuthAction::Function { function_name } => {
+                let rowid = function_name.eq_ignore_ascii_case("last_insert_rowid");
+                let changes = function_name.eq_ignore_ascii_case("changes");
+                self.asks_rowid |= rowid && top_level;
+                self.asks_changes |= changes && top_level;
+                self.asks_within |= (rowid || changes) && !top_level;
             }
             AuthAction::Insert { table_name } => self.change(table_name, top_level, true),
             AuthAction::Update { table_name, .. } | AuthAction::Delete { table_name } => {
@@ -88,7 +98,6 @@ impl Announced {
             AuthAction::Select
             | AuthAction::Read { .. }
             | AuthAction::Recursive
-            | AuthAction::Function { .. }
             | AuthAction::Unknown { .. } => {}
             // Whatever is left changes the schema.
             _ => self.changes_anything = true,
@@ -116,7 +125,7 @@ impl Announced {
         if self.transaction {
             return Class::Own(Afterwards::Rests);
         }
-        if self.asks_changes || (self.asks_rowid && readonly) {
+        if self.asks_changes || (readonly && (self.asks_rowid || self.asks_within)) {
             return Class::Asks;
         }
         if readonly {

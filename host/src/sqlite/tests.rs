@@ -327,6 +327,8 @@ async fn row_ids_and_counts_are_each_sessions_own() {
     assert_eq!((one.last_insert_rowid(), one.changes()), (11, 1));
     run(&two, "UPDATE t SET v = v || '!' WHERE id < 15").await.unwrap();
     assert_eq!((two.last_insert_rowid(), two.changes()), (20, 2));
+    run(&one, "CREATE TABLE more (id)").await.unwrap();
+    assert_eq!(one.changes(), 1);
 
     // The same by SQL.
     assert_eq!(number(&one, "SELECT last_insert_rowid()").await, 11);
@@ -656,6 +658,125 @@ async fn durable_inserts_of_many_share_an_fsync() {
     assert!(per_second > 1_000.0, "only {per_second:.0} durable inserts a second");
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_file_is_attached_however_its_name_is_said() {
+    let fixture = Fixture::new();
+    let session = fixture.database.connect();
+    let other = fixture.path().with_file_name("other.db").display().to_string();
+    let (folder, name) = other.split_at(other.len() - 4);
+    for sql in [format!("ATTACH '{other}' AS o"), format!("ATTACH '{folder}' || '{name}' AS o")] {
+        assert_eq!(message(run(&session, &sql).await.unwrap_err()), "not authorized", "{sql}");
+    }
+    let refused = run_with(&session, "ATTACH ? AS o", vec![Value::Text(other.clone())]).await;
+    assert_eq!(message(refused.unwrap_err()), "not authorized");
+    assert!(!Path::new(&other).exists());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_error_after_the_first_rows_is_an_error_and_not_a_shorter_answer() {
+    let fixture = Fixture::new();
+    let session = fixture.database.connect();
+    let sql = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100000)
+        SELECT abs(CASE i WHEN 100000 THEN -9223372036854775807 - 1 ELSE i END) FROM n";
+    for _ in 0..3 {
+        let error = message(run(&session, sql).await.unwrap_err());
+        assert!(error.contains("integer overflow"), "{error}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_statement_of_a_transaction_ends_too_when_nobody_waits_for_it() {
+    let fixture = Fixture::new();
+    let (session, other) = (fixture.database.connect(), fixture.database.connect());
+    run_all(&session, &["CREATE TABLE t (id)", "BEGIN IMMEDIATE", "INSERT INTO t VALUES (1)"]).await;
+    let endless = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n";
+    assert!(tokio::time::timeout(Duration::from_millis(100), run(&session, endless)).await.is_err());
+    drop(session);
+    run(&other, "INSERT INTO t VALUES (2)").await.unwrap();
+    assert_eq!(number(&other, "SELECT sum(id) FROM t").await, 2);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_reads_slowly_holds_up_no_writer() {
+    let fixture = Fixture::new();
+    let session = fixture.database.connect();
+    let fill = "INSERT INTO t WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 20000)
+        SELECT i FROM n";
+    run_all(&session, &["CREATE TABLE t (id INTEGER PRIMARY KEY)", fill]).await;
+    let unread = session.execute("SELECT id FROM t".to_owned(), Vec::new()).await.unwrap();
+    assert!(unread.rest.is_some());
+    run(&session, "INSERT INTO t VALUES (0)").await.unwrap();
+    let (columns, rows) = unread.all().await.unwrap();
+    assert_eq!((columns, rows.len()), (vec!["id".to_owned()], 20_000));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn row_ids_and_counts_are_told_however_small_they_are() {
+    let fixture = Fixture::new();
+    let session = fixture.database.connect();
+    run_all(&session, &["CREATE TABLE t (id INTEGER PRIMARY KEY)", "BEGIN", "COMMIT"]).await;
+    for (sql, told) in [
+        ("INSERT INTO t VALUES (1), (2), (3)", 303),
+        ("INSERT INTO t VALUES (4)", 104),
+        ("UPDATE t SET id = id", 404),
+    ] {
+        run(&session, sql).await.unwrap();
+        assert_eq!(number(&session, "SELECT changes() * 100 + last_insert_rowid()").await, told, "{sql}");
+        let within =
+            "WITH asked AS (SELECT changes() * 100 + last_insert_rowid() AS told) SELECT told FROM asked";
+        assert_eq!(number(&session, within).await, told, "{sql}");
+    }
+}
+
+#[tokio::test]
+async fn kinds_of_statements_are_not_remembered_without_end() {
+    let fixture = Fixture::new();
+    let session = fixture.database.connect();
+    for n in 0..1024 {
+        run(&session, &format!("SELECT {n}")).await.unwrap();
+    }
+    assert!(fixture.database.known("SELECT 0").is_some());
+    run(&session, "SELECT 1024").await.unwrap();
+    assert!(fixture.database.known("SELECT 0").is_none());
+}
+
+#[test]
+fn values_without_content_take_memory_too() {
+    let row = RowResult { values: vec![Value::Null; 1000] };
+    assert!(row.memory_size() >= 1000 * size_of::<Value>());
+}
+
+mod components {
+    use wasmtime::component::Resource;
+
+    use super::{guest::bindings::spin::sqlite::sqlite::HostConnection, *};
+
+    async fn open(state: &mut SqliteState, label: &str) -> Result<Resource<Session>, Error> {
+        HostConnection::open(state, label.to_owned()).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_component_opens_what_it_was_granted_and_no_more_than_it_may_hold() {
+        let tables = "[mine]\ntype = 'spin'\n[other]\ntype = 'spin'".parse().unwrap();
+        let databases = Databases::from_runtime_config(&tables, None, Path::new("/base")).unwrap();
+        databases.require("test", ["mine", "other"]).unwrap();
+        let granted = BTreeSet::from(["mine", "absent"].map(str::to_owned));
+        let mut state = SqliteState::new(Arc::new(databases), Arc::new(granted));
+        assert!(matches!(open(&mut state, "other").await, Err(Error::AccessDenied)));
+        assert!(matches!(open(&mut state, "absent").await, Err(Error::NoSuchDatabase)));
+        let mut held = Vec::new();
+        for _ in 0..256 {
+            held.push(open(&mut state, "mine").await.unwrap());
+        }
+        assert_eq!(message(open(&mut state, "mine").await.unwrap_err()), "too many connections opened");
+        let closed = held.pop().unwrap();
+        let again = Resource::new_borrow(closed.rep());
+        HostConnection::drop(&mut state, closed).await.unwrap();
+        assert!(HostConnection::changes(&mut state, again).await.is_err(), "it is closed");
+        open(&mut state, "mine").await.unwrap();
+    }
+}
+
 mod configuration {
     use super::*;
 
@@ -697,5 +818,23 @@ mod configuration {
         assert!(state.join("sqlite_db.db").exists());
         assert!(directory.path().join("deep/orders.db").exists());
         assert!(Arc::ptr_eq(&databases.get("orders").unwrap(), &databases.get("same").unwrap()));
+    }
+
+    #[tokio::test]
+    async fn files_are_attached_only_where_that_is_configured() {
+        let directory = tempfile::tempdir().unwrap();
+        let tables = "[plain]\ntype = 'spin'\npath = 'a.db'
+            [may]\ntype = 'spin'\npath = 'b.db'\nallow_attach_file = true";
+        let tables = tables.parse().unwrap();
+        let databases =
+            Databases::from_runtime_config(&tables, Some(directory.path()), directory.path()).unwrap();
+        databases.require("order", ["default", "plain", "may"]).unwrap();
+        let attach = format!("ATTACH '{}' AS other", directory.path().join("a.db").display());
+        for (label, allowed) in [("default", false), ("plain", false), ("may", true)] {
+            let session = databases.get(label).unwrap().connect();
+            assert_eq!(run(&session, &attach).await.is_ok(), allowed, "{label}");
+        }
+        let wrong = "[orders]\ntype = 'spin'\nallow_attach_file = 'yes'";
+        check_refusal(wrong, &["allow_attach_file must be"]);
     }
 }

@@ -148,3 +148,19 @@ fn once_the_course_is_over_only_what_is_not_paid_can_be_canceled() {
     assert_eq!(sugang.cancel(2).expect(200).text("/status"), "Order Canceled");
     assert_eq!(sugang.order(1).text("/status"), "Ordered");
 }
+
+#[test]
+fn a_course_whose_time_has_come_starts_and_ends_by_itself() {
+    let sugang = Sugang::start();
+    sugang.open_course(&course(500, 1, "automatic")).expect(201);
+    eventually(|| sugang.apply(&order(1, 500)).status < 300, true);
+    eventually(|| sugang.statuses(1), "Ordered / Paid / Reservation Confirmed");
+    sugang.apply(&order(2, 500)).expect(201);
+    eventually(|| sugang.statuses(2), "Ordered / Paid / Waitlisted");
+    let now = kernel::Timestamp::now();
+    let times = json!({ "startsAt": now.to_string(), "endsAt": now.plus_seconds(1).to_string() });
+    sugang.change_course(500, &times).expect(200);
+    eventually(|| sugang.course(500).text("/status"), "Finished");
+    eventually(|| sugang.statuses(2), "Order Canceled / Payment Canceled / Reservation Rejected");
+    assert_eq!(sugang.statuses(1), "Ordered / Paid / Reservation Confirmed");
+}

@@ -2,8 +2,8 @@
 
 use rustix::process::Signal;
 use serde_json::{Value, json};
-use sugang_tests::orders::{AUTOMATIC, TWO_SEATS, order};
-use sugang_tests::{Ground, Host, Options, eventually};
+use sugang_tests::orders::{AUTOMATIC, MANUAL, TWO_SEATS, order, with};
+use sugang_tests::{Ground, Host, Options, Sugang, eventually, stores};
 
 const CONFIRMED: &str = "Ordered / Paid / Reservation Confirmed";
 const WAITLISTED: &str = "Ordered / Paid / Waitlisted";
@@ -166,4 +166,31 @@ fn a_host_killed_in_the_middle_loses_nothing_it_acknowledged() {
         eventually(|| sugang.statuses(id), CONFIRMED);
     }
     assert_eq!(sugang.course(AUTOMATIC).at("/taken"), json!(30));
+}
+
+#[test]
+fn without_a_tick_everybody_hears_of_everything_all_the_same() {
+    let mut sugang = Sugang::start();
+    sugang.ground_mut().stop_ticking();
+    sugang.apply(&with(order(1, AUTOMATIC), &json!({ "cardNo": null }))).expect(201);
+    eventually(|| sugang.statuses(1), "Ordered / Payment Delayed / -");
+    sugang.apply(&order(2, AUTOMATIC)).expect(201);
+    eventually(|| sugang.statuses(2), CONFIRMED);
+    sugang.cancel(2).expect(200);
+    eventually(|| sugang.statuses(2), "Order Canceled / Payment Canceled / Reservation Canceled");
+    sugang.apply(&order(3, MANUAL)).expect(201);
+    eventually(|| sugang.statuses(3), "Ordered / Paid / Reservation Requested");
+    sugang.decide(3, "Reservation Rejected").expect(200);
+    eventually(|| sugang.statuses(3), "Order Canceled / Payment Canceled / Reservation Rejected");
+}
+
+#[test]
+fn a_message_put_off_by_a_wrong_clock_is_sent_though_nothing_new_happens() {
+    let sugang = Sugang::start();
+    sugang.apply(&order(1, AUTOMATIC)).expect(201);
+    let sent = || sugang.messages(1).iter().filter(|it| it["status"] == "Sent").count();
+    eventually(sent, 3);
+    let put_off = "UPDATE messages SET status = 'Pending', attempts = 0, due_at = due_at + 3600000";
+    stores::tamper(sugang.state(), "notification", put_off);
+    eventually(sent, 3);
 }

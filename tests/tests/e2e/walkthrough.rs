@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use sugang_tests::orders::{AUTOMATIC, FREE, GOOD_CARD, MANUAL, order, seed_order, with};
-use sugang_tests::{Sugang, eventually, within};
+use sugang_tests::{Sugang, eventually, stores, within};
 
 /// From the answer until everybody can see it.
 const SOON: Duration = Duration::from_secs(1);
@@ -201,4 +201,36 @@ fn state_survives_a_restart_of_everything() {
     let host = ground.host(sugang_tests::Options::new().process());
     assert_eq!(host.order(1113).expect(200).text("/payStatus"), "Paid");
     eventually(|| host.statuses(1113), "Ordered / Paid / Reservation Confirmed");
+}
+
+#[test]
+fn a_page_too_long_to_be_read_in_one_go_is_whole() {
+    let sugang = Sugang::start();
+    sugang.get("/infomations").expect(200);
+    let rows = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1000)
+        INSERT INTO infomations SELECT i, 7, 101, 1, 'Title', 10000, 1, 'Ordered', 1, 'Paid', 1,
+            'Reservation Confirmed', NULL, '2026-01-01T00:00:00.000Z' FROM n";
+    stores::tamper(sugang.state(), "information", rows);
+    // Again, when its statement is known; and again, when it is known as a long one.
+    for _ in 0..3 {
+        let page = sugang.get("/infomations?size=1000").expect(200);
+        let ids: Vec<_> = page.items("infomations").iter().map(|it| it["orderId"].clone()).collect();
+        assert_eq!(ids, (1..=1000).map(|id| json!(id)).collect::<Vec<_>>());
+    }
+}
+
+#[test]
+fn one_trace_goes_through_all_contexts() {
+    let sugang = Sugang::start();
+    let trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    let apply = sugang.json("POST", "/orders").header("traceparent", trace);
+    sugang.send(apply, Some(order(1, MANUAL).to_string())).expect(201);
+    eventually(|| sugang.statuses(1), "Ordered / Paid / Reservation Requested");
+    sugang.send(sugang.request("DELETE", "/orders/1").header("traceparent", trace), None).expect(204);
+    eventually(|| sugang.statuses(1), "Order Canceled / Payment Canceled / Reservation Canceled");
+    let untraced =
+        format!("SELECT COUNT(*) FROM events WHERE subject = '1' AND traceparent IS NOT '{trace}'");
+    for context in ["order", "pay", "reservation"] {
+        assert_eq!(stores::count(sugang.state(), context, &untraced), 0, "{context}");
+    }
 }

@@ -198,6 +198,11 @@ fn filters_sort_and_keys_choose_the_same_orders_as_a_look_at_all_would() {
     let sort = Some(hal::Sort { field: "eduNo", direction: Direction::Descending });
     let sorted = sqlite.page(&Filter::default(), &Paging { sort, page: 1, ..paging(5) });
     assert_eq!(sorted, [1, 12, 10, 8, 6]);
+    let rows = sqlite.0.run("SELECT order_id FROM infomations ORDER BY updated_at DESC, order_id DESC", &[]);
+    let newest: Vec<_> = rows.unwrap().iter().map(|row| row.count(0).unwrap()).collect();
+    assert_ne!(newest, (1..=12).rev().collect::<Vec<_>>(), "their numbers alone would sort them");
+    let sort = Some(hal::Sort { field: "updatedAt", direction: Direction::Descending });
+    assert_eq!(sqlite.page(&Filter::default(), &Paging { sort, ..paging(12) }), newest);
 }
 
 #[test]

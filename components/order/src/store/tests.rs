@@ -14,6 +14,7 @@ use hal::{Direction, Paging, Sort};
 use kernel::event::{Course as Terms, DelayReason, Event, Paid, ReservationRejected};
 use kernel::{Approval, CardNumber, Language};
 use proptest::prelude::*;
+use std::cell::Cell;
 
 const NOW: Timestamp = Timestamp::from_millis(1_763_773_323_004);
 
@@ -27,6 +28,8 @@ fn block_on<T>(future: impl Future<Output = T>) -> T {
 struct Sqlite {
     native: native::Sqlite,
     seal: Seal,
+    /// How often the breaker was asked.
+    asked: Cell<u32>,
 }
 
 fn order(number: u64) -> OrderId {
@@ -92,7 +95,7 @@ impl Sqlite {
     }
 
     fn over(native: native::Sqlite) -> Self {
-        Self { native, seal: Seal::new(&"0f".repeat(32)).unwrap() }
+        Self { native, seal: Seal::new(&"0f".repeat(32)).unwrap(), asked: Cell::new(0) }
     }
 
     /// Has another do something before the next decision is committed.
@@ -121,7 +124,11 @@ impl Sqlite {
             traceparent: None,
             now: NOW,
         };
-        block_on(place(&self.native, &placing, async || wish.breaker_open))
+        let breaker_is_open = async || {
+            self.asked.set(self.asked.get() + 1);
+            wish.breaker_open
+        };
+        block_on(place(&self.native, &placing, breaker_is_open))
     }
 
     #[track_caller]
@@ -257,6 +264,17 @@ fn with_the_breaker_open_the_order_and_its_delay_are_one_statement() {
 }
 
 #[test]
+fn the_breaker_is_asked_once_and_only_where_pay_would_be() {
+    let store = Sqlite::new();
+    store.meanwhile(|store| store.learn(&[(terms(101, 70_000, CourseStatus::Open), 2)]));
+    store.place(&wish(1));
+    assert_eq!(store.asked.get(), 1);
+    store.place(&Wish { card: None, ..wish(2) });
+    drop(store.try_place(&wish(1)));
+    assert_eq!(store.asked.get(), 1);
+}
+
+#[test]
 fn an_order_without_a_card_waits_for_its_customer_and_not_for_the_worker() {
     let store = Sqlite::new();
     let taken = store.place(&Wish { card: None, ..wish(1) });
@@ -298,6 +316,9 @@ fn a_key_stands_for_one_order_with_one_content() {
     let other = Wish { edu_no: 104, ..keyed };
     assert!(matches!(store.try_place(&other), Ok(Placement::KeyReused)));
     assert_eq!(store.number("SELECT count(*) FROM orders"), 1);
+    store.place(&Wish { key: Some("n"), ..wish(5) });
+    assert!(matches!(store.try_place(&Wish { key: Some("n"), ..wish(6) }), Ok(Placement::KeyReused)));
+    store.number("DELETE FROM idempotency_keys WHERE key = 'n' RETURNING 0");
     block_on(forget_keys(&store.native, NOW)).unwrap();
     assert_eq!(store.number("SELECT count(*) FROM idempotency_keys"), 1);
     block_on(forget_keys(&store.native, NOW.plus_millis(1))).unwrap();
@@ -308,10 +329,10 @@ fn a_key_stands_for_one_order_with_one_content() {
 fn orders_without_a_number_get_one_each() {
     let store = Sqlite::new();
     let anonymous = Wish { order_id: None, ..wish(1) };
-    let mut numbers: Vec<_> = (0..50).map(|_| store.place(&anonymous).order_id().unwrap()).collect();
+    let mut numbers: Vec<_> = (0..400).map(|_| store.place(&anonymous).order_id().unwrap()).collect();
     numbers.sort();
     numbers.dedup();
-    assert_eq!(numbers.len(), 50, "two customers got one order");
+    assert_eq!(numbers.len(), 400, "two customers got one order");
     assert!(numbers.iter().all(|number| number.get() > 1 << 40));
 }
 
@@ -408,6 +429,77 @@ fn a_delay_decided_before_pay_was_heard_does_not_hide_what_it_said() {
     store.meanwhile(|store| drop(store.settle(1, PayStatus::Paid, 1)));
     store.delay(1).unwrap();
     assert_eq!(store.pay_status(1), Some(PayStatus::Paid));
+}
+
+#[test]
+fn a_delay_decided_before_a_decline_was_heard_does_not_hide_it() {
+    let store = Sqlite::new();
+    store.place(&wish(1));
+    store.meanwhile(|store| drop(store.settle(1, PayStatus::PaymentDeclined, 1)));
+    store.delay(1).unwrap();
+    assert_eq!(store.pay_status(1), Some(PayStatus::PaymentDeclined));
+}
+
+#[test]
+fn a_delay_and_the_decline_after_it_have_different_etags() {
+    let store = Sqlite::new();
+    store.place(&wish(1));
+    store.settle(1, PayStatus::PaymentDeclined, 1);
+    let delayed = store.delay(1).unwrap().etag();
+    store.settle(1, PayStatus::PaymentDeclined, 1);
+    assert_ne!(store.stored(1).etag(), delayed);
+}
+
+#[test]
+fn the_card_is_the_one_that_pay_told_of_last() {
+    let store = Sqlite::new();
+    store.place(&wish(1));
+    let declined = fact(1, PayStatus::PaymentDeclined, 1);
+    store.replicate(&[Fact { card_last4: Some("0002".to_owned()), ..declined }]);
+    store.replicate(&[fact(1, PayStatus::PaymentCanceled, 2)]);
+    assert_eq!(store.stored(1).payment.card_last4.as_deref(), Some("0002"));
+}
+
+/// Whatever is tried, another is faster each time: it writes down a delay and a payment that was declined.
+fn always_overtaken(store: &Sqlite) {
+    for _ in 0..MAX_ATTEMPTS {
+        store.meanwhile(|store| {
+            let version = store.stored(1).payment.version;
+            store.settle(1, PayStatus::PaymentDeclined, version + 1);
+            store.delay(1).unwrap();
+            store.settle(1, PayStatus::PaymentDeclined, version + 2);
+        });
+    }
+}
+
+#[test]
+fn whoever_is_always_too_late_gives_up_with_the_conflict() {
+    let store = Sqlite::new();
+    store.place(&wish(1));
+    always_overtaken(&store);
+    assert!(matches!(store.delay(1), Err(Undecided::Store(StoreError::Unique { .. }))));
+    assert_eq!(store.native.pauses(), MAX_ATTEMPTS - 1);
+}
+
+#[test]
+fn expiry_that_is_always_too_late_gives_up_too() {
+    let store = Sqlite::new();
+    store.place(&wish(1));
+    always_overtaken(&store);
+    let expired = block_on(expire(&store.native, NOW.plus_minutes(30)));
+    assert!(expired.as_ref().is_err_and(StoreError::is_conflict), "{expired:?}");
+    assert_eq!(store.native.pauses(), MAX_ATTEMPTS - 1);
+}
+
+#[test]
+fn another_card_is_tried_from_the_beginning() {
+    let store = Sqlite::new();
+    store.place(&wish(1));
+    store.claim(NOW.plus_seconds(2));
+    let sealed = store.seal.seal(&card("5555555555554444"), order(1)).unwrap();
+    assert!(block_on(keep_for_retry(&store.native, order(1), Some(sealed.clone()), NOW)).unwrap());
+    let retry = store.claim(NOW).pop().unwrap();
+    assert_eq!((retry.attempts, retry.sealed), (0, Some(sealed)));
 }
 
 #[test]
@@ -508,7 +600,17 @@ fn a_canceled_course_ends_all_of_its_orders() {
     assert_eq!(store.number("SELECT count(*) FROM orders WHERE status = 'Ordered'"), 10);
     assert_eq!(store.number("SELECT count(*) FROM events WHERE type = 'OrderCanceled'"), 450);
     assert!(matches!(store.stored(7).order, Order::Canceled(_, CancelReason::Customer)));
+    assert!(matches!(store.stored(1).order, Order::Canceled(_, CancelReason::CourseCanceled)));
     store.check_projection();
+}
+
+#[test]
+fn however_many_orders_a_course_has_they_all_end() {
+    let store = Sqlite::new();
+    (1..=1_400).for_each(|n| drop(store.place(&wish(n))));
+    let canceled = Event::CourseCanceled(terms(101, 50_000, CourseStatus::CourseCanceled));
+    store.handle(&[envelope("reservation", 2, canceled)]);
+    assert_eq!(store.number("SELECT count(*) FROM orders WHERE status = 'Ordered'"), 0);
 }
 
 #[test]
@@ -550,13 +652,17 @@ fn orders_are_listed_by_page_by_key_and_by_filter() {
     let latest = Sort { field: "orderedAt", direction: Direction::Descending };
     let all = Filter::default();
     assert_eq!(numbers(all, by(1, 4, None, None)), [5, 6, 7, 8]);
-    assert_eq!(numbers(all, by(0, 3, Some(latest), None)), [9, 8, 7]);
+    let early = "UPDATE orders SET ordered_at = '2020-01-01T00:00:00.000Z' WHERE order_id = 9 RETURNING 0";
+    store.number(early);
+    assert_eq!(numbers(all, by(0, 3, Some(latest), None)), [8, 7, 6]);
     assert_eq!(numbers(all, by(0, 3, None, Some(7))), [8, 9]);
     assert_eq!(numbers(Filter { edu_no: Some(edu(104)), ..all }, by(0, 9, None, None)), [7, 8, 9]);
     let canceled = Filter { status: Some(OrderStatus::OrderCanceled), ..all };
     assert_eq!(numbers(canceled, by(0, 9, None, None)), [2]);
     let customer = Filter { customer_id: CustomerId::parse(1).ok(), ..all };
     assert_eq!(numbers(customer, by(0, 9, None, None)), [3, 6, 9]);
+    assert_eq!(numbers(Filter { edu_no: Some(edu(104)), ..customer }, by(0, 9, None, None)), [9]);
+    assert_eq!(numbers(customer, by(0, 9, None, Some(3))), [6, 9]);
     assert_eq!(block_on(count(&store.native, &customer)).unwrap(), 3);
     assert_eq!(block_on(count(&store.native, &all)).unwrap(), 9);
 }

@@ -373,8 +373,25 @@ fn a_charge_that_another_payment_made_needless_is_given_back() {
         assert!(charging.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
     }
     run(cashier.pay(&terms(0), None, None)).unwrap();
+    // The commit, and then two cancellations that do not get through.
+    world.fates.borrow_mut().extend([Fate::Fine, Fate::CallLost, Fate::CallLost]);
     assert!(matches!(run(charging), Err(NotPaid::Refused(Refusal::ContentDiffers))));
+    assert!(world.fates.borrow().is_empty());
     assert_eq!(world.charged(), 0);
+}
+
+#[test]
+fn an_order_that_could_not_be_closed_after_a_conflict_is_not_taken_to_be_closed() {
+    let world = World::default();
+    world.conflicts.set(1);
+    // Both cancellations and the commit that meets another; then, one by one, the first again.
+    world.fates.borrow_mut().extend([Fate::Fine, Fate::Fine, Fate::Fine, Fate::CallLost]);
+    let applicant = Applicant { order_id: order(2), ..terms(AMOUNT).applicant };
+    let other = Wish { applicant, traceparent: None };
+    let closed = run(cashier(&world).close(&[wish(), other]));
+    assert!(matches!(closed, Err(NotClosed::GatewayUnavailable(_))));
+    assert_eq!(status(&world), None);
+    assert_eq!(world.record(order(2)).state.payment().unwrap().0, PayStatus::PaymentCanceled);
 }
 
 #[test]

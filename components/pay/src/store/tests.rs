@@ -104,6 +104,19 @@ fn of_two_decisions_from_the_same_state_one_is_a_conflict_and_leaves_no_trace() 
 }
 
 #[test]
+fn a_list_never_says_what_no_payment_can_be() {
+    let pays = Pays(sqlite());
+    run(pays.commit(&[paid(&Record::default(), &terms(1, 101))])).unwrap();
+    for wrong in [
+        "UPDATE pays SET card_last4 = '41111'",
+        "UPDATE pays SET status = 'Pending'",
+        "UPDATE pays SET amount = -1",
+    ] {
+        assert!(pays.0.run(wrong, &[]).is_err(), "{wrong} was taken");
+    }
+}
+
+#[test]
 fn many_orders_are_loaded_and_committed_at_once_each_by_itself() {
     let pays = Pays(sqlite());
     let decisions: Vec<_> = (1..=100).map(|id| paid(&Record::default(), &terms(id, 101))).collect();

@@ -338,3 +338,33 @@ proptest! {
         prop_assert_eq!(listed, events.reservations.into_values().collect::<Vec<_>>());
     }
 }
+
+#[test]
+fn a_course_that_was_put_off_starts_and_ends_at_its_new_times() {
+    let store = Sqlite::new();
+    store.do_all(&[open(101, 1)]).unwrap();
+    let (starts_at, ends_at) = (Some(NOW.plus_minutes(600)), Some(NOW.plus_minutes(700)));
+    store.do_all(&[Command::Change(edu(101), Changes { starts_at, ends_at, ..Changes::default() })]).unwrap();
+    let due = |minutes| block_on(duties(&store, NOW.plus_minutes(minutes))).unwrap();
+    assert_eq!(due(599), Duties::default());
+    assert_eq!(due(600).to_start, [edu(101)]);
+    store.do_all(&[Command::Move(edu(101), CourseStatus::Started)]).unwrap();
+    assert_eq!(due(699), Duties::default());
+    assert_eq!(due(700).to_finish, [edu(101)]);
+}
+
+#[test]
+fn a_full_course_with_people_waiting_has_nothing_to_settle() {
+    let store = Sqlite::new();
+    store.do_all(&[open(101, 1), pay(1), pay(2)]).unwrap();
+    assert_eq!(block_on(duties(&store, NOW)).unwrap(), Duties::default());
+}
+
+#[test]
+fn seats_and_places_in_line_are_never_fewer_than_none() {
+    let store = Sqlite::new();
+    store.do_all(&[open(101, 1), pay(1)]).unwrap();
+    for wrong in ["UPDATE courses SET taken = -1", "UPDATE courses SET waiting = -1"] {
+        assert!(store.run(wrong, &[]).is_err(), "{wrong} was taken");
+    }
+}

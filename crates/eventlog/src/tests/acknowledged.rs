@@ -6,7 +6,11 @@ use crate::keys;
 use crate::outbox::CHUNK;
 use tokio::join;
 
+/// How the statement begins that notes it.
 const NOTED: &str = "UPDATE acknowledged";
+
+/// What `sugang events replay` leaves.
+const REPLAYED: &str = "sugang:replayed:reservation";
 
 impl World {
     /// Has a group read everything in the stream, and acknowledge all but these.
@@ -59,8 +63,12 @@ impl World {
 
     /// Makes a dead letter of an entry of a stream.
     fn bury(&self, stream: &str, entry: &str) {
+        self.bury_for(DEAD, stream, entry);
+    }
+
+    fn bury_for(&self, dead_letters: &str, stream: &str, entry: &str) {
         let fields = ["stream", stream, "id", entry, "e", "{}", "reason", "no", "at", "now"];
-        self.redis_with::<String>(&["XADD", DEAD, "*"], &fields);
+        self.redis_with::<String>(&["XADD", dead_letters, "*"], &fields);
     }
 }
 
@@ -85,7 +93,7 @@ fn what_all_have_acknowledged_is_not_sent_again_but_for_the_last() {
 fn what_one_group_has_not_acknowledged_is_sent_again_with_everything_after_it() {
     run(async |world| {
         world.six().await;
-        world.all_read(&[4]);
+        world.all_read(&[4, 6]);
         world.tick().await;
         assert_eq!((world.acknowledged(), world.sent_again().await), (3, ids(4..=6)));
     });
@@ -140,6 +148,22 @@ fn a_dead_letter_is_not_done_with_until_it_is_gone() {
 }
 
 #[test]
+fn nor_is_a_dead_letter_of_any_other_group() {
+    run(async |world| {
+        world.six().await;
+        world.all_read(&[]);
+        let entry = world.entry(3);
+        for group in keys::consumers_of(CONTEXT) {
+            let dead = keys::dead_letters(group);
+            world.bury_for(&dead, STREAM, &entry);
+            world.tick().await;
+            assert_eq!(world.acknowledged(), 2, "{group}");
+            world.redis::<i64>(&["DEL", &dead]);
+        }
+    });
+}
+
+#[test]
 fn among_very_many_dead_letters_nothing_is_taken_for_done() {
     run(async |world| {
         world.six().await;
@@ -165,10 +189,10 @@ fn for_a_while_after_a_replay_nothing_is_taken_for_done() {
     run(async |world| {
         world.six().await;
         world.all_read(&[]);
-        world.redis::<String>(&["SET", &keys::replayed(CONTEXT), "1"]);
+        world.redis::<String>(&["SET", REPLAYED, "1"]);
         world.tick().await;
         assert_eq!(world.acknowledged(), 0);
-        world.redis::<i64>(&["DEL", &keys::replayed(CONTEXT)]);
+        world.redis::<i64>(&["DEL", REPLAYED]);
         world.tick().await;
         assert_eq!(world.acknowledged(), 5);
     });
@@ -186,6 +210,31 @@ fn what_an_operator_has_sent_again_is_needed_again() {
         world.relay().await.unwrap();
         assert_eq!(world.log(), ids([1, 2, 3, 4, 5, 6, 3, 4]));
         assert_eq!(world.sent_again().await, ids(3..=6));
+    });
+}
+
+#[test]
+fn the_very_last_that_was_done_with_is_needed_again_when_it_is_sent_again() {
+    run(async |world| {
+        world.six().await;
+        world.all_read(&[]);
+        world.tick().await;
+        assert_eq!(world.acknowledged(), 5);
+        world.store.set_sent(5, 0);
+        assert_eq!(world.acknowledged(), 4);
+    });
+}
+
+#[test]
+fn a_tick_with_nothing_new_writes_nothing() {
+    run(async |world| {
+        world.six().await;
+        world.all_read(&[]);
+        world.tick().await;
+        let changes = || world.store.number("SELECT total_changes()");
+        let before = changes();
+        world.tick().await;
+        assert_eq!(changes(), before);
     });
 }
 

@@ -1,6 +1,8 @@
 //! What was read and not acknowledged.
 
-use super::world::{ATTEMPTS, DEAD, Recorder, STREAM, Then, World, but_for, content, ids, json, run};
+use super::world::{
+    ATTEMPTS, DEAD, NOTHING, Recorder, STREAM, Then, World, but_for, content, ids, json, run,
+};
 use crate::consume::{Drained, drain_within};
 use crate::keys::Wake;
 use kernel::Timestamp;
@@ -22,10 +24,13 @@ fn what_a_crash_left_is_handled_on_a_later_tick_and_one_by_one() {
         let consumer = content();
         // Whoever read it may still be at it.
         world.let_pending_wait(4_000);
-        assert_eq!(world.drain(Wake::Tick, &consumer).await, Drained::default());
+        assert_eq!(world.drain(Wake::Tick, &consumer).await, NOTHING);
         world.let_pending_wait(6_000);
-        assert_eq!(world.drain(Wake::Event, &consumer).await, Drained::default());
-        assert_eq!(world.drain(Wake::Tick, &consumer).await, Drained { handled: 3, buried: 0, left: 0 });
+        assert_eq!(world.drain(Wake::Event, &consumer).await, NOTHING);
+        assert_eq!(
+            world.drain(Wake::Tick, &consumer).await,
+            Drained { handled: 3, buried: 0, left: 0, to_the_end: true }
+        );
         assert_eq!(consumer.batches(), [ids([1]), ids([2]), ids([3])]);
         assert_eq!(world.pending(), 0);
         assert_eq!(world.redis::<i64>(&["EXISTS", ATTEMPTS]), 0);
@@ -39,7 +44,7 @@ fn what_was_claimed_is_its_new_holders_for_a_while() {
         cut_off(&world, Wake::Event, &Recorder::new(|_| Then::Traps)).await;
         world.let_pending_wait(6_000);
         cut_off(&world, Wake::Tick, &Recorder::new(|_| Then::Traps)).await;
-        assert_eq!(world.drain(Wake::Tick, &content()).await, Drained::default());
+        assert_eq!(world.drain(Wake::Tick, &content()).await, NOTHING);
     });
 }
 
@@ -48,15 +53,24 @@ fn the_fifth_failure_is_the_last_and_says_why() {
     run(async |world| {
         world.append([1, 2]);
         let poisoned = but_for("1:1", || Then::Poison);
-        assert_eq!(world.drain(Wake::Event, &poisoned).await, Drained { handled: 1, buried: 0, left: 1 });
+        assert_eq!(
+            world.drain(Wake::Event, &poisoned).await,
+            Drained { handled: 1, buried: 0, left: 1, to_the_end: true }
+        );
         for _second_to_fourth in 0..3 {
             world.let_pending_wait(6_000);
-            assert_eq!(world.drain(Wake::Tick, &poisoned).await, Drained { handled: 0, buried: 0, left: 1 });
+            assert_eq!(
+                world.drain(Wake::Tick, &poisoned).await,
+                Drained { handled: 0, buried: 0, left: 1, to_the_end: true }
+            );
         }
         let id = world.entries()[0].0.clone();
         world.let_pending_wait(6_000);
         let before = Timestamp::now();
-        assert_eq!(world.drain(Wake::Tick, &poisoned).await, Drained { handled: 0, buried: 1, left: 0 });
+        assert_eq!(
+            world.drain(Wake::Tick, &poisoned).await,
+            Drained { handled: 0, buried: 1, left: 0, to_the_end: true }
+        );
         assert_eq!(poisoned.events().iter().filter(|event| *event == "1:1").count(), 1 + 5);
 
         let dead = world.dead();
@@ -67,7 +81,7 @@ fn the_fifth_failure_is_the_last_and_says_why() {
         assert!(at >= before && at <= Timestamp::now());
         assert_eq!((world.pending(), world.redis::<i64>(&["EXISTS", ATTEMPTS])), (0, 0));
         world.let_pending_wait(6_000);
-        assert_eq!(world.drain(Wake::Tick, &poisoned).await, Drained::default());
+        assert_eq!(world.drain(Wake::Tick, &poisoned).await, NOTHING);
     });
 }
 
@@ -88,7 +102,10 @@ fn a_handler_that_traps_five_times_is_not_called_a_sixth_time() {
             let attempts: Vec<(String, i64)> = world.redis(&["HGETALL", ATTEMPTS]);
             assert_eq!(attempts[0].1, time);
         }
-        assert_eq!(world.drain(Wake::Tick, &traps).await, Drained { handled: 1, buried: 1, left: 0 });
+        assert_eq!(
+            world.drain(Wake::Tick, &traps).await,
+            Drained { handled: 1, buried: 1, left: 0, to_the_end: true }
+        );
         assert_eq!(traps.events(), ids([3]));
         assert_eq!(world.dead()[0]["reason"], "its handler did not come back 5 times");
         assert_eq!(world.dead()[0]["e"], json(2));
@@ -222,7 +239,10 @@ fn rubbish_that_was_left_is_buried_and_what_was_deleted_is_passed_over() {
         world.redis::<i64>(&["XDEL", STREAM, &second]);
         world.let_pending_wait_all(6_000);
         let consumer = content();
-        assert_eq!(world.drain(Wake::Tick, &consumer).await, Drained { handled: 2, buried: 1, left: 0 });
+        assert_eq!(
+            world.drain(Wake::Tick, &consumer).await,
+            Drained { handled: 2, buried: 1, left: 0, to_the_end: true }
+        );
         assert_eq!(consumer.events(), ids([1, 3]));
         assert_eq!(world.dead().len(), 1);
     });

@@ -1,9 +1,11 @@
 //! From the stream to a consumer.
 
-use super::world::{ATTEMPTS, GROUP, Recorder, STREAM, Then, but_for, content, ids, json, run};
-use crate::consume::{Drained, drain};
+use super::world::{ATTEMPTS, GROUP, NOTHING, Recorder, STREAM, Then, but_for, content, ids, json, run};
+use crate::consume::{Drained, Unhandled, drain};
 use crate::keys::Wake;
 use std::cell::Cell;
+use std::time::Duration;
+use store::StoreError;
 
 #[test]
 fn a_context_that_comes_late_gets_everything_in_order_and_in_batches() {
@@ -11,13 +13,13 @@ fn a_context_that_comes_late_gets_everything_in_order_and_in_batches() {
         world.append(1..=250);
         let consumer = content();
         let drained = world.drain(Wake::Event, &consumer).await;
-        assert_eq!(drained, Drained { handled: 250, buried: 0, left: 0 });
+        assert_eq!(drained, Drained { handled: 250, buried: 0, left: 0, to_the_end: true });
         let batches = consumer.batches();
         assert_eq!(batches.iter().map(Vec::len).collect::<Vec<_>>(), [100, 100, 50]);
         assert_eq!(batches.concat(), ids(1..=250));
         assert_eq!(world.pending(), 0);
         // Once.
-        assert_eq!(world.drain(Wake::Tick, &consumer).await, Drained::default());
+        assert_eq!(world.drain(Wake::Tick, &consumer).await, NOTHING);
         world.append([251]);
         world.drain(Wake::Event, &consumer).await;
         assert_eq!(consumer.events(), ids([251]));
@@ -28,7 +30,7 @@ fn a_context_that_comes_late_gets_everything_in_order_and_in_batches() {
 fn a_stream_that_is_not_there_yet_can_be_drained() {
     run(async |world| {
         let consumer = content();
-        assert_eq!(world.drain(Wake::Tick, &consumer).await, Drained::default());
+        assert_eq!(world.drain(Wake::Tick, &consumer).await, NOTHING);
         world.append([1]);
         assert_eq!(world.drain(Wake::Tick, &consumer).await.handled, 1);
     });
@@ -45,7 +47,7 @@ fn several_streams_are_drained_and_acknowledged_each_for_itself() {
         let consumer = content();
         let sources = ["reservation", "order"];
         let drained = drain(&world.url(), GROUP, &sources, Wake::Event, &consumer).await.unwrap();
-        assert_eq!(drained, Drained { handled: 3, buried: 1, left: 0 });
+        assert_eq!(drained, Drained { handled: 3, buried: 1, left: 0, to_the_end: true });
         assert_eq!(consumer.batches(), [ids([1, 2, 3])]);
         for stream in [STREAM, other] {
             assert_eq!(
@@ -75,7 +77,10 @@ fn what_a_handler_has_no_use_for_yet_stays_and_is_no_failure() {
     run(async |world| {
         world.append(1..=150);
         let later = Recorder::new(|_| Then::Later);
-        assert_eq!(world.drain(Wake::Event, &later).await, Drained { handled: 0, buried: 0, left: 100 });
+        assert_eq!(
+            world.drain(Wake::Event, &later).await,
+            Drained { handled: 0, buried: 0, left: 100, to_the_end: false }
+        );
         // Reading on would only have added to them.
         assert_eq!((later.batches().len(), world.pending()), (1, 100));
         assert_eq!(world.redis::<i64>(&["EXISTS", ATTEMPTS]), 0);
@@ -86,7 +91,10 @@ fn what_a_handler_has_no_use_for_yet_stays_and_is_no_failure() {
         }
         world.let_pending_wait(6_000);
         let consumer = content();
-        assert_eq!(world.drain(Wake::Tick, &consumer).await, Drained { handled: 150, buried: 0, left: 0 });
+        assert_eq!(
+            world.drain(Wake::Tick, &consumer).await,
+            Drained { handled: 150, buried: 0, left: 0, to_the_end: true }
+        );
         let mut handled = consumer.events();
         handled.sort_by_key(|id| id.split_once(':').unwrap().0.parse::<u64>().unwrap());
         assert_eq!(handled, ids(1..=150));
@@ -99,7 +107,10 @@ fn an_event_that_cannot_be_handled_keeps_no_other_from_being() {
     run(async |world| {
         world.append(1..=150);
         let consumer = but_for("5:1", || Then::Poison);
-        assert_eq!(world.drain(Wake::Event, &consumer).await, Drained { handled: 149, buried: 0, left: 1 });
+        assert_eq!(
+            world.drain(Wake::Event, &consumer).await,
+            Drained { handled: 149, buried: 0, left: 1, to_the_end: true }
+        );
         assert_eq!(world.pending(), 1);
         let attempts: Vec<(String, i64)> = world.redis(&["HGETALL", ATTEMPTS]);
         assert_eq!(attempts.len(), 1);
@@ -116,7 +127,10 @@ fn among_the_poisoned_one_that_has_to_wait_is_not_counted() {
             [one] if one == "1:1" => Then::Later,
             _ => Then::Poison,
         });
-        assert_eq!(world.drain(Wake::Event, &consumer).await, Drained { handled: 0, buried: 0, left: 2 });
+        assert_eq!(
+            world.drain(Wake::Event, &consumer).await,
+            Drained { handled: 0, buried: 0, left: 2, to_the_end: true }
+        );
         let attempts: Vec<(String, i64)> = world.redis(&["HGETALL", ATTEMPTS]);
         assert_eq!(attempts.iter().map(|(_, count)| count).sum::<i64>(), 1, "{attempts:?}");
     });
@@ -131,7 +145,10 @@ fn what_is_no_event_is_buried_and_its_neighbours_are_handled() {
         world.redis_with::<String>(&["XADD", STREAM, "*", "e"], &b"\xff"[..]);
         world.append([2]);
         let consumer = content();
-        assert_eq!(world.drain(Wake::Event, &consumer).await, Drained { handled: 2, buried: 3, left: 0 });
+        assert_eq!(
+            world.drain(Wake::Event, &consumer).await,
+            Drained { handled: 2, buried: 3, left: 0, to_the_end: true }
+        );
         assert_eq!(consumer.batches(), [ids([1, 2])]);
         let dead = world.dead();
         assert_eq!(dead[0]["e"], "not json");
@@ -141,7 +158,10 @@ fn what_is_no_event_is_buried_and_its_neighbours_are_handled() {
         // Nothing else but what is no event.
         world.redis::<String>(&["XADD", STREAM, "*", "e", "not json"]);
         world.append([3]);
-        assert_eq!(world.drain(Wake::Event, &consumer).await, Drained { handled: 1, buried: 1, left: 0 });
+        assert_eq!(
+            world.drain(Wake::Event, &consumer).await,
+            Drained { handled: 1, buried: 1, left: 0, to_the_end: true }
+        );
     });
 }
 
@@ -152,7 +172,10 @@ fn a_batch_of_nothing_but_rubbish_does_not_end_the_drain() {
             world.redis::<String>(&["XADD", STREAM, "*", "e", "not json"]);
         }
         world.append([1]);
-        assert_eq!(world.drain(Wake::Event, &content()).await, Drained { handled: 1, buried: 100, left: 0 });
+        assert_eq!(
+            world.drain(Wake::Event, &content()).await,
+            Drained { handled: 1, buried: 100, left: 0, to_the_end: true }
+        );
     });
 }
 
@@ -198,4 +221,31 @@ fn two_workers_share_what_there_is() {
         all.dedup();
         assert_eq!((all.len(), world.pending()), (300, 0));
     });
+}
+
+#[test]
+fn a_drain_begins_nothing_more_after_two_seconds() {
+    run(async |world| {
+        world.append(1..=150);
+        let slow = Recorder::new(|_| {
+            std::thread::sleep(Duration::from_millis(2_100));
+            Then::Handled
+        });
+        let drained = world.drain(Wake::Event, &slow).await;
+        assert_eq!((drained.handled, drained.to_the_end), (100, false));
+    });
+}
+
+#[test]
+fn a_store_that_is_away_is_waited_for_and_a_mistake_of_ours_is_not() {
+    let passing = [
+        StoreError::Unavailable("disk I/O error".to_owned()),
+        StoreError::Raised("seats".to_owned()),
+        StoreError::Unique { constraint: "a".to_owned() },
+        StoreError::Check { constraint: "a".to_owned() },
+    ];
+    for error in passing {
+        assert!(matches!(error.into(), Unhandled::Later(_)));
+    }
+    assert!(matches!(StoreError::Failure("no such table".to_owned()).into(), Unhandled::Poison(_)));
 }

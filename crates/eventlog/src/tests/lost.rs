@@ -174,6 +174,25 @@ fn what_is_lost_between_two_batches_of_one_run_is_sent_again_before_the_next() {
 }
 
 #[test]
+fn what_is_lost_within_one_millisecond_is_noticed_too() {
+    run(async |world| {
+        // From here every id follows on the last one, within its millisecond.
+        world.redis::<String>(&["XADD", STREAM, "3000000000000-5", "e", &super::world::json(777)]);
+        let disk = snapshot(&world);
+        let all = BATCH as u64 + 10;
+        world.store.commit(1..=all);
+        let gate = world.store.hold(READ, 1, true);
+        let (relayed, ()) = join!(world.relay(), async {
+            gate.reached().await;
+            lose_all_since(&world, &disk);
+            gate.open();
+        });
+        assert_eq!(relayed.unwrap() as u64, all + BATCH as u64);
+        assert_eq!(world.log(), ids(std::iter::once(777).chain(1..=all)));
+    });
+}
+
+#[test]
 fn a_lock_that_was_flushed_stops_its_holder() {
     run(async |world| {
         world.store.commit(1..=3);

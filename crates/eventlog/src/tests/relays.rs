@@ -1,6 +1,7 @@
 //! From the outbox to the stream.
 
-use super::world::{CONTEXT, LOCK, MARK, NOTE, READ, STREAM, ids, run};
+use super::world::{CONTEXT, LOCK, MARK, NOTE, READ, STREAM, World, content, ids, run};
+use crate::keys::Wake;
 use crate::outbox::{BATCH, NEXT};
 use rustix::process::Signal;
 use std::time::{Duration, Instant};
@@ -49,6 +50,7 @@ fn a_full_last_batch_leaves_nothing_behind() {
 fn an_empty_outbox_wakes_nobody_and_makes_no_stream() {
     run(async |world| {
         assert!(world.wake_ups(async { assert_eq!(world.relay().await.unwrap(), 0) }).await.is_empty());
+        world.outbox.tick(&world.url()).await.unwrap();
         assert_eq!(world.redis::<i64>(&["DBSIZE"]), 0);
     });
 }
@@ -253,6 +255,39 @@ fn work_asked_for_while_a_relay_of_the_same_instance_is_under_way_is_done_by_it(
 }
 
 #[test]
+fn commits_that_follow_each_other_share_a_look_and_do_not_wait_long() {
+    run(async |world| {
+        let begun = Instant::now();
+        let wakes = world.wake_ups(async {
+            for subject in 1..=10 {
+                world.store.commit([subject]);
+                world.outbox.relay_soon(&world.url());
+                tokio::time::sleep(Duration::from_millis(15)).await;
+            }
+            while world.store.unsent() > 0 {
+                assert!(begun.elapsed() < Duration::from_millis(900));
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
+        });
+        assert!(wakes.await.len() < 6);
+    });
+}
+
+#[test]
+fn a_relay_begins_no_batch_after_two_seconds() {
+    run(async |world| {
+        world.store.commit(1..=FULL + 1);
+        let gate = world.store.hold_after(READ);
+        let (relayed, ()) = join!(world.relay(), async {
+            gate.reached().await;
+            tokio::time::sleep(Duration::from_millis(2_100)).await;
+            gate.open();
+        });
+        assert_eq!(relayed.unwrap(), BATCH);
+    });
+}
+
+#[test]
 fn a_redis_that_hangs_is_given_up_after_two_seconds_and_used_again_when_it_is_back() {
     run(async |mut world| {
         world.store.commit([1]);
@@ -262,7 +297,11 @@ fn a_redis_that_hangs_is_given_up_after_two_seconds_and_used_again_when_it_is_ba
         let begun = Instant::now();
         let error = world.relay().await.unwrap_err().to_string();
         let took = begun.elapsed();
+        // There is no connection left to use again, and a new one is waited for no longer.
+        let again = tokio::time::timeout(Duration::from_secs(6), world.relay()).await;
         world.server.process().signal(Signal::CONT).unwrap();
+        let again = again.expect("it to be given up").unwrap_err().to_string();
+        assert!(again.contains("connecting") && again.contains("no answer within 2s"), "{again}");
         assert!(error.contains("no answer within 2s"), "{error}");
         assert!(Duration::from_secs(2) <= took && took < Duration::from_secs(6), "{took:?}");
         assert_eq!(world.store.unsent(), 1);
@@ -276,19 +315,36 @@ fn a_redis_that_hangs_is_given_up_after_two_seconds_and_used_again_when_it_is_ba
 #[test]
 fn a_connection_is_used_again() {
     run(async |world| {
-        let opened = || -> u64 {
-            let stats: String = world.redis(&["INFO", "stats"]);
-            let line = stats.lines().find_map(|line| line.strip_prefix("total_connections_received:"));
-            line.unwrap().trim().parse().unwrap()
-        };
-        let before = opened();
+        let before = opened(&world);
         for subject in 1..=5 {
             world.store.commit([subject]);
             world.outbox.tick(&world.url()).await.unwrap();
         }
         // Of these, one is of the counting.
-        assert!(opened() - before <= 3, "{} connections", opened() - before);
+        let new = opened(&world) - before;
+        assert!(new <= 3, "{new} connections");
     });
+}
+
+#[test]
+fn a_connection_is_used_again_by_drains_and_where_the_relay_is_busy() {
+    run(async |world| {
+        world.redis::<String>(&["SET", LOCK, "another"]);
+        world.drain(Wake::Tick, &content()).await;
+        let before = opened(&world);
+        for _ in 0..5 {
+            assert_eq!(world.relay().await.unwrap(), 0);
+            world.drain(Wake::Tick, &content()).await;
+        }
+        assert_eq!(opened(&world) - before, 1, "the counting's own");
+    });
+}
+
+/// How many connections Redis has ever been opened.
+fn opened(world: &World) -> u64 {
+    let stats: String = world.redis(&["INFO", "stats"]);
+    let line = stats.lines().find_map(|line| line.strip_prefix("total_connections_received:"));
+    line.unwrap().trim().parse().unwrap()
 }
 
 #[test]

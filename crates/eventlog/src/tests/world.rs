@@ -26,6 +26,9 @@ pub(crate) const GROUP: &str = "pay";
 pub(crate) const ATTEMPTS: &str = "sugang:attempts:pay";
 pub(crate) const DEAD: &str = "sugang:dead:pay";
 
+/// What a drain does where there is nothing to do.
+pub(crate) const NOTHING: Drained = Drained { handled: 0, buried: 0, left: 0, to_the_end: true };
+
 static DATABASE: Database = Database::new("test", 1, &crate::EVENTS_TABLE);
 
 pub(crate) struct World {

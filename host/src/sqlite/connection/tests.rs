@@ -78,12 +78,15 @@ fn each_statement_is_sent_where_it_can_run() {
         ("SELECT last_insert_rowid()", Class::Asks),
         ("SELECT LAST_INSERT_ROWID()", Class::Asks),
         ("SELECT changes()", Class::Asks),
+        ("WITH asked AS (SELECT last_insert_rowid() AS id) SELECT id FROM asked", Class::Asks),
+        ("WITH asked AS (SELECT changes() AS n) SELECT n FROM asked", Class::Asks),
         ("UPDATE t SET v = changes()", Class::Asks),
         ("BEGIN", Class::Own(Afterwards::Rests)),
         ("COMMIT", Class::Own(Afterwards::Rests)),
         ("ROLLBACK", Class::Own(Afterwards::Rests)),
         ("SAVEPOINT s", Class::Own(Afterwards::Rests)),
         ("ATTACH ':memory:' AS other", Class::Own(Afterwards::Stays)),
+        ("DETACH 'ot' || 'her'", Class::Own(Afterwards::Stays)),
         ("CREATE TEMP TABLE mine (id)", Class::Own(Afterwards::Stays)),
         ("INSERT INTO temp.\"rowid before the statement\" VALUES (1)", Class::Own(Afterwards::Stays)),
         ("PRAGMA foreign_keys = OFF", Class::Own(Afterwards::Stays)),
@@ -149,4 +152,17 @@ fn a_lock_is_waited_for_five_seconds_and_looked_at_often_at_first() {
     assert!(pauses.starts_with(&[Duration::from_millis(1); 50]), "{pauses:?}");
     assert!(pauses.iter().all(|pause| *pause <= Duration::from_millis(5)), "{pauses:?}");
     assert_eq!((pause_after(i32::MAX), pause_after(-1)), (None, None));
+}
+
+#[test]
+fn what_fails_halfway_leaves_nothing_and_the_transaction_goes_on() {
+    let file = File::new();
+    let connection = file.open(Purpose::Writing);
+    connection.execute("BEGIN", []).unwrap();
+    let insert = |connection: &Connection| connection.execute("INSERT INTO t VALUES (1, 1)", []);
+    assert!(connection.atomically(|connection| insert(connection).and_then(|_| insert(connection))).is_err());
+    connection.atomically(|connection| connection.execute("INSERT INTO t VALUES (2, 2)", [])).unwrap();
+    connection.execute("COMMIT", []).unwrap();
+    assert_eq!(run(&connection, "SELECT * FROM t WHERE id = 2").unwrap(), 1);
+    assert_eq!(run(&connection, "SELECT * FROM t").unwrap(), 1);
 }

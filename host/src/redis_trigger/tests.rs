@@ -1,0 +1,78 @@
+//! What becomes of one message, asked of a whole application.
+
+use std::time::{Duration, Instant};
+
+use crate::{
+    application::Application, engine::Limits, redis_client::tests::Server, redis_trigger::HandlerLimits,
+};
+
+/// A component that does `BODY` for every message.
+const HANDLER: &str = r#"(component
+    (import "spin:redis/redis@3.0.0" (instance $redis
+        (type $shape (variant (case "invalid-address") (case "too-many-connections") (case "type-error")
+            (case "other" string)))
+        (export "error" (type (eq $shape)))))
+    (import "wasi:clocks/monotonic-clock@0.3.0" (instance $clock
+        (export "wait-for" (func async (param "how-long" u64)))))
+    (alias export $redis "error" (type $error))
+    (core func $wait (canon lower (func $clock "wait-for")))
+    (core module $code
+        (import "clock" "wait" (func $wait (param i64)))
+        (memory (export "memory") 1)
+        (func (export "realloc") (param i32 i32 i32 i32) (result i32) (i32.const 1024))
+        (func (export "handle") (param i32 i32) (result i32) (local $n i32) BODY (i32.const 0)))
+    (core instance $instance (instantiate $code (with "clock" (instance (export "wait" (func $wait))))))
+    (func $handle async (param "message" (list u8)) (result (result (error $error)))
+        (canon lift (core func $instance "handle") (memory (core memory $instance "memory"))
+            (realloc (core func $instance "realloc"))))
+    (instance $handler (export "handle-message" (func $handle)))
+    (export "spin:redis/inbound-redis@3.0.0" (instance $handler)))"#;
+
+/// How long a host that is told to stop is still at a message for which its component does `body`.
+async fn at_a_message(body: &str, timeout: Duration, max_busy_time: Duration) -> Duration {
+    let (server, directory) = (Server::start().await, tempfile::tempdir().unwrap());
+    let path = |name: &str| directory.path().join(name);
+    let manifest = format!(
+        "spin_manifest_version = 2
+        [application]\nname = \"a\"
+        [[trigger.redis]]\naddress = \"{}\"\nchannel = \"c\"\ncomponent = \"c\"
+        [component.c]\nsource = \"c.wasm\"",
+        server.url()
+    );
+    std::fs::write(path("spin.toml"), manifest).unwrap();
+    std::fs::write(path("c.wasm"), wat::parse_str(HANDLER.replace("BODY", body)).unwrap()).unwrap();
+    let running = Application::builder(directory.path())
+        .listen("127.0.0.1:0".parse().unwrap())
+        .state_dir(path("state"))
+        .cache_dir(path("cache"))
+        .quiet(true)
+        .limits(Limits { max_busy_time, ..Limits::default() })
+        .handler_limits(HandlerLimits { timeout, max_waiting: 10 })
+        .start()
+        .await
+        .unwrap();
+    let client = redis::Client::open(server.url()).unwrap();
+    let mut redis = client.get_multiplexed_async_connection().await.unwrap();
+    while redis::cmd("PUBLISH").arg("c").arg("x").query_async::<i64>(&mut redis).await.unwrap() == 0 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let begun = Instant::now();
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    tokio::time::timeout(Duration::from_secs(10), running.shutdown()).await.expect("it to be given up");
+    begun.elapsed()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_message_that_is_never_done_with_is_given_up() {
+    let took = at_a_message("(loop $l (br $l))", Duration::from_millis(300), Duration::from_secs(600)).await;
+    assert!(took >= Duration::from_millis(250), "{took:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_message_that_waits_again_and_again_is_finished() {
+    let body = "(loop $l (call $wait (i64.const 20000000))
+        (local.set $n (i32.add (local.get $n) (i32.const 1)))
+        (br_if $l (i32.lt_u (local.get $n) (i32.const 100))))";
+    let took = at_a_message(body, Duration::from_secs(30), Duration::from_millis(300)).await;
+    assert!(took >= Duration::from_millis(1_900), "{took:?}");
+}
