@@ -55,8 +55,10 @@ fn log() {
     let wanted = std::env::var("RUST_LOG").ok().and_then(|wanted| wanted.parse::<Targets>().ok());
     let default =
         || Targets::new().with_default(tracing::Level::WARN).with_target("sugang_host", tracing::Level::INFO);
-    tracing_subscriber::registry()
-        .with(wanted.unwrap_or_else(default))
-        .with(tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_target(false))
-        .init();
+    // What cannot be written is not worth a word that cannot be written either.
+    let lines = tracing_subscriber::fmt::layer()
+        .with_writer(std::io::stderr)
+        .with_target(false)
+        .log_internal_errors(false);
+    tracing_subscriber::registry().with(wanted.unwrap_or_else(default)).with(lines).init();
 }

@@ -1,5 +1,7 @@
 //! `sugang up`: runs an application until it is told to stop.
 
+use std::io::{self, Write};
+
 use sugang_host::{Running, cli::Up};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -20,7 +22,7 @@ pub(crate) async fn run(options: Up) -> anyhow::Result<()> {
         _ = interrupt.recv() => {}
         _ = terminate.recv() => {}
     }
-    eprintln!("Finishing the requests in flight; once more to stop at once.");
+    say(&mut io::stderr(), "Finishing the requests in flight; once more to stop at once.\n");
     tokio::select! {
         () = running.shutdown() => {}
         _ = interrupt.recv() => {}
@@ -32,17 +34,23 @@ pub(crate) async fn run(options: Up) -> anyhow::Result<()> {
 /// What is served, where; as Spin says it.
 fn announce(running: &Running) {
     let base = format!("http://{}", running.address());
-    println!("\nServing {base}\nAvailable Routes:");
+    let mut text = format!("\nServing {base}\nAvailable Routes:\n");
     for (route, component) in running.routes() {
         match route.strip_suffix("/...") {
-            Some(prefix) => println!("  {component}: {base}{prefix} (wildcard)"),
-            None => println!("  {component}: {base}{route}"),
+            Some(prefix) => text += &format!("  {component}: {base}{prefix} (wildcard)\n"),
+            None => text += &format!("  {component}: {base}{route}\n"),
         }
     }
     if !running.channels().is_empty() {
-        println!("Active Channels:");
+        text += "Active Channels:\n";
     }
     for (channel, components) in running.channels() {
-        println!("  {channel}: [{components}]");
+        text += &format!("  {channel}: [{components}]\n");
     }
+    say(&mut io::stdout(), &text);
+}
+
+/// Prints what nobody has to read: a full disk under the logs ends no server.
+fn say(to: &mut impl Write, text: &str) {
+    drop(to.write_all(text.as_bytes()).and_then(|()| to.flush()));
 }

@@ -279,4 +279,23 @@ mod tests {
         let told: Vec<_> = history().iter().map(|(_, _, event)| status_told(event).unwrap()).collect();
         assert_eq!(told[..4], ["Ordered", "Payment Delayed", "Payment Declined", "Paid"]);
     }
+
+    #[test]
+    fn a_rejected_order_is_final_once_it_is_canceled_and_an_undecided_one_is_not() {
+        let rejected = Statuses {
+            order: Some(OrderStatus::OrderCanceled),
+            pay: Some(PayStatus::PaymentCanceled),
+            reservation: Some(ReservationStatus::ReservationRejected),
+            course: Some(CourseStatus::Finished),
+        };
+        assert!(rejected.are_final());
+        assert!(!Statuses { order: Some(OrderStatus::Ordered), ..rejected }.are_final());
+        let undecided = Statuses {
+            order: Some(OrderStatus::Ordered),
+            pay: Some(PayStatus::Paid),
+            reservation: Some(ReservationStatus::ReservationRequested),
+            ..rejected
+        };
+        assert!(!undecided.are_final());
+    }
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 /// How long the channel may take for one message. What was cut off may have got through; it is sent again under
 /// the same id.
-const PATIENCE: Duration = Duration::from_secs(5);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The adapter that this component is composed with.
 pub(crate) struct Composed;

@@ -114,7 +114,9 @@ mod tests {
     use ::store::native::{Sqlite, at_once};
     use kernel::event::{Applicant, Event, ReservationConfirmed};
     use kernel::{CustomerId, Language};
-    use std::cell::RefCell;
+    use std::cell::{Cell, RefCell};
+    use std::future::poll_fn;
+    use std::task::Poll;
 
     /// The channel, which keeps what it was handed. The customers 8 and 9 cannot be reached, now or ever.
     #[derive(Default)]
@@ -136,16 +138,131 @@ mod tests {
         }
     }
 
+    /// A channel during whose sending another worker looks for something to send.
+    struct Rival(Sqlite);
+
+    impl Channel for Rival {
+        async fn send(&self, _message: Outgoing) -> Attempt {
+            let later = Timestamp::now().plus_seconds(LEASE - 1);
+            let taken = store::claim("rival", later, later, 10).run(&self.0).await.unwrap();
+            assert!(taken.is_empty(), "two send the same message");
+            Attempt::Accepted { at: later }
+        }
+
+        fn claim(&self) -> String {
+            "claim".to_owned()
+        }
+    }
+
+    /// A channel that takes as long for one message as there is for all.
+    struct Slow;
+
+    impl Channel for Slow {
+        async fn send(&self, _message: Outgoing) -> Attempt {
+            std::thread::sleep(BUDGET);
+            Attempt::Accepted { at: Timestamp::from_millis(7) }
+        }
+
+        fn claim(&self) -> String {
+            "claim".to_owned()
+        }
+    }
+
+    /// A channel that counts how many it is handed at the same time.
+    #[derive(Default)]
+    struct Counter {
+        inside: Cell<usize>,
+        most: Cell<usize>,
+    }
+
+    impl Channel for Counter {
+        async fn send(&self, _message: Outgoing) -> Attempt {
+            self.inside.set(self.inside.get() + 1);
+            self.most.set(self.most.get().max(self.inside.get()));
+            let mut asked = false;
+            poll_fn(|context| {
+                context.waker().wake_by_ref();
+                if std::mem::replace(&mut asked, true) { Poll::Ready(()) } else { Poll::Pending }
+            })
+            .await;
+            self.inside.set(self.inside.get() - 1);
+            Attempt::Accepted { at: Timestamp::from_millis(7) }
+        }
+
+        fn claim(&self) -> String {
+            "claim".to_owned()
+        }
+    }
+
+    fn confirmed(order_id: u64, version: u64) -> Message {
+        let applicant = samples::applicant(order_id, Language::En);
+        let event = Event::ReservationConfirmed(ReservationConfirmed { applicant });
+        Message::about("reservation", version, &event, None).unwrap()
+    }
+
+    /// A store in which these messages are due.
+    fn with(messages: &[Message]) -> Sqlite {
+        let sqlite = Sqlite::in_memory(&store::DATABASE).unwrap();
+        at_once(store::add(messages, Timestamp::now()).run(&sqlite)).unwrap().unwrap();
+        sqlite
+    }
+
+    #[test]
+    fn what_is_being_sent_is_nobody_elses_to_send() {
+        let sqlite = with(&[confirmed(1, 1)]);
+        at_once(deliver(&sqlite, &Rival(sqlite.clone()))).unwrap().unwrap();
+        assert_eq!(sqlite.number("SELECT count(*) FROM messages WHERE status = 'Sent'").unwrap(), 1);
+    }
+
+    #[test]
+    fn what_there_is_no_time_left_for_is_put_back_as_if_it_had_never_been_taken() {
+        let sqlite = with(&[confirmed(1, 1), confirmed(1, 2)]);
+        at_once(deliver(&sqlite, &Slow)).unwrap().unwrap();
+        let rows = sqlite.run("SELECT status || ' ' || attempts FROM messages ORDER BY seq", &[]).unwrap();
+        let kept: Vec<_> = rows.iter().map(|row| row.text(0).unwrap()).collect();
+        assert_eq!(kept, ["Sent 1", "Pending 0"]);
+    }
+
+    #[test]
+    fn only_the_dead_and_the_frozen_lose_a_message() {
+        let longest = BUDGET + crate::channel::PATIENCE;
+        let lease = Duration::from_secs(LEASE.unsigned_abs());
+        assert!(longest < lease && lease < longest * 3, "{longest:?} {lease:?}");
+    }
+
+    #[test]
+    fn sixteen_orders_are_written_to_at_once_and_one_order_about_one_thing_at_a_time() {
+        for (orders, most) in [(40, 16), (1, 1)] {
+            let messages: Vec<_> = (0..40).map(|n| confirmed(1 + n % orders, 1 + n)).collect();
+            let (sqlite, counter) = (with(&messages), Counter::default());
+            let mut delivering = std::pin::pin!(deliver(&sqlite, &counter));
+            let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+            while delivering.as_mut().poll(&mut context).is_pending() {}
+            assert_eq!(counter.most.get(), most);
+        }
+    }
+
+    #[test]
+    fn the_last_try_of_a_message_gives_it_up_with_the_latest_problem() {
+        let message = Message { customer_id: CustomerId::parse(8).ok(), ..confirmed(1, 1) };
+        let (sqlite, phones) = (with(&[message]), Phones::default());
+        let tried =
+            format!("UPDATE messages SET problem = 'older', attempts = {}", crate::domain::MAX_ATTEMPTS - 1);
+        sqlite.run(&tried, &[]).unwrap();
+        at_once(deliver(&sqlite, &phones)).unwrap().unwrap();
+        let given_up = "SELECT count(*) FROM messages WHERE status = 'Failed' AND problem = '503'";
+        assert_eq!(sqlite.number(given_up).unwrap(), 1);
+    }
+
     #[test]
     fn what_is_handed_over_is_what_was_written_and_what_came_of_it_is_kept() {
-        let (sqlite, phones) = (Sqlite::in_memory(&store::DATABASE).unwrap(), Phones::default());
         let messages = [7, 8, 9].map(|customer| {
             let customer_id = CustomerId::parse(customer).ok();
             let applicant = Applicant { customer_id, ..samples::applicant(100 + customer, Language::En) };
             let event = Event::ReservationConfirmed(ReservationConfirmed { applicant });
             Message::about("reservation", 1, &event, None).unwrap()
         });
-        at_once(store::add(&messages, Timestamp::now()).run(&sqlite)).unwrap().unwrap();
+        let (sqlite, phones) = (with(&messages), Phones::default());
         at_once(deliver(&sqlite, &phones)).unwrap().unwrap();
         let handed = phones.0.take();
         assert_eq!(handed.len(), 3);

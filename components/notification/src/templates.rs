@@ -331,4 +331,22 @@ mod tests {
     fn nobody_is_written_to_about_a_course_alone() {
         assert_eq!(body(&samples::course_opened("자바 입문"), None), None);
     }
+
+    #[test]
+    fn no_customer_reads_a_reason_as_the_contexts_spell_it() {
+        for reason in [
+            "rejected-by-manager",
+            "unknown-course",
+            "too-many-guests",
+            "course-started",
+            "course-finished",
+            "course-canceled",
+        ] {
+            for language in [Language::Ko, Language::En] {
+                assert!(!as_told(reason, language).contains('-'), "{reason} in {language:?}");
+            }
+        }
+        let declined = "the card was declined by its issuer";
+        assert_ne!(as_told(declined, Language::Ko), declined);
+    }
 }

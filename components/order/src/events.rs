@@ -200,12 +200,14 @@ mod tests {
     use breaker::Outcome;
     use bytes::Bytes;
     use http::StatusCode;
-    use std::cell::Cell;
+    use std::cell::{Cell, RefCell};
 
     /// A `pay` that answers so, if at all, behind a breaker that counts who asks.
     struct Around {
         answer: Option<StatusCode>,
         asked: Cell<u32>,
+        /// What happens while somebody waits.
+        meanwhile: RefCell<Option<Box<dyn FnOnce()>>>,
     }
 
     impl Surroundings for Around {
@@ -220,12 +222,17 @@ mod tests {
             _: Option<&str>,
             _: Duration,
         ) -> anyhow::Result<Option<(StatusCode, Bytes)>> {
-            Ok(self.answer.map(|status| (status, Bytes::new())))
+            let paid = Bytes::from_static(br#"{"status":"Paid","version":1}"#);
+            Ok(self.answer.map(|status| (status, paid)))
         }
 
         async fn tell(&self, _: Permit, _: Outcome) {}
 
-        async fn wait(&self, _: Duration) {}
+        async fn wait(&self, _: Duration) {
+            if let Some(act) = self.meanwhile.take() {
+                act();
+            }
+        }
 
         fn committed(&self) {}
     }
@@ -249,7 +256,36 @@ mod tests {
                 status, version)
             VALUES (1, 101, 1, 'ko', 0, 'x', '2026-01-01T00:00:00.000Z', 'Ordered', 1)";
         storage.run(order, &[]).unwrap();
-        Office { storage, around: Around { answer, asked: Cell::new(0) }, settings: Rc::new(settings) }
+        let around = Around { answer, asked: Cell::new(0), meanwhile: RefCell::default() };
+        Office { storage, around, settings: Rc::new(settings) }
+    }
+
+    const COURSE: &str = "INSERT INTO courses VALUES (101, 'x', 5, 'Open', 1)";
+    const APPLICATION: &str = r#"{"orderId":7,"eduNo":101,"cardNo":"4111111111111234"}"#;
+
+    /// The status that a POST is answered with.
+    fn post(office: &Office<Sqlite, Around>, path: &str, body: &str) -> u16 {
+        let request = hal::Request {
+            method: hal::Method::POST,
+            segments: path.split('/').skip(1).map(str::to_owned).collect(),
+            path: path.to_owned(),
+            query: hal::Query::default(),
+            headers: http::HeaderMap::new(),
+            body: Bytes::copy_from_slice(body.as_bytes()),
+            base: String::new(),
+        };
+        let answered = at_once(office.answer(&request)).unwrap();
+        let response = answered.unwrap_or_else(|error| error.into_problem(path).into());
+        response.into_http().status().as_u16()
+    }
+
+    /// Orders 2 to `last`, which are due.
+    fn due_orders(office: &Office<Sqlite, Around>, last: u32) {
+        let many = "WITH RECURSIVE n(i) AS (SELECT 2 UNION ALL SELECT i + 1 FROM n WHERE i < ?)
+            INSERT INTO orders (order_id, edu_no, guest, language, amount, course_title, ordered_at, status,
+                version, due_at)
+            SELECT i, 101, 1, 'ko', 0, 'x', '2026-01-01T00:00:00.000Z', 'Ordered', 1, 0 FROM n";
+        office.storage.run(many, &[int(last)]).unwrap();
     }
 
     fn tick(office: &Office<Sqlite, Around>) {
@@ -288,5 +324,81 @@ mod tests {
             let asked = cashier::ask(&office, None, &stored, None, Duration::ZERO, None);
             assert_eq!(at_once(asked).unwrap() == Answer::Refused, refused, "{status}");
         }
+    }
+
+    #[test]
+    fn a_duty_that_fails_keeps_no_other_from_being_done() {
+        let office = office(None);
+        due_orders(&office, 2);
+        // It can neither be expired nor be paid.
+        office.storage.run("UPDATE orders SET language = 'fr' WHERE order_id = 2", &[]).unwrap();
+        office.storage.run("INSERT INTO retries VALUES (2, NULL, 0, 0)", &[]).unwrap();
+        office.storage.run("INSERT INTO idempotency_keys VALUES ('old', 1, '', 0)", &[]).unwrap();
+        assert!(at_once(office.tick()).unwrap().is_err());
+        assert_eq!(office.around.asked.get(), 1);
+        assert_eq!(office.storage.number("SELECT count(*) FROM idempotency_keys").unwrap(), 0);
+    }
+
+    #[test]
+    fn what_pay_answers_the_worker_is_written_down_without_waiting_for_its_event() {
+        let office = office(Some(StatusCode::CREATED));
+        office.storage.run("INSERT INTO retries VALUES (1, NULL, 0, 0)", &[]).unwrap();
+        tick(&office);
+        let paid = "SELECT count(*) FROM orders WHERE pay_status = 'Paid' AND pay_version = 1
+            AND order_id NOT IN (SELECT order_id FROM retries)";
+        assert_eq!(office.storage.number(paid).unwrap(), 1);
+    }
+
+    #[test]
+    fn paying_without_a_card_is_refused_and_the_card_that_is_kept_stays() {
+        let office = office(None);
+        office.storage.run(COURSE, &[]).unwrap();
+        assert_eq!(post(&office, "/orders", APPLICATION), 201);
+        assert_eq!(post(&office, "/orders/7/payment", "{}"), 422);
+        let kept = "SELECT count(*) FROM retries WHERE sealed IS NOT NULL";
+        assert_eq!(office.storage.number(kept).unwrap(), 1);
+    }
+
+    #[test]
+    fn an_order_has_half_an_hour_to_be_paid_and_its_request_the_deadline_and_a_second() {
+        let office = office(None);
+        office.storage.run(COURSE, &[]).unwrap();
+        let now = Timestamp::now().millis();
+        assert_eq!(post(&office, "/orders", APPLICATION), 201);
+        let after = |sql| office.storage.number(sql).unwrap() - now;
+        assert!((1_800_000..1_803_000).contains(&after("SELECT due_at FROM orders WHERE order_id = 7")));
+        assert!((1_610..3_000).contains(&after("SELECT next_at FROM retries")));
+    }
+
+    #[test]
+    fn what_is_claimed_is_left_alone_for_longer_than_a_call_and_is_no_more_than_there_is_room_for() {
+        let office = office(None);
+        let many = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100)
+            INSERT INTO retries SELECT i, NULL, 0, 0 FROM n";
+        office.storage.run(many, &[]).unwrap();
+        let now = Timestamp::now().millis();
+        drop(at_once(office.claim(60)).unwrap().unwrap());
+        assert_eq!(office.storage.number("SELECT count(*) FROM retries WHERE attempts = 1").unwrap(), 4);
+        let lease = office.storage.number("SELECT max(next_at) FROM retries").unwrap() - now;
+        assert!((4_440..6_000).contains(&lease), "{lease}");
+    }
+
+    #[test]
+    fn whoever_applies_before_any_course_is_known_waits_for_the_first() {
+        let office = office(None);
+        assert_eq!(post(&office, "/orders", APPLICATION), 422);
+        let storage = office.storage.clone();
+        let course_comes: Box<dyn FnOnce()> = Box::new(move || drop(storage.run(COURSE, &[]).unwrap()));
+        office.around.meanwhile.replace(Some(course_comes));
+        assert_eq!(post(&office, "/orders", APPLICATION), 201);
+    }
+
+    #[test]
+    fn however_many_orders_are_due_one_tick_ends_them() {
+        let office = office(None);
+        due_orders(&office, 451);
+        tick(&office);
+        let living = "SELECT count(*) FROM orders WHERE status = 'Ordered'";
+        assert_eq!(office.storage.number(living).unwrap(), 1);
     }
 }

@@ -23,6 +23,7 @@ const SCHEMA: &[&str] = &[
     EVENTS_TABLE[2],
     EVENTS_TABLE[3],
     EVENTS_TABLE[4],
+    EVENTS_TABLE[5],
     "CREATE TABLE IF NOT EXISTS pays (
         order_id INTEGER PRIMARY KEY,
         customer_id INTEGER,

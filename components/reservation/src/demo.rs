@@ -140,4 +140,14 @@ mod tests {
         let soon = block_on(find_course(&store, EduNo::parse(104).unwrap())).unwrap().unwrap();
         assert_eq!(soon.course.terms.starts_at, start.plus_minutes(10), "counted from the first start");
     }
+
+    #[test]
+    fn a_course_that_another_replica_opens_at_its_own_now_is_no_failure() {
+        let store = Sqlite::new();
+        let start = Timestamp::now();
+        let (edu_no, course) = COURSES[0].course(start.plus_seconds(-1)).unwrap();
+        store.overtake_with(vec![Asked { command: Command::Open(edu_no, course), traceparent: None }]);
+        assert!(block_on(open_missing(&store, start)).unwrap());
+        assert_eq!(store.number("SELECT count(*) FROM courses"), 6);
+    }
 }

@@ -11,10 +11,11 @@ const KEEP: &str = "10000";
 /// Trims a stream behind what all of its groups have acknowledged, and says up to where that is: everything before this
 /// id is done with. It says nothing where a group has not begun, because everything is still to come for it.
 ///
-/// A dead letter is acknowledged and not done with: its event stays behind the answer for as long as it is there, and for
-/// a while after it was replayed into a stream that had been trimmed behind it. (Among very many of them
-/// none is looked for, and nothing is done with.) One script, and so one moment: what becomes a dead letter, or is
-/// replayed, meanwhile is never between the two.
+/// A dead letter is acknowledged and not done with: its event stays behind the answer for as long as it is there. One
+/// that was replayed into a stream which no longer had its entry has a copy further on, and is done with when the copy is;
+/// `replayed` tells of each copy which entry it stands for. (Among very many dead letters none is looked for, and nothing
+/// is done with.) One script, and so one moment: what becomes a dead letter, or is replayed, meanwhile is never
+/// between the two.
 const TRIM: &str = "local function before(a, b)
     local a_ms, a_n = string.match(a, '^(%d+)-(%d+)$')
     local b_ms, b_n = string.match(b, '^(%d+)-(%d+)$')
@@ -39,26 +40,41 @@ for i = 2, #ARGV do
 end
 if not least then return {} end
 if redis.call('XLEN', stream) > tonumber(ARGV[1]) then redis.call('XTRIM', stream, 'MINID', least) end
-if redis.call('EXISTS', replayed) == 1 then return {} end
+local copies, still = {}, {}
+local told = redis.call('HGETALL', replayed)
+for i = 1, #told, 2 do copies[told[i]] = told[i + 1] end
+local done_with = least
 for i = 3, #KEYS do
     local letters = redis.call('XRANGE', KEYS[i], '-', '+', 'COUNT', 100)
     if #letters == 100 then return {} end
     for _, letter in ipairs(letters) do
         local fields = {}
         for j = 1, #letter[2], 2 do fields[letter[2][j]] = letter[2][j + 1] end
-        if fields.stream == stream and before(fields.id, least) then least = fields.id end
+        if fields.stream == stream then
+            still[fields.id] = true
+            local entry = copies[fields.id] or fields.id
+            if before(entry, done_with) then done_with = entry end
+        end
     end
 end
-return {least}";
+for copy, entry in pairs(copies) do
+    if still[copy] or not before(copy, least) then
+        if before(entry, done_with) then done_with = entry end
+    else
+        redis.call('HDEL', replayed, copy)
+    end
+end
+return {done_with}";
 
-/// Notes that every event was acknowledged that was sent to before this position, up to the first that was not.
+/// Notes that every event was acknowledged that was sent to before this position, up to the first that was not. (Of an
+/// event with a 1 nobody knows where it was sent to.)
 ///
 /// It begins where the last time ended, and so costs as many rows as have been acknowledged since.
-pub(crate) const NOTE: &str = "UPDATE acknowledged SET up_to = reached.seq FROM (SELECT coalesce(
-        (SELECT seq - 1 FROM events WHERE seq > (SELECT up_to FROM acknowledged) AND (sent = 0 OR sent >= ?)
+pub(crate) const NOTE: &str = "UPDATE log SET acknowledged = done_with.seq FROM (SELECT coalesce(
+        (SELECT seq - 1 FROM events WHERE seq > (SELECT acknowledged FROM log) AND (sent <= 1 OR sent >= ?)
          ORDER BY seq LIMIT 1),
-        (SELECT max(seq) FROM events), 0) AS seq) AS reached
-    WHERE reached.seq > acknowledged.up_to";
+        (SELECT max(seq) FROM events), 0) AS seq) AS done_with
+    WHERE done_with.seq > log.acknowledged";
 
 /// Trims a context's stream where it is long, and says before which position everything in it is done with.
 pub(crate) async fn trim(redis: &Redis, context: &str) -> Result<Option<Position>, LogError> {

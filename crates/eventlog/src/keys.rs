@@ -31,8 +31,8 @@ pub(crate) fn dead_letters(group: &str) -> String {
     format!("sugang:dead:{group}")
 }
 
-/// There for a while after dead letters of a context's events were replayed into its stream, which had been trimmed
-/// behind them: until they are handled nobody knows whether these events are done with.
+/// Of dead letters that were replayed into a context's stream when it no longer had their entries: for each new entry
+/// the one that it stands for.
 pub(crate) fn replayed(context: &str) -> String {
     format!("sugang:replayed:{context}")
 }

@@ -2,7 +2,7 @@
 //!
 //! One relay of a context runs at a time ([`RelayLock`]), so that the stream keeps the order of the outbox and is not
 //! filled with repetitions. It does not trust Redis to keep what it was given: the position that each event got in the
-//! stream is written beside it, and where the stream is behind the newest of them, everything beyond its end is sent
+//! stream is written beside it, and where the stream is behind the furthest of them, everything beyond its end is sent
 //! again that some group has not acknowledged. Why that is enough is told in `docs/adr/009-a-lost-log-heals.md` and
 //! `docs/adr/011-what-is-acknowledged-is-not-sent-again.md`.
 
@@ -14,7 +14,7 @@ use crate::relay_lock::{Appended, RelayLock};
 use crate::runtime::{sleep, spawn};
 use std::cell::Cell;
 use std::time::{Duration, Instant};
-use store::{Database, Row, Storage, StoreError, int, null, text};
+use store::{Database, Row, Storage, StoreError, int, text};
 
 /// How many events go to the stream at once.
 pub(crate) const BATCH: usize = 200;
@@ -32,27 +32,23 @@ const GATHER: Duration = Duration::from_millis(100);
 /// on the next tick, goes on.
 const BUDGET: Duration = Duration::from_secs(2);
 
-/// The event before the oldest unsent one, unless that is the very first; then the unsent ones, oldest first.
+/// The unsent events, oldest first, each beside how far the stream must have come and how many losses were found so far;
+/// these two alone where there is nothing to send.
 ///
-/// One statement, and so one state of the store: whoever marked an event as sent before it is seen by it.
-pub(crate) const NEXT: &str = "SELECT * FROM (
-    SELECT seq, sent, subject, version, type, data, time, traceparent,
-        seq > (SELECT up_to FROM acknowledged) AS needed FROM events
-    WHERE seq < coalesce(
-        (SELECT seq FROM events INDEXED BY events_unsent WHERE sent = 0 ORDER BY seq LIMIT 1), 9223372036854775807)
-    ORDER BY seq DESC LIMIT 1
-) UNION ALL SELECT * FROM (
-    SELECT seq, sent, subject, version, type, data, time, traceparent, 1
-    FROM events INDEXED BY events_unsent WHERE sent = 0 ORDER BY seq LIMIT ?
-)";
+/// One statement, and so one state of the store.
+pub(crate) const NEXT: &str = "SELECT log.reached, log.losses,
+        unsent.seq, unsent.subject, unsent.version, unsent.type, unsent.data, unsent.time, unsent.traceparent
+    FROM log LEFT JOIN (
+        SELECT seq, subject, version, type, data, time, traceparent
+        FROM events INDEXED BY events_unsent WHERE sent = 0 ORDER BY seq LIMIT ?
+    ) AS unsent ON true ORDER BY unsent.seq";
 
-/// Writes down where events are now, given as a JSON list of `[seq, sent]`, if the event before them is where it was.
+/// Writes down where events are now, given as a JSON list of `[seq, sent]`, unless a loss was found since they were read.
 ///
 /// One text for batches of every length, so that it is parsed once and not for every batch.
-const MARK: &str = "UPDATE events SET sent = place.sent
+pub(crate) const MARK: &str = "UPDATE events SET sent = place.sent
     FROM (SELECT value ->> 0 AS seq, value ->> 1 AS sent FROM json_each(?)) AS place
-    WHERE events.seq = place.seq AND events.sent < place.sent
-    AND (SELECT sent FROM events WHERE seq = ?) IS ?
+    WHERE events.seq = place.seq AND events.sent < place.sent AND (SELECT losses FROM log) = ?
     RETURNING events.seq";
 
 thread_local! {
@@ -75,10 +71,10 @@ pub struct Outbox<S = &'static Database> {
 
 /// What is to be sent next.
 struct Batch {
-    /// The event before it, and where that is in the stream.
-    before: Option<(i64, Position)>,
-    /// How far the stream has come at least, unless it has lost something that somebody needs.
+    /// How far the stream has come, unless it has lost something.
     reached: Position,
+    /// How many losses had been found when it was read.
+    losses: i64,
     /// The events' places in the outbox.
     seqs: Vec<i64>,
     /// As they travel.
@@ -201,18 +197,12 @@ impl<S: Storage> Outbox<S> {
     async fn next(&self) -> Result<Batch, LogError> {
         let limit = i64::try_from(BATCH).unwrap_or(i64::MAX);
         let rows = self.storage.query(NEXT, vec![int(limit)]).await?;
-        let mut batch = Batch { before: None, reached: Position::NONE, seqs: vec![], events: vec![] };
+        let mut batch = Batch { reached: Position::NONE, losses: 0, seqs: vec![], events: vec![] };
         for row in &rows {
-            let (seq, sent) = (row.int(0)?, row.int(1)?);
-            if sent == 0 {
+            (batch.reached, batch.losses) = (Position::stored(row.int(0)?), row.int(1)?);
+            if let Some(seq) = row.opt_int(2)? {
                 batch.seqs.push(seq);
                 batch.events.push(self.cloud_event(row)?);
-            } else {
-                let sent = Position::stored(sent);
-                batch.before = Some((seq, sent));
-                if row.int(8)? == 1 {
-                    batch.reached = sent;
-                }
             }
         }
         Ok(batch)
@@ -235,16 +225,14 @@ impl<S: Storage> Outbox<S> {
 
     /// Writes down where the events of a batch are now.
     ///
-    /// Not if the event before them has moved: then this relay stood still between appending and marking, Redis lost
+    /// Not if a loss was found since it was read: then this relay stood still between appending and marking, Redis lost
     /// what it appended, and another relay has found out and sends everything from there again. To mark these would
     /// have it pass them over.
     async fn mark_sent(&self, batch: &Batch, positions: &[Position]) -> Result<(), LogError> {
         let places: Vec<_> =
             batch.seqs.iter().zip(positions).map(|(seq, at)| (seq, at.to_stored())).collect();
         let places = serde_json::to_string(&places).map_err(|e| StoreError::Failure(e.to_string()))?;
-        let (before, sent) =
-            batch.before.map_or((null(), null()), |(seq, sent)| (int(seq), int(sent.to_stored())));
-        let marked = self.storage.query(MARK, vec![text(places), before, sent]).await?;
+        let marked = self.storage.query(MARK, vec![text(places), int(batch.losses)]).await?;
         if marked.len() < batch.seqs.len() && faults::guard("relay.append-before-mark") {
             return Err(taken_over());
         }
@@ -254,13 +242,14 @@ impl<S: Storage> Outbox<S> {
     /// Puts everything back into the outbox that was sent to beyond `last`, where the stream ends now, and was not yet
     /// acknowledged by all.
     ///
-    /// Newest first: should this be cut off, what is left of it is still seen to be beyond. All these events are looked
-    /// at, because one that was sent again stands further in the stream than younger ones.
+    /// Only when all of it is put back is the stream taken to have come no further: should this be cut off, the loss is
+    /// found again. It is counted before anything is put back, so that no late mark hides any of it.
     async fn put_back_lost(&self, lock: &RelayLock<'_>, last: Position) -> Result<(), LogError> {
-        let sql = "SELECT coalesce(max(seq), 0), (SELECT up_to FROM acknowledged) FROM events";
-        let ends = self.storage.query(sql, vec![]).await?;
-        let (mut upper, acknowledged) =
-            ends.first().map_or(Ok((0, 0)), |row| Ok::<_, StoreError>((row.int(0)?, row.int(1)?)))?;
+        let sql = "UPDATE log SET losses = losses + 1
+            RETURNING losses, acknowledged, (SELECT coalesce(max(seq), 0) FROM events)";
+        let found = self.storage.query(sql, vec![]).await?;
+        let Some(found) = found.first() else { return Err(no_log()) };
+        let (loss, acknowledged, mut upper) = (found.int(0)?, found.int(1)?, found.int(2)?);
         let mut put_back = 0;
         while upper > acknowledged {
             if !lock.hold().await? {
@@ -272,8 +261,15 @@ impl<S: Storage> Outbox<S> {
             put_back += self.storage.query(sql, params).await?.len();
             upper = lower;
         }
+        // Whoever has taken over meanwhile has found the same loss, and counted it.
+        let sql = "UPDATE log SET reached = ? WHERE losses = ? RETURNING 1";
+        let params = vec![int(last.to_stored()), int(loss)];
+        if self.storage.query(sql, params).await?.is_empty() {
+            return Err(taken_over());
+        }
         eprintln!(
-            "the stream of {} ends at {last}: Redis has lost {put_back} events, which are sent again",
+            "the stream of {} ends at {last}: Redis has lost what came after it; {put_back} events that somebody needs \
+             are sent again",
             self.context
         );
         Ok(())
@@ -281,16 +277,20 @@ impl<S: Storage> Outbox<S> {
 
     fn cloud_event(&self, row: &Row) -> Result<String, LogError> {
         let stored = Stored {
-            subject: row.text(2)?,
-            version: row.count(3)?,
-            name: row.text(4)?,
-            data: row.text(5)?,
-            time: row.parse(6)?,
-            traceparent: row.opt_text(7)?,
+            subject: row.text(3)?,
+            version: row.count(4)?,
+            name: row.text(5)?,
+            data: row.text(6)?,
+            time: row.parse(7)?,
+            traceparent: row.opt_text(8)?,
         };
         to_json(self.context, &stored)
             .map_err(|e| StoreError::Failure(format!("event {} is not JSON: {e}", stored.subject)).into())
     }
+}
+
+fn no_log() -> LogError {
+    StoreError::Failure("the table `log` of the outbox has no row".to_owned()).into()
 }
 
 fn taken_over() -> LogError {

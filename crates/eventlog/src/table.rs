@@ -6,9 +6,11 @@
 /// where in the stream the relay has put the event (`Position`): the rows with 0 are the outbox, and whoever sets it
 /// to 0 has the event sent again.
 ///
-/// `acknowledged.up_to` is the last of those events, counted from the first, that every group has acknowledged: should
-/// Redis lose them, nobody misses them. Whoever has one of them sent again takes it back up to there.
-pub const EVENTS_TABLE: [&str; 5] = [EVENTS, EVENTS_UNSENT, ACKNOWLEDGED, ACKNOWLEDGED_NOTHING, SENT_AGAIN];
+/// `log` has one row. `reached` is how far the stream has come: where it turns out to be behind that, Redis has lost
+/// something. `losses` counts how often that was found. `acknowledged` is the last of those events, counted from the
+/// first, that every group has acknowledged: should Redis lose them, nobody misses them. Whoever has one of
+/// them sent again takes it back up to there.
+pub const EVENTS_TABLE: [&str; 6] = [EVENTS, EVENTS_UNSENT, LOG, LOG_BEGINS, EVENTS_SENT, EVENTS_SENT_AGAIN];
 
 /// The first statement of [`EVENTS_TABLE`].
 const EVENTS: &str = "CREATE TABLE IF NOT EXISTS events (
@@ -26,16 +28,23 @@ const EVENTS: &str = "CREATE TABLE IF NOT EXISTS events (
 /// The second: finding the outbox does not slow down as the log grows.
 const EVENTS_UNSENT: &str = "CREATE INDEX IF NOT EXISTS events_unsent ON events (seq) WHERE sent = 0";
 
-/// One row.
-const ACKNOWLEDGED: &str = "CREATE TABLE IF NOT EXISTS acknowledged (
+const LOG: &str = "CREATE TABLE IF NOT EXISTS log (
     id INTEGER PRIMARY KEY CHECK (id = 1),
-    up_to INTEGER NOT NULL
+    reached INTEGER NOT NULL,
+    losses INTEGER NOT NULL,
+    acknowledged INTEGER NOT NULL
 )";
 
-const ACKNOWLEDGED_NOTHING: &str = "INSERT OR IGNORE INTO acknowledged VALUES (1, 0)";
+const LOG_BEGINS: &str = "INSERT OR IGNORE INTO log (id, reached, losses, acknowledged) SELECT 1, coalesce(max(sent), 0), 0, 0 FROM events";
 
-const SENT_AGAIN: &str = "CREATE TRIGGER IF NOT EXISTS events_sent_again
+const EVENTS_SENT: &str = "CREATE TRIGGER IF NOT EXISTS events_sent
+    AFTER UPDATE OF sent ON events WHEN NEW.sent > 0
+    BEGIN
+        UPDATE log SET reached = NEW.sent WHERE reached < NEW.sent;
+    END";
+
+const EVENTS_SENT_AGAIN: &str = "CREATE TRIGGER IF NOT EXISTS events_sent_again
     AFTER UPDATE OF sent ON events WHEN NEW.sent = 0
     BEGIN
-        UPDATE acknowledged SET up_to = NEW.seq - 1 WHERE up_to >= NEW.seq;
+        UPDATE log SET acknowledged = NEW.seq - 1 WHERE acknowledged >= NEW.seq;
     END";

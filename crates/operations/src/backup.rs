@@ -270,4 +270,15 @@ mod tests {
             assert!(before > 0, "nothing was written meanwhile");
         });
     }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_backup_is_for_its_owner_only() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        let target = folder.path().join("backup");
+        backup(&stores_in(folder.path()), &target).unwrap();
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!((mode(&target), mode(&target.join("order.db"))), (0o700, 0o600));
+    }
 }

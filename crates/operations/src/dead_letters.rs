@@ -17,8 +17,9 @@ const PAGE: usize = 500;
 
 /// Gives an event back to the group that gave it up, in one step, and takes it from the dead letters. Where the
 /// entry is still in its stream it becomes unacknowledged again, for this group alone, and so old that the next
-/// tick claims it. Where it was trimmed away it is appended again, and every group sees it; for ten minutes, in which
-/// it may be handled, the relay then takes no event of that stream for done with.
+/// tick claims it. Where it was trimmed away it is appended again, and every group sees it; the relay is told
+/// which entry the new one stands for. The new one's id comes right behind the last one, and not from the clock: a stream
+/// that has lost something must not look as if it had come further than it has.
 const REPLAY: &str = "
 local dead = redis.call('XRANGE', KEYS[2], ARGV[2], ARGV[2])
 if #dead == 0 then return 'gone' end
@@ -28,9 +29,16 @@ if #redis.call('XRANGE', KEYS[1], ARGV[3], ARGV[3]) == 1 then
   if not claimed.err and #claimed == 1 then how = 'handed' end
 end
 if how == 'appended' then
-  redis.call('XADD', KEYS[1], '*', 'e', ARGV[4])
+  local ms = '0'
+  if redis.call('EXISTS', KEYS[1]) == 1 then
+    local about = redis.call('XINFO', 'STREAM', KEYS[1])
+    for i = 1, #about, 2 do
+      if about[i] == 'last-generated-id' then ms = string.match(about[i + 1], '^%d+') end
+    end
+  end
+  local copy = redis.call('XADD', KEYS[1], ms .. '-*', 'e', ARGV[4])
+  redis.call('HSET', KEYS[3], copy, redis.call('HGET', KEYS[3], ARGV[3]) or ARGV[3])
   redis.call('PUBLISH', KEYS[1], 'event')
-  redis.call('SET', KEYS[3], '1', 'EX', '600')
 end
 redis.call('XDEL', KEYS[2], ARGV[2])
 return how";

@@ -235,3 +235,38 @@ fn swap(live: &Connection, scratch: &Scratch, view: &mut NewView, sources: &mut 
     live.execute_batch("COMMIT")?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{ordered, stores_in};
+
+    fn with_view(folder: &Path) -> Stores {
+        let stores = stores_in(folder);
+        Sqlite::file(stores.path("information").unwrap(), &information::DATABASE).unwrap();
+        stores
+    }
+
+    #[test]
+    fn a_view_of_another_version_is_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let stores = with_view(folder.path());
+        rebuild_information(&stores).unwrap();
+        stores.open("information").unwrap().execute_batch("ALTER TABLE courses ADD COLUMN more").unwrap();
+        let refusal = rebuild_information(&stores).unwrap_err().to_string();
+        assert!(refusal.contains("`courses`") && refusal.contains("another version"), "{refusal}");
+    }
+
+    #[test]
+    fn a_history_longer_than_one_transaction_is_taken_in() {
+        let folder = tempfile::tempdir().unwrap();
+        let stores = with_view(folder.path());
+        let all = (BATCH * BATCHES_IN_A_TRANSACTION + 50) as i64;
+        let sql = "WITH RECURSIVE n (v) AS (SELECT 1 UNION ALL SELECT v + 1 FROM n WHERE v < ?)
+            INSERT INTO events (subject, version, type, data, time) SELECT '5', v, 'Ordered', ?, ? FROM n";
+        let time = kernel::Timestamp::from_millis(0).to_string();
+        let data = ordered(5, 101, 1).to_data();
+        stores.open("order").unwrap().execute(sql, params![all, data, time]).unwrap();
+        assert_eq!(rebuild_information(&stores).unwrap().events, all.cast_unsigned());
+    }
+}

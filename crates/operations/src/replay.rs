@@ -61,8 +61,8 @@ fn mark(store: &Connection, since: Option<Timestamp>) -> Result<u64> {
     Ok(marked)
 }
 
-/// The first event of that time. All that come after it are sent with it, whatever their clocks said: the relay
-/// notices losses at the end of the log only, so that what is sent again must reach up to there.
+/// The first event of that time. All that come after it are sent with it, whatever their clocks said, so that
+/// they stand in the stream in their order.
 fn first_since(store: &Connection, since: Option<Timestamp>) -> rusqlite::Result<i64> {
     let Some(since) = since else { return Ok(1) };
     // Times are all written alike, so that as texts they compare as times do.
@@ -112,5 +112,16 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let refusal = replay(&stores_in(folder.path()), &["information".to_owned()], None).unwrap_err();
         assert!(refusal.to_string().contains("order, pay, reservation"), "{refusal}");
+    }
+
+    #[test]
+    fn a_long_log_is_sent_again_all_of_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let stores = stores_in(folder.path());
+        let all = 2 * CHUNK + 500;
+        let sql = "WITH RECURSIVE n (seq) AS (SELECT 1 UNION ALL SELECT seq + 1 FROM n WHERE seq < ?)
+            INSERT INTO events (subject, version, type, data, time, sent) SELECT seq, 1, '', '', '', 7 FROM n";
+        stores.open("pay").unwrap().execute(sql, [all]).unwrap();
+        assert_eq!(replay(&stores, &["pay".to_owned()], None).unwrap(), [("pay", all.cast_unsigned())]);
     }
 }

@@ -421,9 +421,60 @@ mod tests {
     fn the_world_outside_can_be_left_as_it_is() {
         let folder = tempfile::tempdir().unwrap();
         let (stores, source) = backed_up(folder.path());
-        stores.open("gateway").unwrap().execute_batch("CREATE TABLE charged (won)").unwrap();
+        for label in ["gateway", "inbox"] {
+            stores.open(label).unwrap().execute_batch("CREATE TABLE since (what)").unwrap();
+        }
         let options = RestoreOptions { force: true, keep_outside: true };
         restore(&source, &stores, folder.path(), None, options).unwrap();
-        assert!(stores.open("gateway").unwrap().execute("INSERT INTO charged VALUES (1)", []).is_ok());
+        for label in ["gateway", "inbox"] {
+            let kept = stores.open(label).unwrap().execute("INSERT INTO since VALUES (1)", []);
+            assert!(kept.is_ok(), "{label}");
+        }
+    }
+
+    #[test]
+    fn the_log_and_what_a_crash_left_go_aside_with_the_stores() {
+        let folder = tempfile::tempdir().unwrap();
+        let (stores, source) = backed_up(folder.path());
+        let wal = with_suffix(stores.path("order").unwrap(), "-wal");
+        let shm = with_suffix(stores.path("order").unwrap(), "-shm");
+        let log = folder.path().join("redis").join("appendonlydir");
+        fs::create_dir_all(&log).unwrap();
+        let part = log.join("appendonly.aof.1.incr.aof");
+        for file in [&wal, &shm, &part] {
+            fs::write(file, "later").unwrap();
+        }
+        let aside = restore(&source, &stores, folder.path(), None, force()).unwrap().moved_to.unwrap();
+        assert!(!wal.exists() && !shm.exists() && !log.exists());
+        for name in ["order.db-wal", "order.db-shm", "appendonlydir/appendonly.aof.1.incr.aof"] {
+            assert!(aside.join(name).exists(), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_message_that_was_about_to_be_sent_is_in_nobodys_hands_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let stores = stores_in(folder.path());
+        let rows = "CREATE TABLE messages (status, claim, due_at);
+            INSERT INTO messages VALUES ('Pending', 'a', 9), ('Sent', 'b', 9), ('Pending', NULL, 9)";
+        stores.open("notification").unwrap().execute_batch(rows).unwrap();
+        let source = folder.path().join("backup");
+        backup(&stores, &source).unwrap();
+        restore(&source, &stores, folder.path(), None, force()).unwrap();
+        let sql = "SELECT group_concat(status || coalesce(claim, '-') || due_at) FROM messages";
+        let found: String =
+            stores.open("notification").unwrap().query_row(sql, [], |row| row.get(0)).unwrap();
+        assert_eq!(found, "Pending-0,Sentb9,Pending-9");
+    }
+
+    #[test]
+    fn a_backup_of_another_format_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let (stores, source) = backed_up(folder.path());
+        let path = source.join(MANIFEST);
+        let text = fs::read_to_string(&path).unwrap();
+        fs::write(&path, text.replace("\"format\": 1", "\"format\": 2")).unwrap();
+        let refusal = restore(&source, &stores, folder.path(), None, force()).unwrap_err().to_string();
+        assert!(refusal.contains("in a format"), "{refusal}");
     }
 }

@@ -3,6 +3,7 @@
 use std::{collections::BTreeSet, path::Path, sync::Arc};
 
 use tokio::task::JoinSet;
+use wasmtime::component::Resource;
 
 use super::{
     config::Stores,
@@ -219,6 +220,8 @@ async fn a_value_larger_than_the_limit_is_not_answered() {
     store.set("k".to_owned(), vec![0; (128 << 20) + 1]).await.unwrap();
     assert!(store.get("k").await.is_err());
     assert!(store.get_many(vec!["k".to_owned()]).await.is_err());
+    store.set("k".repeat((128 << 20) + 1), Vec::new()).await.unwrap();
+    assert!(store.keys().await.is_err());
 }
 
 #[tokio::test]
@@ -248,4 +251,50 @@ async fn a_component_opens_what_it_was_granted_and_swaps_what_it_has_seen() {
     };
     atomics::Host::swap(state, again, bytes("2")).await.unwrap().unwrap();
     assert_eq!(store.get("k").await.unwrap(), Some(bytes("2")));
+}
+
+#[tokio::test]
+async fn a_swap_goes_by_what_was_last_looked_at_and_may_be_held_256_times() {
+    let tables = "[mine]\ntype = 'spin'".parse().unwrap();
+    let stores = Stores::from_runtime_config(&tables, None, Path::new("/base")).unwrap();
+    stores.require("test", ["mine"]).await.unwrap();
+    let store = stores.get("mine").unwrap();
+    let granted = Arc::new(BTreeSet::from(["mine".to_owned()]));
+    let state = &mut KeyValueState::new(Arc::new(stores), granted);
+    let rep = wasi::Host::open(state, "mine".to_owned()).await.unwrap().unwrap().rep();
+    let bucket = || Resource::<Store>::new_borrow(rep);
+    let swap = HostCas::new(state, bucket(), "k".to_owned()).await.unwrap().unwrap();
+    store.set("k".to_owned(), bytes("theirs")).await.unwrap();
+    let seen = HostCas::current(state, Resource::new_borrow(swap.rep())).await.unwrap().unwrap();
+    assert_eq!(seen, Some(bytes("theirs")));
+    atomics::Host::swap(state, swap, bytes("mine")).await.unwrap().unwrap();
+
+    let mut held = Vec::new();
+    for _ in 0..256 {
+        held.push(HostCas::new(state, bucket(), "k".to_owned()).await.unwrap().unwrap());
+    }
+    assert!(HostCas::new(state, bucket(), "k".to_owned()).await.unwrap().is_err());
+    HostCas::drop(state, held.pop().unwrap()).await.unwrap();
+    HostCas::new(state, bucket(), "k".to_owned()).await.unwrap().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_file_takes_all_of_a_batch_or_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let tables = "[n]\ntype = 'spin'\npath = 'kv.db'".parse().unwrap();
+    let stores = Stores::from_runtime_config(&tables, None, directory.path()).unwrap();
+    stores.require("test", ["n"]).await.unwrap();
+    let store = stores.get("n").unwrap();
+    let entries = |keys: [&str; 2]| keys.map(|key| (key.to_owned(), bytes("1"))).to_vec();
+    store.set_many(entries(["a", "stays"])).await.unwrap();
+    let triggers = "CREATE TRIGGER i BEFORE INSERT ON spin_key_value WHEN new.key = 'bad'
+            BEGIN SELECT RAISE(ABORT, 'no'); END;
+        CREATE TRIGGER d BEFORE DELETE ON spin_key_value WHEN old.key = 'stays'
+            BEGIN SELECT RAISE(ABORT, 'no'); END";
+    rusqlite::Connection::open(directory.path().join("kv.db")).unwrap().execute_batch(triggers).unwrap();
+    assert!(store.set_many(entries(["b", "bad"])).await.is_err());
+    assert!(store.delete_many(["a", "stays"].map(str::to_owned).to_vec()).await.is_err());
+    let mut keys = store.keys().await.unwrap();
+    keys.sort();
+    assert_eq!(keys, ["a", "stays"]);
 }

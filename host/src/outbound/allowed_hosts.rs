@@ -398,4 +398,20 @@ mod tests {
             );
         }
     }
+
+    #[test]
+    fn a_variable_can_switch_an_address_off() {
+        let declared = toml::from_str("host = { default = '' }").unwrap();
+        let variables = Variables::settle(&declared, &crate::variables::Sources::default()).unwrap();
+        for entry in ["{{ host }}", "http://{{ host }}", "https://{{ host }}"] {
+            let hosts = AllowedHosts::parse(&[entry.to_owned()], &variables, &[]).unwrap();
+            assert!(!hosts.allows("http://example.com", "http") && !hosts.allows_self(), "{entry}");
+        }
+    }
+
+    #[test]
+    fn addresses_of_six_are_understood_without_a_port_and_in_networks() {
+        check("http://[::1]", &["http://[::1]"], &["http://[::1]:81"]);
+        check("http://fd00::/8", &["http://[fd12::1]"], &["http://[fe80::1]", "http://10.0.0.1"]);
+    }
 }

@@ -253,3 +253,93 @@ impl Body for PatientBody {
         self.body.size_hint()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt as _;
+    use tokio::{
+        io::{AsyncReadExt as _, AsyncWriteExt as _},
+        net::TcpListener,
+        time::timeout,
+    };
+
+    use super::*;
+    use crate::variables::Variables;
+
+    struct Nobody;
+
+    impl Chain for Nobody {
+        fn call(&self, _: &str, _: Request<WasiBody>) -> BoxFuture<'static, Response<WasiBody>> {
+            std::future::ready(Response::new(nothing())).boxed()
+        }
+    }
+
+    fn nothing() -> WasiBody {
+        http_body_util::Empty::<Bytes>::new().map_err(|never| match never {}).boxed_unsync()
+    }
+
+    /// Where a request goes, from a component that was granted `entries`.
+    fn destination(entries: &[&str], may_chain: bool, uri: &str) -> String {
+        let entries: Vec<String> = entries.iter().map(|entry| (*entry).to_owned()).collect();
+        let allowed = AllowedHosts::parse(&entries, &Variables::default(), &["pay".to_owned()]).unwrap();
+        let application: Arc<dyn Chain> = Arc::new(Nobody);
+        let shared = Arc::<OutboundHttp>::default();
+        shared.set_application(Arc::downgrade(&application), "127.0.0.1:4321".parse().unwrap());
+        let http = InstanceHttp { shared, allowed: Arc::new(allowed), may_chain };
+        match http.prepare(Request::get(uri).header("host", "h").body(nothing()).unwrap()) {
+            Ok(Destination::Network(request)) => request.uri().to_string(),
+            Ok(Destination::Component(_, id, request)) => {
+                format!("{id}, {} headers", request.headers().len())
+            }
+            Err(error) => format!("{error:?}"),
+        }
+    }
+
+    #[test]
+    fn a_request_goes_only_where_its_component_may_reach() {
+        let one = &["http://a.example"][..];
+        assert_eq!(destination(one, true, "http://a.example/x"), "http://a.example/x");
+        for uri in
+            ["http://b.example/", "https://a.example/", "http://pay.spin.internal/", "http://self.alt/"]
+        {
+            assert_eq!(destination(one, true, uri), "HttpRequestDenied", "{uri}");
+        }
+        let own = &["http://pay.spin.internal", "http://self"][..];
+        assert_eq!(destination(own, true, "http://self.alt/x?y"), "http://127.0.0.1:4321/x?y");
+        assert_eq!(destination(own, true, "http://pay.spin.internal/pays"), "pay, 0 headers");
+        assert_eq!(destination(own, false, "http://pay.spin.internal/pays"), "DestinationNotFound");
+    }
+
+    #[tokio::test]
+    async fn a_server_that_keeps_silent_is_given_up_at_any_point() {
+        let soon = Some(Duration::from_millis(100));
+        let options = RequestOptions {
+            first_byte_timeout: soon,
+            between_bytes_timeout: soon,
+            ..RequestOptions::default()
+        };
+        let http = OutboundHttp::default();
+        let send = async |text: &'static str| {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let uri = format!("http://{}/", listener.local_addr().unwrap());
+            tokio::spawn(async move {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                let _ = stream.read(&mut [0; 1024]).await.unwrap();
+                stream.write_all(text.as_bytes()).await.unwrap();
+                std::future::pending::<()>().await;
+            });
+            let sent = http.send(Request::get(uri).body(nothing()).unwrap(), Some(options));
+            timeout(Duration::from_secs(5), sent).await.expect("it to be given up")
+        };
+        assert!(matches!(send("").await, Err(Error::ConnectionReadTimeout)));
+        let halfway = send("HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nhalf").await.unwrap();
+        let body = timeout(Duration::from_secs(5), halfway.into_body().collect()).await;
+        assert!(matches!(body.expect("it to be given up"), Err(Error::ConnectionReadTimeout)));
+
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let uri = format!("http://{}/", listener.local_addr().unwrap());
+        drop(listener);
+        let refused = http.send(Request::get(uri).body(nothing()).unwrap(), None).await;
+        assert!(matches!(refused, Err(Error::ConnectionRefused)));
+    }
+}

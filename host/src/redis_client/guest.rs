@@ -279,4 +279,26 @@ mod tests {
         assert!(state.session(&again).is_err());
         state.keep(session).unwrap().unwrap();
     }
+
+    #[tokio::test]
+    async fn an_answer_larger_than_the_limit_is_an_error() {
+        let server = Server::start().await;
+        let mut instance = instance(&server);
+        let called = instance.run_concurrent(async |accessor| {
+            let redis = &accessor.with_getter::<HasRedis>(|state| state);
+            let rep = HasRedis::open(redis, server.url()).await.unwrap().unwrap().rep();
+            let execute = async |command: &str, arguments: Vec<RedisParameter>| {
+                let connection = Resource::new_borrow(rep);
+                HasRedis::execute(redis, connection, command.to_owned(), arguments).await.unwrap()
+            };
+            let key = || RedisParameter::Binary(b"k".to_vec());
+            let value = RedisParameter::Binary(b"x".to_vec());
+            let long = vec![key(), RedisParameter::Int64(128 << 20), value];
+            assert!(execute("SETRANGE", long).await.is_ok());
+            assert!(execute("GET", vec![key()]).await.is_err());
+            let got = HasRedis::get(redis, Resource::new_borrow(rep), "k".to_owned()).await.unwrap();
+            assert!(got.is_err());
+        });
+        called.await.unwrap();
+    }
 }

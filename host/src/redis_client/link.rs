@@ -8,15 +8,32 @@ use std::{
 };
 
 use redis::{
-    AsyncConnectionConfig, Client, Cmd, RedisResult, Value,
+    AsyncConnectionConfig, Client, Cmd, IntoConnectionInfo, RedisResult, Value,
     aio::{ConnectionLike, MultiplexedConnection},
+    io::tcp::{TcpSettings, socket2::TcpKeepalive},
 };
 
 /// How long connecting may take before the Redis counts as away.
-const CONNECTING: Duration = Duration::from_secs(5);
+pub(crate) const CONNECTING: Duration = Duration::from_secs(5);
 
 /// How many addresses keep their connection while nobody uses it.
 const IDLE_ADDRESSES: usize = 32;
+
+/// After how much silence the other end is asked whether it is still there, how often, and how many times. So a
+/// connection whose other end is gone without a word (its machine, or a box on the way that forgot it) is one that
+/// breaks, half a minute later at most.
+const SILENCE: Duration = Duration::from_secs(10);
+const ASKED_AGAIN: Duration = Duration::from_secs(5);
+const TIMES: u32 = 4;
+
+/// A client of the Redis at an address, whose connections notice that the other end is gone.
+pub(crate) fn client(address: impl IntoConnectionInfo) -> RedisResult<Client> {
+    let keepalive = TcpKeepalive::new().with_time(SILENCE).with_interval(ASKED_AGAIN).with_retries(TIMES);
+    let settings = TcpSettings::default().set_keepalive(keepalive);
+    #[cfg(target_os = "linux")]
+    let settings = settings.set_user_timeout(SILENCE + ASKED_AGAIN * TIMES);
+    Client::open(address.into_connection_info()?.set_tcp_settings(settings))
+}
 
 /// The connections of an application, by address.
 #[derive(Debug, Default)]
@@ -65,7 +82,7 @@ impl fmt::Debug for Link {
 impl Link {
     /// A link to `address`. Nothing is sent yet.
     pub(crate) fn to(address: &str) -> RedisResult<Self> {
-        Ok(Self { client: Client::open(address)?, current: tokio::sync::Mutex::default() })
+        Ok(Self { client: client(address)?, current: tokio::sync::Mutex::default() })
     }
 
     /// Sends `command` over the shared connection.
@@ -113,5 +130,19 @@ impl Link {
         if current.generation == generation {
             current.connection = None;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_other_end_is_asked_whether_it_is_there() {
+        let client = client("redis://127.0.0.1:1").unwrap();
+        let settings = client.get_connection_info().tcp_settings();
+        assert!(settings.keepalive().is_some());
+        #[cfg(target_os = "linux")]
+        assert_eq!(settings.user_timeout(), Some(Duration::from_secs(30)));
     }
 }

@@ -17,4 +17,4 @@ pub use guest::{RedisState, add_to_linker};
 pub use link::Links;
 pub use session::Session;
 
-pub(crate) use link::Link;
+pub(crate) use link::{CONNECTING, Link, client};

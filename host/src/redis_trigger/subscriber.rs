@@ -5,9 +5,10 @@ use std::{sync::Arc, time::Duration};
 use anyhow::{Context, Result};
 use futures::StreamExt as _;
 use indexmap::IndexMap;
-use redis::{Client, ConnectionInfo};
+use redis::{ConnectionInfo, aio::PubSub};
 
 use super::queue::Queue;
+use crate::redis_client::{CONNECTING, client};
 
 /// How long to wait before connecting again: from the first to the second, doubling.
 const BACK_OFF: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
@@ -57,15 +58,20 @@ impl Subscriptions {
         }
     }
 
-    async fn receive(&self) -> Result<std::convert::Infallible> {
-        let client = Client::open(self.server.clone())?;
-        let mut connection = client.get_async_pubsub().await?;
+    async fn subscribe(&self) -> Result<PubSub> {
+        let mut connection = client(self.server.clone())?.get_async_pubsub().await?;
         for channel in self.channels.keys() {
             connection
                 .subscribe(channel)
                 .await
                 .with_context(|| format!("cannot subscribe to `{channel}`"))?;
         }
+        Ok(connection)
+    }
+
+    async fn receive(&self) -> Result<std::convert::Infallible> {
+        let subscribing = tokio::time::timeout(CONNECTING, self.subscribe()).await;
+        let connection = subscribing.context("it does not answer")??;
         tracing::info!("subscribed to {} channel(s) of Redis at {}", self.channels.len(), self.server.addr());
         let mut messages = connection.into_on_message();
         while let Some(message) = messages.next().await {
@@ -100,6 +106,34 @@ mod tests {
         // At 0, 0.1, 0.3, 0.7, 1.5, 3.1 and 5.1 s.
         let _ = tokio::time::timeout(Duration::from_secs(6), counting).await;
         assert!((6..=7).contains(&calls), "{calls}");
+        listening.abort();
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_held_is_made_again_soon() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("redis://{}", listener.local_addr().unwrap());
+        let listening = tokio::spawn(Subscriptions::new(url.into_connection_info().unwrap()).listen());
+        for _ in 0..4 {
+            drop(listener.accept().await.unwrap());
+        }
+        // The next wait would be 1.6 s, but this one holds.
+        let held = listener.accept().await.unwrap();
+        tokio::time::sleep(Duration::from_millis(2_200)).await;
+        drop(held);
+        let again = tokio::time::timeout(Duration::from_millis(800), listener.accept()).await;
+        assert!(again.is_ok());
+        listening.abort();
+    }
+
+    #[tokio::test]
+    async fn a_server_that_says_nothing_is_left_and_called_again() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("redis://{}", listener.local_addr().unwrap());
+        let listening = tokio::spawn(Subscriptions::new(url.into_connection_info().unwrap()).listen());
+        let _silent = listener.accept().await.unwrap();
+        let again = tokio::time::timeout(CONNECTING * 2, listener.accept()).await;
+        assert!(again.is_ok());
         listening.abort();
     }
 }

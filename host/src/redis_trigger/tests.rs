@@ -29,16 +29,18 @@ const HANDLER: &str = r#"(component
     (export "spin:redis/inbound-redis@3.0.0" (instance $handler)))"#;
 
 /// How long a host that is told to stop is still at a message for which its component does `body`.
-async fn at_a_message(body: &str, timeout: Duration, max_busy_time: Duration) -> Duration {
+/// There are so many components.
+async fn at_a_message(body: &str, timeout: Duration, limits: Limits, components: usize) -> Duration {
     let (server, directory) = (Server::start().await, tempfile::tempdir().unwrap());
     let path = |name: &str| directory.path().join(name);
-    let manifest = format!(
-        "spin_manifest_version = 2
-        [application]\nname = \"a\"
-        [[trigger.redis]]\naddress = \"{}\"\nchannel = \"c\"\ncomponent = \"c\"
-        [component.c]\nsource = \"c.wasm\"",
-        server.url()
-    );
+    let mut manifest = "spin_manifest_version = 2\n[application]\nname = \"a\"\n".to_owned();
+    for n in 0..components {
+        manifest += &format!(
+            "[[trigger.redis]]\naddress = \"{}\"\nchannel = \"c\"\ncomponent = \"c{n}\"
+            [component.c{n}]\nsource = \"c.wasm\"\n",
+            server.url()
+        );
+    }
     std::fs::write(path("spin.toml"), manifest).unwrap();
     std::fs::write(path("c.wasm"), wat::parse_str(HANDLER.replace("BODY", body)).unwrap()).unwrap();
     let running = Application::builder(directory.path())
@@ -46,7 +48,7 @@ async fn at_a_message(body: &str, timeout: Duration, max_busy_time: Duration) ->
         .state_dir(path("state"))
         .cache_dir(path("cache"))
         .quiet(true)
-        .limits(Limits { max_busy_time, ..Limits::default() })
+        .limits(limits)
         .handler_limits(HandlerLimits { timeout, max_waiting: 10 })
         .start()
         .await
@@ -64,7 +66,8 @@ async fn at_a_message(body: &str, timeout: Duration, max_busy_time: Duration) ->
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_message_that_is_never_done_with_is_given_up() {
-    let took = at_a_message("(loop $l (br $l))", Duration::from_millis(300), Duration::from_secs(600)).await;
+    let limits = Limits { max_busy_time: Duration::from_secs(600), ..Limits::default() };
+    let took = at_a_message("(loop $l (br $l))", Duration::from_millis(300), limits, 1).await;
     assert!(took >= Duration::from_millis(250), "{took:?}");
 }
 
@@ -73,6 +76,17 @@ async fn a_message_that_waits_again_and_again_is_finished() {
     let body = "(loop $l (call $wait (i64.const 20000000))
         (local.set $n (i32.add (local.get $n) (i32.const 1)))
         (br_if $l (i32.lt_u (local.get $n) (i32.const 100))))";
-    let took = at_a_message(body, Duration::from_secs(30), Duration::from_millis(300)).await;
+    let limits = Limits { max_busy_time: Duration::from_millis(300), ..Limits::default() };
+    let took = at_a_message(body, Duration::from_secs(30), limits, 1).await;
     assert!(took >= Duration::from_millis(1_900), "{took:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_message_waits_while_there_are_as_many_instances_as_there_may_be() {
+    let body = "(loop $l (call $wait (i64.const 20000000))
+        (local.set $n (i32.add (local.get $n) (i32.const 1)))
+        (br_if $l (i32.lt_u (local.get $n) (i32.const 25))))";
+    let limits = Limits { max_instances: 1, ..Limits::default() };
+    let took = at_a_message(body, Duration::from_secs(30), limits, 2).await;
+    assert!(took >= Duration::from_millis(900), "one after the other: {took:?}");
 }

@@ -78,8 +78,12 @@ impl Databases {
         if configured.opened.get().is_some() {
             return Ok(());
         }
-        // Two labels of one file share its writer.
-        let same = |other: &&Configured| other.path.is_some() && other.path == configured.path;
+        // Two labels of one file share its writer, if both may do the same with it.
+        let same = |other: &&Configured| {
+            other.path.is_some()
+                && other.path == configured.path
+                && other.allow_attach_file == configured.allow_attach_file
+        };
         let database = match self.by_label.values().filter(same).find_map(|other| other.opened.get()) {
             Some(database) => database.clone(),
             None => configured.open(label, &self.crowd)?,

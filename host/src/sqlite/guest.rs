@@ -209,3 +209,88 @@ impl<D> StreamProducer<D> for Rows {
         Poll::Ready(Ok(StreamResult::Completed))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use sqlite::HostConnectionWithStore as _;
+    use wasmtime::component::{FutureConsumer, Lift, Source, StreamConsumer};
+
+    use super::*;
+
+    /// Hands on whatever it is given.
+    struct Take<T>(mpsc::UnboundedSender<T>);
+
+    impl<T: Lift + Send + Sync + 'static> Take<T> {
+        fn all<D>(&self, store: StoreContextMut<'_, D>, mut source: Source<'_, T>) -> wasmtime::Result<()> {
+            let mut items = Vec::with_capacity(100_000);
+            source.read(store, &mut items)?;
+            items.into_iter().for_each(|item| drop(self.0.send(item)));
+            Ok(())
+        }
+    }
+
+    impl<D, T: Lift + Send + Sync + 'static> StreamConsumer<D> for Take<T> {
+        type Item = T;
+
+        fn poll_consume(
+            self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+            store: StoreContextMut<'_, D>,
+            source: Source<'_, T>,
+            _: bool,
+        ) -> Poll<wasmtime::Result<StreamResult>> {
+            Poll::Ready(self.all(store, source).map(|()| StreamResult::Completed))
+        }
+    }
+
+    impl<D, T: Lift + Send + Sync + 'static> FutureConsumer<D> for Take<T> {
+        type Item = T;
+
+        fn poll_consume(
+            self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+            store: StoreContextMut<'_, D>,
+            source: Source<'_, T>,
+            _: bool,
+        ) -> Poll<wasmtime::Result<()>> {
+            Poll::Ready(self.all(store, source))
+        }
+    }
+
+    #[tokio::test]
+    async fn a_long_answer_reaches_a_component_whole_or_with_its_error() {
+        let directory = tempfile::tempdir().unwrap();
+        let tables = "[mine]\ntype = 'spin'\npath = 'a.db'".parse().unwrap();
+        let databases = Databases::from_runtime_config(&tables, None, directory.path()).unwrap();
+        databases.require("test", ["mine"]).unwrap();
+        let granted = BTreeSet::from(["mine".to_owned()]);
+        let state = SqliteState::new(Arc::new(databases), Arc::new(granted));
+        let mut store = wasmtime::Store::new(&wasmtime::Engine::default(), state);
+        let called = store.run_concurrent(async |accessor| {
+            let sqlite = &accessor.with_getter::<HasSqlite>(|state| state);
+            let rep = HasSqlite::open_async(sqlite, "mine".to_owned()).await.unwrap().unwrap().rep();
+            for (last, count) in [("i", 50_000), ("-9223372036854775807 - 1", 49_999)] {
+                let sql = format!(
+                    "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 50000)
+                    SELECT abs(CASE i WHEN 50000 THEN {last} ELSE i END) FROM n"
+                );
+                let connection = Resource::<Session>::new_borrow(rep);
+                let answer = HasSqlite::execute_async(sqlite, connection, sql, Vec::new()).await;
+                let (_, rows, outcome) = answer.unwrap().unwrap();
+                let (take_rows, mut all) = mpsc::unbounded_channel();
+                let (take_outcome, mut ended) = mpsc::unbounded_channel();
+                sqlite.with(|mut access| {
+                    rows.pipe(&mut access, Take(take_rows)).unwrap();
+                    outcome.pipe(&mut access, Take(take_outcome)).unwrap();
+                });
+                let mut came = 0;
+                while all.recv().await.is_some() {
+                    came += 1;
+                }
+                assert_eq!(came, count);
+                assert_eq!(ended.recv().await.unwrap().is_ok(), count == 50_000);
+            }
+        });
+        called.await.unwrap();
+    }
+}

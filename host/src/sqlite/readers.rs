@@ -239,4 +239,16 @@ mod tests {
         many.into_iter().for_each(|connection| readers.give_back(connection));
         assert_eq!(lock(&readers.idle).len(), IDLE);
     }
+
+    #[tokio::test]
+    async fn connections_of_long_reads_are_kept_too() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = Arc::from(directory.path().join("test.db"));
+        let readers = Arc::new(Readers::new(Location { path: Some(path), allow_attach_file: false }));
+        assert!(readers.read("SELECT 1".to_owned(), Vec::new(), false).await.is_ok());
+        tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+        assert_eq!(lock(&readers.idle).len(), 1);
+        assert!(readers.read_with(|it| it.execute("SELECT * FROM absent", [])).await.is_err());
+        assert_eq!(lock(&readers.idle).len(), 1);
+    }
 }

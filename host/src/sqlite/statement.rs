@@ -56,8 +56,10 @@ pub(super) struct Announced {
     inserts: bool,
     asks_rowid: bool,
     asks_changes: bool,
-    /// In a view or a `WITH`; or in a trigger, where it is about what the trigger did.
-    asks_within: bool,
+    /// In a view or a `WITH`; or in a trigger.
+    asks_rowid_within: bool,
+    /// The same. In a trigger it is about what the trigger did, so that a write is taken to mean that.
+    asks_changes_within: bool,
 }
 
 #[derive(Debug)]
@@ -89,7 +91,8 @@ impl Announced {
                 let changes = function_name.eq_ignore_ascii_case("changes");
                 self.asks_rowid |= rowid && top_level;
                 self.asks_changes |= changes && top_level;
-                self.asks_within |= (rowid || changes) && !top_level;
+                self.asks_rowid_within |= rowid && !top_level;
+                self.asks_changes_within |= changes && !top_level;
             }
             AuthAction::Insert { table_name } => self.change(table_name, top_level, true),
             AuthAction::Update { table_name, .. } | AuthAction::Delete { table_name } => {
@@ -125,14 +128,15 @@ impl Announced {
         if self.transaction {
             return Class::Own(Afterwards::Rests);
         }
-        if self.asks_changes || (readonly && (self.asks_rowid || self.asks_within)) {
+        let asks_rowid = self.asks_rowid || self.asks_rowid_within;
+        if self.asks_changes || (readonly && (asks_rowid || self.asks_changes_within)) {
             return Class::Asks;
         }
         if readonly {
             return Class::Read;
         }
         match self.changes_anything {
-            true => Class::Write(Write { rowid: self.inserts || self.asks_rowid, counts: self.counts }),
+            true => Class::Write(Write { rowid: self.inserts || asks_rowid, counts: self.counts }),
             // `VACUUM` announces nothing, and runs outside of any transaction.
             false => Class::Own(Afterwards::Ends),
         }

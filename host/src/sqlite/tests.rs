@@ -461,6 +461,10 @@ async fn pragmas_do_what_they_say() {
     let refused = run(&session, "INSERT INTO child VALUES (2)").await.unwrap_err();
     assert_eq!(message(refused), "FOREIGN KEY constraint failed");
     run(&session, "VACUUM").await.unwrap();
+    // What was set there goes with its connection: the next transaction is durable.
+    run_all(&session, &["PRAGMA synchronous = OFF", "BEGIN"]).await;
+    assert_eq!(number(&session, "PRAGMA synchronous").await, 2);
+    run(&session, "COMMIT").await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -481,8 +485,10 @@ async fn a_long_answer_flows_and_holds_up_nobody() {
     let long =
         "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 200000) SELECT i FROM n";
     let mut unread = Vec::new();
-    for _ in 0..20 {
-        unread.push(session.execute(long.to_owned(), Vec::new()).await.unwrap());
+    for time in 0..20 {
+        let answer = session.execute(long.to_owned(), Vec::new()).await.unwrap();
+        assert!(answer.rest.is_some(), "time {time}");
+        unread.push(answer);
     }
     assert_eq!(number(&session, "SELECT 1").await, 1);
     let (_, rows) = unread.pop().unwrap().all().await.unwrap();
@@ -728,6 +734,29 @@ async fn row_ids_and_counts_are_told_however_small_they_are() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_update_that_asks_for_the_row_id_within_a_with_gets_its_sessions_own() {
+    let fixture = Fixture::new();
+    let (one, two) = (fixture.database.connect(), fixture.database.connect());
+    run_all(&one, &["CREATE TABLE t (id INTEGER PRIMARY KEY, v)", "INSERT INTO t VALUES (5, 0)"]).await;
+    run(&two, "INSERT INTO t VALUES (9, 0)").await.unwrap();
+    let update = "WITH asked AS (SELECT last_insert_rowid() AS id) UPDATE t SET v = (SELECT id FROM asked)";
+    run(&one, update).await.unwrap();
+    assert_eq!(number(&one, "SELECT max(v) FROM t").await, 5);
+}
+
+#[test]
+fn a_file_that_somebody_goes_on_writing_is_refused_in_the_end() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("busy.db");
+    let other = rusqlite::Connection::open(&path).unwrap();
+    other.execute_batch("CREATE TABLE t (id); BEGIN IMMEDIATE").unwrap();
+    let begun = Instant::now();
+    let refusal = Database::open("test", Some(&path), false, Crowd::default()).unwrap_err();
+    assert!(format!("{refusal:?}").contains("database is locked"), "{refusal:?}");
+    assert!(begun.elapsed() >= Duration::from_millis(4_900), "{:?}", begun.elapsed());
+}
+
 #[tokio::test]
 async fn kinds_of_statements_are_not_remembered_without_end() {
     let fixture = Fixture::new();
@@ -836,5 +865,18 @@ mod configuration {
         }
         let wrong = "[orders]\ntype = 'spin'\nallow_attach_file = 'yes'";
         check_refusal(wrong, &["allow_attach_file must be"]);
+    }
+
+    #[tokio::test]
+    async fn a_label_attaches_files_only_if_it_may_itself_whoever_shares_its_file() {
+        let directory = tempfile::tempdir().unwrap();
+        let tables = "[plain]\ntype = 'spin'\npath = 'a.db'
+            [may]\ntype = 'spin'\npath = 'a.db'\nallow_attach_file = true";
+        let tables = tables.parse().unwrap();
+        let databases = Databases::from_runtime_config(&tables, None, directory.path()).unwrap();
+        databases.require("order", ["may", "plain"]).unwrap();
+        let attach = format!("ATTACH '{}' AS other", directory.path().join("b.db").display());
+        assert!(run(&databases.get("may").unwrap().connect(), &attach).await.is_ok());
+        assert!(run(&databases.get("plain").unwrap().connect(), &attach).await.is_err());
     }
 }

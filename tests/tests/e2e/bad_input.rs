@@ -281,6 +281,11 @@ fn a_precondition_that_no_longer_holds_is_refused() {
     let request = sugang.json("PATCH", "/orders/1").header("if-match", "\"0\"");
     let body = json!({ "status": "Order Canceled" }).to_string();
     sugang.send(request, Some(body)).expect_problem(412, "precondition-failed");
+    let stale = |method, path| sugang.json(method, path).header("if-match", "\"0\"");
+    let ordered = json!({ "status": "Ordered" }).to_string();
+    sugang.send(stale("PATCH", "/orders/1"), Some(ordered)).expect_problem(412, "precondition-failed");
+    let card = json!({ "cardNo": GOOD_CARD }).to_string();
+    sugang.send(stale("POST", "/orders/1/payment"), Some(card)).expect_problem(412, "precondition-failed");
     assert_eq!(sugang.order(1).text("/status"), "Ordered");
 }
 

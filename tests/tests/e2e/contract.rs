@@ -59,6 +59,18 @@ fn every_resource_and_every_search_keeps_the_contract() {
     ] {
         sugang.get(path).expect(200);
     }
+    for (query, orders, pays) in [
+        ("eduNo=103", Some(3), Some(3)),
+        ("customerId=8", Some(0), Some(0)),
+        ("status=Order%20Canceled", Some(1), None),
+        ("status=Paid", None, Some(4)),
+    ] {
+        for (path, total) in [("/orders", orders), ("/pays", pays)] {
+            let Some(total) = total else { continue };
+            let listed = sugang.get(&format!("{path}?{query}")).expect(200);
+            assert_eq!(listed.at("/page/totalElements"), total, "{path}?{query}");
+        }
+    }
 }
 
 #[test]

@@ -91,3 +91,19 @@ fn whoever_comes_back_having_seen_the_end_is_told_to_stop() {
     sugang.send(again, None).expect(204);
     sugang.get("/infomations/404/events").expect_any_problem(&[404]);
 }
+
+#[test]
+fn whoever_comes_back_before_the_end_goes_on_following() {
+    let sugang = Sugang::start();
+    sugang.apply(&order(1, AUTOMATIC)).expect(201);
+    let confirmed = "Ordered / Paid / Reservation Confirmed";
+    eventually(|| sugang.statuses(1), confirmed);
+    let last = until(&follow(&sugang, 1), confirmed).pop().unwrap();
+    let mut stream = TcpStream::connect(sugang.address()).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    let head = format!("GET /infomations/1/events HTTP/1.1\r\nhost: x\r\nlast-event-id: {}\r\n\r\n", last.id);
+    stream.write_all(head.as_bytes()).unwrap();
+    let mut line = String::new();
+    BufReader::new(stream).read_line(&mut line).unwrap();
+    assert!(line.starts_with("HTTP/1.1 200"), "{line}");
+}

@@ -182,6 +182,8 @@ fn without_a_tick_everybody_hears_of_everything_all_the_same() {
     eventually(|| sugang.statuses(3), "Ordered / Paid / Reservation Requested");
     sugang.decide(3, "Reservation Rejected").expect(200);
     eventually(|| sugang.statuses(3), "Order Canceled / Payment Canceled / Reservation Rejected");
+    let sent = || sugang.messages(2).iter().filter(|it| it["status"] == "Sent").count();
+    eventually(sent, 6);
 }
 
 #[test]

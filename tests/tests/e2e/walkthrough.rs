@@ -176,6 +176,7 @@ fn a_request_sent_again_with_its_key_is_answered_as_before() {
     let anonymous = with(order(0, AUTOMATIC), &json!({ "orderId": null }));
     let first = send("\"a1b2c3d4\"", &anonymous).expect(201);
     let second = send("\"a1b2c3d4\"", &anonymous);
+    assert_eq!((second.status, second.header("idempotency-replayed")), (201, "true"));
     assert_eq!(first.at("/orderId"), second.at("/orderId"), "{}", second.body);
     assert_eq!(sugang.get("/orders").at("/page/totalElements"), 1);
     let another = with(anonymous, &json!({ "guest": 2 }));
@@ -233,4 +234,18 @@ fn one_trace_goes_through_all_contexts() {
     for context in ["order", "pay", "reservation"] {
         assert_eq!(stores::count(sugang.state(), context, &untraced), 0, "{context}");
     }
+}
+
+#[test]
+fn a_customer_whose_line_is_busy_is_tried_again_and_one_who_does_not_exist_is_given_up() {
+    let sugang = Sugang::start();
+    for (id, customer) in [(1, 9_000_000_000_000_503_u64), (2, 9_000_000_000_000_404)] {
+        sugang.apply(&with(order(id, AUTOMATIC), &json!({ "customerId": customer }))).expect(201);
+    }
+    let of = |condition: &str| {
+        let sql = format!("SELECT COUNT(*) FROM messages WHERE {condition}");
+        stores::count(sugang.state(), "notification", &sql)
+    };
+    eventually(|| of("order_id = 2 AND status = 'Failed' AND attempts = 1"), 3);
+    eventually(|| of("order_id = 1 AND status = 'Pending' AND attempts >= 2"), 3);
 }

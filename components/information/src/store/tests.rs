@@ -267,3 +267,45 @@ fn an_unknown_status_is_refused_with_all_eleven() {
     let refusal = "paid".parse::<AnyStatus>().unwrap_err();
     assert_eq!(refusal.problem.matches('`').count(), 22);
 }
+
+#[test]
+fn the_etag_changes_again_when_the_row_follows_its_timeline() {
+    let history = samples::history();
+    for (version, time, event) in [&history[3], &history[6], &history[7]] {
+        let sqlite = Sqlite::new();
+        sqlite.take(&history[..1]);
+        let at = Timestamp::from_millis(*time);
+        let step = events::step(samples::context(event), *version, at, event).unwrap();
+        sqlite.run(add_steps(&[step]));
+        let before = sqlite.found(1113);
+        sqlite.run(join_rows(&[Information::of(*version, at, event).unwrap()]));
+        let after = sqlite.found(1113);
+        assert_ne!(after.statuses, before.statuses);
+        assert_ne!(after.etag, before.etag, "{}", event.name());
+    }
+}
+
+#[test]
+fn within_a_millisecond_the_timeline_goes_by_version_as_the_flow_does() {
+    let sqlite = Sqlite::new();
+    let at_once: Vec<_> =
+        samples::history().into_iter().map(|(version, _, event)| (version, 0, event)).collect();
+    sqlite.take(&at_once);
+    let rows = sqlite.run(ask_timeline(OrderId::parse(1113).unwrap()));
+    let told: Vec<_> = rows.iter().map(|row| Past::read(row).unwrap().event).collect();
+    assert_eq!(
+        told,
+        [
+            "Ordered",
+            "PaymentDeclined",
+            "Reserved",
+            "PaymentDelayed",
+            "Paid",
+            "Reserved",
+            "OrderCanceled",
+            "PaymentCanceled",
+            "ReservationConfirmed",
+            "ReservationCanceled",
+        ]
+    );
+}

@@ -246,3 +246,24 @@ fn filters_choose_and_count_the_same_messages() {
         assert_eq!(sqlite.count(&filter), wanted.len() as u64, "{filter:?}");
     }
 }
+
+#[test]
+fn what_has_been_due_longest_is_taken_first() {
+    let sqlite = Sqlite::new();
+    for (order_id, due) in [(1, 2), (2, 0), (3, 1)] {
+        sqlite.run(add(&[message(order_id)], NOW.plus_seconds(due)));
+    }
+    let later = NOW.plus_seconds(5);
+    for id in ["reservation:2:1", "reservation:3:1", "reservation:1:1"] {
+        assert_eq!(ids(&sqlite.claim("first", later, 1)), [id]);
+    }
+}
+
+#[test]
+fn what_is_taken_is_read_oldest_first_in_whatever_order_it_is_answered() {
+    let sqlite = Sqlite::with_messages(3);
+    let mut rows = sqlite.run(claim("first", NOW, NOW.plus_seconds(LEASE), 3));
+    rows.sort_by_key(|row| std::cmp::Reverse(row.int(0).unwrap()));
+    let read = claimed(&rows).unwrap();
+    assert_eq!(ids(&read), ["reservation:1:1", "reservation:2:1", "reservation:3:1"]);
+}

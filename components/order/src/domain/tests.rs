@@ -148,6 +148,7 @@ fn a_delay_is_told_when_it_is_news() {
     check(&[ordered()], &delay(Some(PayStatus::PaymentDeclined)), told);
     check(&[ordered()], &delay(Some(PayStatus::PaymentDelayed)), Ok(vec![]));
     check(&[ordered()], &delay(Some(PayStatus::Paid)), Ok(vec![]));
+    check(&[ordered()], &delay(Some(PayStatus::PaymentCanceled)), Ok(vec![]));
     let ended = [ordered(), canceled(CancelReason::Expired)];
     check(&ended, &delay(None), Err(Refusal::Ended(CancelReason::Expired)));
 }

@@ -12,6 +12,7 @@ pub(crate) const SCHEMA: &[&str] = &[
     EVENTS_TABLE[2],
     EVENTS_TABLE[3],
     EVENTS_TABLE[4],
+    EVENTS_TABLE[5],
     COURSES,
     ORDERS,
     "CREATE INDEX IF NOT EXISTS orders_by_customer ON orders (customer_id, order_id) WHERE customer_id IS NOT NULL",

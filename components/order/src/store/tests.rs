@@ -520,6 +520,9 @@ fn another_card_may_be_tried_after_a_refusal() {
     // Nothing is kept for what is paid or has ended.
     store.settle(1, PayStatus::Paid, 2);
     assert!(!block_on(keep_for_retry(&store.native, order(1), None, NOW)).unwrap());
+    store.place(&wish(2));
+    store.cancel(2).unwrap();
+    assert!(!block_on(keep_for_retry(&store.native, order(2), None, NOW)).unwrap());
 }
 
 #[test]
@@ -768,4 +771,52 @@ fn without_the_course_version_an_order_would_be_taken_at_an_old_fee() {
     assert_eq!(refused, StoreError::Raised("the course has changed".to_owned()));
     block_on(commit(&store.native, &[entry(None)])).unwrap();
     assert_eq!(store.stored(1).order.placed().unwrap().amount.get(), 100_000);
+}
+
+#[test]
+fn only_what_was_tried_is_put_off_and_each_by_its_own_time() {
+    let store = Sqlite::new();
+    (1..=3).for_each(|n| drop(store.place(&wish(n))));
+    block_on(postpone(&store.native, &[(order(1), 0), (order(2), 3)], NOW.plus_seconds(2))).unwrap();
+    let next =
+        |n: u64| store.number(&format!("SELECT next_at FROM retries WHERE order_id = {n}")) - NOW.millis();
+    assert_eq!([next(1), next(2), next(3)], [3_000, 10_000, 2_000]);
+}
+
+#[test]
+fn every_change_gives_an_order_another_etag() {
+    let store = Sqlite::new();
+    let placed = store.place(&wish(1)).etag();
+    let paid = store.settle(1, PayStatus::Paid, 1).unwrap().etag();
+    let canceled = store.cancel(1).unwrap().etag();
+    assert!(placed != paid && paid != canceled, "{placed} {paid} {canceled}");
+}
+
+#[test]
+fn while_the_orders_of_a_canceled_course_are_ended_nobody_applies_for_it() {
+    let store = Sqlite::new();
+    store.place(&wish(1));
+    store.meanwhile(|store| {
+        let late = store.try_place(&wish(2));
+        assert!(matches!(late, Err(Undecided::Refused(Refusal::CourseNotOpen(..)))), "{late:?}");
+    });
+    let canceled = Event::CourseCanceled(terms(101, 50_000, CourseStatus::CourseCanceled));
+    store.handle(&[envelope("reservation", 2, canceled)]);
+    assert_eq!(store.number("SELECT count(*) FROM orders WHERE status = 'Ordered'"), 0);
+}
+
+#[test]
+fn the_end_of_an_order_belongs_to_the_trace_of_what_ended_it() {
+    let store = Sqlite::new();
+    (1..=2).for_each(|n| drop(store.place(&wish(n))));
+    let rejected = ReservationRejected { applicant: applicant(1, 101), reason: "full".to_owned() };
+    let canceled = terms(101, 50_000, CourseStatus::CourseCanceled);
+    let traced = |trace: &str, envelope| Envelope { traceparent: Some(trace.to_owned()), ..envelope };
+    store.handle(&[
+        traced("a", envelope("reservation", 1, Event::ReservationRejected(rejected))),
+        traced("b", envelope("reservation", 2, Event::CourseCanceled(canceled))),
+    ]);
+    let right = "SELECT count(*) FROM events WHERE type = 'OrderCanceled'
+        AND traceparent = CASE subject WHEN '1' THEN 'a' ELSE 'b' END";
+    assert_eq!(store.number(right), 2);
 }

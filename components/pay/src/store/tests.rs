@@ -197,3 +197,26 @@ fn neither_a_payment_nor_a_list_is_found_by_reading_everything() {
         assert!(plan.contains(index) && !plan.contains("TEMP B-TREE"), "{sql}: {plan}");
     }
 }
+
+#[test]
+fn a_row_says_who_paid_in_the_end_and_what_it_came_to() {
+    let pays = Pays(sqlite());
+    let new = Record::default();
+    let commit = |decision: &Decision| run(pays.commit(std::slice::from_ref(decision))).unwrap();
+    let refused = declined(&new, &terms(1, 101));
+    commit(&refused);
+    let mut other = terms(1, 101);
+    (other.applicant.customer_id, other.applicant.guest) = (None, Guests::ONE);
+    other.applicant.language = Language::Ko;
+    let taken = paid(&refused.record, &other);
+    commit(&taken);
+    assert_eq!(run(pays.find(order(1))).unwrap(), Listed::of(taken.record));
+
+    let refused = declined(&new, &terms(2, 101));
+    commit(&refused);
+    let undone = Some(next_attempt(&refused.record, &terms(2, 101)));
+    let applicant = terms(2, 101).applicant;
+    let ended = decision(&refused.record, &Command::Close { applicant, undone, refunded: Won::ZERO, at: AT });
+    commit(&ended);
+    assert_eq!(run(pays.find(order(2))).unwrap(), Listed::of(ended.record));
+}

@@ -522,3 +522,9 @@ proptest! {
         prop_assert_eq!(desk.courses[&edu(101)].taken, 0);
     }
 }
+
+#[test]
+fn the_capacity_may_be_lowered_to_just_the_seats_taken() {
+    let fewer = Changes { capacity: Some(Capacity(2)), ..Changes::default() };
+    check(given(3, Automatic, &[pay(1, 2)]), changed(fewer), &["course/101 CourseChanged"]);
+}

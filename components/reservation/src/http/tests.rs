@@ -352,3 +352,30 @@ fn the_list_of_courses_shows_their_seats() {
     assert_eq!(get(&store, "/reservations").json()["page"]["totalElements"], 3);
     assert_eq!(edu(101).to_string(), course["eduNo"].to_string());
 }
+
+#[test]
+fn a_roster_longer_than_what_is_read_at_once_is_whole() {
+    let store = with_reservations("automatic", 2_000, 1_001);
+    let csv = ask(&store, "GET", "/courses/101/roster", &[("accept", "text/csv")], &Value::Null);
+    assert_eq!(csv.body.lines().count(), 1 + 1_001);
+}
+
+#[test]
+fn a_change_of_a_course_overtaken_after_its_state_was_checked_is_refused() {
+    let store = with_reservations("manual", 2, 0);
+    let etag = get(&store, "/courses/101").etag().to_owned();
+    let changes = crate::domain::Changes { fee: Some(kernel::Won::ZERO), ..Default::default() };
+    store.overtake_with(crate::store::testing::asked(&[Command::Change(edu(101), changes)]));
+    let refused = ask(&store, "PATCH", "/courses/101", &[("if-match", &etag)], &json!({ "capacity": 3 }));
+    assert_eq!(refused.problem(), "412 precondition-failed");
+}
+
+#[test]
+fn a_number_that_somebody_else_takes_first_is_passed_over() {
+    let store = Sqlite::new();
+    let mut course = rust_course();
+    course.as_object_mut().unwrap().remove("eduNo");
+    store.overtake_with(crate::store::testing::asked(&[open(1, 2)]));
+    let created = post(&store, &course);
+    assert_eq!((created.status, &created.json()["eduNo"]), (201, &json!(2)));
+}

@@ -18,6 +18,7 @@ pub(super) const SCHEMA: &[&str] = &[
     eventlog::EVENTS_TABLE[2],
     eventlog::EVENTS_TABLE[3],
     eventlog::EVENTS_TABLE[4],
+    eventlog::EVENTS_TABLE[5],
     COURSES,
     COURSES_DUE_TO_START,
     COURSES_DUE_TO_FINISH,

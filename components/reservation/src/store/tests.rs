@@ -368,3 +368,15 @@ fn seats_and_places_in_line_are_never_fewer_than_none() {
         assert!(store.run(wrong, &[]).is_err(), "{wrong} was taken");
     }
 }
+
+#[test]
+fn courses_whose_head_does_not_fit_do_not_keep_the_others_from_their_turn() {
+    let store = Sqlite::new();
+    for edu_no in 1..=101 {
+        let group = |order_id, guests| Command::Reserve(applicant(order_id, edu_no, guests));
+        store.do_all(&[open(edu_no, 2), group(edu_no, 1), group(1_000 + edu_no, 2)]).unwrap();
+    }
+    let looked: BTreeSet<EduNo> =
+        (0..10).flat_map(|_| block_on(duties(&store, NOW)).unwrap().to_settle).collect();
+    assert_eq!(looked.len(), 101);
+}

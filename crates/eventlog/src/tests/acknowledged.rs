@@ -7,7 +7,7 @@ use crate::outbox::CHUNK;
 use tokio::join;
 
 /// How the statement begins that notes it.
-const NOTED: &str = "UPDATE acknowledged";
+const NOTED: &str = "UPDATE log SET acknowledged";
 
 /// What `sugang events replay` leaves.
 const REPLAYED: &str = "sugang:replayed:reservation";
@@ -44,7 +44,7 @@ impl World {
     }
 
     fn acknowledged(&self) -> i64 {
-        self.store.number("SELECT up_to FROM acknowledged")
+        self.store.number("SELECT acknowledged FROM log")
     }
 
     /// Redis loses everything; what is sent again.
@@ -184,17 +184,134 @@ fn among_very_many_dead_letters_nothing_is_taken_for_done() {
     });
 }
 
+/// Event 3 was a dead letter whose entry is gone from the stream, and was appended again; says what stands for what.
+fn replay_three(world: &World) -> (String, String) {
+    let entry = world.entry(3);
+    world.redis::<i64>(&["XTRIM", STREAM, "MAXLEN", "0"]);
+    world.append([3]);
+    let copy = world.entry(3);
+    world.redis::<i64>(&["HSET", REPLAYED, &copy, &entry]);
+    (copy, entry)
+}
+
 #[test]
-fn for_a_while_after_a_replay_nothing_is_taken_for_done() {
+fn a_replayed_dead_letter_is_done_with_when_its_copy_is() {
     run(async |world| {
         world.six().await;
         world.all_read(&[]);
-        world.redis::<String>(&["SET", REPLAYED, "1"]);
+        replay_three(&world);
+        world.all_read(&[3]);
         world.tick().await;
-        assert_eq!(world.acknowledged(), 0);
-        world.redis::<i64>(&["DEL", REPLAYED]);
+        assert_eq!(world.acknowledged(), 2);
+        world.append([77]);
+        world.redis::<i64>(&["XACK", STREAM, GROUP, &world.entry(3)]);
+        world.all_read(&[]);
         world.tick().await;
-        assert_eq!(world.acknowledged(), 5);
+        assert_eq!(world.acknowledged(), 6);
+        assert_eq!(world.redis::<i64>(&["EXISTS", REPLAYED]), 0);
+    });
+}
+
+#[test]
+fn a_dead_letter_that_was_replayed_and_failed_again_is_not_done_with() {
+    run(async |world| {
+        world.six().await;
+        world.all_read(&[]);
+        let (copy, _) = replay_three(&world);
+        world.append([77]);
+        world.all_read(&[]);
+        world.bury(STREAM, &copy);
+        world.tick().await;
+        assert_eq!((world.acknowledged(), world.sent_again().await), (2, ids(3..=6)));
+    });
+}
+
+#[test]
+fn what_was_sent_before_positions_were_kept_is_not_taken_for_done() {
+    run(async |world| {
+        world.six().await;
+        world.all_read(&[4]);
+        (1..=6).for_each(|subject| world.store.set_sent(subject, 1));
+        world.tick().await;
+        assert_eq!((world.acknowledged(), world.sent_again().await), (0, ids(1..=6)));
+    });
+}
+
+#[test]
+fn what_an_operator_has_sent_again_hides_no_loss() {
+    for again in [1, 2] {
+        run(async |world| {
+            world.six().await;
+            world.all_read(&[4, 6]);
+            world.tick().await;
+            world.store.set_sent(again, 0);
+            assert_eq!(world.sent_again().await, ids(again..=6));
+        });
+    }
+}
+
+#[test]
+fn what_an_operator_has_sent_again_is_missed_if_it_alone_is_lost() {
+    run(async |world| {
+        world.six().await;
+        world.all_read(&[]);
+        world.tick().await;
+        let disk: Vec<u8> = world.redis(&["DUMP", STREAM]);
+        world.store.set_sent(3, 0);
+        world.relay().await.unwrap();
+        let _: () = world.redis_with(&["RESTORE", STREAM, "0"], (disk, "REPLACE"));
+        assert_eq!(world.relay().await.unwrap(), 1);
+        assert_eq!(world.log(), ids([1, 2, 3, 4, 5, 6, 3]));
+    });
+}
+
+#[test]
+fn nor_does_a_late_mark_hide_the_second_of_two_losses() {
+    run(async |world| {
+        world.six().await;
+        world.append([77]);
+        world.all_read(&[]);
+        world.tick().await;
+        world.store.commit([8, 9]);
+        let frozen = world.store.hold_before(MARK);
+        let (_, ()) = join!(world.relay(), async {
+            frozen.reached().await;
+            world.redis::<()>(&["FLUSHALL"]);
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+            world.store.commit([10]);
+            world.relay().await.unwrap();
+            let first = world.entry(8);
+            world.redis::<i64>(&["DEL", STREAM]);
+            world.redis::<String>(&["XADD", STREAM, &first, "e", &json(8)]);
+            let other = world.store.hold_after(PUT_BACK);
+            let (_, ()) = join!(world.relay(), async {
+                other.reached().await;
+                frozen.open();
+                tokio::time::sleep(std::time::Duration::from_millis(30)).await;
+                other.open();
+            });
+        });
+        world.relay().await.unwrap();
+        assert_eq!(world.log(), ids([8, 9, 10]));
+    });
+}
+
+#[test]
+fn a_putting_back_that_stood_still_while_another_did_it_takes_nothing_back() {
+    run(async |world| {
+        world.six().await;
+        world.redis::<()>(&["FLUSHALL"]);
+        let frozen = world.store.hold_before("UPDATE log SET reached");
+        let (late, ()) = join!(world.relay(), async {
+            frozen.reached().await;
+            world.redis::<i64>(&["DEL", super::world::LOCK]);
+            world.relay().await.unwrap();
+            frozen.open();
+        });
+        assert!(late.unwrap_err().to_string().contains("took over"));
+        assert_eq!(world.log(), ids(1..=6));
+        let reached = world.store.number("SELECT reached FROM log");
+        assert_eq!(reached, world.store.sent(6));
     });
 }
 

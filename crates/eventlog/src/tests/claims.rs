@@ -288,3 +288,17 @@ impl World {
         }
     }
 }
+
+#[test]
+fn a_round_that_ran_out_of_time_has_not_come_to_the_end() {
+    run(async |world| {
+        world.append(1..=150);
+        create_group(&world);
+        read_all(&world);
+        world.let_pending_wait(6_000);
+        for (handled, to_the_end) in [(100, false), (50, true)] {
+            let drained = world.drain_a_little(Wake::Tick, &content()).await;
+            assert_eq!(drained, Drained { handled, buried: 0, left: 0, to_the_end });
+        }
+    });
+}

@@ -171,4 +171,28 @@ mod tests {
         facts.order.retries.insert(1);
         only(&facts, &["card-is-forgotten"], "order 1");
     }
+
+    #[test]
+    fn a_seat_whose_payment_was_given_back_is_told() {
+        let facts = healthy().with_history(|history| {
+            history.leave(1, canceled(1, 101, 1));
+            history.order.orders.get_mut(&1).unwrap().pop();
+            history.reservation.orders.get_mut(&1).unwrap().pop();
+        });
+        only(&facts, &["ended-everywhere", "no-unpaid-reservation"], "order 1");
+    }
+
+    #[test]
+    fn a_cancellation_that_reservation_or_pay_has_not_heard_of_is_told() {
+        let facts = healthy().with_history(|history| {
+            history.pay_and_order(6, 101, 1);
+            history.order(6, order_canceled(6, 101, 1));
+        });
+        only(&facts, &["ended-everywhere", "order-costs-its-amount"], "order 6");
+        let facts = healthy().with_history(|history| {
+            history.leave(1, canceled(1, 101, 1));
+            history.pay.orders.get_mut(&1).unwrap().pop();
+        });
+        only(&facts, &["ended-everywhere", "pay-and-gateway-agree"], "order 1");
+    }
 }

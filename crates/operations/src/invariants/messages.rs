@@ -141,4 +141,21 @@ mod tests {
                 .into();
         only(&facts, &["delivered-once"], "order 1");
     }
+
+    #[test]
+    fn a_message_that_nobody_wrote_or_wrote_twice_or_never_sent_is_told() {
+        let mut facts = healthy();
+        facts.inbox.insert("order:9:1".to_owned(), 1);
+        only(&facts, &["delivered-once"], "message order:9:1");
+        let mut facts = healthy();
+        facts.notification.messages.push(facts.notification.messages[0].clone());
+        *facts.notification.tallies.get_mut("Sent").unwrap() += 1;
+        only(&facts, &["told-once"], "order 1");
+        let mut facts = healthy();
+        facts.notification.messages[0].status = "Pending".to_owned();
+        facts.inbox.remove(&facts.notification.messages[0].id);
+        *facts.notification.tallies.get_mut("Sent").unwrap() -= 1;
+        facts.notification.tallies.insert("Pending".to_owned(), 1);
+        only(&facts, &["delivered-once"], "order 1");
+    }
 }

@@ -89,4 +89,15 @@ mod tests {
         facts.notification.courses.get_mut(&103).unwrap().0 = 0;
         only(&facts, &["course-copies"], "course 103");
     }
+
+    #[test]
+    fn a_context_that_has_not_heard_of_a_course_is_told() {
+        for who in 0..3 {
+            let mut facts = healthy();
+            let copies =
+                [&mut facts.order.courses, &mut facts.notification.courses, &mut facts.information.courses];
+            copies.into_iter().nth(who).unwrap().remove(&103);
+            only(&facts, &["course-copies"], "course 103");
+        }
+    }
 }

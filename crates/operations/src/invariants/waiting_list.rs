@@ -104,4 +104,14 @@ mod tests {
         let facts = healthy().with_history(|history| history.start_course(103));
         only(&facts, &["waiting-list-settled"], "course 103");
     }
+
+    #[test]
+    fn a_seat_in_a_course_that_has_begun_is_told() {
+        let facts = healthy().with_history(|history| {
+            history.start_course(101);
+            history.pay_and_order(6, 101, 1);
+            history.reserve(6, reserved(6, 101, 1, ReservationConfirmed));
+        });
+        only(&facts, &["waiting-list-order"], "order 6");
+    }
 }
