@@ -32,7 +32,7 @@ use std::collections::BTreeMap;
 use store::{Database, Row, Storage, StoreError, count as number, int, placeholders};
 
 /// The store under the label `order`.
-pub static DATABASE: Database = Database::new("order", 2, schema::SCHEMA);
+pub static DATABASE: Database = Database::new("order", 3, schema::SCHEMA);
 
 /// How often a decision is made again because somebody else was faster.
 const MAX_ATTEMPTS: u64 = 10;

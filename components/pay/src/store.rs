@@ -15,7 +15,7 @@ use kernel::{CustomerId, EduNo, Guests, OrderId, PayStatus, Timestamp, Won};
 use store::{Database, Row, Storage, StoreError, Value, count, int, opt_int, opt_text, placeholders, text};
 
 /// The store under the label `pay`.
-pub static DATABASE: Database = Database::new("pay", 2, SCHEMA);
+pub static DATABASE: Database = Database::new("pay", 3, SCHEMA);
 
 const SCHEMA: &[&str] = &[
     EVENTS_TABLE[0],

@@ -23,7 +23,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use store::{Database, Row, Storage, StoreError, Value, count, int, null, opt_text, placeholders, text};
 
 /// The store under the label `reservation`.
-pub static DATABASE: Database = Database::new("reservation", 2, schema::SCHEMA);
+pub static DATABASE: Database = Database::new("reservation", 3, schema::SCHEMA);
 
 /// How often a decision is made again because somebody else was faster.
 const MAX_ATTEMPTS: u64 = 10;

@@ -35,7 +35,10 @@ for i = 2, #ARGV do
     local group = groups[ARGV[i]]
     if not group then return {} end
     local up_to = group['last-delivered-id']
-    if group.pending > 0 then up_to = redis.call('XPENDING', stream, ARGV[i])[2] end
+    if group.pending > 0 then
+        local oldest = redis.call('XPENDING', stream, ARGV[i])[2]
+        if before(oldest, up_to) then up_to = oldest end
+    end
     if not least or before(up_to, least) then least = up_to end
 end
 if not least then return {} end
@@ -69,12 +72,13 @@ return {done_with}";
 /// Notes that every event was acknowledged that was sent to before this position, up to the first that was not. (Of an
 /// event with a 1 nobody knows where it was sent to.)
 ///
-/// It begins where the last time ended, and so costs as many rows as have been acknowledged since.
-pub(crate) const NOTE: &str = "UPDATE log SET acknowledged = done_with.seq FROM (SELECT coalesce(
-        (SELECT seq - 1 FROM events WHERE seq > (SELECT acknowledged FROM log) AND (sent <= 1 OR sent >= ?)
+/// It begins where the last time ended, and so costs as many rows as have been acknowledged since. Not if a relay has
+/// begun to send meanwhile: the position may be one of a stream that is gone.
+pub(crate) const NOTE: &str = "UPDATE stream SET acknowledged = done_with.seq FROM (SELECT coalesce(
+        (SELECT seq - 1 FROM events WHERE seq > (SELECT acknowledged FROM stream) AND (sent <= 1 OR sent >= ?)
          ORDER BY seq LIMIT 1),
         (SELECT max(seq) FROM events), 0) AS seq) AS done_with
-    WHERE done_with.seq > log.acknowledged";
+    WHERE done_with.seq > stream.acknowledged AND stream.epoch = ?";
 
 /// Trims a context's stream where it is long, and says before which position everything in it is done with.
 pub(crate) async fn trim(redis: &Redis, context: &str) -> Result<Option<Position>, LogError> {

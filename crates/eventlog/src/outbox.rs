@@ -32,23 +32,27 @@ const GATHER: Duration = Duration::from_millis(100);
 /// on the next tick, goes on.
 const BUDGET: Duration = Duration::from_secs(2);
 
-/// The unsent events, oldest first, each beside how far the stream must have come and how many losses were found so far;
-/// these two alone where there is nothing to send.
+/// The unsent events, oldest first, each beside how far the stream must have come; this alone where there is
+/// nothing to send.
 ///
 /// One statement, and so one state of the store.
-pub(crate) const NEXT: &str = "SELECT log.reached, log.losses,
+pub(crate) const NEXT: &str = "SELECT stream.reached,
         unsent.seq, unsent.subject, unsent.version, unsent.type, unsent.data, unsent.time, unsent.traceparent
-    FROM log LEFT JOIN (
+    FROM stream LEFT JOIN (
         SELECT seq, subject, version, type, data, time, traceparent
         FROM events INDEXED BY events_unsent WHERE sent = 0 ORDER BY seq LIMIT ?
     ) AS unsent ON true ORDER BY unsent.seq";
 
-/// Writes down where events are now, given as a JSON list of `[seq, sent]`, unless a loss was found since they were read.
+/// Begins an epoch: whatever a relay of an earlier one is still about to mark is refused from now on.
+const BEGIN: &str = "UPDATE stream SET epoch = epoch + 1 RETURNING epoch";
+
+/// Writes down where events are now, given as a JSON list of `[seq, sent]`, if it is still the epoch in which they were
+/// read.
 ///
 /// One text for batches of every length, so that it is parsed once and not for every batch.
 pub(crate) const MARK: &str = "UPDATE events SET sent = place.sent
     FROM (SELECT value ->> 0 AS seq, value ->> 1 AS sent FROM json_each(?)) AS place
-    WHERE events.seq = place.seq AND events.sent < place.sent AND (SELECT losses FROM log) = ?
+    WHERE events.seq = place.seq AND events.sent < place.sent AND (SELECT epoch FROM stream) = ?
     RETURNING events.seq";
 
 thread_local! {
@@ -70,15 +74,23 @@ pub struct Outbox<S = &'static Database> {
 }
 
 /// What is to be sent next.
+#[derive(Default)]
 struct Batch {
+    /// In which epoch it was read.
+    epoch: i64,
     /// How far the stream has come, unless it has lost something.
     reached: Position,
-    /// How many losses had been found when it was read.
-    losses: i64,
     /// The events' places in the outbox.
     seqs: Vec<i64>,
     /// As they travel.
     events: Vec<String>,
+}
+
+impl Batch {
+    /// Whether there is anything to do about it, where the stream has come as far as `known`.
+    fn is_something(&self, known: Position) -> bool {
+        self.reached > known || !self.events.is_empty()
+    }
 }
 
 impl<S: Storage> Outbox<S> {
@@ -145,34 +157,44 @@ impl<S: Storage> Outbox<S> {
     /// On the tick: relays what is left, notes what all consumers have acknowledged, and trims the stream behind it.
     pub async fn tick(&self, redis_url: &str) -> Result<(), LogError> {
         self.relay(redis_url).await?;
+        let epoch = self.storage.query("SELECT epoch FROM stream", vec![]).await?;
+        let epoch = epoch.first().ok_or_else(no_stream)?.int(0)?;
         let redis = Redis::connect(redis_url).await?;
         let done_with = trim(&redis, self.context).await?;
         redis.release();
         if let Some(position) = done_with {
-            self.storage.query(NOTE, vec![int(position.to_stored())]).await?;
+            self.storage.query(NOTE, vec![int(position.to_stored()), int(epoch)]).await?;
         }
         Ok(())
     }
 
     /// `known` is how far the stream has come as far as this relay can tell; after `ends` no further batch is begun.
+    ///
+    /// Its epoch begins as soon as there is something to do, and what that is is read after it: whoever stood still
+    /// with something to mark has marked it before, and is seen here, or never will.
     async fn relay_all(
         &self,
         lock: &RelayLock<'_>,
         mut known: Position,
         ends: Instant,
     ) -> Result<usize, LogError> {
-        let mut appended = 0;
+        let (mut appended, mut epoch) = (0, None);
         loop {
-            let batch = self.next().await?;
+            if epoch.is_none() && self.next(0, 1).await?.is_something(known) {
+                epoch = Some(self.begin().await?);
+            }
+            let batch = match epoch {
+                Some(epoch) => self.next(epoch, BATCH).await?,
+                None => Batch::default(),
+            };
             if batch.reached > known {
-                self.put_back_lost(lock, known).await?;
+                self.put_back_lost(lock, known, batch.epoch).await?;
                 continue;
             }
             if !batch.events.is_empty() {
                 match self.send(lock, &batch, known).await? {
                     Appended::At(positions) => known = positions.last().copied().unwrap_or(known),
                     Appended::Behind(last) => {
-                        // What was marked since the claim is seen to be beyond it with the next look.
                         known = last;
                         continue;
                     }
@@ -194,13 +216,18 @@ impl<S: Storage> Outbox<S> {
         }
     }
 
-    async fn next(&self) -> Result<Batch, LogError> {
-        let limit = i64::try_from(BATCH).unwrap_or(i64::MAX);
+    async fn begin(&self) -> Result<i64, LogError> {
+        let begun = self.storage.query(BEGIN, vec![]).await?;
+        Ok(begun.first().ok_or_else(no_stream)?.int(0)?)
+    }
+
+    async fn next(&self, epoch: i64, most: usize) -> Result<Batch, LogError> {
+        let limit = i64::try_from(most).unwrap_or(i64::MAX);
         let rows = self.storage.query(NEXT, vec![int(limit)]).await?;
-        let mut batch = Batch { reached: Position::NONE, losses: 0, seqs: vec![], events: vec![] };
+        let reached = Position::stored(rows.first().ok_or_else(no_stream)?.int(0)?);
+        let mut batch = Batch { epoch, reached, ..Batch::default() };
         for row in &rows {
-            (batch.reached, batch.losses) = (Position::stored(row.int(0)?), row.int(1)?);
-            if let Some(seq) = row.opt_int(2)? {
+            if let Some(seq) = row.opt_int(1)? {
                 batch.seqs.push(seq);
                 batch.events.push(self.cloud_event(row)?);
             }
@@ -225,14 +252,14 @@ impl<S: Storage> Outbox<S> {
 
     /// Writes down where the events of a batch are now.
     ///
-    /// Not if a loss was found since it was read: then this relay stood still between appending and marking, Redis lost
-    /// what it appended, and another relay has found out and sends everything from there again. To mark these would
-    /// have it pass them over.
+    /// Not in another epoch: then this relay stood still between appending and marking, and another has taken over. If
+    /// Redis has lost meanwhile what was appended here, that one sends it again, and to mark it would have it passed
+    /// over.
     async fn mark_sent(&self, batch: &Batch, positions: &[Position]) -> Result<(), LogError> {
         let places: Vec<_> =
             batch.seqs.iter().zip(positions).map(|(seq, at)| (seq, at.to_stored())).collect();
         let places = serde_json::to_string(&places).map_err(|e| StoreError::Failure(e.to_string()))?;
-        let marked = self.storage.query(MARK, vec![text(places), int(batch.losses)]).await?;
+        let marked = self.storage.query(MARK, vec![text(places), int(batch.epoch)]).await?;
         if marked.len() < batch.seqs.len() && faults::guard("relay.append-before-mark") {
             return Err(taken_over());
         }
@@ -243,17 +270,20 @@ impl<S: Storage> Outbox<S> {
     /// acknowledged by all.
     ///
     /// Only when all of it is put back is the stream taken to have come no further: should this be cut off, the loss is
-    /// found again. It is counted before anything is put back, so that no late mark hides any of it.
-    async fn put_back_lost(&self, lock: &RelayLock<'_>, last: Position) -> Result<(), LogError> {
-        let sql = "UPDATE log SET losses = losses + 1
-            RETURNING losses, acknowledged, (SELECT coalesce(max(seq), 0) FROM events)";
-        let found = self.storage.query(sql, vec![]).await?;
-        let Some(found) = found.first() else { return Err(no_log()) };
-        let (loss, acknowledged, mut upper) = (found.int(0)?, found.int(1)?, found.int(2)?);
+    /// found again.
+    async fn put_back_lost(&self, lock: &RelayLock<'_>, last: Position, epoch: i64) -> Result<(), LogError> {
+        let sql = "SELECT acknowledged, (SELECT coalesce(max(seq), 0) FROM events) FROM stream";
+        let ends = self.storage.query(sql, vec![]).await?;
+        let ends = ends.first().ok_or_else(no_stream)?;
+        let (acknowledged, mut upper) = (ends.int(0)?, ends.int(1)?);
         let mut put_back = 0;
-        while upper > acknowledged {
+        loop {
+            // Without the lock others may have appended, and what is lost is theirs to say.
             if !lock.hold().await? {
                 return Err(taken_over());
+            }
+            if upper <= acknowledged {
+                break;
             }
             let lower = acknowledged.max(upper - CHUNK);
             let sql = "UPDATE events SET sent = 0 WHERE seq > ? AND seq <= ? AND sent > ? RETURNING seq";
@@ -261,9 +291,8 @@ impl<S: Storage> Outbox<S> {
             put_back += self.storage.query(sql, params).await?.len();
             upper = lower;
         }
-        // Whoever has taken over meanwhile has found the same loss, and counted it.
-        let sql = "UPDATE log SET reached = ? WHERE losses = ? RETURNING 1";
-        let params = vec![int(last.to_stored()), int(loss)];
+        let sql = "UPDATE stream SET reached = ? WHERE epoch = ? RETURNING 1";
+        let params = vec![int(last.to_stored()), int(epoch)];
         if self.storage.query(sql, params).await?.is_empty() {
             return Err(taken_over());
         }
@@ -277,20 +306,20 @@ impl<S: Storage> Outbox<S> {
 
     fn cloud_event(&self, row: &Row) -> Result<String, LogError> {
         let stored = Stored {
-            subject: row.text(3)?,
-            version: row.count(4)?,
-            name: row.text(5)?,
-            data: row.text(6)?,
-            time: row.parse(7)?,
-            traceparent: row.opt_text(8)?,
+            subject: row.text(2)?,
+            version: row.count(3)?,
+            name: row.text(4)?,
+            data: row.text(5)?,
+            time: row.parse(6)?,
+            traceparent: row.opt_text(7)?,
         };
         to_json(self.context, &stored)
             .map_err(|e| StoreError::Failure(format!("event {} is not JSON: {e}", stored.subject)).into())
     }
 }
 
-fn no_log() -> LogError {
-    StoreError::Failure("the table `log` of the outbox has no row".to_owned()).into()
+fn no_stream() -> LogError {
+    StoreError::Failure("the table `stream` of the outbox has no row".to_owned()).into()
 }
 
 fn taken_over() -> LogError {

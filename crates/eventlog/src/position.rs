@@ -15,13 +15,10 @@ const LAST_MILLISECOND: u64 = (1 << (63 - SEQUENCE_BITS)) - 1;
 ///
 /// Events that were sent before positions were kept have a 1, which is before any real position; 0 is before
 /// everything, and says of an event that it is still to be sent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Position(i64);
 
 impl Position {
-    /// Before everything.
-    pub(crate) const NONE: Self = Self(0);
-
     /// Reads an entry's id; none where it is something else.
     pub(crate) fn parse(id: &str) -> Option<Self> {
         let (millisecond, number) = parts(id)?;

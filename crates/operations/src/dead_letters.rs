@@ -29,14 +29,13 @@ if #redis.call('XRANGE', KEYS[1], ARGV[3], ARGV[3]) == 1 then
   if not claimed.err and #claimed == 1 then how = 'handed' end
 end
 if how == 'appended' then
-  local ms = '0'
+  local last = '0-0'
   if redis.call('EXISTS', KEYS[1]) == 1 then
     local about = redis.call('XINFO', 'STREAM', KEYS[1])
-    for i = 1, #about, 2 do
-      if about[i] == 'last-generated-id' then ms = string.match(about[i + 1], '^%d+') end
-    end
+    for i = 1, #about, 2 do if about[i] == 'last-generated-id' then last = about[i + 1] end end
   end
-  local copy = redis.call('XADD', KEYS[1], ms .. '-*', 'e', ARGV[4])
+  local ms, n = string.match(last, '^(%d+)-(%d+)$')
+  local copy = redis.call('XADD', KEYS[1], string.format('%s-%d', ms, tonumber(n) + 1), 'e', ARGV[4])
   redis.call('HSET', KEYS[3], copy, redis.call('HGET', KEYS[3], ARGV[3]) or ARGV[3])
   redis.call('PUBLISH', KEYS[1], 'event')
 end

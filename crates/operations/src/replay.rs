@@ -45,6 +45,10 @@ fn mark(store: &Connection, since: Option<Timestamp>) -> Result<u64> {
     if !has_events(store)? {
         return Ok(0);
     }
+    // A relay that stands still with something to mark would mark what is about to be sent again.
+    if has_table(store, "stream")? {
+        store.execute("UPDATE stream SET epoch = epoch + 1", [])?;
+    }
     let first = first_since(store, since)?;
     let last: i64 = store.query_row("SELECT coalesce(max(seq), 0) FROM events", [], |row| row.get(0))?;
     let (mut from, mut marked) = (first, 0);
@@ -71,8 +75,12 @@ fn first_since(store: &Connection, since: Option<Timestamp>) -> rusqlite::Result
 }
 
 pub(crate) fn has_events(store: &Connection) -> rusqlite::Result<bool> {
-    let sql = "SELECT count(*) FROM sqlite_schema WHERE name = 'events'";
-    store.query_row(sql, [], |row| row.get::<_, i64>(0)).map(|tables| tables > 0)
+    has_table(store, "events")
+}
+
+fn has_table(store: &Connection, name: &str) -> rusqlite::Result<bool> {
+    let sql = "SELECT count(*) FROM sqlite_schema WHERE name = ?";
+    store.query_row(sql, [name], |row| row.get::<_, i64>(0)).map(|tables| tables > 0)
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! The whole system as it would be deployed: a process per context, crews of further workers, Redis, the way to `pay`.
 
 use std::fs;
-use std::net::{Ipv4Addr, TcpListener};
+use std::net::{Ipv4Addr, TcpListener, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -102,6 +102,7 @@ pub struct System {
     orders: Api,
     courses: Api,
     payments: Api,
+    _ports: Ports,
 }
 
 impl System {
@@ -111,15 +112,16 @@ impl System {
             fs::remove_dir_all(&settings.folder).context("what an earlier run left cannot be deleted")?;
         }
         fs::create_dir_all(settings.folder.join("logs"))?;
-        let log = Log::start(&settings.folder.join("redis"), free_port()?)?;
+        let mut ports = Ports::default();
+        let log = Log::start(&settings.folder.join("redis"), ports.free()?)?;
         let redis_url = log.url().to_owned();
-        let pay_port = free_port()?;
-        let proxy = Proxy::start(free_port()?, (Ipv4Addr::LOCALHOST, pay_port).into())?;
+        let pay_port = ports.free()?;
+        let proxy = Proxy::start(ports.free()?, (Ipv4Addr::LOCALHOST, pay_port).into())?;
 
         let mut members = Vec::new();
         let shape = settings.shape;
         for (name, components) in shape.members() {
-            let port = if name == shape.home("pay") { pay_port } else { free_port()? };
+            let port = if name == shape.home("pay") { pay_port } else { ports.free()? };
             let own = [
                 ("redis_url", redis_url.clone()),
                 ("pay_url", proxy.url()),
@@ -135,8 +137,9 @@ impl System {
             anyhow::Ok(Api::with_patience(lock(&home.1).address(), super::client::PATIENCE))
         };
         let (orders, courses, payments) = (api("order")?, api("reservation")?, api("pay")?);
+        let log = Mutex::new(log);
         let system =
-            Self { members, proxy, log: Mutex::new(log), redis_url, settings, orders, courses, payments };
+            Self { members, proxy, log, redis_url, settings, orders, courses, payments, _ports: ports };
         system.start_members()?;
         Ok(system)
     }
@@ -225,11 +228,21 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A port that nobody listens on, and that no outgoing connection is given meanwhile.
-fn free_port() -> Result<u16> {
-    let mut any = fastrand::Rng::new();
-    (0..1_000)
-        .map(|_| any.u16(PORTS))
-        .find(|port| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok())
-        .context("there is no free port")
+/// Ports of one's own, for as long as this value lives. A process that is down does not hold its port; another system that
+/// is just being started must not take it. So of each port the UDP side is held, which nobody here has any use for.
+#[derive(Debug, Default)]
+struct Ports(Vec<UdpSocket>);
+
+impl Ports {
+    fn free(&mut self) -> Result<u16> {
+        let mut any = fastrand::Rng::new();
+        let is_free = |port: u16| {
+            let held = UdpSocket::bind((Ipv4Addr::LOCALHOST, port)).ok()?;
+            TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok().then_some((port, held))
+        };
+        let free = (0..1_000).find_map(|_| is_free(any.u16(PORTS)));
+        let (port, held) = free.context("there is no free port")?;
+        self.0.push(held);
+        Ok(port)
+    }
 }

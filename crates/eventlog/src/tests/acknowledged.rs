@@ -1,13 +1,13 @@
 //! What every group has acknowledged is not sent again when Redis loses it.
 
-use super::world::{CONTEXT, DEAD, GROUP, MARK, PUT_BACK, READ, STREAM, World, ids, json, run};
+use super::world::{CONTEXT, DEAD, GROUP, LOCK, MARK, PUT_BACK, READ, STREAM, World, ids, json, run};
 use crate::acknowledged::NOTE;
 use crate::keys;
 use crate::outbox::CHUNK;
 use tokio::join;
 
 /// How the statement begins that notes it.
-const NOTED: &str = "UPDATE log SET acknowledged";
+const NOTED: &str = "UPDATE stream SET acknowledged";
 
 /// What `sugang events replay` leaves.
 const REPLAYED: &str = "sugang:replayed:reservation";
@@ -44,7 +44,7 @@ impl World {
     }
 
     fn acknowledged(&self) -> i64 {
-        self.store.number("SELECT acknowledged FROM log")
+        self.store.number("SELECT acknowledged FROM stream")
     }
 
     /// Redis loses everything; what is sent again.
@@ -301,16 +301,16 @@ fn a_putting_back_that_stood_still_while_another_did_it_takes_nothing_back() {
     run(async |world| {
         world.six().await;
         world.redis::<()>(&["FLUSHALL"]);
-        let frozen = world.store.hold_before("UPDATE log SET reached");
+        let frozen = world.store.hold_before("UPDATE stream SET reached");
         let (late, ()) = join!(world.relay(), async {
             frozen.reached().await;
-            world.redis::<i64>(&["DEL", super::world::LOCK]);
+            world.redis::<i64>(&["DEL", LOCK]);
             world.relay().await.unwrap();
             frozen.open();
         });
         assert!(late.unwrap_err().to_string().contains("took over"));
         assert_eq!(world.log(), ids(1..=6));
-        let reached = world.store.number("SELECT reached FROM log");
+        let reached = world.store.number("SELECT reached FROM stream");
         assert_eq!(reached, world.store.sent(6));
     });
 }
@@ -451,8 +451,114 @@ fn ids_are_compared_as_numbers() {
 #[test]
 fn noting_it_does_not_slow_down_as_the_log_grows() {
     run(async |world| {
-        let plan = world.store.sqlite.plan(NOTE, &[store::int(7)]).unwrap();
+        let plan = world.store.sqlite.plan(NOTE, &[store::int(7), store::int(0)]).unwrap();
         assert!(plan.contains("SEARCH events USING INTEGER PRIMARY KEY (rowid>?)"), "{plan}");
         assert!(!plan.contains("SCAN events"), "{plan}");
+    });
+}
+
+/// A relay has appended an event and stands still; Redis loses just that, so that nobody can find a loss. Another relay
+/// sends what is older first, and comes no further than that; then the first one wants to mark its event.
+#[test]
+fn a_late_mark_of_what_was_lost_unnoticed_is_refused_while_older_events_are_sent_again() {
+    run(async |world| {
+        let many = crate::outbox::BATCH as u64 + 10;
+        world.store.commit(1..=many);
+        world.relay().await.unwrap();
+        let disk: Vec<u8> = world.redis(&["DUMP", STREAM]);
+        world.store.commit([1_000]);
+        let frozen = world.store.hold_before(MARK);
+        let (late, ()) = join!(world.relay(), async {
+            frozen.reached().await;
+            let _: () = world.redis_with(&["RESTORE", STREAM, "0"], (disk, "REPLACE"));
+            world.redis::<i64>(&["DEL", LOCK]);
+            (1..=many).for_each(|subject| world.store.set_sent(subject, 0));
+            assert_eq!(world.relay_a_little().await as u64, crate::outbox::BATCH as u64);
+            frozen.open();
+        });
+        assert!(late.unwrap_err().to_string().contains("took over"));
+        assert_eq!(world.relay().await.unwrap(), 11);
+        assert!(world.log().contains(&"1000:1".to_owned()));
+    });
+}
+
+#[test]
+fn nor_is_it_marked_where_the_one_that_sent_it_again_was_killed_before_it_could() {
+    run(async |world| {
+        world.store.commit(1..=6);
+        let frozen = world.store.hold_before(MARK);
+        let (late, ()) = join!(world.relay(), async {
+            frozen.reached().await;
+            world.redis::<()>(&["FLUSHALL"]);
+            world.store.fail(MARK, 0);
+            world.relay().await.unwrap_err();
+            frozen.open();
+        });
+        assert!(late.unwrap_err().to_string().contains("took over"));
+        assert_eq!(world.store.unsent(), 6);
+    });
+}
+
+#[test]
+fn a_relay_that_lost_its_turn_before_it_began_finds_no_loss() {
+    run(async |world| {
+        world.six().await;
+        let frozen = world.store.hold_before(READ);
+        let (late, ()) = join!(world.relay(), async {
+            frozen.reached().await;
+            world.redis::<i64>(&["DEL", LOCK]);
+            world.store.commit([7]);
+            world.relay().await.unwrap();
+            world.store.number("DELETE FROM events WHERE subject < 7 RETURNING 0");
+            world.all_read(&[]);
+            world.append([77]);
+            world.all_read(&[]);
+            world.tick().await;
+            frozen.open();
+        });
+        assert!(late.unwrap_err().to_string().contains("took over"));
+        assert_eq!(world.store.number("SELECT reached FROM stream"), world.store.sent(7));
+    });
+}
+
+#[test]
+fn what_is_noted_is_of_the_stream_that_was_looked_at() {
+    run(async |world| {
+        world.six().await;
+        world.all_read(&[]);
+        let noted = world.store.hold_before(NOTED);
+        let ((), ()) = join!(world.tick(), async {
+            noted.reached().await;
+            world.store.commit([7]);
+            world.relay().await.unwrap();
+            noted.open();
+        });
+        assert_eq!(world.acknowledged(), 0);
+        world.all_read(&[]);
+        world.tick().await;
+        assert_eq!(world.acknowledged(), 6);
+    });
+}
+
+#[test]
+fn a_group_that_begins_again_with_an_event_handed_to_it_has_not_read_what_is_before() {
+    run(async |world| {
+        world.six().await;
+        world.all_read(&[]);
+        world.redis::<i64>(&["XGROUP", "DESTROY", STREAM, GROUP]);
+        world.redis::<String>(&["XGROUP", "CREATE", STREAM, GROUP, &world.entry(2)]);
+        let handed = ["XCLAIM", STREAM, GROUP, "worker", "0", &world.entry(5), "FORCE", "JUSTID"];
+        world.redis::<Vec<String>>(&handed);
+        world.tick().await;
+        assert_eq!((world.acknowledged(), world.sent_again().await), (1, ids(2..=6)));
+    });
+}
+
+#[test]
+fn a_store_without_its_row_of_the_stream_is_an_error() {
+    run(async |world| {
+        world.store.number("DELETE FROM stream RETURNING 0");
+        world.store.commit([1]);
+        assert!(world.relay().await.unwrap_err().to_string().contains("`stream`"));
     });
 }

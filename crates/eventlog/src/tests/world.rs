@@ -247,7 +247,7 @@ impl Gate {
 }
 
 /// How the statements begin that read the outbox, mark events as sent, and put them back.
-pub(crate) const READ: &str = "SELECT log.reached";
+pub(crate) const READ: &str = "SELECT stream.reached";
 pub(crate) const MARK: &str = "UPDATE events SET sent = place";
 pub(crate) const PUT_BACK: &str = "UPDATE events SET sent = 0";
 
