@@ -69,6 +69,11 @@ for copy, entry in pairs(copies) do
 end
 return {done_with}";
 
+/// Whether there is anything to note: one row where the first event that is not known to be acknowledged is. Looked at
+/// first, because an update waits for the store's lock even where it has nothing to change.
+pub(crate) const IS_NEWS: &str = "SELECT 1 FROM stream WHERE
+    (SELECT sent FROM events WHERE seq > stream.acknowledged ORDER BY seq LIMIT 1) BETWEEN 2 AND ? - 1";
+
 /// Notes that every event was acknowledged that was sent to before this position, up to the first that was not. (Of an
 /// event with a 1 nobody knows where it was sent to.)
 ///

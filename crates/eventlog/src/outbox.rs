@@ -6,7 +6,7 @@
 //! again that some group has not acknowledged. Why that is enough is told in `docs/adr/009-a-lost-log-heals.md` and
 //! `docs/adr/011-what-is-acknowledged-is-not-sent-again.md`.
 
-use crate::acknowledged::{NOTE, trim};
+use crate::acknowledged::{IS_NEWS, NOTE, trim};
 use crate::envelope::{Stored, to_json};
 use crate::position::Position;
 use crate::redis::{LogError, Redis};
@@ -162,8 +162,9 @@ impl<S: Storage> Outbox<S> {
         let redis = Redis::connect(redis_url).await?;
         let done_with = trim(&redis, self.context).await?;
         redis.release();
-        if let Some(position) = done_with {
-            self.storage.query(NOTE, vec![int(position.to_stored()), int(epoch)]).await?;
+        let Some(position) = done_with.map(Position::to_stored) else { return Ok(()) };
+        if !self.storage.query(IS_NEWS, vec![int(position)]).await?.is_empty() {
+            self.storage.query(NOTE, vec![int(position), int(epoch)]).await?;
         }
         Ok(())
     }

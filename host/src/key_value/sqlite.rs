@@ -13,6 +13,7 @@ use crate::sqlite::{Connection, Database, failure};
 
 const TABLE: &str = "CREATE TABLE IF NOT EXISTS spin_key_value (
     store TEXT NOT NULL, key TEXT NOT NULL, value BLOB NOT NULL, PRIMARY KEY (store, key))";
+const IS_THERE: &str = "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'spin_key_value'";
 const GET: &str = "SELECT value FROM spin_key_value WHERE store = ?1 AND key = ?2";
 const SET: &str = "INSERT INTO spin_key_value (store, key, value) VALUES (?1, ?2, ?3)
     ON CONFLICT (store, key) DO UPDATE SET value = excluded.value";
@@ -29,7 +30,12 @@ impl Sqlite {
     /// Opens the file at `path`, or makes it.
     pub(super) async fn open(label: &str, path: &Path) -> Result<Self, Error> {
         let database = Database::open(label, Some(path), false, Crowd::default()).map_err(explain)?;
-        database.write(|connection| connection.execute(TABLE, []).map_err(failure)).await.map_err(explain)?;
+        // Not written to without need: somebody else may hold the file's lock for longer than is waited for.
+        let is_there = |connection: &Connection| connection.prepare(IS_THERE)?.exists([]);
+        if !database.read_with(is_there).await.map_err(explain)? {
+            let make = |connection: &Connection| connection.execute(TABLE, []).map_err(failure);
+            database.write(make).await.map_err(explain)?;
+        }
         Ok(Self { database, label: label.into() })
     }
 

@@ -298,3 +298,18 @@ async fn a_file_takes_all_of_a_batch_or_nothing() {
     keys.sort();
     assert_eq!(keys, ["a", "stays"]);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_file_that_somebody_goes_on_writing_is_opened_and_read() {
+    let directory = tempfile::tempdir().unwrap();
+    let tables = "[n]\ntype = 'spin'\npath = 'kv.db'".parse().unwrap();
+    let open = async || {
+        let stores = Stores::from_runtime_config(&tables, None, directory.path()).unwrap();
+        stores.require("test", ["n"]).await.unwrap();
+        stores.get("n").unwrap()
+    };
+    open().await.set("k".to_owned(), bytes("v")).await.unwrap();
+    let other = rusqlite::Connection::open(directory.path().join("kv.db")).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    assert_eq!(open().await.get("k").await.unwrap(), Some(bytes("v")));
+}

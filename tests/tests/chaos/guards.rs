@@ -12,7 +12,7 @@ use sugang_tests::chaos::system::Shape;
 use sugang_tests::orders::{DECLINED_CARD, GOOD_CARD};
 use sugang_tests::{eventually, stores};
 
-use crate::trial::{COURSE, caught, text};
+use crate::trial::{COURSE, Trial, caught, text};
 
 const CONFIRMED: &str = "Ordered / Paid / Reservation Confirmed";
 const CANCELED: &str = "Order Canceled / Payment Canceled / Reservation Canceled";
@@ -38,10 +38,17 @@ fn what_is_marked_before_it_is_appended_gets_lost() {
     });
 }
 
+/// Waits until the tick has nothing left to write to the store of `reservation`, which would wait for a lock as well.
+fn nothing_left_to_write(trial: &Trial) {
+    let unsettled = "SELECT (SELECT max(seq) FROM events) - acknowledged FROM stream";
+    eventually(|| stores::count(trial.system.folder(), "reservation", unsettled), 1);
+}
+
 #[test]
 fn what_is_acknowledged_before_it_is_handled_gets_lost() {
     caught("drain.acknowledge-after", Shape::Together, "paid-is-reserved", |trial| {
         trial.open_course(10);
+        nothing_left_to_write(trial);
         // Nothing can be handled while somebody else holds the store.
         let file = stores::file(trial.system.folder(), "reservation").unwrap();
         let lock = rusqlite::Connection::open(file).unwrap();
@@ -106,6 +113,7 @@ fn an_event_told_twice_is_two_messages_unless_they_are_recognised() {
 fn without_the_constraint_two_workers_sell_one_seat() {
     caught("reservation.capacity", Shape::Spread { crews: 1 }, "seats", |trial| {
         trial.open_course(1);
+        nothing_left_to_write(trial);
         // Both workers decide while neither can commit: each about another order, each with the seat still free.
         let file = stores::file(trial.system.folder(), "reservation").unwrap();
         let lock = rusqlite::Connection::open(file).unwrap();
