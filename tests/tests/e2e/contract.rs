@@ -2,7 +2,7 @@
 
 use serde_json::json;
 use sugang_tests::orders::{AUTOMATIC, MANUAL, TWO_SEATS, order};
-use sugang_tests::{Sugang, contract, eventually};
+use sugang_tests::{Sugang, contract, eventually, stores};
 
 #[test]
 fn the_contract_that_is_served_is_the_one_the_answers_are_held_against() {
@@ -103,4 +103,20 @@ fn keyset_paging_goes_through_everything_once() {
         }
     }
     assert_eq!(json!(seen), json!([1, 2, 3, 4, 5, 6, 7]));
+}
+
+#[test]
+fn a_page_too_long_to_be_read_in_one_go_is_whole() {
+    let sugang = Sugang::start();
+    sugang.get("/infomations").expect(200);
+    let rows = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1000)
+        INSERT INTO infomations SELECT i, 7, 101, 1, 'Title', 10000, 1, 'Ordered', 1, 'Paid', 1,
+            'Reservation Confirmed', NULL, '2026-01-01T00:00:00.000Z' FROM n";
+    stores::tamper(sugang.state(), "information", rows);
+    // Again, when its statement is known; and again, when it is known as a long one.
+    for _ in 0..3 {
+        let page = sugang.get("/infomations?size=1000").expect(200);
+        let ids: Vec<_> = page.items("infomations").iter().map(|it| it["orderId"].clone()).collect();
+        assert_eq!(ids, (1..=1000).map(|id| json!(id)).collect::<Vec<_>>());
+    }
 }

@@ -205,22 +205,6 @@ fn state_survives_a_restart_of_everything() {
 }
 
 #[test]
-fn a_page_too_long_to_be_read_in_one_go_is_whole() {
-    let sugang = Sugang::start();
-    sugang.get("/infomations").expect(200);
-    let rows = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1000)
-        INSERT INTO infomations SELECT i, 7, 101, 1, 'Title', 10000, 1, 'Ordered', 1, 'Paid', 1,
-            'Reservation Confirmed', NULL, '2026-01-01T00:00:00.000Z' FROM n";
-    stores::tamper(sugang.state(), "information", rows);
-    // Again, when its statement is known; and again, when it is known as a long one.
-    for _ in 0..3 {
-        let page = sugang.get("/infomations?size=1000").expect(200);
-        let ids: Vec<_> = page.items("infomations").iter().map(|it| it["orderId"].clone()).collect();
-        assert_eq!(ids, (1..=1000).map(|id| json!(id)).collect::<Vec<_>>());
-    }
-}
-
-#[test]
 fn one_trace_goes_through_all_contexts() {
     let sugang = Sugang::start();
     let trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
