@@ -349,10 +349,9 @@ fn a_tick_with_nothing_new_writes_nothing() {
         world.all_read(&[]);
         world.tick().await;
         // Not even a statement that would wait for the lock of whoever writes.
-        let (noted, begun) =
-            (world.store.hold_before(NOTED), world.store.hold_before("UPDATE stream SET epoch"));
+        world.store.fail(NOTED, 0);
+        world.store.fail("UPDATE stream SET epoch", 0);
         world.tick().await;
-        drop((noted, begun));
     });
 }
 
