@@ -110,3 +110,15 @@ impl Answer {
         )
     }
 }
+
+/// The time that half of the answers kept to: the machine may have something else to do, too.
+///
+/// # Panics
+///
+/// Where there is no answer.
+#[must_use]
+pub fn median(answers: &[Answer]) -> Duration {
+    let mut times: Vec<_> = answers.iter().map(|answer| answer.took).collect();
+    times.sort();
+    *times.get(times.len() / 2).expect("at least one answer")
+}

@@ -24,7 +24,7 @@ pub mod orders;
 pub mod stores;
 mod wait;
 
-pub use answer::Answer;
+pub use answer::{Answer, median};
 pub use api::{Api, raw};
 pub use ground::{CONTEXTS, Ground, Sugang};
 pub use host::{Host, Options};

@@ -44,6 +44,12 @@ enum Part {
 /// with other features.
 const ALL: [Part; 3] = [Part::Lint, Part::Build, Part::Tests];
 
+/// In the names of the end-to-end tests that hold an answer to a time: they run by themselves, one after another.
+const TIMED: &str = "timed::";
+
+/// What cargo calls the end-to-end tests.
+const E2E: [&str; 2] = ["--test", "e2e"];
+
 impl Test {
     /// Runs the parts asked for and prints the count; success only if nothing failed.
     pub fn run(&self) -> ExitCode {
@@ -75,15 +81,24 @@ impl Test {
                 count.step("build", build::everything());
                 count.step("build with faults", build::with_faults());
             }
-            Part::Tests => self.tests("tests", &["--workspace"], count),
-            Part::Unit => self.tests("unit tests", &["--workspace", "--lib", "--bins"], count),
-            Part::E2e => self.tests("end-to-end tests", &["--workspace", "--test", "e2e"], count),
+            Part::Tests => self.tests_and_timed("tests", &[], count),
+            Part::Unit => self.tests("unit tests", &["--lib", "--bins"], &[], count),
+            Part::E2e => self.tests_and_timed("end-to-end tests", &E2E, count),
         }
     }
 
-    fn tests(&self, name: &str, packages: &[&str], count: &mut Count) {
-        let mut command = workspace::cargo(["test", "--release", "--no-fail-fast"]);
-        command.args(packages).arg("--").args(&self.filters);
+    fn tests_and_timed(&self, name: &str, targets: &[&str], count: &mut Count) {
+        if self.filters.is_empty() {
+            self.tests(name, targets, &["--skip", TIMED], count);
+            self.tests("timed tests", &E2E, &[TIMED, "--test-threads=1"], count);
+        } else {
+            self.tests(name, targets, &[], count);
+        }
+    }
+
+    fn tests(&self, name: &str, targets: &[&str], options: &[&str], count: &mut Count) {
+        let mut command = workspace::cargo(["test", "--release", "--no-fail-fast", "--workspace"]);
+        command.args(targets).arg("--").args(options).args(&self.filters);
         println!("\n$ {}", workspace::display(&command));
         let failed_before = count.failed;
         let outcome = stream(&mut command, |line| count.add(line));

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use sugang_tests::orders::{AUTOMATIC, order};
-use sugang_tests::{Answer, Ground, Host, Options, PATIENCE, Sugang, eventually, stores};
+use sugang_tests::{Answer, Ground, Host, Options, PATIENCE, Sugang, eventually, median, stores};
 
 /// What an order may take while the breaker is open.
 const BREAKER_OPEN: Duration = Duration::from_millis(50);
@@ -148,12 +148,6 @@ fn line(reader: &mut BufReader<TcpStream>) -> Option<String> {
 
 fn apply_one_by_one(front: &Host, ids: std::ops::Range<u64>) -> Vec<Answer> {
     ids.map(|id| front.apply(&order(id, AUTOMATIC)).expect(201)).collect()
-}
-
-fn median(answers: &[Answer]) -> Duration {
-    let mut times: Vec<_> = answers.iter().map(|answer| answer.took).collect();
-    times.sort();
-    times[times.len() / 2]
 }
 
 /// The breaker is open: whoever applies now is told to wait, at once, and `pay` hears nothing of it.

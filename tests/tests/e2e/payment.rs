@@ -8,7 +8,7 @@ use serde_json::json;
 use sugang_tests::orders::{
     AUTOMATIC, DECLINED_CARD, FAILING_CARD, GOOD_CARD, LATE_CARD, UNHEARD_CARD, order, with,
 };
-use sugang_tests::{Answer, Ground, Host, Options, Sugang, eventually, stores};
+use sugang_tests::{Answer, Ground, Host, Options, Sugang, eventually, median, stores, within};
 use xtask::redis_server::free_port;
 
 /// The deadline of the one synchronous call, and what an answer may take beyond it.
@@ -17,6 +17,10 @@ const MARGIN: Duration = Duration::from_millis(50);
 
 /// What an order may take while the breaker is open.
 const BREAKER_OPEN: Duration = Duration::from_millis(50);
+
+/// Where two in five requests to the card company are lost, 20 s are four or five tries, and of a hundred orders two get
+/// through none of them. In two minutes there are at least ten.
+const BAD_LINE: Duration = Duration::from_secs(120);
 
 const CONFIRMED: &str = "Ordered / Paid / Reservation Confirmed";
 
@@ -65,13 +69,6 @@ impl Split {
 
 fn pay_url(port: u16) -> String {
     format!("http://127.0.0.1:{port}")
-}
-
-/// The time that half of the answers kept to: other tests use the machine at the same time.
-fn median(answers: &[Answer]) -> Duration {
-    let mut times: Vec<_> = answers.iter().map(|answer| answer.took).collect();
-    times.sort();
-    times[times.len() / 2]
 }
 
 fn assert_delayed(answer: &Answer) {
@@ -128,13 +125,14 @@ fn over_a_bad_line_to_the_card_company_every_order_is_charged_once_and_given_bac
         sugang.apply(&order(id, AUTOMATIC)).expect(201);
     }
     for id in 1..=12 {
-        eventually(|| sugang.statuses(id), CONFIRMED);
+        within(BAD_LINE, || sugang.statuses(id), CONFIRMED);
     }
     for id in 1..=6 {
         sugang.cancel(id).expect(200);
     }
     for id in 1..=6 {
-        eventually(|| sugang.statuses(id), "Order Canceled / Payment Canceled / Reservation Canceled");
+        let canceled = "Order Canceled / Payment Canceled / Reservation Canceled";
+        within(BAD_LINE, || sugang.statuses(id), canceled);
     }
     let of = |sql: &str| stores::count(sugang.state(), "gateway", sql);
     assert_eq!(of("SELECT COUNT(*) FROM charges WHERE outcome = 'Approved'"), 12);
@@ -200,37 +198,6 @@ fn while_pay_is_away_orders_are_taken_at_once_and_paid_by_themselves_later() {
 }
 
 #[test]
-fn while_pay_is_slow_an_order_takes_no_longer_than_the_deadline_and_then_no_time_at_all() {
-    let mut split = Split::new();
-    split.start_pay(Options::only(&["pay"]).variable("gateway_delay_ms", 3_000));
-    let slow = split.apply_at_once(1..=24);
-    slow.iter().for_each(assert_delayed);
-    let took = median(&slow);
-    assert!(DEADLINE <= took && took <= DEADLINE + MARGIN, "{took:?}");
-    let open = split.apply_at_once(25..=30);
-    open.iter().for_each(assert_delayed);
-    assert!(median(&open) < BREAKER_OPEN, "{:?}", median(&open));
-
-    // Back to normal; what the slow one charges meanwhile counts.
-    split.pay = None;
-    split.start_pay(Options::only(&["pay"]));
-    split.assert_each_paid_once(1..=30);
-}
-
-#[test]
-fn while_pay_hangs_an_order_takes_no_longer_than_the_deadline() {
-    let mut split = Split::new();
-    split.start_pay(Options::only(&["pay"]).process());
-    split.apply_at_once(1..=1).iter().for_each(|answer| assert_eq!(answer.text("/payStatus"), "Paid"));
-    split.pay.as_mut().unwrap().signal(Signal::STOP);
-    let answers = split.apply_at_once(2..=6);
-    answers.iter().for_each(assert_delayed);
-    assert!(median(&answers) <= DEADLINE + MARGIN, "{:?}", median(&answers));
-    split.pay.as_mut().unwrap().signal(Signal::CONT);
-    split.assert_each_paid_once(1..=6);
-}
-
-#[test]
 fn a_payment_that_was_slow_for_ever_is_still_made_once() {
     // Slower than the deadline every time: only the retries, in the background, find out what became of it.
     let sugang = Sugang::with(Options::new().variable("gateway_delay_ms", 900));
@@ -250,4 +217,40 @@ fn after_the_breaker_has_been_open_a_probe_closes_it() {
         split.front.apply(&order(id, AUTOMATIC)).expect(201).text("/payStatus")
     };
     eventually(next, "Paid");
+}
+
+/// What holds an answer to a time: run by itself, as what runs beside it takes time as well.
+mod timed {
+    use super::*;
+
+    #[test]
+    fn while_pay_is_slow_an_order_takes_no_longer_than_the_deadline_and_then_no_time_at_all() {
+        let mut split = Split::new();
+        split.start_pay(Options::only(&["pay"]).variable("gateway_delay_ms", 3_000));
+        let slow = split.apply_at_once(1..=24);
+        slow.iter().for_each(assert_delayed);
+        let took = median(&slow);
+        assert!(DEADLINE <= took && took <= DEADLINE + MARGIN, "{took:?}");
+        let open = split.apply_at_once(25..=30);
+        open.iter().for_each(assert_delayed);
+        assert!(median(&open) < BREAKER_OPEN, "{:?}", median(&open));
+
+        // Back to normal; what the slow one charges meanwhile counts.
+        split.pay = None;
+        split.start_pay(Options::only(&["pay"]));
+        split.assert_each_paid_once(1..=30);
+    }
+
+    #[test]
+    fn while_pay_hangs_an_order_takes_no_longer_than_the_deadline() {
+        let mut split = Split::new();
+        split.start_pay(Options::only(&["pay"]).process());
+        split.apply_at_once(1..=1).iter().for_each(|answer| assert_eq!(answer.text("/payStatus"), "Paid"));
+        split.pay.as_mut().unwrap().signal(Signal::STOP);
+        let answers = split.apply_at_once(2..=6);
+        answers.iter().for_each(assert_delayed);
+        assert!(median(&answers) <= DEADLINE + MARGIN, "{:?}", median(&answers));
+        split.pay.as_mut().unwrap().signal(Signal::CONT);
+        split.assert_each_paid_once(1..=6);
+    }
 }

@@ -390,28 +390,14 @@ fn a_long_log_is_put_back_down_to_what_is_done_with() {
     });
 }
 
-/// A relay stands still between appending and marking; meanwhile Redis is flushed, and another relay comes as far as
-/// `until`; then the first one goes on. What is before its events is done with, so that nobody puts that back.
+/// A mark comes late, and what is before its events is done with, so that nobody puts that back.
 async fn mark_late(world: &World, until: (&'static str, usize, bool)) {
     world.six().await;
     world.append([77]);
     world.all_read(&[]);
     world.tick().await;
     assert_eq!(world.acknowledged(), 6);
-    world.store.commit([8, 9]);
-    let frozen = world.store.hold_before(MARK);
-    let (_, ()) = join!(world.relay(), async {
-        frozen.reached().await;
-        world.redis::<()>(&["FLUSHALL"]);
-        let (statement, passing, after) = until;
-        let other = world.store.hold(statement, passing, after);
-        let (_, ()) = join!(world.relay(), async {
-            other.reached().await;
-            frozen.open();
-            tokio::time::sleep(std::time::Duration::from_millis(30)).await;
-            other.open();
-        });
-    });
+    world.mark_late([8, 9], until).await;
     world.relay().await.unwrap();
     world.relay().await.unwrap();
     let mut log = world.log();

@@ -13,6 +13,7 @@ use std::rc::Rc;
 use std::time::Duration;
 use store::native::Sqlite;
 use store::{Database, Row, Storage, StoreError, Value, int, text};
+use tokio::join;
 use tokio::sync::Notify;
 use xtask::redis_server::RedisServer;
 
@@ -93,6 +94,30 @@ impl World {
 
     pub(crate) async fn relay(&self) -> Result<usize, LogError> {
         self.outbox.relay(&self.url()).await
+    }
+
+    /// A relay stands still between appending these events and marking them; meanwhile Redis is flushed, and another
+    /// relay comes as far as `until`: a statement, how many like it pass, and whether it is done before that one stops.
+    /// Then the first goes on.
+    pub(crate) async fn mark_late(
+        &self,
+        subjects: impl IntoIterator<Item = u64>,
+        until: (&'static str, usize, bool),
+    ) {
+        self.store.commit(subjects);
+        let frozen = self.store.hold_before(MARK);
+        let (_, ()) = join!(self.relay(), async {
+            frozen.reached().await;
+            self.redis::<()>(&["FLUSHALL"]);
+            let (statement, passing, after) = until;
+            let other = self.store.hold(statement, passing, after);
+            let (_, ()) = join!(self.relay(), async {
+                other.reached().await;
+                frozen.open();
+                tokio::time::sleep(Duration::from_millis(30)).await;
+                other.open();
+            });
+        });
     }
 
     /// A relay whose budget is spent at once: it does no more than it must.
