@@ -1,5 +1,6 @@
 //! A private Redis (or Valkey) server: the event log of one system, on a port of its own.
 
+use std::ffi::OsString;
 use std::fs::{self, File};
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
@@ -38,6 +39,11 @@ impl RedisServer {
     /// Started again on the same folder it has the same data and, where it is still free, the same port. The
     /// `lease`, if any, is held by the server too: whatever is locked by it stays locked until the server has ended.
     pub fn start(folder: &Path, lease: Option<&File>) -> Result<Self> {
+        Self::start_in(folder, lease, &[])
+    }
+
+    /// The same, in an environment with this added.
+    pub fn start_in(folder: &Path, lease: Option<&File>, environment: &[(&str, OsString)]) -> Result<Self> {
         let Some(program) = program() else { bail!("{}", setup::how_to_get_redis()) };
         fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
         let mut preferred =
@@ -47,8 +53,10 @@ impl RedisServer {
                 Some(port) => port,
                 None => free_port()?,
             };
+            let mut command = command(&program, folder, port, lease)?;
+            command.envs(environment.iter().map(|(name, value)| (name, value)));
             let mut server = Self {
-                process: Process::start("redis-server", &mut command(&program, folder, port, lease)?)?,
+                process: Process::start("redis-server", &mut command)?,
                 port,
                 folder: folder.to_owned(),
             };

@@ -30,9 +30,11 @@ end
     };
 }
 
-/// Takes the lock and says how far the stream has come, or leaves a note to whoever has it.
+/// Takes the lock and says how far the stream has come, or leaves a note to whoever has it. A lock that is there for
+/// longer than any is given was taken when the server's clock was ahead.
 const CLAIM: &str = with_last!(
     "local at = last(KEYS[3])
+if redis.call('PTTL', KEYS[1]) > tonumber(ARGV[2]) then redis.call('DEL', KEYS[1]) end
 if redis.call('SET', KEYS[1], ARGV[1], 'NX', 'PX', ARGV[2]) then return {1, at} end
 redis.call('SET', KEYS[2], '1', 'PX', 60000)
 return {0}"

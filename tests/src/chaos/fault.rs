@@ -27,6 +27,8 @@ pub enum Fault {
     DiskFull(&'static str, u64, Duration),
     /// The clock of a process is wrong by so many seconds.
     Clock(&'static str, i64, Duration),
+    /// The clock of a process jumps by so many seconds while it runs, and later back.
+    ClockJumps(&'static str, i64, Duration),
     /// The card company takes this long.
     SlowGateway(Duration, Duration),
     /// Redis is killed, and is away for a while.
@@ -39,6 +41,8 @@ pub enum Fault {
     StreamDeleted(&'static str),
     /// A group no longer knows what it has read of a stream.
     GroupForgotten(&'static str, &'static str),
+    /// The clock of Redis jumps by so many seconds while it runs, and later back.
+    RedisClockJumps(i64, Duration),
     /// Redis stands still.
     RedisFrozen(Duration),
     /// Redis takes no writes, as when it has no memory or its disk is full.
@@ -73,12 +77,16 @@ impl Fault {
             Self::DiskFull(..) => "disk full".to_owned(),
             Self::Clock(_, seconds, _) if *seconds > 0 => "clock ahead".to_owned(),
             Self::Clock(..) => "clock behind".to_owned(),
+            Self::ClockJumps(_, seconds, _) if *seconds > 0 => "clock jumps ahead".to_owned(),
+            Self::ClockJumps(..) => "clock jumps back".to_owned(),
             Self::SlowGateway(..) => "gateway slow".to_owned(),
             Self::RedisKilled(_) => "Redis killed".to_owned(),
             Self::RedisForgets(..) => "Redis lost its last writes".to_owned(),
             Self::RedisEmptied => "Redis emptied".to_owned(),
             Self::StreamDeleted(_) => "stream deleted".to_owned(),
             Self::GroupForgotten(..) => "group forgotten".to_owned(),
+            Self::RedisClockJumps(seconds, _) if *seconds > 0 => "clock of Redis jumps ahead".to_owned(),
+            Self::RedisClockJumps(..) => "clock of Redis jumps back".to_owned(),
             Self::RedisFrozen(_) => "Redis frozen".to_owned(),
             Self::RedisReadOnly(_) => "Redis takes no writes".to_owned(),
             Self::RedisCutOff(_) => "connections to Redis cut".to_owned(),
@@ -199,10 +207,10 @@ impl Deck {
         faults.push(Fault::KillAll(self.time(100, 2_000)));
         faults.push(Fault::SlowGateway(self.time(300, 1_500), self.time(2_000, 6_000)));
         if self.clocks {
-            let ahead = self.rng.i64(60..=600);
-            let behind = -self.rng.i64(60..=600);
-            faults.push(Fault::Clock(self.any_member(), ahead, self.time(2_000, 6_000)));
-            faults.push(Fault::Clock(self.any_member(), behind, self.time(2_000, 6_000)));
+            for wrong_by in [self.rng.i64(60..=600), -self.rng.i64(60..=600)] {
+                faults.push(Fault::Clock(self.any_member(), wrong_by, self.time(2_000, 6_000)));
+                faults.push(Fault::ClockJumps(self.any_member(), wrong_by, self.time(2_000, 6_000)));
+            }
         }
         faults
     }
@@ -210,7 +218,7 @@ impl Deck {
     fn redis(&mut self) -> Vec<Fault> {
         let (stream, groups) = self.rng.choice(STREAMS).unwrap_or(("order", &[]));
         let group = self.rng.choice(groups).copied().unwrap_or("information");
-        vec![
+        let mut faults = vec![
             Fault::StreamDeleted(self.rng.choice(STREAMS).map_or("order", |(stream, _)| stream)),
             Fault::GroupForgotten(stream, group),
             Fault::RedisReadOnly(self.time(1_000, 5_000)),
@@ -223,7 +231,13 @@ impl Deck {
             Fault::NoTick(self.time(2_000, 6_000)),
             Fault::WakeupsRepeated(self.time(1_000, 3_000)),
             Fault::WakeupsDelayed(self.time(500, 3_000)),
-        ]
+        ];
+        if self.clocks {
+            for wrong_by in [self.rng.i64(60..=600), -self.rng.i64(60..=600)] {
+                faults.push(Fault::RedisClockJumps(wrong_by, self.time(2_000, 6_000)));
+            }
+        }
+        faults
     }
 
     fn surroundings(&mut self) -> Vec<Fault> {

@@ -11,6 +11,7 @@ use operations::Stores;
 use rustix::process::Signal;
 use xtask::workspace;
 
+use super::clock::Clock;
 use super::fault::Fault;
 use super::log;
 use super::member::{Member, Start};
@@ -21,6 +22,9 @@ use crate::stores;
 /// How long a process may take to come by the point at which it is to be killed. With other workers around, it may
 /// never come.
 const COMES_BY: Duration = Duration::from_secs(6);
+
+/// How long a clock that jumps is right before and after: longer than a program takes to notice.
+const CLOCK_RIGHT: Duration = Duration::from_millis(1_500);
 
 /// What happened so far.
 #[derive(Debug, Default)]
@@ -73,12 +77,17 @@ fn bring_about(system: &System, fault: &Fault) -> Result<bool> {
             member.limit_files(None)?;
         }
         Fault::Clock(name, seconds, time) => {
-            let wrong = Start { clock: *seconds, ..Start::default() };
-            differently(system, name, &wrong, *time)?;
+            let wrong = Start { clock: Some(*seconds), ..Start::default() };
+            differently(system, name, &wrong, || sleep(*time))?;
+        }
+        Fault::ClockJumps(name, seconds, time) => {
+            let clock = system.member(name)?.clock().clone();
+            let right = Start { clock: Some(0), ..Start::default() };
+            differently(system, name, &right, || jump(&clock, *seconds, *time))?;
         }
         Fault::SlowGateway(delay, time) => {
             let slow = Start { gateway_delay: *delay, ..Start::default() };
-            differently(system, "pay", &slow, *time)?;
+            differently(system, "pay", &slow, || sleep(*time))?;
         }
         Fault::Way(mood, time) => {
             let before = system.proxy().troubled();
@@ -95,12 +104,33 @@ fn bring_about(system: &System, fault: &Fault) -> Result<bool> {
 }
 
 /// Has a process run in another way for a while. It changes in the way a crash and a restart change it.
-fn differently(system: &System, name: &str, start: &Start, time: Duration) -> Result<()> {
+fn differently(
+    system: &System,
+    name: &str,
+    start: &Start,
+    meanwhile: impl FnOnce() -> Result<()>,
+) -> Result<()> {
     let mut member = system.member(name)?;
     member.kill()?;
     member.start(start)?;
-    thread::sleep(time);
+    meanwhile()?;
     member.restart()
+}
+
+#[allow(clippy::unnecessary_wraps, reason = "what else is done meanwhile may fail")]
+fn sleep(time: Duration) -> Result<()> {
+    thread::sleep(time);
+    Ok(())
+}
+
+/// Sets a clock that is right wrong for so long.
+fn jump(clock: &Clock, seconds: i64, time: Duration) -> Result<()> {
+    thread::sleep(CLOCK_RIGHT);
+    clock.set(seconds)?;
+    thread::sleep(time);
+    clock.set(0)?;
+    thread::sleep(CLOCK_RIGHT);
+    Ok(())
 }
 
 /// Nobody else touches any of them meanwhile: who has one in hand asks for no other.
@@ -152,6 +182,12 @@ fn redis(system: &System, fault: &Fault) -> Result<()> {
             // Where there is none yet, that is an error, and as good.
             let forget = redis::cmd("XGROUP").arg("DESTROY").arg(log::stream(stream)).arg(*group).clone();
             _ = forget.exec(&mut log.connect()?);
+        }
+        Fault::RedisClockJumps(seconds, time) => {
+            log.kill()?;
+            let clock = log.start_with_a_clock()?;
+            jump(&clock, *seconds, *time)?;
+            log.kill()?;
         }
         Fault::RedisReadOnly(time) => {
             // Writes are taken only with a replica beside, and there is none.

@@ -1,5 +1,6 @@
 //! The event log's Redis, and what can happen to it: it goes, it forgets, it stalls, its wake-ups get lost.
 
+use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -8,6 +9,8 @@ use anyhow::{Context, Result};
 use rustix::process::Signal;
 use xtask::redis_server::RedisServer;
 use xtask::tick::Tick;
+
+use super::clock::Clock;
 
 /// More often than in production, so that a short run has as many ticks as a longer one.
 const TICK: Duration = Duration::from_millis(500);
@@ -63,18 +66,30 @@ impl Log {
     /// It is there again, with what is left of its data.
     pub fn revive(&mut self) -> Result<()> {
         if self.server.is_none() {
-            let server = RedisServer::start(&self.folder, None)?;
-            anyhow::ensure!(
-                server.url() == self.url,
-                "Redis did not come back where it was; {} says whether its port was taken",
-                server.log().display()
-            );
-            self.server = Some(server);
+            self.server = Some(self.serve(&[])?);
         }
         if self.tick.is_none() {
             self.tick = Some(Tick::start(&self.url, TICK)?);
         }
         Ok(())
+    }
+
+    /// It is there again, and goes by a clock that can be set wrong.
+    pub fn start_with_a_clock(&mut self) -> Result<Clock> {
+        let clock = Clock::new(self.folder.join("clock"));
+        clock.set(0)?;
+        self.server = Some(self.serve(&clock.environment()?)?);
+        Ok(clock)
+    }
+
+    fn serve(&self, environment: &[(&str, OsString)]) -> Result<RedisServer> {
+        let server = RedisServer::start_in(&self.folder, None, environment)?;
+        anyhow::ensure!(
+            server.url() == self.url,
+            "Redis did not come back where it was; {} says whether its port was taken",
+            server.log().display()
+        );
+        Ok(server)
     }
 
     /// Takes the last so many bytes off what it has written, as a crash of the whole machine does. It must not run.

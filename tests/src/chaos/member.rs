@@ -12,6 +12,7 @@ use rustix::process::{Pid, Resource, Rlimit, Signal, prlimit};
 use xtask::process::Process;
 use xtask::workspace;
 
+use super::clock::Clock;
 use super::system::Settings;
 use crate::api::Api;
 
@@ -23,8 +24,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub struct Start {
     /// The fault point at which it stands still for ever, such as `order.committed`.
     pub fault: Option<String>,
-    /// By how many seconds its clock is wrong.
-    pub clock: i64,
+    /// By how many seconds its clock is wrong, which can change; otherwise it goes by the machine's.
+    pub clock: Option<i64>,
     /// How long its gateway takes for a charge.
     pub gateway_delay: Duration,
 }
@@ -38,6 +39,7 @@ pub struct Member {
     address: SocketAddr,
     process: Option<Process>,
     log: PathBuf,
+    clock: Clock,
     settings: Settings,
     variables: Vec<(String, String)>,
 }
@@ -58,6 +60,7 @@ impl Member {
             address: SocketAddr::from((Ipv4Addr::LOCALHOST, port)),
             process: None,
             log: settings.folder.join("logs").join(format!("{name}.log")),
+            clock: Clock::new(settings.folder.join("logs").join(format!("{name}.clock"))),
             settings: settings.clone(),
             variables,
         }
@@ -113,6 +116,12 @@ impl Member {
     /// Has it stand still, or go on.
     pub fn signal(&mut self, signal: Signal) -> Result<()> {
         self.process.as_mut().with_context(|| format!("{} does not run", self.name))?.signal(signal)
+    }
+
+    /// The clock it goes by, if it was started with one.
+    #[must_use]
+    pub fn clock(&self) -> &Clock {
+        &self.clock
     }
 
     /// Has no file of it grow beyond so many bytes, as on a disk that is full; none lifts the limit.
@@ -189,12 +198,9 @@ impl Member {
         if let Some(guards) = &self.settings.without {
             command.arg("--env").arg(format!("SUGANG_WITHOUT={guards}"));
         }
-        if start.clock != 0 {
-            let library = xtask::setup::faketime().context("libfaketime is not installed")?;
-            command.env("LD_PRELOAD", library).env("FAKETIME", format!("{:+}s", start.clock));
-            // What waits for a time to pass keeps to the true one; and a kill must leave nothing behind.
-            command.env("FAKETIME_DONT_FAKE_MONOTONIC", "1").env("DONT_FAKE_MONOTONIC", "1");
-            command.env("FAKETIME_DISABLE_SHM", "1");
+        if let Some(wrong_by) = start.clock {
+            self.clock.set(wrong_by)?;
+            command.envs(self.clock.environment()?);
         }
         command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
         Ok(command)

@@ -5,7 +5,7 @@
 //! | [`system`], [`member`], [`log`], [`proxy`] | the system as deployed: processes, Redis, the way to `pay` |
 //! | [`workload`], [`applicant`], [`manager`], [`client`] | who uses it, and how |
 //! | [`ledger`] | what they were promised |
-//! | [`fault`], [`inject`] | what goes wrong, and how it is brought about |
+//! | [`fault`], [`inject`], [`clock`] | what goes wrong, and how it is brought about |
 //! | [`watch`], [`rest`], [`verdict`] | what must hold at every moment, when the system must be at rest, and what must hold then |
 //! | [`report`] | what a run came to |
 //!
@@ -14,6 +14,7 @@
 
 pub mod applicant;
 pub mod client;
+pub mod clock;
 pub mod fault;
 pub mod inject;
 pub mod ledger;

@@ -1,9 +1,9 @@
 //! What was read and not acknowledged.
 
 use super::world::{
-    ATTEMPTS, DEAD, NOTHING, Recorder, STREAM, Then, World, but_for, content, ids, json, run,
+    ATTEMPTS, DEAD, GROUP, NOTHING, Recorder, STREAM, Then, World, but_for, content, ids, json, run,
 };
-use crate::consume::{Drained, drain_within};
+use crate::consume::{Drained, HEED_CLOCK, drain_within};
 use crate::keys::Wake;
 use kernel::Timestamp;
 use std::time::Duration;
@@ -300,5 +300,58 @@ fn a_round_that_ran_out_of_time_has_not_come_to_the_end() {
             let drained = world.drain_a_little(Wake::Tick, &content()).await;
             assert_eq!(drained, Drained { handled, buried: 0, left: 0, to_the_end });
         }
+    });
+}
+
+#[test]
+fn what_was_read_when_the_clock_was_ahead_is_claimed_as_soon_as_anything_else() {
+    run(async |world| {
+        world.append(1..=3);
+        cut_off(&world, Wake::Event, &Recorder::new(|_| Then::Traps)).await;
+        world.read_ahead(600_000);
+        let before: i64 = world.now();
+        assert!(world.read_at().iter().all(|time| *time > before + 500_000), "{:?}", world.read_at());
+
+        // Whoever read it may still be at it.
+        assert_eq!(world.drain(Wake::Tick, &content()).await, NOTHING);
+        let times = world.read_at();
+        assert_eq!(times.len(), 3);
+        assert!(times.iter().all(|time| (before..=world.now()).contains(time)), "{times:?}, {before}");
+        let pending: Vec<(String, String, i64, i64)> =
+            world.redis(&["XPENDING", STREAM, GROUP, "-", "+", "10"]);
+        assert!(pending.iter().all(|(.., begun)| *begun == 1), "nobody has begun to handle it: {pending:?}");
+
+        world.let_pending_wait(6_000);
+        let consumer = content();
+        world.drain(Wake::Tick, &consumer).await;
+        assert_eq!((consumer.events(), world.pending()), (ids([1, 2, 3]), 0));
+    });
+}
+
+#[test]
+fn what_was_read_just_now_is_left_as_it_is() {
+    run(async |world| {
+        world.append(1..=2);
+        cut_off(&world, Wake::Event, &Recorder::new(|_| Then::Traps)).await;
+        world.let_pending_wait(4_000);
+        let before = world.read_at();
+        // The third is handed out at the moment at which it is looked.
+        world.append([3]);
+        let script = format!(
+            "redis.call('XREADGROUP', 'GROUP', KEYS[2], 'worker', 'STREAMS', KEYS[1], '>') {HEED_CLOCK}"
+        );
+        world.redis::<i64>(&["EVAL", &script, "2", STREAM, GROUP, GROUP, "worker", "1000"]);
+        let after = world.read_at();
+        assert_eq!((&after[..2], after.len()), (&before[..], 3));
+    });
+}
+
+#[test]
+fn where_there_is_no_stream_or_no_group_there_is_nothing_to_heed() {
+    run(async |world| {
+        assert_eq!(world.drain(Wake::Tick, &content()).await, NOTHING);
+        world.append([1]);
+        world.redis::<i64>(&["XGROUP", "DESTROY", STREAM, GROUP]);
+        assert_eq!(world.drain(Wake::Tick, &content()).await.handled, 1);
     });
 }

@@ -145,6 +145,18 @@ fn the_lock_of_one_that_died_runs_out() {
 }
 
 #[test]
+fn the_lock_of_one_that_died_when_the_clock_was_ahead_keeps_nobody_out() {
+    run(async |world| {
+        world.store.commit([1]);
+        world.redis::<String>(&["SET", LOCK, "another", "PX", "3000"]);
+        assert_eq!(world.relay().await.unwrap(), 0);
+        world.redis::<String>(&["SET", LOCK, "another", "PX", "3500"]);
+        assert_eq!(world.relay().await.unwrap(), 1);
+        assert_eq!(world.redis::<i64>(&["EXISTS", LOCK]), 0);
+    });
+}
+
+#[test]
 fn the_lock_is_held_for_longer_with_each_batch() {
     run(async |world| {
         world.store.commit(1..=FULL + 1);

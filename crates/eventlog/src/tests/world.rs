@@ -205,6 +205,45 @@ impl World {
         }
     }
 
+    /// The server's clock, in milliseconds.
+    pub(crate) fn now(&self) -> i64 {
+        let (seconds, micros): (i64, i64) = self.redis(&["TIME"]);
+        seconds * 1_000 + micros / 1_000
+    }
+
+    /// When each of the pending entries was last handed out, in milliseconds.
+    pub(crate) fn read_at(&self) -> Vec<i64> {
+        let script = "local about = redis.call('XINFO', 'STREAM', KEYS[1], 'FULL')
+            local times = {}
+            for i = 1, #about, 2 do if about[i] == 'groups' then
+                local group = about[i + 1][1]
+                for j = 1, #group, 2 do if group[j] == 'pending' then
+                    for _, entry in ipairs(group[j + 1]) do times[#times + 1] = entry[3] end
+                end end
+            end end
+            return times";
+        self.redis(&["EVAL", script, "1", STREAM])
+    }
+
+    /// Has the pending entries be read when the server's clock was ahead by so much: no command does that, so the
+    /// stream is put back as it would have been kept.
+    pub(crate) fn read_ahead(&self, milliseconds: i64) {
+        let mut kept: Vec<u8> = self.redis(&["DUMP", STREAM]);
+        for time in self.read_at() {
+            let (is, ahead) = (time.to_le_bytes(), (time + milliseconds).to_le_bytes());
+            for at in 0..kept.len() - is.len() {
+                if kept[at..].starts_with(&is) {
+                    kept[at..at + is.len()].copy_from_slice(&ahead);
+                }
+            }
+        }
+        // The last eight bytes are the sum of all before.
+        let content = kept.len() - 8;
+        let sum = crc::Crc::<u64>::new(&crc::CRC_64_REDIS).checksum(&kept[..content]);
+        kept[content..].copy_from_slice(&sum.to_le_bytes());
+        self.redis_with::<()>(&["RESTORE", STREAM, "0"], (kept, "REPLACE"));
+    }
+
     /// The dead letters: of each its fields.
     #[track_caller]
     pub(crate) fn dead(&self) -> Vec<std::collections::HashMap<String, String>> {
