@@ -298,4 +298,14 @@ mod tests {
         };
         assert!(!undecided.are_final());
     }
+
+    #[test]
+    fn disorder_is_out_of_order_and_has_copies() {
+        use proptest::{strategy::ValueTree, test_runner::TestRunner};
+        let mut runner = TestRunner::deterministic();
+        let told: Vec<_> =
+            (0..20).map(|_| samples::disorder().new_tree(&mut runner).unwrap().current()).collect();
+        assert!(told.iter().any(|events| !events.is_sorted_by_key(|(_, time, _)| *time)));
+        assert!(told.iter().any(|events| events.len() > samples::in_order(events).len()));
+    }
 }

@@ -69,4 +69,16 @@ mod tests {
         let event = Event::CourseOpened(samples::course(101, "자바", CourseStatus::Open));
         assert_eq!(step("reservation", 1, Timestamp::from_millis(0), &event), None);
     }
+
+    #[test]
+    fn of_a_course_told_in_order_the_last_is_kept() {
+        let told = [
+            (1, Event::CourseOpened(samples::course(101, "자바", CourseStatus::Open))),
+            (2, Event::CourseStarted(samples::course(101, "자바 입문", CourseStatus::Started))),
+        ];
+        let newest = newest_courses(told.iter().map(|(version, event)| (*version, event)));
+        let shown: Vec<_> =
+            newest.iter().map(|(version, course)| (*version, course.title.as_str())).collect();
+        assert_eq!(shown, [(2, "자바 입문")]);
+    }
 }

@@ -206,6 +206,8 @@ mod tests {
     struct Around {
         answer: Option<StatusCode>,
         asked: Cell<u32>,
+        /// How often something was committed of which others are to hear soon.
+        committed: Cell<u32>,
         /// What happens while somebody waits.
         meanwhile: RefCell<Option<Box<dyn FnOnce()>>>,
     }
@@ -234,7 +236,9 @@ mod tests {
             }
         }
 
-        fn committed(&self) {}
+        fn committed(&self) {
+            self.committed.set(self.committed.get() + 1);
+        }
     }
 
     /// With order 1, which costs nothing.
@@ -256,17 +260,22 @@ mod tests {
                 status, version)
             VALUES (1, 101, 1, 'ko', 0, 'x', '2026-01-01T00:00:00.000Z', 'Ordered', 1)";
         storage.run(order, &[]).unwrap();
-        let around = Around { answer, asked: Cell::new(0), meanwhile: RefCell::default() };
+        let around =
+            Around { answer, asked: Cell::new(0), committed: Cell::new(0), meanwhile: RefCell::default() };
         Office { storage, around, settings: Rc::new(settings) }
     }
 
     const COURSE: &str = "INSERT INTO courses VALUES (101, 'x', 5, 'Open', 1)";
     const APPLICATION: &str = r#"{"orderId":7,"eduNo":101,"cardNo":"4111111111111234"}"#;
 
-    /// The status that a POST is answered with.
     fn post(office: &Office<Sqlite, Around>, path: &str, body: &str) -> u16 {
+        ask(office, hal::Method::POST, path, body)
+    }
+
+    /// The status that a request is answered with.
+    fn ask(office: &Office<Sqlite, Around>, method: hal::Method, path: &str, body: &str) -> u16 {
         let request = hal::Request {
-            method: hal::Method::POST,
+            method,
             segments: path.split('/').skip(1).map(str::to_owned).collect(),
             path: path.to_owned(),
             query: hal::Query::default(),
@@ -400,5 +409,74 @@ mod tests {
         tick(&office);
         let living = "SELECT count(*) FROM orders WHERE status = 'Ordered'";
         assert_eq!(office.storage.number(living).unwrap(), 1);
+    }
+
+    #[test]
+    fn what_was_paid_while_its_card_was_put_away_is_not_asked_for_again() {
+        let office = office(None);
+        // Between the order's being read and its card's being kept, it is paid.
+        let overtaken = "CREATE TRIGGER overtaken BEFORE INSERT ON retries BEGIN
+            UPDATE orders SET pay_status = 'Paid', pay_version = 1 WHERE order_id = NEW.order_id;
+            SELECT RAISE(IGNORE);
+        END";
+        office.storage.run(overtaken, &[]).unwrap();
+        assert_eq!(post(&office, "/orders/1/payment", "{}"), 200);
+        assert_eq!(office.around.asked.get(), 0);
+    }
+
+    #[test]
+    fn others_are_to_hear_soon_of_an_order_of_its_delay_and_of_its_end() {
+        let office = office(None);
+        office.storage.run(COURSE, &[]).unwrap();
+        assert_eq!(post(&office, "/orders", APPLICATION), 201);
+        assert_eq!(office.storage.number("SELECT count(*) FROM events").unwrap(), 2);
+        assert_eq!(office.around.committed.get(), 2);
+        assert_eq!(ask(&office, hal::Method::DELETE, "/orders/7", ""), 204);
+        assert_eq!(office.around.committed.get(), 3);
+    }
+
+    #[test]
+    fn an_answer_that_is_no_success_is_not_believed_whatever_it_says() {
+        for status in [302, 404, 500, 502] {
+            let office = office(Some(StatusCode::from_u16(status).unwrap()));
+            office.storage.run("INSERT INTO retries VALUES (1, NULL, 0, 0)", &[]).unwrap();
+            tick(&office);
+            let paid = "SELECT count(*) FROM orders WHERE pay_status = 'Paid'";
+            assert_eq!(office.storage.number(paid).unwrap(), 0, "{status}");
+            assert_eq!(office.storage.number("SELECT count(*) FROM retries").unwrap(), 1, "{status}");
+        }
+    }
+
+    #[test]
+    fn a_tick_that_could_not_try_a_payment_has_failed() {
+        let office = office(None);
+        office.storage.run("UPDATE orders SET language = 'fr'", &[]).unwrap();
+        office.storage.run("INSERT INTO retries VALUES (1, NULL, 0, 0)", &[]).unwrap();
+        assert!(at_once(office.tick()).unwrap().is_err());
+    }
+
+    #[test]
+    fn a_card_that_is_none_is_refused_even_where_none_is_needed() {
+        let office = office(Some(StatusCode::CREATED));
+        assert_eq!(post(&office, "/orders/1/payment", r#"{"cardNo":"12"}"#), 422);
+        assert_eq!(office.around.asked.get(), 0);
+    }
+
+    #[test]
+    fn of_several_answers_that_have_come_each_is_written_down() {
+        let office = office(Some(StatusCode::CREATED));
+        due_orders(&office, 3);
+        office.storage.run("UPDATE orders SET due_at = NULL", &[]).unwrap();
+        office.storage.run("INSERT INTO retries SELECT order_id, NULL, 0, 0 FROM orders", &[]).unwrap();
+        tick(&office);
+        let paid = "SELECT count(*) FROM orders WHERE pay_status = 'Paid'";
+        assert_eq!(office.storage.number(paid).unwrap(), 3);
+    }
+
+    #[test]
+    fn a_tick_that_could_not_forget_the_keys_has_failed() {
+        let office = office(None);
+        office.storage.run("DROP TABLE idempotency_keys", &[]).unwrap();
+        assert!(at_once(office.tick()).unwrap().is_err());
     }
 }

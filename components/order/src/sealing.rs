@@ -97,4 +97,12 @@ mod tests {
             assert!(Seal::new(key).is_err(), "{key} was taken");
         }
     }
+
+    #[test]
+    fn a_key_is_the_same_with_white_space_around_it() {
+        let card = CardNumber::parse("1234").unwrap();
+        let sealed = seal().seal(&card, order(7)).unwrap();
+        let from_a_file = format!(" {}\n", "0f".repeat(32));
+        assert_eq!(Seal::new(&from_a_file).unwrap().open(&sealed, order(7)), Ok(card));
+    }
 }

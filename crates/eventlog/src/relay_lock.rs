@@ -32,7 +32,7 @@ end
 
 /// Takes the lock and says how far the stream has come, or leaves a note to whoever has it. A lock that is there for
 /// longer than any is given was taken when the server's clock was ahead.
-const CLAIM: &str = with_last!(
+pub(crate) const CLAIM: &str = with_last!(
     "local at = last(KEYS[3])
 if redis.call('PTTL', KEYS[1]) > tonumber(ARGV[2]) then redis.call('DEL', KEYS[1]) end
 if redis.call('SET', KEYS[1], ARGV[1], 'NX', 'PX', ARGV[2]) then return {1, at} end

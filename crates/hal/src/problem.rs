@@ -202,4 +202,23 @@ mod tests {
         assert_eq!(problem.status(), StatusCode::INTERNAL_SERVER_ERROR);
         assert!(!Value::Object(problem.members).to_string().contains("table"));
     }
+
+    #[test]
+    fn whoever_meets_a_failure_of_ours_is_told_what_to_do_next() {
+        let failure = Error::Failure(anyhow::anyhow!("no such table: orders"));
+        let busy = Error::from(StoreError::Unavailable("locked".to_owned()));
+        for error in [failure, busy] {
+            let problem = error.into_problem("/orders");
+            let next = problem.members.get("next").and_then(Value::as_str);
+            assert!(next.is_some_and(|next| next.starts_with("Try again")), "{problem:?}");
+        }
+    }
+
+    #[test]
+    fn a_problem_says_what_was_wrong_this_time() {
+        let missing = Problem::not_found("There is no order 1.");
+        assert_eq!(missing.members["detail"], "There is no order 1.");
+        let put = Problem::method_not_allowed(&http::Method::PUT, &["GET", "HEAD"]);
+        assert_eq!(put.members["detail"], "PUT is not one of GET, HEAD.");
+    }
 }

@@ -295,4 +295,14 @@ pub(crate) mod tests {
         assert_eq!(request("/", &[("traceparent", good)], "").traceparent().as_deref(), Some(good));
         assert_eq!(request("/", &[("traceparent", "00-x-y-01")], "").traceparent(), None);
     }
+
+    #[test]
+    fn what_cannot_be_read_is_named_with_what_could_be() {
+        let other = request("/", &[("content-type", "text/plain")], "{}").fields().unwrap_err();
+        assert!(format!("{other:?}").contains("text/plain"), "{other:?}");
+        let key = request("/", &[("idempotency-key", "a b")], "").idempotency_key().unwrap_err();
+        assert!(format!("{key:?}").contains("1 to 255"), "{key:?}");
+        let cut = unreadable_body("connection reset");
+        assert!(format!("{cut:?}").contains("connection reset"), "{cut:?}");
+    }
 }

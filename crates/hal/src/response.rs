@@ -108,4 +108,12 @@ mod tests {
         assert_eq!(response.headers()["etag"], "\"3\"");
         assert!(!Response::no_content().into_http().headers().contains_key("content-length"));
     }
+
+    #[test]
+    fn a_stream_says_its_type_and_no_length() {
+        let body = box_body(FullBody::new(Bytes::new()));
+        let response = Response::stream("text/event-stream", body).into_http();
+        assert_eq!(response.headers()["content-type"], "text/event-stream");
+        assert!(!response.headers().contains_key("content-length"));
+    }
 }

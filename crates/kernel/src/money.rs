@@ -165,4 +165,10 @@ mod tests {
         }
         assert_eq!(CardNumber::parse("1234").unwrap().last4(), "1234");
     }
+
+    #[test]
+    fn the_highest_amount_is_still_an_amount() {
+        let highest = Won::fee(MAX_FEE).unwrap().times(Guests::parse(20).unwrap());
+        assert_eq!(Won::amount(2_000_000_000).unwrap(), highest);
+    }
 }

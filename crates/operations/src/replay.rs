@@ -132,4 +132,20 @@ mod tests {
         stores.open("pay").unwrap().execute(sql, [all]).unwrap();
         assert_eq!(replay(&stores, &["pay".to_owned()], None).unwrap(), [("pay", all.cast_unsigned())]);
     }
+
+    #[test]
+    fn others_get_their_turn_between_two_parts_of_a_long_log() {
+        let folder = tempfile::tempdir().unwrap();
+        let stores = stores_in(folder.path());
+        let store = stores.open("pay").unwrap();
+        // With nothing in between, so that what takes time is the pauses.
+        for seq in [1, 100 * CHUNK] {
+            let sql = "INSERT INTO events (seq, subject, version, type, data, time, sent)
+                VALUES (?, ?, 1, '', '', '', 7)";
+            store.execute(sql, params![seq, seq]).unwrap();
+        }
+        let begun = std::time::Instant::now();
+        assert_eq!(replay(&stores, &["pay".to_owned()], None).unwrap(), [("pay", 2)]);
+        assert!(begun.elapsed() >= PAUSE * 100, "{:?}", begun.elapsed());
+    }
 }

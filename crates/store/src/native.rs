@@ -230,4 +230,21 @@ mod tests {
             let _ = std::fs::remove_file(format!("{}{suffix}", path.display()));
         }
     }
+
+    #[test]
+    fn whoever_has_a_store_by_reference_waits_as_its_owner_does() {
+        let store = Sqlite::in_memory(&DATABASE).unwrap();
+        at_once(<&Sqlite as Storage>::pause(&&store, 1)).unwrap();
+        assert_eq!(store.pauses(), 1);
+    }
+
+    #[test]
+    fn two_stores_with_the_same_rows_have_the_same_dump() {
+        let dump = |rows: &str| {
+            let store = Sqlite::in_memory(&DATABASE).unwrap();
+            store.run(&format!("INSERT INTO t (a) VALUES {rows}"), &[]).unwrap();
+            store.dump("t").unwrap()
+        };
+        assert_eq!(dump("('x'), ('y')"), dump("('y'), ('x')"));
+    }
 }

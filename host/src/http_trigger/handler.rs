@@ -155,3 +155,25 @@ impl WorkerState for Worker {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_instance_takes_on_as_many_requests_as_it_may_in_its_life_and_at_once() {
+        let worker = Worker {
+            request_timeout: Duration::from_secs(1),
+            max_requests: 3,
+            max_concurrent: 2,
+            overdue: Arc::default(),
+            stop: CancellationToken::new(),
+        };
+        let answer = |concurrent, total| worker.should_accept_request(concurrent, total);
+        assert!(matches!(answer(0, 2), ShouldAccept::Yes));
+        assert!(matches!(answer(1, 2), ShouldAccept::Yes));
+        assert!(matches!(answer(2, 2), ShouldAccept::No));
+        assert!(matches!(answer(0, 3), ShouldAccept::Never));
+        assert!(matches!(answer(2, 3), ShouldAccept::Never));
+    }
+}

@@ -241,7 +241,10 @@ async fn a_component_opens_what_it_was_granted_and_swaps_what_it_has_seen() {
         held.push(wasi::Host::open(state, "mine".to_owned()).await.unwrap().unwrap());
     }
     assert!(wasi::Host::open(state, "mine".to_owned()).await.unwrap().is_err());
-    HostBucket::drop(state, held.pop().unwrap()).await.unwrap();
+    let closed = held.pop().unwrap();
+    let again = Resource::new_borrow(closed.rep());
+    HostBucket::drop(state, closed).await.unwrap();
+    assert!(HostCas::new(state, again, "k".to_owned()).await.is_err(), "it is closed");
     let bucket = wasi::Host::open(state, "mine".to_owned()).await.unwrap().unwrap();
 
     let swap = HostCas::new(state, bucket, "k".to_owned()).await.unwrap().unwrap();

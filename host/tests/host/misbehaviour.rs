@@ -182,3 +182,32 @@ async fn a_second_start_takes_the_compiled_code_from_the_cache() {
     fixture.start().await.shutdown().await;
     assert!(started.elapsed() < Duration::from_secs(1), "{:?}", started.elapsed());
 }
+
+/// Traps when it is made, before it has seen a request.
+const STILLBORN: &str = "unreachable) (func $start unreachable) (start $start) (func (result i32)";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_component_that_cannot_be_made_is_answered_for_at_once() {
+    let fixture = misbehaving().with_handler("trap.wasm", STILLBORN);
+    let running = fixture.start().await;
+    for _ in 0..3 {
+        let answer = tokio::time::timeout(Duration::from_secs(3), get(running.address(), "/trap"));
+        let answer = answer.await.expect("an answer, and not another try");
+        assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
+    }
+    running.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_request_does_not_wait_for_ever_for_an_instance() {
+    let fixture = misbehaving();
+    let limits = Limits { max_instances: 1, max_busy_time: Duration::from_secs(10), ..Limits::default() };
+    let running = fixture.application().limits(limits).start().await.unwrap();
+    let address = running.address();
+    let (_, waiting) = tokio::join!(get(address, "/loop"), async {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        get(address, "/trap").await
+    });
+    assert!(waiting.starts_with("HTTP/1.1 503 "), "{waiting}");
+    running.shutdown().await;
+}

@@ -59,6 +59,10 @@ async fn a_key_that_is_not_known_is_refused_wherever_it_stands() {
 async fn what_spin_has_and_this_host_has_not_is_refused_by_name() {
     for (manifest, expected) in [
         (with_tables("[[trigger.cron]]\ncomponent = \"c\""), vec!["`cron`", "`http`, `redis`"]),
+        (
+            with_tables("[application.trigger.http]\nbase = \"/api\""),
+            vec!["[application.trigger.http]", "`base = \"/api\"`", "`route`"],
+        ),
         (with_tables("[application.trigger.mqtt]\naddress = \"x\""), vec!["`mqtt`", "`http`, `redis`"]),
         (component("ai_models = [\"llama\"]"), vec!["[component.c]", "ai_models"]),
         (component("files = [\"assets/*\"]"), vec!["[component.c]", "files", "destination"]),
@@ -126,6 +130,11 @@ async fn what_is_named_but_missing_is_refused() {
             vec!["component `c`", "`nope`"],
         ),
         (component(""), vec!["component `c`", "wasi:http/handler@0.3.0"]),
+        (
+            // This base is none: it gets as far as the component.
+            with_tables("[application.trigger.http]\nbase = \"/\""),
+            vec!["component `c`", "wasi:http/handler@0.3.0"],
+        ),
         (
             with_tables("[[trigger.redis]]\nchannel = \"x\"\naddress = \"redis://h\"\ncomponent = \"c\"")
                 .replace(HTTP, ""),

@@ -253,3 +253,12 @@ fn while_all_is_well_it_writes_nothing() {
     let keys = "SELECT COUNT(*) FROM spin_key_value WHERE key LIKE 'breaker:%'";
     assert_eq!(stores::count(sugang.state(), "sqlite_key_value", keys), 0);
 }
+
+#[test]
+fn a_ratio_that_is_none_is_refused() {
+    let ground = Ground::new();
+    for ratio in ["0", "1.01", "NaN"] {
+        let front = ground.host(Options::without(&["reservation"]).variable("breaker_failure_ratio", ratio));
+        front.get("/orders").expect_problem(500, "internal");
+    }
+}

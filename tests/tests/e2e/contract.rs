@@ -120,3 +120,24 @@ fn a_page_too_long_to_be_read_in_one_go_is_whole() {
         assert_eq!(ids, (1..=1000).map(|id| json!(id)).collect::<Vec<_>>());
     }
 }
+
+#[test]
+fn every_search_is_a_template_and_says_so() {
+    let sugang = Sugang::start();
+    for path in ["/orders/search", "/infomations/search", "/notifications/search"] {
+        let link = sugang.get(path).expect(200).at("/_links/findByOrderId");
+        assert_eq!(link["templated"], true, "{path}: {link}");
+        assert_eq!(link["href"], sugang.url(&format!("{path}/findByOrderId{{?orderId}}")), "{path}");
+    }
+}
+
+#[test]
+fn a_message_whose_delivery_has_not_changed_is_not_sent_again() {
+    let sugang = Sugang::start();
+    sugang.apply(&order(1, AUTOMATIC)).expect(201);
+    let path = "/notifications/order:1:1";
+    eventually(|| sugang.get(path).text("/status"), "Sent");
+    let etag = sugang.get(path).expect(200).header("etag").to_owned();
+    let again = sugang.send(sugang.request("GET", path).header("if-none-match", &etag), None).expect(304);
+    assert_eq!((again.body.as_str(), again.header("etag")), ("", etag.as_str()));
+}

@@ -159,6 +159,8 @@ fn a_check_that_cannot_look_is_told_apart_from_one_that_finds_something() {
 /// How many dead letters each group has, as `events list` says it.
 fn dead(state: &Path) -> Vec<(String, usize)> {
     let list = operate(state, &["events", "list"]).says(0, &[]).text;
+    operate(state, &["events", "list", "--group", "nobody"])
+        .says(1, &["there is no group `nobody`", "order, pay, reservation"]);
     let groups = ["order", "pay", "reservation", "notification", "information"];
     let count = |group: &str| list.matches(&format!("given up by {group}\n")).count();
     groups.map(|group| (group.to_owned(), count(group))).into_iter().filter(|(_, count)| *count > 0).collect()

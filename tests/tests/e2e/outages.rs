@@ -196,3 +196,18 @@ fn a_message_put_off_by_a_wrong_clock_is_sent_though_nothing_new_happens() {
     stores::tamper(sugang.state(), "notification", put_off);
     eventually(sent, 3);
 }
+
+#[test]
+fn a_log_that_cannot_be_read_is_told_to_the_operator() {
+    for (context, stream) in [("notification", "order"), ("reservation", "order"), ("pay", "reservation")] {
+        let ground = Ground::new();
+        let mut redis = redis::Client::open(ground.redis_url()).unwrap().get_connection().unwrap();
+        // Redis is there and wakes everybody, but this is no stream.
+        let key = format!("sugang:events:{stream}");
+        redis::cmd("SET").arg(key).arg("rubbish").exec(&mut redis).unwrap();
+        let host = ground.host(Options::only(&[context]).process());
+        let log = ground.state().join(format!("host-{}.log", host.address().port()));
+        let failed = format!("component `{context}-worker` failed to handle a message");
+        eventually(|| std::fs::read_to_string(&log).unwrap().contains(&failed), true);
+    }
+}

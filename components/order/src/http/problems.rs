@@ -61,3 +61,59 @@ pub(super) fn key_reused() -> Problem {
     .detail("The same key came before with other content.")
     .next("Send a new key with a new request; nothing was stored.")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ::store::native::at_once;
+    use hal::Response;
+    use http_body_util::BodyExt;
+    use kernel::EduNo;
+    use kernel::event::CancelReason;
+    use serde_json::Value;
+
+    fn request() -> Request {
+        Request {
+            method: hal::Method::POST,
+            segments: vec!["orders".to_owned()],
+            path: "/orders".to_owned(),
+            query: hal::Query::default(),
+            headers: http::HeaderMap::new(),
+            body: bytes::Bytes::new(),
+            base: String::new(),
+        }
+    }
+
+    /// What the client is told.
+    fn told(error: Error) -> Value {
+        let response: Response = error.into_problem("/orders").into();
+        let body = at_once(response.into_http().into_body().collect()).unwrap().unwrap().to_bytes();
+        serde_json::from_slice(&body).unwrap()
+    }
+
+    #[test]
+    fn every_refusal_says_what_to_do_next() {
+        let course = EduNo::parse(101).unwrap();
+        let refusals = [
+            Refusal::UnknownCourse(course),
+            Refusal::CourseNotOpen(course, CourseStatus::Started),
+            Refusal::ContentDiffers,
+            Refusal::UnknownOrder,
+            Refusal::Ended(CancelReason::Expired),
+            Refusal::CourseFinished,
+            Refusal::Paid,
+        ];
+        let refused = refusals.map(|refusal| refuse(&request(), refusal.into()));
+        for error in refused.into_iter().chain([Error::from(key_reused())]) {
+            let problem = told(error);
+            assert!(problem["next"].is_string(), "no word on what to do next: {problem}");
+            assert!(problem["detail"].is_string(), "no word on what was wrong: {problem}");
+        }
+    }
+
+    #[test]
+    fn a_course_that_is_not_open_is_said_to_be_what_it_is() {
+        let refusal = Refusal::CourseNotOpen(EduNo::parse(101).unwrap(), CourseStatus::Started);
+        assert_eq!(told(refuse(&request(), refusal.into()))["presentStatus"], "Started");
+    }
+}

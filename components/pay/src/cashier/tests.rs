@@ -512,3 +512,18 @@ fn without_one_charge_per_key_an_order_would_be_charged_twice() {
     pay(&world, AMOUNT, GOOD_CARD).unwrap();
     assert_eq!(world.charged(), 2 * AMOUNT);
 }
+
+#[test]
+fn of_two_who_close_at_once_one_closes_and_the_other_finds_it_closed() {
+    let world = World::default();
+    let (cashier, wishes) = (cashier(&world), [wish()]);
+    let mut first = std::pin::pin!(cashier.close(&wishes));
+    while world.ledger.borrow().is_empty() {
+        assert!(first.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+    }
+    run(cashier.close(&wishes)).unwrap();
+    // The commit that meets the other's; whatever was committed after it would be lost.
+    world.fates.borrow_mut().extend([Fate::Fine, Fate::CallLost]);
+    run(first).unwrap();
+    assert_eq!(*world.events.borrow(), ["PaymentCanceled"]);
+}

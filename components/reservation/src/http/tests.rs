@@ -25,6 +25,7 @@ impl Answer {
     /// What a problem is about, as `409 transition-not-allowed`.
     fn problem(&self) -> String {
         let json = self.json();
+        assert!(json["detail"].is_string(), "no word on what was wrong: {json}");
         assert!(json["next"].is_string(), "no word on what to do next: {json}");
         format!("{} {}", self.status, json["type"].as_str().unwrap().trim_start_matches("/problems/"))
     }
@@ -378,4 +379,16 @@ fn a_number_that_somebody_else_takes_first_is_passed_over() {
     store.overtake_with(crate::store::testing::asked(&[open(1, 2)]));
     let created = post(&store, &course);
     assert_eq!((created.status, &created.json()["eduNo"]), (201, &json!(2)));
+}
+
+#[test]
+fn a_refused_transition_names_both_states() {
+    let store = with_reservations("manual", 1, 1);
+    for (path, present, asked) in
+        [("/reservations/1", "Reservation Requested", "Waitlisted"), ("/courses/101", "Open", "Finished")]
+    {
+        let refused = patch(&store, path, &json!({ "status": asked }));
+        assert_eq!(refused.problem(), "409 transition-not-allowed");
+        assert_eq!(refused.json()["detail"], format!("It is `{present}` and cannot become `{asked}`."));
+    }
 }

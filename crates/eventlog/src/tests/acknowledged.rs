@@ -550,3 +550,24 @@ fn a_store_without_its_row_of_the_stream_is_an_error() {
         assert!(world.relay().await.unwrap_err().to_string().contains("`stream`"));
     });
 }
+
+#[test]
+fn what_was_done_with_when_the_clock_was_ahead_does_not_keep_what_comes_after_it_from_being() {
+    run(async |world| {
+        // The clock is far ahead: every id follows on this one.
+        world.redis::<String>(&["XADD", STREAM, "3000000000000-5", "e", &json(77)]);
+        world.six().await;
+        world.append([78]);
+        world.all_read(&[]);
+        world.tick().await;
+        assert_eq!(world.acknowledged(), 6);
+        // The stream begins again, by a clock that is right.
+        world.redis::<()>(&["FLUSHALL"]);
+        world.store.commit(7..=9);
+        assert_eq!(world.relay().await.unwrap(), 3);
+        assert!(world.store.sent(9) < world.store.sent(6));
+        world.all_read(&[]);
+        world.tick().await;
+        assert_eq!(world.acknowledged(), 8);
+    });
+}

@@ -3,6 +3,7 @@
 use super::world::{CONTEXT, LOCK, MARK, NOTE, READ, STREAM, World, content, ids, run};
 use crate::keys::Wake;
 use crate::outbox::{self, BATCH, NEXT};
+use crate::relay_lock::CLAIM;
 use rustix::process::Signal;
 use std::time::{Duration, Instant};
 use tokio::join;
@@ -379,5 +380,17 @@ fn the_tick_relays_too() {
         world.outbox.tick(&world.url()).await.unwrap();
         assert_eq!(world.log(), ids([1]));
         assert_eq!(STREAM, format!("sugang:events:{CONTEXT}"));
+    });
+}
+
+#[test]
+fn a_lock_that_was_taken_this_very_moment_is_its_holders() {
+    run(async |world| {
+        // Within a script no time goes by: the lock has all of its three seconds left.
+        let script = format!("redis.call('SET', KEYS[1], 'another', 'PX', ARGV[2]) {CLAIM}");
+        let claimed: Vec<i64> = world.redis(&["EVAL", &script, "3", LOCK, NOTE, STREAM, "mine", "3000"]);
+        assert_eq!(claimed, [0]);
+        assert_eq!(world.redis::<String>(&["GET", LOCK]), "another");
+        assert_eq!(world.redis::<i64>(&["EXISTS", NOTE]), 1);
     });
 }

@@ -136,4 +136,14 @@ mod tests {
         });
         only(&facts, &["history-possible"], "");
     }
+
+    #[test]
+    fn an_event_that_cannot_be_read_is_not_told_as_missing_too() {
+        let mut facts = healthy().with_history(|history| {
+            history.order.orders.get_mut(&5).unwrap().last_mut().unwrap().version += 1;
+        });
+        let problem = "there is no event called `Refunded`".to_owned();
+        facts.order.history.unreadable.push(Unreadable { subject: "5".to_owned(), version: 2, problem });
+        only(&facts, &["history-readable"], "5");
+    }
 }

@@ -297,4 +297,16 @@ mod tests {
         *facts.notification.tallies.get_mut("Sent").unwrap() -= 1;
         only(&facts, &["tallies"], "notification");
     }
+
+    #[test]
+    fn what_costs_nothing_has_no_key_at_the_card_company() {
+        let key = |amount: kernel::Won| {
+            let mut told = healthy().pay.history.of(1).to_vec();
+            let kernel::event::Event::Paid(paid) = &mut told[0].event else { panic!("order 1 is paid") };
+            paid.amount = amount;
+            super::pay_row(1, &told).unwrap().gateway_key
+        };
+        assert_eq!(key(kernel::Won::amount(1).unwrap()).as_deref(), Some("1-1"));
+        assert_eq!(key(kernel::Won::ZERO), None);
+    }
 }
