@@ -221,8 +221,11 @@ fn a_dead_letter_that_was_replayed_and_failed_again_is_not_done_with() {
         world.append([77]);
         world.all_read(&[]);
         world.bury(STREAM, &copy);
-        world.tick().await;
-        assert_eq!((world.acknowledged(), world.sent_again().await), (2, ids(3..=6)));
+        for _again_and_again in 0..2 {
+            world.tick().await;
+            assert_eq!(world.acknowledged(), 2);
+        }
+        assert_eq!(world.sent_again().await, ids(3..=6));
     });
 }
 

@@ -326,6 +326,27 @@ fn a_redis_that_hangs_is_given_up_after_two_seconds_and_used_again_when_it_is_ba
 }
 
 #[test]
+fn whoever_left_a_note_is_looked_after_together_with_those_who_follow() {
+    run(async |world| {
+        world.store.commit([1]);
+        world.redis::<String>(&["SET", NOTE, "1"]);
+        let begun = Instant::now();
+        assert_eq!(world.relay().await.unwrap(), 1);
+        assert!(begun.elapsed() >= Duration::from_millis(100), "{:?}", begun.elapsed());
+    });
+}
+
+#[test]
+fn a_long_outbox_is_sent_without_a_pause() {
+    run(async |world| {
+        // With a pause after each batch it would take longer than a relay has.
+        let all = u64::try_from(BATCH).unwrap() * 25;
+        world.store.commit(1..=all);
+        assert_eq!(world.relay().await.unwrap(), usize::try_from(all).unwrap());
+    });
+}
+
+#[test]
 fn a_connection_is_used_again() {
     run(async |world| {
         let before = opened(&world);
@@ -392,5 +413,18 @@ fn a_lock_that_was_taken_this_very_moment_is_its_holders() {
         assert_eq!(claimed, [0]);
         assert_eq!(world.redis::<String>(&["GET", LOCK]), "another");
         assert_eq!(world.redis::<i64>(&["EXISTS", NOTE]), 1);
+    });
+}
+
+#[test]
+fn the_versions_of_a_subject_are_counted_from_one_and_there_is_one_of_each() {
+    run(async |world| {
+        let told = |version: i64| {
+            let sql = "INSERT INTO events (subject, version, type, data, time) VALUES ('1', ?, '', '', '')";
+            world.store.sqlite.run(sql, &[store::int(version)])
+        };
+        assert!(told(0).is_err());
+        assert!(told(1).is_ok());
+        assert!(told(1).is_err());
     });
 }
