@@ -262,4 +262,4 @@ pub(crate) fn evolve(order: Order, event: &Event) -> Order {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -42,9 +42,11 @@ if redis.call('XACK', KEYS[1], ARGV[1], ARGV[2]) == 0 then return 0 end
 redis.call('XADD', KEYS[2], '*', 'stream', KEYS[1], 'id', ARGV[2], 'e', ARGV[3], 'reason', ARGV[4], 'at', ARGV[5])
 return 1";
 
-/// Has the clock begin anew for what was read when the server's clock was ahead: it would be claimed only when the clock
-/// has caught up. Such an entry seems to be read at this very moment; only where there is one is it looked at more
-/// closely, as when it was read is told in no other way than with all about the stream. Up to so many entries at once.
+/// Has what was read while the server's clock was ahead count as read now, once the clock is set back: otherwise nobody
+/// could claim it before the clock has caught up.
+///
+/// `XPENDING` gives such an entry an idle time of zero, like one that is being read this very millisecond. Only where there
+/// is a zero, the true times are looked up, which nothing less than `XINFO STREAM FULL` tells.
 pub(crate) const HEED_CLOCK: &str = "local function field(about, name)
     for i = 1, #about, 2 do if about[i] == name then return about[i + 1] end end
 end
@@ -65,7 +67,7 @@ for _, stream in ipairs(KEYS) do
 end
 return 1";
 
-/// How many entries of each stream are looked at for that, in one go.
+/// How many pending entries of each stream [`HEED_CLOCK`] looks at, the oldest first.
 const HEEDED: &str = "1000";
 
 /// Why a consumer did not take some events.

@@ -36,7 +36,7 @@ fn apply_with(
     decide(&Order::Unknown, &Command::Apply { application, course, breaker_open, now: NOW })
 }
 
-fn ordered() -> Event {
+pub(crate) fn ordered() -> Event {
     ordered_with(&application(), 100_000)
 }
 

@@ -40,30 +40,16 @@ pub(crate) fn representation(stored: &Stored, base: &str) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{Application, Placed};
+    use crate::domain::evolve;
+    use crate::domain::tests::ordered;
     use crate::store::Payment;
-    use kernel::event::Applicant;
-    use kernel::{EduNo, Guests, Language, OrderId, Timestamp, Won};
 
     #[test]
     fn an_order_links_to_itself_under_both_names_and_to_what_may_be_done_with_it() {
-        let applicant = Applicant {
-            order_id: OrderId::parse(7).unwrap(),
-            customer_id: None,
-            edu_no: EduNo::parse(101).unwrap(),
-            guest: Guests::ONE,
-            language: Language::Ko,
-        };
-        let placed = Placed {
-            application: Application { applicant, card_last4: None },
-            amount: Won::ZERO,
-            course_title: "x".to_owned(),
-            ordered_at: Timestamp::from_millis(0),
-        };
-        let order = Order::Living(placed);
+        let order = evolve(Order::Unknown, &ordered());
         let mut stored = Stored { order, version: 1, payment: Payment::default(), course: None };
         let links = |stored: &Stored| representation(stored, "http://h")["_links"].clone();
-        let (here, pay) = (link("http://h/orders/7"), link("http://h/orders/7/payment"));
+        let (here, pay) = (link("http://h/orders/1113"), link("http://h/orders/1113/payment"));
         let unpaid = json!({ "cancel": here, "order": here, "payment": pay, "self": here });
         assert_eq!(links(&stored), unpaid);
         stored.payment.status = Some(PayStatus::Paid);
