@@ -59,8 +59,6 @@ impl Surroundings for Line {
         }
     }
 
-    /// A success through the closed breaker costs nothing; the rest is told after the answer has left, except by
-    /// a worker, whose instance ends with its message.
     async fn tell(&self, permit: Permit, outcome: Outcome) {
         let settings = Rc::clone(&self.0);
         let telling = async move {
@@ -72,8 +70,7 @@ impl Surroundings for Line {
                 eprintln!("telling the breaker of a {outcome:?}: {error:#}");
             }
         };
-        let costs_nothing = outcome == Outcome::Success && !permit.is_probe();
-        if costs_nothing || self.0.role == Role::Worker {
+        if is_told_at_once(self.0.role, outcome, permit.is_probe()) {
             telling.await;
         } else {
             spin_sdk::wasip3::spawn(telling);
@@ -87,6 +84,13 @@ impl Surroundings for Line {
     fn committed(&self) {
         OUTBOX.relay_soon(&self.0.redis_url);
     }
+}
+
+/// A success through the closed breaker costs nothing; the rest is told beside the answer, except by a worker, whose
+/// instance ends with its message.
+fn is_told_at_once(role: Role, outcome: Outcome, is_probe: bool) -> bool {
+    let costs_nothing = outcome == Outcome::Success && !is_probe;
+    costs_nothing || role == Role::Worker
 }
 
 async fn admit(settings: &Settings) -> anyhow::Result<Admission> {
@@ -110,4 +114,22 @@ fn request(
         request = request.header("traceparent", traceparent);
     }
     request.body(FullBody::new(body.into())).context("the request to pay")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_told_at_once;
+    use crate::settings::Role;
+    use breaker::Outcome::{Failure, Success};
+
+    #[test]
+    fn an_answer_waits_for_what_costs_nothing_only_and_a_worker_for_everything() {
+        assert!(is_told_at_once(Role::Http, Success, false));
+        assert!(!is_told_at_once(Role::Http, Success, true));
+        assert!(!is_told_at_once(Role::Http, Failure, false));
+        assert!(!is_told_at_once(Role::Http, Failure, true));
+        for (outcome, is_probe) in [(Success, false), (Success, true), (Failure, false), (Failure, true)] {
+            assert!(is_told_at_once(Role::Worker, outcome, is_probe), "{outcome:?}, probe: {is_probe}");
+        }
+    }
 }
