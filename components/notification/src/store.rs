@@ -117,10 +117,11 @@ pub(crate) struct Claimed {
 
 /// Makes due what a clock that was ahead has put off: what was never tried, and what waits for longer than a claim
 /// lasts and a pause is after so many tries. (Somebody whose clock is behind may so take from another what that one is
-/// just sending. It is then sent twice under one id, which the channel knows.)
+/// just sending. It is then sent twice under one id, which the channel knows.) Which index is said to SQLite, here and
+/// in [`claim`]: left to itself it takes the one by status, and reads everything that waits.
 pub(crate) fn pull_in(now: Timestamp) -> Statement {
     Statement {
-        sql: "UPDATE messages SET due_at = ?1 WHERE status = 'Pending' AND due_at > ?1
+        sql: "UPDATE messages INDEXED BY messages_due SET due_at = ?1 WHERE status = 'Pending' AND due_at > ?1
               AND (attempts = 0 OR due_at > ?1 + 1000 * max(?2, min(?3, 1 << min(attempts - 1, 30))))"
             .to_owned(),
         params: vec![store::int(now.millis()), store::int(LEASE), store::int(LONGEST_PAUSE)],
@@ -133,7 +134,8 @@ pub(crate) fn claim(claim: &str, now: Timestamp, until: Timestamp, limit: u32) -
     Statement {
         sql: "UPDATE messages SET claim = ?, due_at = ?, attempts = attempts + 1
               WHERE seq IN (
-                  SELECT seq FROM messages WHERE status = 'Pending' AND due_at <= ?
+                  SELECT seq FROM messages INDEXED BY messages_due
+                  WHERE status = 'Pending' AND due_at <= ?
                   ORDER BY due_at, seq LIMIT ?
               )
               RETURNING seq, id, order_id, customer_id, language, body, attempts"

@@ -227,6 +227,9 @@ fn every_sort_and_filter_is_answered_from_an_index() {
         assert!(!plan.contains("TEMP B-TREE"), "{paging:?} {filter:?}: {plan}");
         let first = plan.split("; ").next().unwrap();
         assert!(filter == Filter::default() || first.contains("USING INDEX"), "{filter:?}: {plan}");
+        let Statement { sql, params } = ask_count(&filter);
+        let plan = sqlite.0.plan(&sql, &params).unwrap();
+        assert!(plan.starts_with("SEARCH"), "counting {filter:?}: {plan}");
     }
 }
 

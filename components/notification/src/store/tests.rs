@@ -248,6 +248,36 @@ fn filters_choose_and_count_the_same_messages() {
 }
 
 #[test]
+fn no_list_and_no_duty_reads_the_whole_table() {
+    let sqlite = Sqlite::new();
+    let of_order = Filter { order_id: OrderId::parse(2).ok(), ..Filter::default() };
+    let of_customer = Filter { customer_id: CustomerId::parse(1).ok(), ..Filter::default() };
+    let of_status = Filter { status: Some(Status::Failed), ..Filter::default() };
+    let paging = Paging { page: 0, size: 100, sort: None, after: Some(3) };
+    for (statement, index) in [
+        (ask_page(&Filter::default(), &paging), "PRIMARY KEY"),
+        (ask_page(&of_order, &paging), "messages_by_order"),
+        (ask_page(&of_customer, &paging), "messages_by_customer"),
+        (ask_page(&of_status, &paging), "messages_by_status"),
+        (ask_count(&of_customer), "messages_by_customer"),
+        (ask_count(&of_status), "PRIMARY KEY"),
+        (pull_in(NOW), "messages_due"),
+        (claim("first", NOW, NOW.plus_seconds(LEASE), 9), "messages_due"),
+    ] {
+        let plan = sqlite.0.plan(&statement.sql, &statement.params).unwrap();
+        assert!(plan.contains(index), "{}: {plan}", statement.sql);
+        assert!(
+            !plan.contains("SCAN messages") && !plan.contains("TEMP B-TREE"),
+            "{}: {plan}",
+            statement.sql
+        );
+    }
+    // Nothing but the few rows of counts is read to count them all.
+    let all = ask_count(&Filter::default());
+    assert_eq!(sqlite.0.plan(&all.sql, &all.params).unwrap(), "SCAN counts");
+}
+
+#[test]
 fn what_has_been_due_longest_is_taken_first() {
     let sqlite = Sqlite::new();
     for (order_id, due) in [(1, 2), (2, 0), (3, 1)] {
