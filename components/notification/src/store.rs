@@ -121,9 +121,10 @@ pub(crate) struct Claimed {
 /// in [`claim`]: left to itself it takes the one by status, and reads everything that waits.
 pub(crate) fn pull_in(now: Timestamp) -> Statement {
     Statement {
-        sql: "UPDATE messages INDEXED BY messages_due SET due_at = ?1 WHERE status = 'Pending' AND due_at > ?1
+        sql:
+            "UPDATE messages INDEXED BY messages_due SET due_at = ?1 WHERE status = 'Pending' AND due_at > ?1
               AND (attempts = 0 OR due_at > ?1 + 1000 * max(?2, min(?3, 1 << min(attempts - 1, 30))))"
-            .to_owned(),
+                .to_owned(),
         params: vec![store::int(now.millis()), store::int(LEASE), store::int(LONGEST_PAUSE)],
     }
 }

@@ -11,6 +11,7 @@ use super::{
         KeyValueState,
         bindings::wasi::keyvalue::{
             atomics::{self, CasError, HostCas},
+            batch,
             store::{self as wasi, HostBucket},
         },
     },
@@ -279,6 +280,35 @@ async fn a_swap_goes_by_what_was_last_looked_at_and_may_be_held_256_times() {
     assert!(HostCas::new(state, bucket(), "k".to_owned()).await.unwrap().is_err());
     HostCas::drop(state, held.pop().unwrap()).await.unwrap();
     HostCas::new(state, bucket(), "k".to_owned()).await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn a_component_reaches_every_value_of_its_store_by_wasi() {
+    let tables = "[mine]\ntype = 'spin'".parse().unwrap();
+    let stores = Stores::from_runtime_config(&tables, None, Path::new("/base")).unwrap();
+    stores.require("test", ["mine"]).await.unwrap();
+    let state = &mut KeyValueState::new(Arc::new(stores), Arc::new(BTreeSet::from(["mine".to_owned()])));
+    let rep = wasi::Host::open(state, "mine".to_owned()).await.unwrap().unwrap().rep();
+    let bucket = || Resource::<Store>::new_borrow(rep);
+    let key = |key: &str| key.to_owned();
+
+    HostBucket::set(state, bucket(), key("a"), bytes("1")).await.unwrap().unwrap();
+    let entries = vec![(key("b"), bytes("2")), (key("c"), bytes("3"))];
+    batch::Host::set_many(state, bucket(), entries).await.unwrap().unwrap();
+    assert_eq!(atomics::Host::increment(state, bucket(), key("n"), 4).await.unwrap().unwrap(), 4);
+    assert_eq!(HostBucket::get(state, bucket(), key("a")).await.unwrap().unwrap(), Some(bytes("1")));
+    let many = batch::Host::get_many(state, bucket(), vec![key("c"), key("d")]).await.unwrap().unwrap();
+    assert_eq!(many, [(key("c"), Some(bytes("3"))), (key("d"), None)]);
+    HostBucket::delete(state, bucket(), key("a")).await.unwrap().unwrap();
+    assert!(!HostBucket::exists(state, bucket(), key("a")).await.unwrap().unwrap());
+    batch::Host::delete_many(state, bucket(), vec![key("c")]).await.unwrap().unwrap();
+
+    let listed = HostBucket::list_keys(state, bucket(), None).await.unwrap().unwrap();
+    assert_eq!(listed.cursor, None);
+    assert_eq!(listed.keys.into_iter().collect::<BTreeSet<_>>(), BTreeSet::from([key("b"), key("n")]));
+    // All are listed at once, so that there is no place to go on from.
+    let refused = HostBucket::list_keys(state, bucket(), Some(key("b"))).await.unwrap();
+    assert!(matches!(refused, Err(wasi::Error::Other(why)) if why.contains("cursor")));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
