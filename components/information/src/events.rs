@@ -49,7 +49,28 @@ pub(crate) fn step<'a>(context: &'a str, version: u64, time: Timestamp, event: &
 mod tests {
     use super::*;
     use crate::samples;
+    use ::store::native::{Sqlite, at_once};
     use kernel::CourseStatus;
+
+    #[test]
+    fn an_order_is_shown_with_the_course_that_the_same_batch_tells_of() {
+        let applicant = samples::applicant(1113);
+        let opened = Event::CourseOpened(samples::course(applicant.edu_no.get(), "자바", CourseStatus::Open));
+        let batch = [samples::history().swap_remove(0).2, opened].map(|event| Envelope {
+            id: format!("{}:1", event.subject()),
+            source_context: samples::context(&event).to_owned(),
+            version: 1,
+            subject: event.subject(),
+            time: Timestamp::from_millis(0),
+            traceparent: None,
+            event,
+        });
+        let storage = Sqlite::in_memory(&store::DATABASE).unwrap();
+        at_once(View { storage: &storage }.handle(&batch)).unwrap().unwrap();
+        let shown = at_once(store::find(&storage, applicant.order_id)).unwrap().unwrap().unwrap();
+        assert_eq!(shown.statuses.course, Some(CourseStatus::Open));
+        assert_eq!(shown.course_title.as_deref(), Some("자바"));
+    }
 
     #[test]
     fn of_a_course_told_several_times_the_newest_is_kept() {

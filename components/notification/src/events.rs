@@ -70,4 +70,16 @@ mod tests {
         let named = "SELECT count(*) FROM messages WHERE body LIKE '%자바 입문%'";
         assert_eq!(storage.number(named).unwrap(), 1);
     }
+
+    #[test]
+    fn messages_stand_as_things_happened_whichever_stream_was_read_first() {
+        let storage = Sqlite::in_memory(&store::DATABASE).unwrap();
+        let later = Timestamp::from_millis(5);
+        let paid = Envelope { time: later, ..told("pay", samples::paid(Language::Ko)) };
+        let ordered = told("order", samples::order_events(Language::Ko).swap_remove(0));
+        at_once(Scribe { storage: &storage }.handle(&[paid, ordered])).unwrap().unwrap();
+        let rows = storage.run("SELECT event FROM messages ORDER BY seq", &[]).unwrap();
+        let events: Vec<_> = rows.iter().map(|row| row.text(0).unwrap()).collect();
+        assert_eq!(events, ["Ordered", "Paid"]);
+    }
 }

@@ -197,15 +197,44 @@ mod tests {
     use crate::sealing::Seal;
     use ::store::int;
     use ::store::native::{Sqlite, at_once};
-    use breaker::Outcome;
+    use breaker::{Admission, Breaker, Outcome, Shared};
     use bytes::Bytes;
     use http::StatusCode;
     use std::cell::{Cell, RefCell};
 
-    /// A `pay` that answers so, if at all, behind a breaker that counts who asks.
+    /// A store that keeps nothing: a breaker that shares its state through it is closed.
+    struct Nothing;
+
+    impl Shared for Nothing {
+        type Error = std::convert::Infallible;
+
+        async fn get(&self, _: &str) -> Result<Option<String>, Self::Error> {
+            Ok(None)
+        }
+
+        async fn set(&self, _: &str, _: &str) -> Result<(), Self::Error> {
+            Ok(())
+        }
+
+        async fn delete(&self, _: &str) -> Result<(), Self::Error> {
+            Ok(())
+        }
+
+        async fn increment(&self, _: &str, by: i64) -> Result<i64, Self::Error> {
+            Ok(by)
+        }
+
+        async fn count(&self, _: &str) -> Result<i64, Self::Error> {
+            Ok(0)
+        }
+    }
+
+    /// A `pay` that answers so, if at all, behind a breaker that counts who asks and keeps what it is told.
     struct Around {
         answer: Option<StatusCode>,
+        breaker: Breaker,
         asked: Cell<u32>,
+        told: RefCell<Vec<Outcome>>,
         /// How often something was committed of which others are to hear soon.
         committed: Cell<u32>,
         /// What happens while somebody waits.
@@ -215,7 +244,10 @@ mod tests {
     impl Surroundings for Around {
         async fn way(&self) -> Way {
             self.asked.set(self.asked.get() + 1);
-            Way::Free(None)
+            let Ok(Admission::Call(permit)) = self.breaker.admit(&Nothing, 0).await else {
+                panic!("a closed breaker refuses nothing");
+            };
+            Way::Free(Some(permit))
         }
 
         async fn post_pay(
@@ -228,7 +260,9 @@ mod tests {
             Ok(self.answer.map(|status| (status, paid)))
         }
 
-        async fn tell(&self, _: Permit, _: Outcome) {}
+        async fn tell(&self, _: Permit, outcome: Outcome) {
+            self.told.borrow_mut().push(outcome);
+        }
 
         async fn wait(&self, _: Duration) {
             if let Some(act) = self.meanwhile.take() {
@@ -260,8 +294,14 @@ mod tests {
                 status, version)
             VALUES (1, 101, 1, 'ko', 0, 'x', '2026-01-01T00:00:00.000Z', 'Ordered', 1)";
         storage.run(order, &[]).unwrap();
-        let around =
-            Around { answer, asked: Cell::new(0), committed: Cell::new(0), meanwhile: RefCell::default() };
+        let around = Around {
+            answer,
+            breaker: Breaker::new("pay", breaker),
+            asked: Cell::new(0),
+            told: RefCell::default(),
+            committed: Cell::new(0),
+            meanwhile: RefCell::default(),
+        };
         Office { storage, around, settings: Rc::new(settings) }
     }
 
@@ -471,6 +511,23 @@ mod tests {
         tick(&office);
         let paid = "SELECT count(*) FROM orders WHERE pay_status = 'Paid'";
         assert_eq!(office.storage.number(paid).unwrap(), 3);
+    }
+
+    #[test]
+    fn the_breaker_is_told_of_a_failure_where_nothing_was_answered_or_too_late() {
+        let told = |answer: Option<u16>, deadline: Duration| {
+            let mut office = office(answer.map(|status| StatusCode::from_u16(status).unwrap()));
+            Rc::get_mut(&mut office.settings).unwrap().pay_deadline = deadline;
+            office.storage.run("INSERT INTO retries SELECT order_id, NULL, 0, 0 FROM orders", &[]).unwrap();
+            tick(&office);
+            office.around.told.take()
+        };
+        let ample = Duration::from_secs(60);
+        assert_eq!(told(Some(201), ample), [Outcome::Success]);
+        assert_eq!(told(Some(409), ample), [Outcome::Success], "a refusal on the merits is an answer");
+        assert_eq!(told(Some(503), ample), [Outcome::Failure]);
+        assert_eq!(told(None, ample), [Outcome::Failure]);
+        assert_eq!(told(Some(201), Duration::ZERO), [Outcome::Failure], "it came after the deadline");
     }
 
     #[test]

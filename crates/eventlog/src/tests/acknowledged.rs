@@ -100,6 +100,17 @@ fn what_one_group_has_not_acknowledged_is_sent_again_with_everything_after_it() 
 }
 
 #[test]
+fn an_event_of_which_nobody_knows_where_it_was_sent_to_is_not_done_with() {
+    run(async |world| {
+        world.six().await;
+        world.all_read(&[]);
+        world.store.set_sent(4, 1);
+        world.tick().await;
+        assert_eq!(world.acknowledged(), 3);
+    });
+}
+
+#[test]
 fn while_a_group_has_not_begun_everything_is_sent_again() {
     run(async |world| {
         world.six().await;

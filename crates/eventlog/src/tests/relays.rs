@@ -287,6 +287,21 @@ fn commits_that_follow_each_other_share_a_look_and_do_not_wait_long() {
 }
 
 #[test]
+fn a_relay_that_nobody_asked_to_look_again_ends() {
+    run(async |world| {
+        world.store.commit([1]);
+        world.outbox.relay_soon(&world.url());
+        let begun = Instant::now();
+        let mut looked = None;
+        while looked != Some(world.store.sqlite.statements()) || world.store.unsent() > 0 {
+            assert!(begun.elapsed() < Duration::from_secs(20), "it goes on looking");
+            looked = Some(world.store.sqlite.statements());
+            tokio::time::sleep(Duration::from_millis(600)).await;
+        }
+    });
+}
+
+#[test]
 fn a_relay_begins_no_batch_after_two_seconds() {
     run(async |world| {
         world.store.commit(1..=FULL + 1);

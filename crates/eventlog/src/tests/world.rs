@@ -396,7 +396,7 @@ impl Storage for Store {
             _ => Ok(()),
         };
         hold(false).await?;
-        let rows = self.sqlite.run(sql, &params)?;
+        let rows = self.sqlite.query(sql, params).await?;
         hold(true).await?;
         Ok(rows)
     }
