@@ -188,6 +188,27 @@ fn state_survives_a_restart_of_everything() {
 }
 
 #[test]
+fn the_schema_of_a_store_is_made_once_and_not_with_every_connection() {
+    let ground = sugang_tests::Ground::new();
+    let host = ground.host(sugang_tests::Options::new().process());
+    host.apply(&order(1, AUTOMATIC)).expect(201);
+    for context in ["order", "pay", "reservation", "notification", "information"] {
+        let version = || stores::value::<i64>(ground.state(), context, "PRAGMA user_version").unwrap_or(0);
+        eventually(|| version() > 0, true);
+        let mode: String = stores::value(ground.state(), context, "PRAGMA journal_mode").unwrap();
+        assert_eq!(mode, "wal", "{context}");
+    }
+    // Whoever made the schema again would make this again.
+    stores::tamper(ground.state(), "pay", "DROP INDEX pays_by_customer");
+    host.kill();
+    let host = ground.host(sugang_tests::Options::new().process());
+    host.apply(&order(2, AUTOMATIC)).expect(201);
+    eventually(|| host.statuses(2), "Ordered / Paid / Reservation Confirmed");
+    let indexes = "SELECT count(*) FROM sqlite_schema WHERE name = 'pays_by_customer'";
+    assert_eq!(stores::count(ground.state(), "pay", indexes), 0);
+}
+
+#[test]
 fn one_trace_goes_through_all_contexts() {
     let sugang = Sugang::start();
     let trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
