@@ -62,3 +62,27 @@ fn counts(facts: &Facts) -> BTreeMap<&'static str, u64> {
         ("busyOrders", rows(facts.recent.orders.len())),
     ])
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::healthy;
+
+    #[test]
+    fn what_was_looked_at_is_counted() {
+        let facts = healthy().busy(|_| {}, 2);
+        let counted: Vec<_> = counts(&facts).into_iter().collect();
+        let expected = [
+            ("busyOrders", 1),
+            ("courses", 2),
+            // Five orders placed and four paid and reserved; one canceled in three contexts, one delayed; two courses.
+            ("events", 5 + 4 + 4 + 3 + 1 + 2),
+            ("messages", 5 + 4 + 4 + 3 + 1),
+            ("orders", 5),
+            ("outstandingCharges", 3),
+            ("reservations", 4),
+            ("views", 5),
+        ];
+        assert_eq!(counted, expected);
+    }
+}

@@ -72,10 +72,10 @@ fn in_store<T>(
 }
 
 /// One state of a store, which others' writes do not change.
-struct Snapshot(Connection);
+pub(crate) struct Snapshot(Connection);
 
 impl Snapshot {
-    fn take(stores: &Stores, label: &str) -> Result<Self> {
+    pub(crate) fn take(stores: &Stores, label: &str) -> Result<Self> {
         let connection = stores.open(label)?;
         // Not before its first read does a transaction see a state and keep to it.
         connection.execute_batch("PRAGMA query_only=ON; BEGIN")?;
@@ -275,7 +275,7 @@ fn inbox_rows(store: &Snapshot) -> rusqlite::Result<BTreeMap<String, u64>> {
     Ok(rows)
 }
 
-fn information_store(store: &Snapshot) -> rusqlite::Result<InformationStore> {
+pub(crate) fn information_store(store: &Snapshot) -> rusqlite::Result<InformationStore> {
     let mut timelines: BTreeMap<u64, Vec<Step>> = BTreeMap::new();
     let mut strange_steps = Vec::new();
     let words = Words::new();

@@ -131,7 +131,7 @@ impl Histories {
         self.reservation.orders.entry(order).or_default().push(told);
     }
 
-    fn pay(&mut self, order: u64, event: Event) {
+    pub(crate) fn pay(&mut self, order: u64, event: Event) {
         let told = self.next(self.pay.of(order).len(), event);
         self.pay.orders.entry(order).or_default().push(told);
     }

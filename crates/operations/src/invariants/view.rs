@@ -158,7 +158,63 @@ fn applicant<'a>(facts: &Facts, order: u64, events: impl Iterator<Item = &'a Tol
 
 #[cfg(test)]
 mod tests {
-    use crate::testing::{healthy, only};
+    use super::{rows, timelines};
+    use crate::facts::Facts;
+    use crate::load::{Snapshot, information_store};
+    use crate::testing::{applicant, healthy, only, ordered, reserved, stores_in};
+    use eventlog::{Consumer, Envelope};
+    use kernel::event::{Event, PaymentDeclined, ReservationConfirmed, ReservationRejected};
+    use kernel::{ReservationStatus, Won};
+    use store::native::{Sqlite, at_once};
+
+    /// Beside what a healthy system has: 6 confirmed by its manager, 7 rejected, 8 declined.
+    fn eventful() -> Facts {
+        let applicant = |order| applicant(order, 101, 1);
+        healthy().with_history(|all| {
+            for order in [6, 7] {
+                all.pay_and_order(order, 101, 1);
+                all.reserve(order, reserved(order, 101, 1, ReservationStatus::ReservationRequested));
+            }
+            all.reserve(6, Event::ReservationConfirmed(ReservationConfirmed { applicant: applicant(6) }));
+            let rejected = ReservationRejected { applicant: applicant(7), reason: "full".to_owned() };
+            all.leave(7, Event::ReservationRejected(rejected));
+            all.order(8, ordered(8, 101, 1));
+            let (amount, reason) = (Won::amount(10_000).unwrap(), "no".to_owned());
+            all.pay(
+                8,
+                Event::PaymentDeclined(PaymentDeclined {
+                    applicant: applicant(8),
+                    amount,
+                    card_last4: None,
+                    reason,
+                }),
+            );
+        })
+    }
+
+    #[test]
+    fn what_is_expected_is_what_information_makes_of_the_events() {
+        let mut facts = eventful();
+        let mut told = Vec::new();
+        for (context, history) in facts.histories() {
+            told.extend(history.all().map(|told| Envelope {
+                id: format!("{context}:{}", told.seq),
+                source_context: context.to_owned(),
+                version: told.version,
+                subject: told.event.subject(),
+                time: told.time,
+                traceparent: None,
+                event: told.event.clone(),
+            }));
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let stores = stores_in(folder.path());
+        let storage = Sqlite::file(stores.path("information").unwrap(), &information::DATABASE).unwrap();
+        at_once(information::View { storage: &storage }.handle(&told)).unwrap().unwrap();
+        facts.information = information_store(&Snapshot::take(&stores, "information").unwrap()).unwrap();
+        assert_eq!((rows(&facts), timelines(&facts)), (vec![], vec![]));
+        assert_eq!(facts.information.rows.len(), 8);
+    }
 
     #[test]
     fn a_row_that_was_deleted_or_changed_is_told() {

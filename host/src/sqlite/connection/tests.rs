@@ -49,6 +49,7 @@ fn each_statement_is_sent_where_it_can_run() {
     let file = File::new();
     let connection = file.open(Purpose::Writing);
     run(&connection, "CREATE VIEW seen AS SELECT id FROM t").unwrap();
+    run(&connection, "CREATE VIEW loud AS SELECT upper('x') AS word").unwrap();
     run(&connection, "CREATE TABLE log (id)").unwrap();
     let trigger = "CREATE TRIGGER note INSTEAD OF INSERT ON seen BEGIN INSERT INTO log VALUES (last_insert_rowid()); END";
     run(&connection, trigger).unwrap();
@@ -57,6 +58,7 @@ fn each_statement_is_sent_where_it_can_run() {
         ("SELECT 1", Class::Read),
         ("-- first a word\nSELECT * FROM t", Class::Read),
         ("WITH n AS (SELECT 1) SELECT * FROM n", Class::Read),
+        ("SELECT word FROM loud", Class::Read),
         ("VALUES ('BEGIN')", Class::Read),
         ("PRAGMA user_version", Class::Read),
         ("PRAGMA User_Version", Class::Read),
