@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use redis::cmd;
+use redis::{PushKind, Value, cmd};
 
 use super::{
     Link, Links, Session,
@@ -95,15 +95,17 @@ impl Drop for Server {
 async fn ask(session: &Session, command: &[&str]) -> Result<String, String> {
     let (name, arguments) = command.split_first().unwrap();
     let answer = session.run(cmd(name).arg(arguments).clone()).await.and_then(flatten);
+    answer.map(|items| show(&items)).map_err(|error| error.to_string())
+}
+
+fn show(items: &[Item]) -> String {
     let show = |item: &Item| match item {
         Item::Nil => "nil".to_owned(),
         Item::Status(status) => format!("+{status}"),
         Item::Int64(integer) => format!(":{integer}"),
         Item::Binary(bytes) => String::from_utf8_lossy(bytes).into_owned(),
     };
-    answer
-        .map(|items| items.iter().map(show).collect::<Vec<_>>().join(" "))
-        .map_err(|error| error.to_string())
+    items.iter().map(show).collect::<Vec<_>>().join(" ")
 }
 
 async fn check(session: &Session, command: &[&str], expected: &str) {
@@ -112,6 +114,18 @@ async fn check(session: &Session, command: &[&str], expected: &str) {
 
 async fn connections(session: &Session) -> usize {
     ask(session, &["CLIENT", "LIST"]).await.unwrap().matches("addr=").count() / 2
+}
+
+#[test]
+fn what_only_newer_answers_have_comes_out_as_spin_hands_it_over_or_is_an_error() {
+    let number = Value::BigNumber("12345678901234567890".parse().unwrap());
+    let known = Value::Set(vec![Value::Boolean(true), Value::Double(1.5), number, Value::Okay]);
+    assert_eq!(show(&flatten(known).unwrap()), ":1 1.5 12345678901234567890 +OK");
+    let push = Value::Push { kind: PushKind::Invalidate, data: vec![] };
+    for (unknown, what) in [(Value::Map(vec![]), "Map"), (push, "Pub/Sub")] {
+        let error = flatten(Value::Array(vec![unknown])).unwrap_err().to_string();
+        assert!(error.contains(what), "{error}");
+    }
 }
 
 #[tokio::test]
