@@ -70,6 +70,7 @@ mod tests {
         let shown = at_once(store::find(&storage, applicant.order_id)).unwrap().unwrap().unwrap();
         assert_eq!(shown.statuses.course, Some(CourseStatus::Open));
         assert_eq!(shown.course_title.as_deref(), Some("자바"));
+        assert_eq!(storage.number("SELECT count(*) FROM timeline").unwrap(), 1);
     }
 
     #[test]

@@ -271,6 +271,27 @@ mod tests {
         });
     }
 
+    #[test]
+    fn a_damaged_store_is_not_taken_for_a_backup() {
+        const PAGE: usize = 4096;
+        let folder = tempfile::tempdir().unwrap();
+        let stores = stores_in(folder.path());
+        let rows = "CREATE TABLE ballast (text);
+            WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1000)
+                INSERT INTO ballast SELECT hex(randomblob(50)) FROM n";
+        stores.open("pay").unwrap().execute_batch(rows).unwrap();
+        let path = stores.path("pay").unwrap();
+        let mut bytes = fs::read(path).unwrap();
+        // The kind of a page is its first byte: the last one of the table is of no kind now.
+        let last_page = bytes.len() - PAGE;
+        bytes[last_page] = 0xff;
+        fs::write(path, bytes).unwrap();
+        let target = folder.path().join("backup");
+        let refusal = format!("{:#}", backup(&stores, &target).unwrap_err());
+        assert!(refusal.contains("`pay`") && refusal.contains("damaged"), "{refusal}");
+        assert!(!target.exists());
+    }
+
     #[cfg(unix)]
     #[test]
     fn a_backup_is_for_its_owner_only() {

@@ -107,6 +107,8 @@ mod tests {
                 store.execute(sql, params![seq, seq, time]).unwrap();
             }
         }
+        // Nobody has asked anything of it yet, so that it has no tables.
+        stores.open("reservation").unwrap().execute_batch("DROP TABLE events; DROP TABLE stream").unwrap();
         let since = Some(Timestamp::from_millis(2_000));
         assert_eq!(replay(&stores, &["pay".to_owned()], since).unwrap(), [("pay", 2)]);
         assert_eq!((unsent(&stores, "order"), unsent(&stores, "pay")), (vec![], vec![2, 3]));

@@ -346,14 +346,11 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let (_, source) = backed_up(folder.path());
         let elsewhere = tempfile::tempdir().unwrap();
+        let state = elsewhere.path().join("not").join("there").join("yet");
         let config = folder.path().join("runtime-config.toml");
-        let stores = Stores::new(&config, elsewhere.path()).unwrap();
-        assert!(
-            restore(&source, &stores, elsewhere.path(), None, RestoreOptions::default())
-                .unwrap()
-                .moved_to
-                .is_none()
-        );
+        let stores = Stores::new(&config, &state).unwrap();
+        let restored = restore(&source, &stores, &state, None, RestoreOptions::default()).unwrap();
+        assert!(restored.moved_to.is_none());
         assert!(stores.open("order").is_ok());
     }
 
@@ -424,12 +421,18 @@ mod tests {
         for label in ["gateway", "inbox"] {
             stores.open(label).unwrap().execute_batch("CREATE TABLE since (what)").unwrap();
         }
-        let options = RestoreOptions { force: true, keep_outside: true };
-        restore(&source, &stores, folder.path(), None, options).unwrap();
-        for label in ["gateway", "inbox"] {
-            let kept = stores.open(label).unwrap().execute("INSERT INTO since VALUES (1)", []);
-            assert!(kept.is_ok(), "{label}");
-        }
+        stores.open("order").unwrap().execute("DELETE FROM events", []).unwrap();
+        let restore = |keep_outside| {
+            let options = RestoreOptions { force: true, keep_outside };
+            restore(&source, &stores, folder.path(), None, options).unwrap();
+            ["gateway", "inbox"]
+                .map(|label| stores.open(label).unwrap().execute("INSERT INTO since VALUES (1)", []).is_ok())
+        };
+        assert_eq!(restore(true), [true; 2], "kept");
+        let count = "SELECT count(*) FROM events";
+        let events = stores.open("order").unwrap().query_row(count, [], |row| row.get::<_, i64>(0)).unwrap();
+        assert_eq!(events, 1, "what is not outside is restored");
+        assert_eq!(restore(false), [false; 2], "as they were");
     }
 
     #[test]

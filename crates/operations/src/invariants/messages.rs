@@ -133,6 +133,19 @@ mod tests {
     }
 
     #[test]
+    fn a_message_about_what_happened_a_moment_ago_may_be_on_its_way() {
+        let on_its_way = |facts: &mut crate::facts::Facts| {
+            let message = &mut facts.notification.messages[0];
+            message.status = "Pending".to_owned();
+            facts.inbox.remove(&message.id);
+            *facts.notification.tallies.get_mut("Sent").unwrap() -= 1;
+            facts.notification.tallies.insert("Pending".to_owned(), 1);
+        };
+        only(&healthy().busy(on_its_way, 1), &[], "");
+        only(&healthy().busy(on_its_way, 2), &["delivered-once"], "order 1");
+    }
+
+    #[test]
     fn a_message_that_was_given_up_is_told() {
         let mut facts = healthy();
         facts.notification.messages[0].status = "Failed".to_owned();

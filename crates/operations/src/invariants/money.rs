@@ -119,6 +119,17 @@ mod tests {
     }
 
     #[test]
+    fn what_is_still_to_be_asked_of_pay_is_not_held_against_a_system_that_is_busy() {
+        let mut facts = healthy().busy(|facts| facts.gateway.entry(5).or_default().charged = 10_000, 2);
+        let invariants = ["order-costs-its-amount", "pay-and-gateway-agree"];
+        only(&facts, &invariants, "order 5");
+        facts.order.retries.insert(5);
+        only(&facts, &[], "");
+        facts.recent.grace = std::time::Duration::ZERO;
+        only(&facts, &invariants, "order 5");
+    }
+
+    #[test]
     fn a_charge_a_moment_ago_is_not_held_against_anyone_yet() {
         let facts = healthy().busy(|facts| facts.gateway.entry(7).or_default().charged = 10_000, 7);
         only(&facts, &[], "");
