@@ -219,6 +219,13 @@ fn it_stays_open_to_the_millisecond_and_then_lets_one_probe_through() {
 }
 
 #[test]
+fn a_probe_begins_in_the_first_half_of_its_slot_only() {
+    let probes = |into: i64| Instance::opened(&Fake::default(), T0).admit(T0 + 5000 + into);
+    assert!(matches!(probes(SLOT / 2 - 1), Admission::Call(permit) if permit.is_probe()));
+    assert_eq!(probes(SLOT / 2), Admission::Refused { retry_after: Duration::from_millis(SLOT as u64 / 2) });
+}
+
+#[test]
 fn a_probe_that_succeeds_closes_it_with_everything_forgotten() {
     let shared = Fake::default();
     let instance = Instance::opened(&shared, T0);
