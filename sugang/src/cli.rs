@@ -32,7 +32,7 @@ pub(crate) enum Command {
     /// Makes a view again from the events, and swaps it with the live one while the system runs
     Rebuild {
         #[command(subcommand)]
-        view: Rebuild,
+        what: Rebuild,
     },
     /// Copies all stores of a running system as they are at one moment
     Backup(Backup),
@@ -114,8 +114,8 @@ pub(crate) struct Which {
     pub(crate) all: bool,
 }
 
-/// Marks events as not sent; the relay sends them with the next tick. Consumers that have seen an event change
-/// nothing when they see it again, and those that have not catch up.
+/// Has events sent again; the relay does so with the next tick. Consumers that have seen an event change nothing when they
+/// see it again, and those that have not catch up.
 #[derive(Args)]
 pub(crate) struct Replay {
     /// Whose events: order, pay, reservation [default: all]
@@ -130,12 +130,18 @@ pub(crate) struct Replay {
     pub(crate) stores: StoresPlace,
 }
 
-/// Which view.
+/// What to make again.
 #[derive(Subcommand)]
 pub(crate) enum Rebuild {
     /// What `/infomations` shows. Readers see the old view until the new one is complete; whatever interrupts it
     /// leaves the old one as it was
     Information(StoresPlace),
+    /// The list of orders, from the events of `order`
+    Order(StoresPlace),
+    /// The list of payments, from the events of `pay`
+    Pay(StoresPlace),
+    /// Courses, seats and reservations, from the events of `reservation`
+    Reservation(StoresPlace),
 }
 
 /// Nobody waits for longer than it takes to look at each store. The copy is what a crash at that moment would have

@@ -42,9 +42,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Check(check) => commands::check(&check),
         Command::Events(events) => commands::events(&events).map(|()| ExitCode::SUCCESS),
         Command::Replay(replay) => commands::replay(&replay).map(|()| ExitCode::SUCCESS),
-        Command::Rebuild { view: Rebuild::Information(stores) } => {
-            commands::rebuild_information(&stores).map(|()| ExitCode::SUCCESS)
-        }
+        Command::Rebuild { what } => rebuild(&what).map(|()| ExitCode::SUCCESS),
         Command::Backup(backup) => commands::backup(&backup).map(|()| ExitCode::SUCCESS),
         Command::Restore(restore) => commands::restore(&restore).map(|()| ExitCode::SUCCESS),
     }
@@ -61,4 +59,13 @@ fn log() {
         .with_target(false)
         .log_internal_errors(false);
     tracing_subscriber::registry().with(wanted.unwrap_or_else(default)).with(lines).init();
+}
+
+fn rebuild(what: &Rebuild) -> anyhow::Result<()> {
+    match what {
+        Rebuild::Information(stores) => commands::rebuild_information(stores),
+        Rebuild::Order(stores) => commands::rebuild_lists("order", stores),
+        Rebuild::Pay(stores) => commands::rebuild_lists("pay", stores),
+        Rebuild::Reservation(stores) => commands::rebuild_lists("reservation", stores),
+    }
 }

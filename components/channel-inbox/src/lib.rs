@@ -3,17 +3,17 @@
 //!
 //! It keeps what KakaoTalk's business messages promise: a message id is delivered once, however often it is
 //! sent, and a repeated send gets the first receipt. How often each was sent is counted, so that a test can tell
-//! "sent twice" from "sent once" by looking. Two customers behave badly on purpose, see [`temper`].
+//! "sent twice" from "sent once" by looking. Two customers behave badly on purpose, see [`Temper`].
 //!
 //! What it deliberately does not do: look up phone numbers, or forget.
 
 mod inbox;
 
-use bindings::exports::sugang::notification::channel::{Guest, SendError};
-pub use bindings::exports::sugang::notification::channel::{Message, Receipt};
-pub use inbox::{DATABASE, put};
+pub use bindings::exports::sugang::notification::channel::{Message, Receipt, SendError};
+pub use inbox::DATABASE;
 
 use kernel::Timestamp;
+use store::Storage;
 
 /// The port as the WIT package says it.
 mod bindings {
@@ -22,6 +22,7 @@ mod bindings {
         path: "../../wit/notification",
         world: "channel-inbox",
         runtime_path: "::spin_sdk::wit_bindgen::rt",
+        additional_derives: [::serde::Serialize],
     });
     // A native build is for tests only, and its linker takes no such names.
     #[cfg(target_arch = "wasm32")]
@@ -33,22 +34,37 @@ mod bindings {
 /// The adapter that is exported.
 pub struct Inbox;
 
-impl Guest for Inbox {
-    async fn send(message: Message) -> Result<Receipt, SendError> {
-        match temper(&message.to) {
-            Temper::Patient => {
-                let put = inbox::put(&inbox::DATABASE, &message, Timestamp::now()).await;
-                put.map_err(|e| SendError::Retryable(e.to_string()))
-            }
-            Temper::Busy => {
-                Err(SendError::Retryable("the sandbox keeps this customer's line busy".to_owned()))
-            }
-            Temper::Unknown => Err(SendError::Permanent("the sandbox knows no such customer".to_owned())),
-        }
+impl bindings::exports::sugang::notification::channel::Guest for Inbox {
+    async fn send(messages: Vec<Message>) -> Vec<Result<Receipt, SendError>> {
+        take(&DATABASE, &messages, Timestamp::now()).await
     }
 }
 
+/// Takes messages at `now`, and answers for each of them, in their order, when they are on disk.
+pub async fn take(
+    storage: &impl Storage,
+    messages: &[Message],
+    now: Timestamp,
+) -> Vec<Result<Receipt, SendError>> {
+    let reachable = messages.iter().filter(|message| Temper::of(&message.to) == Temper::Patient);
+    let mut receipts = inbox::put(storage, reachable, now).await;
+    let answer = |message: &Message| match (Temper::of(&message.to), &mut receipts) {
+        (Temper::Busy, _) => {
+            Err(SendError::Retryable("the sandbox never gets through to this customer".to_owned()))
+        }
+        (Temper::Unknown, _) => Err(SendError::Permanent("the sandbox knows no such customer".to_owned())),
+        (Temper::Patient, Ok(receipts)) => receipts
+            .remove(&message.id)
+            .ok_or_else(|| SendError::Retryable("the inbox gave no receipt".to_owned())),
+        (Temper::Patient, Err(error)) => Err(SendError::Retryable(error.to_string())),
+    };
+    messages.iter().map(answer).collect()
+}
+
 /// How a customer's phone behaves.
+///
+/// Customers that no application has by accident stand for what goes wrong with real ones: 9000000000000503 is
+/// always busy and 9000000000000404 does not exist, after the HTTP statuses.
 #[derive(Debug, PartialEq, Eq)]
 enum Temper {
     Patient,
@@ -56,25 +72,82 @@ enum Temper {
     Unknown,
 }
 
-/// Customers that no application has by accident stand for what goes wrong with real ones: 9000000000000503 is
-/// always busy and 9000000000000404 does not exist, after the HTTP statuses.
-fn temper(to: &str) -> Temper {
-    match to {
-        "9000000000000503" => Temper::Busy,
-        "9000000000000404" => Temper::Unknown,
-        _ => Temper::Patient,
+impl Temper {
+    fn of(to: &str) -> Self {
+        match to {
+            "9000000000000503" => Self::Busy,
+            "9000000000000404" => Self::Unknown,
+            _ => Self::Patient,
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use store::native::{Sqlite, at_once};
+
+    fn message(id: &str, to: &str) -> Message {
+        let (language, body) = ("ko".to_owned(), format!("hello {to}"));
+        Message { id: id.to_owned(), to: to.to_owned(), language, body }
+    }
+
+    fn take(inbox: &Sqlite, messages: &[Message], at: i64) -> Vec<String> {
+        let taken = at_once(super::take(inbox, messages, Timestamp::from_millis(at))).unwrap();
+        let told = |answer| match answer {
+            Ok(Receipt { number, accepted_at }) => format!("{number} {accepted_at}"),
+            Err(SendError::Retryable(_)) => "later".to_owned(),
+            Err(SendError::Permanent(_)) => "never".to_owned(),
+        };
+        taken.into_iter().map(told).collect()
+    }
 
     #[test]
     fn only_the_two_special_customers_behave_badly() {
-        assert_eq!(temper("1"), Temper::Patient);
-        assert_eq!(temper("order/1113"), Temper::Patient);
-        assert_eq!(temper("9000000000000503"), Temper::Busy);
-        assert_eq!(temper("9000000000000404"), Temper::Unknown);
+        assert_eq!(Temper::of("1"), Temper::Patient);
+        assert_eq!(Temper::of("order/1113"), Temper::Patient);
+        assert_eq!(Temper::of("9000000000000503"), Temper::Busy);
+        assert_eq!(Temper::of("9000000000000404"), Temper::Unknown);
+    }
+
+    #[test]
+    fn each_message_of_a_batch_is_answered_in_its_place_and_the_batch_is_one_statement() {
+        let inbox = Sqlite::in_memory(&DATABASE).unwrap();
+        let batch = [
+            message("order:1:1", "7"),
+            message("order:2:1", "9000000000000503"),
+            message("order:3:1", "9000000000000404"),
+            message("order:4:1", "order/4"),
+        ];
+        let at = Timestamp::from_millis(1);
+        let told = take(&inbox, &batch, 1);
+        assert_eq!(told, [format!("1 {at}"), "later".to_owned(), "never".to_owned(), format!("2 {at}")]);
+        assert_eq!(inbox.statements(), 1);
+        take(&inbox, &batch[1..3], 1);
+        assert_eq!(inbox.statements(), 1, "nothing is asked of the store about nobody");
+    }
+
+    #[test]
+    fn a_message_sent_again_is_counted_and_gets_the_first_receipt() {
+        let inbox = Sqlite::in_memory(&DATABASE).unwrap();
+        let [first, second] = [message("order:1:1", "7"), message("pay:1:1", "7")];
+        let at = |at: i64| Timestamp::from_millis(at);
+        assert_eq!(take(&inbox, std::slice::from_ref(&first), 1), [format!("1 {}", at(1))]);
+        assert_eq!(take(&inbox, &[first, second], 3), [format!("1 {}", at(1)), format!("2 {}", at(3))]);
+        let rows = inbox.run("SELECT message_id, deliveries, recipient, language, body FROM inbox", &[]);
+        let shown: Vec<_> = rows.unwrap().iter().map(|row| format!("{:?}", row.values())).collect();
+        let text = |text: &str| format!("Value::Text({text:?})");
+        let row = |id, deliveries| {
+            let rest = ["7", "ko", "hello 7"].map(text).join(", ");
+            format!("[{}, Value::Integer({deliveries}), {rest}]", text(id))
+        };
+        assert_eq!(shown, [row("order:1:1", 2), row("pay:1:1", 1)]);
+    }
+
+    #[test]
+    fn a_store_that_fails_takes_nothing_and_may_take_it_later() {
+        let inbox = Sqlite::in_memory(&DATABASE).unwrap();
+        inbox.run("DROP TABLE inbox", &[]).unwrap();
+        assert_eq!(take(&inbox, &[message("order:1:1", "7")], 1), ["later"]);
     }
 }

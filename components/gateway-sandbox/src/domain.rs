@@ -2,16 +2,7 @@
 
 use std::time::Duration;
 
-/// A card that ends in these digits is declined.
-const DECLINED_CARD: &str = "0002";
-/// A card that ends in these digits makes the gateway fail, with nothing charged.
-const FAILING_CARD: &str = "0119";
-
-/// A card that ends in these digits is charged, and the first answer is lost: only asking again tells.
-const ANSWER_LOST_CARD: &str = "0408";
-/// A card that ends in these digits is charged at the third time of asking; the first two do not get through.
-const ASK_LOST_CARD: &str = "0504";
-/// How many those are.
+/// How often a card is asked for in vain that gets through late.
 pub(crate) const ASKS_LOST: u64 = 2;
 
 /// What the card company makes of a card.
@@ -21,7 +12,7 @@ pub enum Verdict {
     Approved,
     /// Refused, for the reason given.
     Declined(&'static str),
-    /// No answer: as when the line to the card company is down.
+    /// No answer: as when the card company cannot be reached.
     Unavailable(&'static str),
     /// Charged, but whoever asks first does not hear of it.
     ApprovedUnheard,
@@ -32,21 +23,17 @@ pub enum Verdict {
 impl Verdict {
     /// By the last digits of the card, so that whoever tests can choose.
     pub fn on(card_number: &str) -> Self {
-        if card_number.ends_with(DECLINED_CARD) {
-            Self::Declined("the card was declined by its issuer")
-        } else if card_number.ends_with(FAILING_CARD) {
-            Self::Unavailable("the card company does not answer")
-        } else if card_number.ends_with(ANSWER_LOST_CARD) {
-            Self::ApprovedUnheard
-        } else if card_number.ends_with(ASK_LOST_CARD) {
-            Self::ApprovedLate
-        } else {
-            Self::Approved
+        match last4(card_number) {
+            "0002" => Self::Declined("the card was declined by its issuer"),
+            "0119" => Self::Unavailable("the card company does not answer"),
+            "0408" => Self::ApprovedUnheard,
+            "0504" => Self::ApprovedLate,
+            _ => Self::Approved,
         }
     }
 }
 
-/// What is lost on the line to the card company.
+/// What is lost between a caller and the card company.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Lost {
     /// The request: nothing was done.
@@ -55,27 +42,27 @@ pub(crate) enum Lost {
     Answer,
 }
 
-/// How often the line fails: in so many of a hundred requests, whatever the card.
+/// How often something is lost: of so many of a hundred requests, whatever the card.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Line {
-    fault_percent: u64,
+pub(crate) struct Loss {
+    percent: u64,
 }
 
-impl Line {
+impl Loss {
     /// Out of a variable; above 100 is always.
-    pub(crate) const fn new(fault_percent: u64) -> Self {
-        Self { fault_percent }
+    pub(crate) const fn new(percent: u64) -> Self {
+        Self { percent }
     }
 
     /// Whether nothing is ever lost.
-    pub(crate) const fn is_sound(self) -> bool {
-        self.fault_percent == 0
+    pub(crate) const fn is_none(self) -> bool {
+        self.percent == 0
     }
 
     /// What is lost of this request, where `chance` is any number, each as likely as the others. Requests and answers
     /// are lost equally often.
-    pub(crate) const fn loses(self, chance: u64) -> Option<Lost> {
-        if chance % 100 >= self.fault_percent {
+    pub(crate) const fn of(self, chance: u64) -> Option<Lost> {
+        if chance % 100 >= self.percent {
             None
         } else if (chance / 100).is_multiple_of(2) {
             Some(Lost::Ask)
@@ -90,8 +77,8 @@ pub(crate) fn last4(card_number: &str) -> &str {
     card_number.len().checked_sub(4).and_then(|from| card_number.get(from..)).unwrap_or(card_number)
 }
 
-/// How long a charge takes: uniform in `base` ± `jitter`, in milliseconds, and never less than nothing. The
-/// seed's 400 ms ± 220 ms is one setting.
+/// How long a charge takes: uniform in `base` ± `jitter`, in milliseconds, and never less than nothing. The seed's
+/// 400 ms ± 220 ms is one setting.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Delay {
     base: u64,
@@ -134,15 +121,14 @@ mod tests {
     }
 
     #[test]
-    fn the_line_fails_as_often_as_it_is_told_to_and_in_both_directions() {
-        let lost =
-            |percent, lost| (0..1_000).filter(|chance| Line::new(percent).loses(*chance) == lost).count();
-        assert_eq!((lost(0, None), Line::new(0).is_sound()), (1_000, true));
+    fn as_much_is_lost_as_is_asked_for_and_in_both_directions() {
+        let lost = |percent, lost| (0..1_000).filter(|chance| Loss::new(percent).of(*chance) == lost).count();
+        assert_eq!((lost(0, None), Loss::new(0).is_none()), (1_000, true));
         assert_eq!(
             (lost(30, None), lost(30, Some(Lost::Ask)), lost(30, Some(Lost::Answer))),
             (700, 150, 150)
         );
-        assert_eq!((lost(100, None), Line::new(1).is_sound()), (0, false));
+        assert_eq!((lost(100, None), Loss::new(1).is_none()), (0, false));
     }
 
     #[test]

@@ -1,10 +1,10 @@
 //! The sandbox card company: what the port `sugang:payment/gateway` is plugged into until a real one is.
 //!
-//! It keeps books that can be held against `pay`'s ([`store`]), declines or fails for certain cards, and takes
-//! as long as the variables `gateway_delay_ms` and `gateway_jitter_ms` say ([`domain`]). What is worst about a card
-//! company can be had as well: that it does not answer, with the charge made or not, for certain cards or, with the
-//! variable `gateway_fault_percent`, for any. It moves no money, and
-//! asks nobody who they are: it can be reached only by the component it is composed into.
+//! It keeps a ledger that can be compared with `pay`'s ([`store`]), declines or fails for certain cards, and takes as long
+//! as the variables `gateway_delay_ms` and `gateway_jitter_ms` say ([`domain`]). What is worst about a card company can be
+//! had as well: that it does not answer, with the charge made or not, for certain cards or, with the variable
+//! `gateway_fault_percent`, for any. It moves no money, and asks nobody who they are: it can be reached only by the
+//! component it is composed into.
 //!
 //! | operation | where |
 //! |---|---|
@@ -15,15 +15,15 @@ mod domain;
 mod store;
 
 pub use domain::Verdict;
-pub use store::{Charge, LEDGER, Outcome, cancel, decide};
+pub use store::{Charge, DATABASE, Outcome, cancel, decide};
 
+use anyhow::{bail, ensure};
 use bindings::exports::sugang::payment::gateway::{
     CancelError, Cancellation, ChargeError, ChargeRequest, Decline, Guest, Receipt,
 };
-use domain::{ASKS_LOST, Delay, Line, Lost};
+use domain::{ASKS_LOST, Delay, Loss, Lost};
 use kernel::Timestamp;
-use spin_sdk::{time, variables, wasip3::random};
-use std::cell::Cell;
+use spin_sdk::{time, wasip3::random::random::get_random_u64};
 
 /// The port as the WIT package says it.
 mod bindings {
@@ -49,102 +49,71 @@ pub struct Sandbox;
 
 impl Guest for Sandbox {
     async fn charge(request: ChargeRequest) -> Result<Receipt, ChargeError> {
-        let (delay, line) = settings().await.map_err(ChargeError::Unavailable)?;
-        let lost = lost(line);
-        if lost == Some(Lost::Ask) {
-            return Err(ChargeError::Unavailable(ASK_LOST.to_owned()));
-        }
-        if !delay.is_none() {
-            // A key that is decided is looked up, not thought about.
-            if let Some(decided) = store::outcome(&LEDGER, &request.key).await.map_err(unavailable)? {
-                return answer(&request.key, decided);
+        match charge(&request).await {
+            // A key has one charge at the most, so that its number may be made of the key.
+            Ok(Outcome::Approved { amount, card_last4 }) => {
+                Ok(Receipt { transaction_id: format!("sandbox-{}", request.key), amount, card_last4 })
             }
-            time::sleep(delay.of(random::random::get_random_u64())).await;
-        }
-        let verdict = Verdict::on(&request.card_number);
-        let declined = match verdict {
-            Verdict::Approved | Verdict::ApprovedUnheard => None,
-            Verdict::ApprovedLate => {
-                if store::ask(&LEDGER, &request.key).await.map_err(unavailable)? <= ASKS_LOST {
-                    return Err(ChargeError::Unavailable(ASK_LOST.to_owned()));
-                }
-                None
+            Ok(Outcome::Declined { reason, card_last4 }) => {
+                Err(ChargeError::Declined(Decline { reason, card_last4 }))
             }
-            Verdict::Declined(reason) => Some(reason),
-            Verdict::Unavailable(reason) => return Err(ChargeError::Unavailable(reason.to_owned())),
-        };
-        let charge = Charge {
-            key: &request.key,
-            order_id: request.order_id,
-            amount: request.amount,
-            card_number: &request.card_number,
-        };
-        let unheard = verdict == Verdict::ApprovedUnheard
-            && store::outcome(&LEDGER, &request.key).await.map_err(unavailable)?.is_none();
-        let decided = store::decide(&LEDGER, &charge, declined, Timestamp::now()).await;
-        let answer = answer(&request.key, decided.map_err(unavailable)?);
-        if unheard || lost == Some(Lost::Answer) {
-            return Err(ChargeError::Unavailable(ANSWER_LOST.to_owned()));
+            Ok(Outcome::Closed) => Err(ChargeError::Closed),
+            Err(unheard) => Err(ChargeError::Unavailable(format!("{unheard:#}"))),
         }
-        answer
     }
 
     async fn cancel(key: String) -> Result<Cancellation, CancelError> {
-        let (_, line) = settings().await.map_err(CancelError::Unavailable)?;
-        let lost = lost(line);
-        if lost == Some(Lost::Ask) {
-            return Err(CancelError::Unavailable(ASK_LOST.to_owned()));
-        }
-        match store::cancel(&LEDGER, &key, Timestamp::now()).await {
-            Ok(_) if lost == Some(Lost::Answer) => Err(CancelError::Unavailable(ANSWER_LOST.to_owned())),
+        match refund(&key).await {
             Ok(refunded) => Ok(Cancellation { refunded }),
-            Err(error) => Err(CancelError::Unavailable(error.to_string())),
+            Err(unheard) => Err(CancelError::Unavailable(format!("{unheard:#}"))),
         }
     }
 }
 
-fn answer(key: &str, outcome: Outcome) -> Result<Receipt, ChargeError> {
-    match outcome {
-        // A key has one charge at the most, so that its number may be made of the key.
-        Outcome::Approved { amount, card_last4 } => {
-            Ok(Receipt { transaction_id: format!("sandbox-{key}"), amount, card_last4 })
+/// Charges what is asked for. The error: nobody hears what became of it.
+async fn charge(request: &ChargeRequest) -> anyhow::Result<Outcome> {
+    let lost = lost().await?;
+    ensure!(lost != Some(Lost::Ask), ASK_LOST);
+    let delay =
+        Delay::new(settings::parse("gateway_delay_ms").await?, settings::parse("gateway_jitter_ms").await?);
+    if !delay.is_none() {
+        // A key that is decided is looked up, not thought about.
+        if let Some(decided) = store::outcome(&DATABASE, &request.key).await? {
+            return Ok(decided);
         }
-        Outcome::Declined { reason, card_last4 } => {
-            Err(ChargeError::Declined(Decline { reason, card_last4 }))
-        }
-        Outcome::Closed => Err(ChargeError::Closed),
+        time::sleep(delay.of(get_random_u64())).await;
     }
-}
-
-fn unavailable(error: ::store::StoreError) -> ChargeError {
-    ChargeError::Unavailable(error.to_string())
-}
-
-/// What the line loses of this request.
-fn lost(line: Line) -> Option<Lost> {
-    if line.is_sound() { None } else { line.loses(random::random::get_random_u64()) }
-}
-
-/// What the variables ask for, read once per instance. The error is a text for the log.
-async fn settings() -> Result<(Delay, Line), String> {
-    thread_local! {
-        static SETTINGS: Cell<Option<(Delay, Line)>> = const { Cell::new(None) };
+    let (mut declined, mut unheard) = (None, false);
+    match Verdict::on(&request.card_number) {
+        Verdict::Approved => {}
+        Verdict::ApprovedUnheard => unheard = store::outcome(&DATABASE, &request.key).await?.is_none(),
+        Verdict::ApprovedLate if store::ask(&DATABASE, &request.key).await? <= ASKS_LOST => bail!(ASK_LOST),
+        Verdict::ApprovedLate => {}
+        Verdict::Declined(reason) => declined = Some(reason),
+        Verdict::Unavailable(reason) => bail!(reason),
     }
-    if let Some(settings) = SETTINGS.get() {
-        return Ok(settings);
-    }
-    let delay = Delay::new(number("gateway_delay_ms").await?, number("gateway_jitter_ms").await?);
-    let settings = (delay, Line::new(number("gateway_fault_percent").await?));
-    SETTINGS.set(Some(settings));
-    Ok(settings)
-}
-
-async fn number(name: &str) -> Result<u64, String> {
-    let value = match variables::get(name).await {
-        Ok(value) => value,
-        Err(variables::Error::Undefined(_)) => return Ok(0),
-        Err(error) => return Err(format!("the variable `{name}` cannot be read: {error}")),
+    let charge = Charge {
+        key: &request.key,
+        order_id: request.order_id,
+        amount: request.amount,
+        card_number: &request.card_number,
     };
-    let wrong = |_| format!("the variable `{name}` is {value:?}: it must be a whole number");
-    value.trim().parse().map_err(wrong)
+    let decided = store::decide(&DATABASE, &charge, declined, Timestamp::now()).await?;
+    ensure!(!unheard && lost != Some(Lost::Answer), ANSWER_LOST);
+    Ok(decided)
+}
+
+/// Gives back what was charged. The error: nobody hears what became of it.
+async fn refund(key: &str) -> anyhow::Result<u64> {
+    let lost = lost().await?;
+    ensure!(lost != Some(Lost::Ask), ASK_LOST);
+    let refunded = store::cancel(&DATABASE, key, Timestamp::now()).await?;
+    ensure!(lost != Some(Lost::Answer), ANSWER_LOST);
+    Ok(refunded)
+}
+
+/// What is lost of this request.
+async fn lost() -> anyhow::Result<Option<Lost>> {
+    let loss = Loss::new(settings::parse("gateway_fault_percent").await?);
+    Ok(if loss.is_none() { None } else { loss.of(get_random_u64()) })
 }

@@ -1,76 +1,86 @@
-//! The card company's books: an append-only ledger of charges and refunds, in the SQLite store `gateway`.
+//! The card company's ledger of charges and refunds, which only grows, in the SQLite store `gateway`.
 //!
-//! Kept apart from `pay`'s own store, so that anyone can hold the one against the other: per order, the view
-//! `balances` says what was charged and given back. Only the last four digits of a card are written down.
+//! Kept apart from `pay`'s own store, so that anyone can compare the two: per order, the view `balances` says what was
+//! charged and given back. Only the last four digits of a card are written down.
 
 use crate::domain::last4;
 use kernel::Timestamp;
-use store::{Database, Storage, StoreError, count, opt_text, text};
+use store::{Database, Schema, Statement, Step, Storage, StoreError};
 
-/// What makes the books trustworthy is said here and not in Rust: one row per key (`PRIMARY KEY`), a refund
-/// only of what was charged and only once, and nothing ever changed or struck out.
-const SCHEMA: &[&str] = &[
-    "CREATE TABLE IF NOT EXISTS charges (
-        key TEXT PRIMARY KEY,
-        order_id INTEGER,
-        amount INTEGER NOT NULL CHECK (amount >= 0),
-        card_last4 TEXT CHECK (length(card_last4) <= 4),
-        outcome TEXT NOT NULL CHECK (outcome IN ('Approved', 'Declined', 'Closed')),
-        reason TEXT,
-        at TEXT NOT NULL,
-        CHECK ((outcome = 'Approved') = (amount > 0))
-    ) WITHOUT ROWID",
-    "CREATE TABLE IF NOT EXISTS refunds (
-        key TEXT PRIMARY KEY REFERENCES charges (key),
-        order_id INTEGER NOT NULL,
-        amount INTEGER NOT NULL CHECK (amount > 0),
-        at TEXT NOT NULL
-    ) WITHOUT ROWID",
-    "CREATE TRIGGER IF NOT EXISTS charges_are_final BEFORE UPDATE ON charges
-        BEGIN SELECT RAISE(ABORT, 'decision: a charge is never changed'); END",
-    "CREATE TRIGGER IF NOT EXISTS charges_stay BEFORE DELETE ON charges
-        BEGIN SELECT RAISE(ABORT, 'decision: a charge is never struck out'); END",
-    "CREATE TRIGGER IF NOT EXISTS refunds_are_final BEFORE UPDATE ON refunds
-        BEGIN SELECT RAISE(ABORT, 'decision: a refund is never changed'); END",
-    "CREATE TRIGGER IF NOT EXISTS refunds_stay BEFORE DELETE ON refunds
-        BEGIN SELECT RAISE(ABORT, 'decision: a refund is never struck out'); END",
-    "CREATE VIEW IF NOT EXISTS cancellations (key, at) AS
-        SELECT key, at FROM refunds UNION ALL SELECT key, at FROM charges WHERE outcome = 'Closed'",
-    "CREATE TRIGGER IF NOT EXISTS cancel INSTEAD OF INSERT ON cancellations BEGIN
-        INSERT INTO charges (key, amount, outcome, at)
-            SELECT NEW.key, 0, 'Closed', NEW.at WHERE NOT EXISTS (SELECT 1 FROM charges WHERE key = NEW.key);
-        INSERT INTO refunds (key, order_id, amount, at)
-            SELECT key, order_id, amount, NEW.at FROM charges
-            WHERE key = NEW.key AND outcome = 'Approved'
-              AND NOT EXISTS (SELECT 1 FROM refunds WHERE key = NEW.key);
-    END",
-    // Not of the books: how often a key was asked for that does not get through at first.
-    "CREATE TABLE IF NOT EXISTS asks (key TEXT PRIMARY KEY, times INTEGER NOT NULL) WITHOUT ROWID",
-    "CREATE VIEW IF NOT EXISTS balances (order_id, charged, refunded, balance, outstanding) AS
-        SELECT c.order_id, SUM(c.amount), COALESCE(SUM(r.amount), 0),
-               SUM(c.amount) - COALESCE(SUM(r.amount), 0), COUNT(*) - COUNT(r.key)
-        FROM charges c LEFT JOIN refunds r ON r.key = c.key
-        WHERE c.outcome = 'Approved' GROUP BY c.order_id",
-];
+/// The store under the label `gateway`.
+pub static DATABASE: Database = Database::new("gateway", &SCHEMA);
+
+/// What makes the ledger trustworthy is said here and not in Rust: one row per key (`PRIMARY KEY`), a refund only of what
+/// was charged and only once, and nothing ever changed or deleted.
+static SCHEMA: Schema = Schema {
+    version: 3,
+    oldest_code: 1,
+    tables: &[
+        "CREATE TABLE charges (
+            key TEXT PRIMARY KEY,
+            order_id INTEGER,
+            amount INTEGER NOT NULL CHECK (amount >= 0),
+            card_last4 TEXT CHECK (length(card_last4) <= 4),
+            outcome TEXT NOT NULL CHECK (outcome IN ('Approved', 'Declined', 'Closed')),
+            reason TEXT,
+            at TEXT NOT NULL,
+            CHECK ((outcome = 'Approved') = (amount > 0))
+        ) WITHOUT ROWID",
+        "CREATE TABLE refunds (
+            key TEXT PRIMARY KEY REFERENCES charges (key),
+            order_id INTEGER NOT NULL,
+            amount INTEGER NOT NULL CHECK (amount > 0),
+            at TEXT NOT NULL
+        ) WITHOUT ROWID",
+        ASKS,
+    ],
+    // Version 3 is the first that says which code may use it.
+    steps: &[Step { to: 2, statements: &[ASKS] }],
+    programs: &[
+        "CREATE TRIGGER charges_are_final BEFORE UPDATE ON charges
+            BEGIN SELECT RAISE(ABORT, 'decision: a charge is never changed'); END",
+        "CREATE TRIGGER charges_stay BEFORE DELETE ON charges
+            BEGIN SELECT RAISE(ABORT, 'decision: a charge is never struck out'); END",
+        "CREATE TRIGGER refunds_are_final BEFORE UPDATE ON refunds
+            BEGIN SELECT RAISE(ABORT, 'decision: a refund is never changed'); END",
+        "CREATE TRIGGER refunds_stay BEFORE DELETE ON refunds
+            BEGIN SELECT RAISE(ABORT, 'decision: a refund is never struck out'); END",
+        "CREATE VIEW cancellations (key, at) AS
+            SELECT key, at FROM refunds UNION ALL SELECT key, at FROM charges WHERE outcome = 'Closed'",
+        "CREATE TRIGGER cancel INSTEAD OF INSERT ON cancellations BEGIN
+            INSERT INTO charges (key, amount, outcome, at)
+                SELECT NEW.key, 0, 'Closed', NEW.at WHERE NOT EXISTS (SELECT 1 FROM charges WHERE key = NEW.key);
+            INSERT INTO refunds (key, order_id, amount, at)
+                SELECT key, order_id, amount, NEW.at FROM charges
+                WHERE key = NEW.key AND outcome = 'Approved'
+                  AND NOT EXISTS (SELECT 1 FROM refunds WHERE key = NEW.key);
+        END",
+        "CREATE VIEW balances (order_id, charged, refunded, balance, outstanding) AS
+            SELECT c.order_id, SUM(c.amount), COALESCE(SUM(r.amount), 0),
+                   SUM(c.amount) - COALESCE(SUM(r.amount), 0), COUNT(*) - COUNT(r.key)
+            FROM charges c LEFT JOIN refunds r ON r.key = c.key
+            WHERE c.outcome = 'Approved' GROUP BY c.order_id",
+    ],
+};
+
+/// Not of the ledger: how often a key was asked for that does not get through at first.
+const ASKS: &str = "CREATE TABLE asks (key TEXT PRIMARY KEY, times INTEGER NOT NULL) WITHOUT ROWID";
 
 /// Decides a key, unless it is decided: a row comes back only where this call decided.
 const DECIDE: &str = "INSERT INTO charges (key, order_id, amount, card_last4, outcome, reason, at)
-    VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (key) DO NOTHING RETURNING outcome";
+    VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (key) DO NOTHING RETURNING outcome";
 
 /// What a key stands for now; one that was refunded is closed.
-const OUTCOME: &str = "SELECT CASE WHEN r.key IS NULL THEN c.outcome ELSE 'Closed' END,
-        c.amount, c.card_last4, c.reason
-    FROM charges c LEFT JOIN refunds r ON r.key = c.key WHERE c.key = ?";
+const OUTCOME: &str = "SELECT CASE WHEN r.key IS NULL THEN c.outcome ELSE 'Closed' END AS outcome,
+        c.amount AS amount, c.card_last4 AS card_last4, c.reason AS reason
+    FROM charges c LEFT JOIN refunds r ON r.key = c.key WHERE c.key = $1";
 
-const CANCEL: &str = "INSERT INTO cancellations (key, at) VALUES (?, ?)";
+const CANCEL: &str = "INSERT INTO cancellations (key, at) VALUES ($1, $2)";
 
-const REFUNDED: &str = "SELECT COALESCE(SUM(amount), 0) FROM refunds WHERE key = ?";
+const REFUNDED: &str = "SELECT amount FROM refunds WHERE key = $1";
 
-const ASK: &str = "INSERT INTO asks (key, times) VALUES (?, 1)
+const ASK: &str = "INSERT INTO asks (key, times) VALUES ($1, 1)
     ON CONFLICT (key) DO UPDATE SET times = times + 1 RETURNING times";
-
-/// The store under the label `gateway`.
-pub static LEDGER: Database = Database::new("gateway", 2, SCHEMA);
 
 /// What a key stands for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -115,16 +125,15 @@ pub async fn decide(
 ) -> Result<Outcome, StoreError> {
     let card_last4 = last4(charge.card_number);
     let (word, amount) = if declined.is_some() { ("Declined", 0) } else { ("Approved", charge.amount) };
-    let params = vec![
-        text(charge.key),
-        count(charge.order_id),
-        count(amount),
-        text(card_last4),
-        text(word),
-        opt_text(declined),
-        text(now.to_string()),
-    ];
-    if storage.query(DECIDE, params).await?.is_empty() {
+    let decide = Statement::new(DECIDE)
+        .bind(charge.key)
+        .bind(charge.order_id)
+        .bind(amount)
+        .bind(card_last4)
+        .bind(word)
+        .bind(declined)
+        .bind(now.to_string());
+    if decide.row(storage).await?.is_none() {
         let decided = outcome(storage, charge.key).await?;
         return decided.ok_or_else(|| StoreError::Failure(format!("the charge {} is gone", charge.key)));
     }
@@ -137,29 +146,26 @@ pub async fn decide(
 
 /// Counts one more time that `key` was asked for; says how often that is now.
 pub(crate) async fn ask(storage: &impl Storage, key: &str) -> Result<u64, StoreError> {
-    let rows = storage.query(ASK, vec![text(key)]).await?;
-    rows.first().map_or(Ok(0), |row| row.count(0))
+    let asked = Statement::new(ASK).bind(key).row(storage).await?;
+    asked.map_or(Ok(0), |row| row.count("times"))
 }
 
 /// What `key` stands for, or none where it has not been used.
 pub(crate) async fn outcome(storage: &impl Storage, key: &str) -> Result<Option<Outcome>, StoreError> {
-    let rows = storage.query(OUTCOME, vec![text(key)]).await?;
-    let Some(row) = rows.first() else { return Ok(None) };
-    let card_last4 = row.opt_text(2)?.unwrap_or_default().to_owned();
-    Ok(Some(match row.text(0)? {
-        "Approved" => Outcome::Approved { amount: row.count(1)?, card_last4 },
-        "Declined" => {
-            Outcome::Declined { reason: row.opt_text(3)?.unwrap_or_default().to_owned(), card_last4 }
-        }
+    let Some(row) = Statement::new(OUTCOME).bind(key).row(storage).await? else { return Ok(None) };
+    let text = |column| Ok::<_, StoreError>(row.opt_string(column)?.unwrap_or_default());
+    Ok(Some(match row.text("outcome")? {
+        "Approved" => Outcome::Approved { amount: row.count("amount")?, card_last4: text("card_last4")? },
+        "Declined" => Outcome::Declined { reason: text("reason")?, card_last4: text("card_last4")? },
         _ => Outcome::Closed,
     }))
 }
 
 /// Closes `key` and gives back what was charged under it; says how much that is in all, in won.
 pub async fn cancel(storage: &impl Storage, key: &str, now: Timestamp) -> Result<u64, StoreError> {
-    storage.query(CANCEL, vec![text(key), text(now.to_string())]).await?;
-    let rows = storage.query(REFUNDED, vec![text(key)]).await?;
-    rows.first().map_or(Ok(0), |row| row.count(0))
+    Statement::new(CANCEL).bind(key).bind(now.to_string()).run(storage).await?;
+    let refunded = Statement::new(REFUNDED).bind(key).row(storage).await?;
+    refunded.map_or(Ok(0), |row| row.count("amount"))
 }
 
 #[cfg(test)]
@@ -169,12 +175,12 @@ mod tests {
 
     const NOW: Timestamp = Timestamp::from_millis(1_795_309_323_004);
 
-    /// The books in memory.
+    /// The ledger in memory.
     struct Ledger(Sqlite);
 
     impl Ledger {
         fn new() -> Self {
-            Self(Sqlite::in_memory(&LEDGER).unwrap())
+            Self(Sqlite::in_memory(&DATABASE).unwrap())
         }
 
         /// The outcome, and whether this call is the one that decided it.
@@ -202,8 +208,9 @@ mod tests {
         /// Charged, refunded, balance, outstanding.
         fn balance(&self) -> Option<(i64, i64, i64, i64)> {
             let rows = self.0.run("SELECT * FROM balances WHERE order_id = 1113", &[]).unwrap();
-            let at = |column| rows[0].int(column).unwrap();
-            (!rows.is_empty()).then(|| (at(1), at(2), at(3), at(4)))
+            let row = rows.first()?;
+            let at = |column| row.int(column).unwrap();
+            Some((at("charged"), at("refunded"), at("balance"), at("outstanding")))
         }
     }
 
@@ -251,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn each_time_a_key_is_asked_for_is_counted_and_in_no_book() {
+    fn each_time_a_key_is_asked_for_is_counted_and_not_in_the_ledger() {
         let ledger = Ledger::new();
         let ask = |key| at_once(ask(&ledger.0, key)).unwrap().unwrap();
         assert_eq!((ask("1113-1"), ask("1113-1"), ask("1114-1"), ask("1113-1")), (1, 2, 1, 3));
@@ -259,11 +266,11 @@ mod tests {
     }
 
     #[test]
-    fn the_books_cannot_be_cooked() {
+    fn the_ledger_takes_nothing_that_did_not_happen_and_loses_nothing_that_did() {
         let ledger = Ledger::new();
         ledger.charge("1113-1", 100, "Approved");
         ledger.cancel("1113-1");
-        for cooked in [
+        for wrong in [
             "UPDATE charges SET amount = 1",
             "DELETE FROM charges",
             "UPDATE refunds SET amount = 1",
@@ -276,7 +283,77 @@ mod tests {
             "INSERT INTO charges (key, order_id, amount, outcome, at) VALUES ('1-3', 1, -5, 'Declined', 'now')",
             "INSERT INTO refunds (key, order_id, amount, at) VALUES ('9-9', 9, 100, 'now')",
         ] {
-            assert!(ledger.0.run(cooked, &[]).is_err(), "{cooked} was taken");
+            assert!(ledger.0.run(wrong, &[]).is_err(), "{wrong} was taken");
         }
+    }
+
+    #[test]
+    fn a_charge_costs_one_statement() {
+        let ledger = Sqlite::in_memory(&DATABASE).unwrap();
+        let charge = Charge { key: "1-1", order_id: 1, amount: 5, card_number: "1234" };
+        at_once(decide(&ledger, &charge, None, NOW)).unwrap().unwrap();
+        assert_eq!(ledger.statements(), 1);
+    }
+
+    /// What the release before made of an empty store.
+    const VERSION_2: [&str; 10] = [
+        "CREATE TABLE IF NOT EXISTS charges (
+        key TEXT PRIMARY KEY,
+        order_id INTEGER,
+        amount INTEGER NOT NULL CHECK (amount >= 0),
+        card_last4 TEXT CHECK (length(card_last4) <= 4),
+        outcome TEXT NOT NULL CHECK (outcome IN ('Approved', 'Declined', 'Closed')),
+        reason TEXT,
+        at TEXT NOT NULL,
+        CHECK ((outcome = 'Approved') = (amount > 0))
+        ) WITHOUT ROWID",
+        "CREATE TABLE IF NOT EXISTS refunds (
+        key TEXT PRIMARY KEY REFERENCES charges (key),
+        order_id INTEGER NOT NULL,
+        amount INTEGER NOT NULL CHECK (amount > 0),
+        at TEXT NOT NULL
+        ) WITHOUT ROWID",
+        "CREATE TRIGGER IF NOT EXISTS charges_are_final BEFORE UPDATE ON charges
+        BEGIN SELECT RAISE(ABORT, 'decision: a charge is never changed'); END",
+        "CREATE TRIGGER IF NOT EXISTS charges_stay BEFORE DELETE ON charges
+        BEGIN SELECT RAISE(ABORT, 'decision: a charge is never struck out'); END",
+        "CREATE TRIGGER IF NOT EXISTS refunds_are_final BEFORE UPDATE ON refunds
+        BEGIN SELECT RAISE(ABORT, 'decision: a refund is never changed'); END",
+        "CREATE TRIGGER IF NOT EXISTS refunds_stay BEFORE DELETE ON refunds
+        BEGIN SELECT RAISE(ABORT, 'decision: a refund is never struck out'); END",
+        "CREATE VIEW IF NOT EXISTS cancellations (key, at) AS
+        SELECT key, at FROM refunds UNION ALL SELECT key, at FROM charges WHERE outcome = 'Closed'",
+        "CREATE TRIGGER IF NOT EXISTS cancel INSTEAD OF INSERT ON cancellations BEGIN
+        INSERT INTO charges (key, amount, outcome, at)
+            SELECT NEW.key, 0, 'Closed', NEW.at WHERE NOT EXISTS (SELECT 1 FROM charges WHERE key = NEW.key);
+        INSERT INTO refunds (key, order_id, amount, at)
+            SELECT key, order_id, amount, NEW.at FROM charges
+            WHERE key = NEW.key AND outcome = 'Approved'
+              AND NOT EXISTS (SELECT 1 FROM refunds WHERE key = NEW.key);
+    END",
+        "CREATE TABLE IF NOT EXISTS asks (key TEXT PRIMARY KEY, times INTEGER NOT NULL) WITHOUT ROWID",
+        "CREATE VIEW IF NOT EXISTS balances (order_id, charged, refunded, balance, outstanding) AS
+        SELECT c.order_id, SUM(c.amount), COALESCE(SUM(r.amount), 0),
+               SUM(c.amount) - COALESCE(SUM(r.amount), 0), COUNT(*) - COUNT(r.key)
+        FROM charges c LEFT JOIN refunds r ON r.key = c.key
+        WHERE c.outcome = 'Approved' GROUP BY c.order_id",
+    ];
+
+    /// Therefore the version is the same, and a store of then is used as it is.
+    #[test]
+    fn a_store_of_the_release_before_has_the_schema_of_a_new_one() {
+        let old = Sqlite::as_it_is(std::path::Path::new(":memory:")).unwrap();
+        for statement in VERSION_2 {
+            old.run(statement, &[]).unwrap();
+        }
+        old.run("PRAGMA user_version = 2", &[]).unwrap();
+        old.migrate(&DATABASE).unwrap();
+        let schema = |store: &Sqlite| -> Vec<String> {
+            let not_ours = "name <> 'versions' AND name NOT LIKE 'sqlite%'";
+            let sql = format!("SELECT sql FROM sqlite_master WHERE {not_ours} ORDER BY name");
+            let words = |sql: &str| sql.split_whitespace().collect::<Vec<_>>().join(" ");
+            store.run(&sql, &[]).unwrap().iter().map(|row| words(row.text("sql").unwrap())).collect()
+        };
+        assert_eq!(schema(&old), schema(&Sqlite::in_memory(&DATABASE).unwrap()));
     }
 }

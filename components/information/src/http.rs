@@ -1,10 +1,16 @@
 //! The view over HTTP: read only, under the seed's spelling `/infomations` and under `/informations`.
 
 use crate::live;
-use crate::store::{self, Filter, Found, Past, SORTABLE};
-use hal::{Error, Method, Paging, Problem, Request, Response, link};
-use kernel::{Invalid, OrderId};
-use serde_json::{Value, json};
+use crate::ports::Background;
+use crate::store::{self, Filter, Found};
+use ::store::{Direction, Page, Storage};
+use hal::{Error, Links, Method, Paging, Problem, Request, Response};
+use kernel::OrderId;
+use serde::Serialize;
+use serde_json::json;
+
+/// What a collection can be sorted by.
+const SORTABLE: &[&str] = &["orderId", "eduNo", "updatedAt"];
 
 /// What a path means.
 #[derive(Debug, PartialEq, Eq)]
@@ -36,53 +42,56 @@ impl Route {
 }
 
 /// Answers a request.
-pub(crate) async fn answer(request: Request) -> Result<Response, Error> {
+pub(crate) async fn answer<S: Storage + Clone + 'static>(
+    storage: &S,
+    background: impl Background,
+    request: &Request,
+) -> Result<Response, Error> {
     let Some(route) = Route::of(&request.route()) else { return request.nothing_here() };
     if request.method != Method::GET {
-        return request.other_method(&["GET", "HEAD", "OPTIONS"]);
+        return request.other_method(&["GET"]);
     }
     match route {
-        Route::All => all(&request).await,
-        Route::One(order_id) => one(&request, order_id).await,
-        Route::Events(order_id) => live::follow(&request, order_id).await,
-        Route::Searches => Ok(searches(&request)),
-        Route::FindByOrderId => match request.query.parse_as::<OrderId>("orderId")? {
-            Some(order_id) => one(&request, order_id).await,
-            None => Err(Invalid::new("orderId", "is required").into()),
-        },
+        Route::All => all(storage, request).await,
+        Route::One(order_id) => one(storage, request, order_id).await,
+        Route::Events(order_id) => live::follow(storage, background, request, order_id).await,
+        Route::Searches => Ok(searches(request)),
+        Route::FindByOrderId => one(storage, request, request.query.required("orderId")?).await,
     }
 }
 
-async fn all(request: &Request) -> Result<Response, Error> {
+async fn all(storage: &impl Storage, request: &Request) -> Result<Response, Error> {
     let paging = Paging::parse(&request.query, SORTABLE)?;
     let filter = Filter {
         customer_id: request.query.parse_as("customerId")?,
         edu_no: request.query.parse_as("eduNo")?,
         status: request.query.parse_as("status")?,
     };
-    let found = store::page(&store::DATABASE, &filter, &paging).await?;
-    let total = match paging.after {
-        Some(_) => None,
-        None => Some(store::count(&store::DATABASE, &filter).await?),
+    let page = Page {
+        limit: paging.limit(),
+        after: paging.after,
+        offset: paging.offset(),
+        sort: paging.sort_field().map(store::column),
+        direction: Direction::descending(paging.descending()),
     };
-    let last_key = found.last().map(|found| found.order_id);
-    let items = found.iter().map(|found| document(&request.base, found)).collect();
-    Ok(paging.respond(request, "infomations", items, total, last_key))
+    let found = store::list(storage, filter, &page).await?;
+    let total = if paging.counts() { Some(store::total(storage, filter).await?) } else { None };
+    let documents: Vec<_> = found.iter().map(|found| Document::of(found, &request.base)).collect();
+    let last = found.last().map(|found| found.order_id.get());
+    Ok(paging.respond(request, "infomations", &documents, total, last))
 }
 
-async fn one(request: &Request, order_id: OrderId) -> Result<Response, Error> {
-    let found = store::find(&store::DATABASE, order_id).await?.ok_or_else(|| unknown(order_id))?;
-    if request.has_already(&found.etag) {
-        return Ok(Response::not_modified(&found.etag));
+async fn one(storage: &impl Storage, request: &Request, order_id: OrderId) -> Result<Response, Error> {
+    match store::find(storage, order_id).await? {
+        Some(found) => Ok(Response::ok(&Document::of(&found, &request.base))),
+        None => Err(unknown(order_id).into()),
     }
-    let timeline = store::timeline(&store::DATABASE, order_id).await?;
-    Ok(Response::ok(&with_timeline(&request.base, &found, &timeline)).etag(&found.etag))
 }
 
 fn searches(request: &Request) -> Response {
     let here = format!("{}/infomations/search", request.base);
-    let find = json!({ "href": format!("{here}/findByOrderId{{?orderId}}"), "templated": true });
-    Response::ok(&json!({ "_links": { "findByOrderId": find, "self": link(here) } }))
+    let find = format!("{here}/findByOrderId{{?orderId}}");
+    Response::ok(&json!({ "_links": Links::new().templated("findByOrderId", find).with("self", here) }))
 }
 
 /// Nothing has been heard of an order: it does not exist, or not yet here.
@@ -92,41 +101,46 @@ pub(crate) fn unknown(order_id: OrderId) -> Problem {
 }
 
 /// One order as a HAL document.
-fn document(base: &str, found: &Found) -> Value {
-    let here = format!("{base}/infomations/{}", found.order_id);
-    json!({
-        "orderId": found.order_id,
-        "customerId": found.customer_id,
-        "eduNo": found.edu_no,
-        "courseTitle": found.course_title,
-        "guest": found.guest,
-        "amount": found.amount,
-        "orderStatus": found.statuses.order,
-        "payStatus": found.statuses.pay,
-        "reservationStatus": found.statuses.reservation,
-        "courseStatus": found.statuses.course,
-        "waitingPosition": found.waiting_position,
-        "updatedAt": found.updated_at,
-        "_links": { "self": link(&here), "infomation": link(&here), "events": link(format!("{here}/events")) },
-    })
+#[derive(Serialize)]
+pub(crate) struct Document<'a> {
+    #[serde(flatten)]
+    found: &'a Found,
+    #[serde(rename = "_links")]
+    links: Links<'static>,
 }
 
-/// One order as a HAL document, with what happened to it.
-pub(crate) fn with_timeline(base: &str, found: &Found, timeline: &[Past]) -> Value {
-    let steps: Vec<_> = timeline
-        .iter()
-        .map(|past| json!({ "event": past.event, "status": past.status, "time": past.time }))
-        .collect();
-    let mut document = document(base, found);
-    if let Some(fields) = document.as_object_mut() {
-        fields.insert("timeline".to_owned(), Value::Array(steps));
+impl<'a> Document<'a> {
+    pub(crate) fn of(found: &'a Found, base: &str) -> Self {
+        let here = format!("{base}/infomations/{}", found.order_id);
+        let events = format!("{here}/events");
+        let links = Links::new().with("self", here.clone()).with("infomation", here).with("events", events);
+        Self { found, links }
     }
-    document
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::Told;
+    use crate::ports::Spin;
+    use crate::samples;
+    use ::store::native::{Sqlite, at_once};
+    use kernel::Timestamp;
+
+    fn get(storage: &Sqlite, path: &str, headers: &[(&str, &str)]) -> Response {
+        let request = Request::new(Method::GET, path, headers, "").unwrap();
+        let answered = hal::answer(&request, async |request: &Request| answer(storage, Spin, request).await);
+        at_once(answered).unwrap()
+    }
+
+    /// Takes in the first so many events of order 1113.
+    fn take(storage: &Sqlite, events: usize) {
+        let history = samples::history();
+        let told = history[..events].iter().map(|(version, time, event)| {
+            Told::of(samples::context(event), *version, Timestamp::from_millis(*time), event)
+        });
+        at_once(store::take_in(told).run(storage)).unwrap().unwrap();
+    }
 
     #[test]
     fn both_spellings_lead_to_the_same_routes() {
@@ -142,6 +156,73 @@ mod tests {
             [&["infomations", "abc"][..], &["infomations", "0"], &["infomations", "1", "x"], &["orders"]]
         {
             assert_eq!(Route::of(nowhere), None, "{nowhere:?}");
+        }
+    }
+
+    #[test]
+    fn an_order_is_shown_with_what_happened_and_with_the_tag_of_what_is_shown() {
+        let storage = Sqlite::in_memory(&store::DATABASE).unwrap();
+        take(&storage, 2);
+        let path = "/infomations/search/findByOrderId?orderId=1113";
+        let shown = get(&storage, path, &[("host", "h")]);
+        let here = "http://h/infomations/1113";
+        let step = |event, status, time| json!({ "event": event, "status": status, "time": time });
+        assert_eq!(
+            shown.json(),
+            json!({
+                "orderId": 1113,
+                "customerId": 1,
+                "eduNo": 102,
+                "guest": 2,
+                "courseTitle": "자바 입문",
+                "amount": 50_000,
+                "orderStatus": "Ordered",
+                "payStatus": "Payment Delayed",
+                "reservationStatus": null,
+                "courseStatus": null,
+                "waitingPosition": null,
+                "updatedAt": "1970-01-01T00:00:00.020Z",
+                "timeline": [
+                    step("Ordered", "Ordered", "1970-01-01T00:00:00.010Z"),
+                    step("PaymentDelayed", "Payment Delayed", "1970-01-01T00:00:00.020Z"),
+                ],
+                "_links": {
+                    "self": { "href": here },
+                    "infomation": { "href": here },
+                    "events": { "href": format!("{here}/events") },
+                },
+            })
+        );
+        let known = [("host", "h"), ("if-none-match", shown.get("etag").unwrap())];
+        assert_eq!(get(&storage, "/infomations/1113", &known).status().as_u16(), 304);
+        take(&storage, 3);
+        assert_eq!(get(&storage, "/infomations/1113", &known).status().as_u16(), 200);
+    }
+
+    #[test]
+    fn a_list_shows_no_timelines_and_goes_on_by_key() {
+        let storage = Sqlite::in_memory(&store::DATABASE).unwrap();
+        take(&storage, 1);
+        let listed = get(&storage, "/informations?sort=updatedAt,desc&status=Ordered", &[]).json();
+        assert_eq!(listed["page"]["totalElements"], 1);
+        let one = &listed["_embedded"]["infomations"][0];
+        assert_eq!((&one["orderId"], one.get("timeline")), (&json!(1113), None));
+        let by_key = get(&storage, "/infomations?after=0&size=1", &[]).json();
+        assert!(by_key["_links"]["next"]["href"].as_str().unwrap().contains("after=1113"), "{by_key}");
+    }
+
+    #[test]
+    fn what_is_not_there_or_not_readable_is_a_problem() {
+        let storage = Sqlite::in_memory(&store::DATABASE).unwrap();
+        for (path, status) in [
+            ("/infomations/1113", 404),
+            ("/infomations/search/findByOrderId?orderId=1113", 404),
+            ("/infomations/search/findByOrderId", 422),
+            ("/infomations?status=", 422),
+            ("/infomations?customerId=1&customerId=", 422),
+            ("/infomations/search", 200),
+        ] {
+            assert_eq!(get(&storage, path, &[]).status().as_u16(), status, "{path}");
         }
     }
 }

@@ -1,22 +1,25 @@
 //! `information`: what is known about every order, in one place (the query side of CQRS).
 //!
-//! | exported | where |
-//! |---|---|
-//! | `GET /infomations`, `/{orderId}`, `/search/findByOrderId` | [`http`] |
-//! | `GET /infomations/{orderId}/events`, live | [`live`] |
-//! | messages of `sugang:events:{order,pay,reservation}` and `sugang:tick` | [`events`] |
+//! | export | module | serves |
+//! |---|---|---|
+//! | `wasi:http/handler` | [`http`], [`live`] | `/infomations/...`, `/informations/...` (component `information`) |
+//! | `spin:redis/inbound-redis` | [`events`] | wake-ups and the tick (component `information-worker`) |
 //!
-//! It only reacts: nothing here decides, nothing asks another context, and everything it holds can be made
-//! again from the events; for that, [`View`] and the schema of its [`DATABASE`] can be used without Spin. How
-//! events that come late, twice and out of order become one row is in [`domain`]; the same in SQL in [`store`].
+//! - [`domain`]: what an event says by itself, and when nothing more can be said (pure).
+//! - [`ports`]: what live answers need from outside.
+//! - [`store`]: the tables, and how events that come late, twice and out of order become one row.
+//!
+//! What it deliberately does not do: decide anything, or ask another context. Everything it holds can be made again from
+//! the events; for that, [`View`] and the schema of its [`DATABASE`] can be used without Spin.
 
-// What the two export macros generate; a native build is for tests only, and its linker takes no such names.
+// What the exports generate; a native build is for tests only, and its linker takes no such names.
 #![cfg_attr(target_arch = "wasm32", allow(unsafe_code))]
 
 mod domain;
 mod events;
 mod http;
 mod live;
+mod ports;
 #[cfg(test)]
 mod samples;
 mod store;
@@ -24,30 +27,19 @@ mod store;
 pub use events::View;
 pub use store::DATABASE;
 
-use anyhow::Context;
 use bytes::Bytes;
-use eventlog::Wake;
-use spin_sdk::http::{BoxBody, Request};
-use spin_sdk::variables;
+use eventlog::EventLog;
 
 /// Answers `/infomations` and `/informations`.
-#[cfg_attr(target_arch = "wasm32", spin_sdk::http_service)]
-pub async fn serve(request: Request) -> ::http::Response<BoxBody> {
-    hal::serve(request, http::answer).await
+pub async fn serve(request: &hal::Request) -> Result<hal::Response, hal::Error> {
+    http::answer(&DATABASE, ports::Spin, request).await
 }
+
+hal::export!(serve);
 
 /// Takes in what the other contexts told.
 #[cfg_attr(target_arch = "wasm32", spin_sdk::redis_subscriber)]
 pub async fn wake(message: Bytes) -> anyhow::Result<()> {
-    let redis_url = variables::get("redis_url").await.context("the variable redis_url")?;
-    let wake = Wake::of(&message);
-    eventlog::drain(
-        &redis_url,
-        "information",
-        events::SOURCES,
-        wake,
-        &events::View { storage: &store::DATABASE },
-    )
-    .await?;
-    Ok(())
+    let log = EventLog::<&::store::Database>::reading(&settings::text("redis_url").await?);
+    log.work(&View { storage: &DATABASE }, &message).await
 }

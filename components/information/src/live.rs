@@ -2,19 +2,35 @@
 //!
 //! The present state comes at once, then each change. The row is looked at a few times a second rather than
 //! being told of changes, since the worker that writes it is another process. Every event carries the whole
-//! document and the state's `ETag` as its id, so a client that was cut off misses nothing by connecting again.
+//! document, and the document's tag as its id, so a client that was cut off misses nothing by connecting again.
+//!
+//! | a client that | gets |
+//! |---|---|
+//! | follows an order that was taken just now | an answer as soon as something has been heard of it |
+//! | follows a number that nothing is heard of for [`HEARD_WITHIN`] | 404: an `EventSource` gives it up |
+//! | comes back with the id (`Last-Event-ID`) of what it saw | only what is new to it |
+//! | sees the final state | the end of the stream, and by coming back 204: an `EventSource` does not come again |
+//! | is still there after [`LONGEST`] | the end of the stream: it comes back by itself |
 
-use crate::http::{unknown, with_timeline};
+use crate::http::{Document, unknown};
+use crate::ports::{Background, stream};
 use crate::store::{self, Found};
+use ::store::{Storage, StoreError};
 use futures::SinkExt;
 use futures::channel::mpsc::Sender;
-use hal::{Error, Request, Response};
+use hal::{Error, Request, Response, etag_of, sse};
 use kernel::OrderId;
-use spin_sdk::http::{body, box_body};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// How often the row is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(300);
+
+/// How long something is waited for to be heard of an order. What is told is usually heard within a second; whoever asks
+/// about any number is not to be kept for longer than it takes to be sure.
+const HEARD_WITHIN: Duration = Duration::from_secs(5);
+
+/// How often it is looked for until then.
+const LISTEN_EVERY: Duration = Duration::from_millis(100);
 
 /// After this long without a change something is sent all the same, so that proxies keep the connection and a
 /// client that went away is noticed.
@@ -24,66 +40,98 @@ const HEARTBEAT_EVERY: Duration = Duration::from_secs(15);
 /// be retired, and a forgotten tab does not hold on to one for ever.
 const LONGEST: Duration = Duration::from_secs(300);
 
-/// Follows an order. 204 for a client that comes back (`Last-Event-ID`) when it has seen the final state: it
-/// is what tells an `EventSource` to stop connecting again.
-pub(crate) async fn follow(request: &Request, order_id: OrderId) -> Result<Response, Error> {
-    let found = store::find(&store::DATABASE, order_id).await?.ok_or_else(|| unknown(order_id))?;
-    let seen = request.header("last-event-id") == Some(found.etag.as_str());
-    if seen && found.statuses.are_final() {
+/// How long a client that was cut off waits before it connects again, in milliseconds.
+const RETRY: u64 = 1000;
+
+/// Follows an order.
+pub(crate) async fn follow<S: Storage + Clone + 'static>(
+    storage: &S,
+    background: impl Background,
+    request: &Request,
+    order_id: OrderId,
+) -> Result<Response, Error> {
+    let found = hear_of(storage, &background, order_id).await?.ok_or_else(|| unknown(order_id))?;
+    let last = request.last_event_id().map(str::to_owned);
+    let is_known = last.as_ref() == Some(&etag_of(&Document::of(&found, &request.base)));
+    if is_known && found.statuses.are_final() {
         return Ok(Response::no_content());
     }
-    let (client, body) = body::stream::<String>();
-    let follower = Follower { order_id, base: request.base.clone(), client };
-    spin_sdk::wasip3::spawn(async move {
+    let (client, body) = stream();
+    let (storage, base) = (storage.clone(), request.base.clone());
+    let follower = Follower { storage, background, order_id, base, client, last };
+    background.spawn(async move {
         if let Err(End::Failed(reason)) = follower.run(found).await {
             eprintln!("the live status of order {order_id} ended: {reason}");
         }
     });
-    Ok(Response::stream("text/event-stream", box_body(body)).header("cache-control", "no-store"))
+    Ok(Response::events(body))
+}
+
+/// What is known about an order, as soon as anything is; none if that takes too long.
+async fn hear_of(
+    storage: &impl Storage,
+    background: &impl Background,
+    order_id: OrderId,
+) -> Result<Option<Found>, StoreError> {
+    let mut waited = Duration::ZERO;
+    loop {
+        let found = store::find(storage, order_id).await?;
+        if found.is_some() || waited >= HEARD_WITHIN {
+            return Ok(found);
+        }
+        background.sleep(LISTEN_EVERY).await;
+        waited += LISTEN_EVERY;
+    }
 }
 
 /// Why a stream ended before its time.
 enum End {
     /// The client closed the connection, which is its good right.
     Gone,
-    /// The store could not be read; the client connects again by itself.
-    Failed(::store::StoreError),
+    /// The state could not be read, or not be written; the client connects again by itself.
+    Failed(String),
 }
 
-struct Follower {
+struct Follower<S, B> {
+    storage: S,
+    background: B,
     order_id: OrderId,
     base: String,
     client: Sender<String>,
+    /// The id of the last event that the client has got.
+    last: Option<String>,
 }
 
-impl Follower {
+impl<S: Storage, B: Background> Follower<S, B> {
     async fn run(mut self, mut found: Found) -> Result<(), End> {
-        let begun = Instant::now();
-        self.send("retry: 1000\n\n".to_owned()).await?;
+        self.send(sse::retry(RETRY)).await?;
         self.tell(&found).await?;
-        let mut told = Instant::now();
-        while !found.statuses.are_final() && begun.elapsed() < LONGEST {
-            spin_sdk::time::sleep(LOOK_EVERY).await;
-            match store::find(&store::DATABASE, self.order_id).await.map_err(End::Failed)? {
-                Some(changed) if changed.etag != found.etag => {
-                    self.tell(&changed).await?;
-                    found = changed;
-                    told = Instant::now();
-                }
-                _ if told.elapsed() >= HEARTBEAT_EVERY => {
-                    self.send(": nothing new\n\n".to_owned()).await?;
-                    told = Instant::now();
-                }
-                _ => {}
+        let (mut open, mut quiet) = (Duration::ZERO, Duration::ZERO);
+        while !found.statuses.are_final() && open < LONGEST {
+            self.background.sleep(LOOK_EVERY).await;
+            (open, quiet) = (open + LOOK_EVERY, quiet + LOOK_EVERY);
+            let now = store::find(&self.storage, self.order_id).await.map_err(failed)?;
+            found = now.unwrap_or(found);
+            if self.tell(&found).await? {
+                quiet = Duration::ZERO;
+            } else if quiet >= HEARTBEAT_EVERY {
+                self.send(sse::comment("nothing new")).await?;
+                quiet = Duration::ZERO;
             }
         }
         Ok(())
     }
 
-    async fn tell(&mut self, found: &Found) -> Result<(), End> {
-        let timeline = store::timeline(&store::DATABASE, self.order_id).await.map_err(End::Failed)?;
-        let document = with_timeline(&self.base, found, &timeline).to_string();
-        self.send(event(&found.etag, &document)).await
+    /// Tells a state, unless the client knows it, and says whether it did.
+    async fn tell(&mut self, found: &Found) -> Result<bool, End> {
+        let document = Document::of(found, &self.base);
+        let id = etag_of(&document);
+        if self.last.as_ref() == Some(&id) {
+            return Ok(false);
+        }
+        self.send(sse::event(&id, "status", &document).map_err(failed)?).await?;
+        self.last = Some(id);
+        Ok(true)
     }
 
     async fn send(&mut self, text: String) -> Result<(), End> {
@@ -91,17 +139,9 @@ impl Follower {
     }
 }
 
-/// One event. JSON on one line has no line break, which would end the data.
-fn event(id: &str, json: &str) -> String {
-    format!("id: {id}\nevent: status\ndata: {json}\n\n")
+fn failed(reason: impl std::error::Error) -> End {
+    End::Failed(reason.to_string())
 }
 
 #[cfg(test)]
-mod tests {
-    use super::event;
-
-    #[test]
-    fn an_event_is_id_name_data_and_an_empty_line() {
-        assert_eq!(event("1-0-0-0-1", r#"{"a":1}"#), "id: 1-0-0-0-1\nevent: status\ndata: {\"a\":1}\n\n");
-    }
-}
+mod tests;

@@ -41,7 +41,7 @@ pub(crate) fn context(event: &Event) -> &'static str {
     }
 }
 
-/// Everything that can happen to order 1113, as (version, milliseconds, event): delayed, declined, paid,
+/// Everything that can happen to order 1113, as (version, milliseconds, event): delayed, declined, delayed again, paid,
 /// waiting, moved up, confirmed, and canceled after all.
 pub(crate) fn history() -> Vec<(u64, i64, Event)> {
     history_of(1113)
@@ -63,13 +63,10 @@ pub(crate) fn history_of(order_id: u64) -> Vec<(u64, i64, Event)> {
                 card_last4: card_last4(),
                 course_title: "자바 입문".to_owned(),
                 ordered_at: at(10),
+                due_at: None,
             }),
         ),
-        (
-            2,
-            20,
-            Event::PaymentDelayed(PaymentDelayed { applicant: applicant(), reason: DelayReason::Deadline }),
-        ),
+        (2, 20, delayed(applicant(), 0)),
         (
             1,
             30,
@@ -80,6 +77,7 @@ pub(crate) fn history_of(order_id: u64) -> Vec<(u64, i64, Event)> {
                 reason: "declined".to_owned(),
             }),
         ),
+        (3, 35, delayed(applicant(), 1)),
         (
             2,
             40,
@@ -95,7 +93,7 @@ pub(crate) fn history_of(order_id: u64) -> Vec<(u64, i64, Event)> {
         (2, 60, reserved(applicant(), ReservationStatus::ReservationRequested, None, 60)),
         (3, 70, Event::ReservationConfirmed(ReservationConfirmed { applicant: applicant() })),
         (
-            3,
+            4,
             80,
             Event::OrderCanceled(OrderCanceled { applicant: applicant(), reason: CancelReason::Customer }),
         ),
@@ -113,6 +111,10 @@ pub(crate) fn history_of(order_id: u64) -> Vec<(u64, i64, Event)> {
             Event::PaymentCanceled(PaymentCanceled { applicant: applicant(), amount, refunded_at: at(100) }),
         ),
     ]
+}
+
+fn delayed(applicant: Applicant, pay_version: u64) -> Event {
+    Event::PaymentDelayed(PaymentDelayed { applicant, reason: DelayReason::Deadline, pay_version })
 }
 
 fn reserved(

@@ -6,7 +6,7 @@
 use crate::templates;
 use kernel::event::Event;
 use kernel::{CustomerId, Invalid, Language, OrderId, Timestamp};
-use std::fmt;
+use serde::Serialize;
 use std::str::FromStr;
 
 /// How often one message is sent before it is given up.
@@ -15,12 +15,13 @@ pub(crate) const MAX_ATTEMPTS: u32 = 11;
 /// The longest pause between two tries, in seconds.
 pub(crate) const LONGEST_PAUSE: i64 = 300;
 
-/// How long a message is left to who has taken it to send it, in seconds: longer than the budget and the channel's
-/// patience together, so that only the dead and the frozen lose theirs.
+/// How long a message is left to who has taken it to send it, in seconds: longer than the channel may take for a batch
+/// and the store to write down what came of it, so that only the dead and the frozen lose theirs.
 pub(crate) const LEASE: i64 = 15;
 
 /// What is to be told to one person about one event.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub(crate) struct Message {
     /// `<context>:<subject>:<version>` of the event: `order:1113:1`.
     pub(crate) id: String,
@@ -58,7 +59,7 @@ pub(crate) fn addressee(customer_id: Option<u64>, order_id: u64) -> String {
 }
 
 /// How the delivery of a message stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub(crate) enum Status {
     /// To be sent, or to be sent again.
     Pending,
@@ -79,12 +80,6 @@ impl Status {
             Self::Sent => "Sent",
             Self::Failed => "Failed",
         }
-    }
-}
-
-impl fmt::Display for Status {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
     }
 }
 
@@ -111,8 +106,6 @@ pub enum Attempt {
     Busy(String),
     /// The channel will never take it.
     Refused(String),
-    /// There was no time left to try.
-    NotMade,
 }
 
 /// What becomes of a message after a try.
@@ -123,15 +116,13 @@ pub(crate) enum Verdict {
         /// When the channel took it first.
         at: Timestamp,
     },
-    /// To be tried again, no earlier than `due`.
+    /// To be tried again.
     Retry {
-        /// When.
+        /// Not before.
         due: Timestamp,
     },
     /// Given up.
     Failed,
-    /// Put back as if it had never been taken.
-    PutBack,
 }
 
 /// What becomes of a message whose try number `attempts` (counted from 1) ended at `now` as `attempt` says.
@@ -141,7 +132,6 @@ pub(crate) fn judge(attempt: &Attempt, attempts: u32, now: Timestamp) -> Verdict
         Attempt::Refused(_) => Verdict::Failed,
         Attempt::Busy(_) if attempts >= MAX_ATTEMPTS => Verdict::Failed,
         Attempt::Busy(_) => Verdict::Retry { due: now.plus_seconds(pause(attempts)) },
-        Attempt::NotMade => Verdict::PutBack,
     }
 }
 
@@ -185,7 +175,6 @@ mod tests {
     fn what_the_channel_has_is_sent_and_what_it_refuses_is_given_up_at_once() {
         assert_eq!(judge(&Attempt::Accepted { at: NOW }, 1, NOW), Verdict::Sent { at: NOW });
         assert_eq!(judge(&Attempt::Refused("blocked".to_owned()), 1, NOW), Verdict::Failed);
-        assert_eq!(judge(&Attempt::NotMade, 1, NOW), Verdict::PutBack);
     }
 
     #[test]

@@ -1,5 +1,7 @@
-//! Events to test with: one of every kind that somebody is written to about.
+//! Events to test with, one of every kind that somebody is written to about, and a channel.
 
+use crate::domain::Attempt;
+use crate::ports::{Channel, Outgoing};
 use kernel::event::{
     Applicant, CancelReason, Course, DelayReason, Event, OrderCanceled, Ordered, Paid, PaymentCanceled,
     PaymentDeclined, PaymentDelayed, ReservationCanceled, ReservationConfirmed, ReservationRejected,
@@ -8,6 +10,40 @@ use kernel::event::{
 use kernel::{
     Approval, CourseStatus, CustomerId, EduNo, Guests, Language, OrderId, ReservationStatus, Timestamp, Won,
 };
+use std::cell::{Cell, RefCell};
+
+/// A customer whose phone is always busy.
+pub(crate) const BUSY: u64 = 8;
+
+/// A customer whom no message reaches.
+pub(crate) const BLOCKED: u64 = 9;
+
+/// A channel that keeps what it was handed, and takes it at second 7.
+#[derive(Default)]
+pub(crate) struct Phones {
+    pub(crate) handed: RefCell<Vec<Outgoing>>,
+    pub(crate) sendings: Cell<usize>,
+}
+
+impl Channel for Phones {
+    async fn send(&self, messages: Vec<Outgoing>) -> Vec<Attempt> {
+        self.sendings.set(self.sendings.get() + 1);
+        let attempt = |message: &Outgoing| match message.to.parse() {
+            Ok(BUSY) => Attempt::Busy("503".to_owned()),
+            Ok(BLOCKED) => Attempt::Refused("blocked".to_owned()),
+            _ => Attempt::Accepted { at: Timestamp::from_millis(7) },
+        };
+        let attempts = messages.iter().map(attempt).collect();
+        self.handed.borrow_mut().extend(messages);
+        attempts
+    }
+}
+
+impl Phones {
+    pub(crate) fn bodies(&self) -> Vec<String> {
+        self.handed.borrow().iter().map(|message| message.body.clone()).collect()
+    }
+}
 
 pub(crate) fn applicant(order_id: u64, language: Language) -> Applicant {
     Applicant {
@@ -61,6 +97,7 @@ pub(crate) fn order_events(language: Language) -> Vec<Event> {
             card_last4: Some("1234".to_owned()),
             course_title: "자바 입문".to_owned(),
             ordered_at: at,
+            due_at: None,
         }),
         paid(language),
         paid_for(applicant(), 0),
@@ -79,7 +116,7 @@ pub(crate) fn order_events(language: Language) -> Vec<Event> {
     for reason in
         [DelayReason::Deadline, DelayReason::Unavailable, DelayReason::BreakerOpen, DelayReason::CardMissing]
     {
-        events.push(Event::PaymentDelayed(PaymentDelayed { applicant: applicant(), reason }));
+        events.push(Event::PaymentDelayed(PaymentDelayed { applicant: applicant(), reason, pay_version: 0 }));
     }
     for amount in [0, 1_250_000] {
         let amount = won(amount);

@@ -1,106 +1,72 @@
 //! The messages' tables, and every statement that touches them.
 //!
-//! A message that is due is *claimed* before it is sent: one statement gives it to one worker and makes it due
-//! again when the lease runs out. So two workers never send the same message at once, and what a crash left
-//! between sending and marking heals by itself: it is sent again under the same id, which the channel knows.
+//! A message is in the hands of one worker while it is sent: the statement that writes it, or that takes it when it is
+//! due, counts the try and makes it due again for when the lease runs out. So two workers never send the same message
+//! at once, and what a crash left between sending and concluding heals by itself: it is sent again under the same id,
+//! which the channel knows. Who holds a message is known by the number of the try.
 
 use crate::domain::{LEASE, LONGEST_PAUSE, Message, Status, Verdict};
-use hal::{Direction, Paging};
 use kernel::event::Course;
 use kernel::{CustomerId, EduNo, OrderId, Timestamp};
+use serde::Serialize;
 use std::collections::HashMap;
-use store::{Database, Row, Storage, StoreError, Value};
+use store::{Database, Page, Row, Schema, Statement, Step, Storage, StoreError};
 
 /// The context's own store; nobody else reads it.
-pub static DATABASE: Database = Database::new("notification", 1, SCHEMA);
+pub static DATABASE: Database = Database::new("notification", &SCHEMA);
 
-const SCHEMA: &[&str] = &[
-    // `due_at` is in milliseconds since 1970 and means something only while the status is Pending.
-    "CREATE TABLE IF NOT EXISTS messages (
-        seq INTEGER PRIMARY KEY,
-        id TEXT NOT NULL UNIQUE,
-        order_id INTEGER NOT NULL,
-        customer_id INTEGER,
-        event TEXT NOT NULL,
-        language TEXT NOT NULL,
-        body TEXT NOT NULL,
-        status TEXT NOT NULL DEFAULT 'Pending',
-        attempts INTEGER NOT NULL DEFAULT 0,
-        created_at TEXT NOT NULL,
-        due_at INTEGER NOT NULL,
-        claim TEXT,
-        sent_at TEXT,
-        problem TEXT
-    )",
-    // An index ends with the row's key, so each of these also sorts by age.
-    "CREATE INDEX IF NOT EXISTS messages_by_order ON messages (order_id)",
-    "CREATE INDEX IF NOT EXISTS messages_by_customer ON messages (customer_id)",
-    "CREATE INDEX IF NOT EXISTS messages_by_status ON messages (status)",
-    "CREATE INDEX IF NOT EXISTS messages_due ON messages (due_at) WHERE status = 'Pending'",
-    "CREATE TABLE IF NOT EXISTS courses (
-        edu_no INTEGER PRIMARY KEY,
-        version INTEGER NOT NULL,
-        title TEXT NOT NULL
-    )",
-    // How many messages there are in each status, so that counting them does not slow down.
-    "CREATE TABLE IF NOT EXISTS counts (status TEXT PRIMARY KEY, rows INTEGER NOT NULL) WITHOUT ROWID",
-    "CREATE TRIGGER IF NOT EXISTS messages_inserted AFTER INSERT ON messages BEGIN
-        INSERT INTO counts (status, rows) VALUES (NEW.status, 1)
-            ON CONFLICT (status) DO UPDATE SET rows = rows + 1;
-    END",
-    "CREATE TRIGGER IF NOT EXISTS messages_updated AFTER UPDATE OF status ON messages
-        WHEN NEW.status <> OLD.status
-    BEGIN
-        INSERT INTO counts (status, rows) VALUES (OLD.status, -1), (NEW.status, 1)
-            ON CONFLICT (status) DO UPDATE SET rows = rows + excluded.rows;
-    END",
-];
+static SCHEMA: Schema = Schema {
+    version: 2,
+    oldest_code: 1,
+    tables: &[
+        // `due_at` is in milliseconds since 1970 and means something only while the status is Pending. `claim` is what
+        // version 1 knew the holder of a message by; nothing needs it any more once that is gone.
+        "CREATE TABLE messages (
+            seq INTEGER PRIMARY KEY,
+            id TEXT NOT NULL UNIQUE,
+            order_id INTEGER NOT NULL,
+            customer_id INTEGER,
+            event TEXT NOT NULL,
+            language TEXT NOT NULL,
+            body TEXT NOT NULL,
+            status TEXT NOT NULL DEFAULT 'Pending',
+            attempts INTEGER NOT NULL DEFAULT 0,
+            created_at TEXT NOT NULL,
+            due_at INTEGER NOT NULL,
+            claim TEXT,
+            sent_at TEXT,
+            problem TEXT
+        )",
+        // An index ends with the row's key, so each of these also sorts by age.
+        "CREATE INDEX messages_by_order ON messages (order_id)",
+        "CREATE INDEX messages_by_customer ON messages (customer_id)",
+        "CREATE INDEX messages_by_status ON messages (status)",
+        MESSAGES_DUE,
+        "CREATE TABLE courses (
+            edu_no INTEGER PRIMARY KEY,
+            version INTEGER NOT NULL,
+            title TEXT NOT NULL
+        )",
+        // How many messages there are in each status, so that counting them does not slow down.
+        "CREATE TABLE counts (status TEXT PRIMARY KEY, rows INTEGER NOT NULL) WITHOUT ROWID",
+    ],
+    steps: &[Step { to: 2, statements: &["DROP INDEX messages_due", MESSAGES_DUE] }],
+    programs: &[
+        "CREATE TRIGGER messages_inserted AFTER INSERT ON messages BEGIN
+            INSERT INTO counts (status, rows) VALUES (NEW.status, 1)
+                ON CONFLICT (status) DO UPDATE SET rows = rows + 1;
+        END",
+        "CREATE TRIGGER messages_updated AFTER UPDATE OF status ON messages
+            WHEN NEW.status <> OLD.status
+        BEGIN
+            INSERT INTO counts (status, rows) VALUES (OLD.status, -1), (NEW.status, 1)
+                ON CONFLICT (status) DO UPDATE SET rows = rows + excluded.rows;
+        END",
+    ],
+};
 
-/// One statement with its parameters.
-pub(crate) struct Statement {
-    sql: String,
-    params: Vec<Value>,
-}
-
-impl Statement {
-    pub(crate) async fn run(self, storage: &impl Storage) -> Result<Vec<Row>, StoreError> {
-        storage.query(&self.sql, self.params).await
-    }
-}
-
-const ADD: &str =
-    "INSERT INTO messages (id, order_id, customer_id, event, language, body, created_at, due_at)";
-
-/// Makes another message of one that is there: what the guard `notification.once` keeps from happening.
-const ANOTHER: &str =
-    "iif(EXISTS (SELECT 1 FROM messages WHERE id = column1), '~' || hex(randomblob(4)), '')";
-
-/// Adds messages that are due at once; those that are there already stay as they are.
-pub(crate) fn add(messages: &[Message], now: Timestamp) -> Statement {
-    let rows = store::placeholders(messages.len(), 8);
-    let params = messages.iter().flat_map(|message| {
-        [
-            store::text(&message.id),
-            store::int(message.order_id.as_i64()),
-            store::opt_int(message.customer_id.map(|customer| customer.as_i64())),
-            store::text(message.event),
-            store::text(message.language.as_str()),
-            store::text(&message.body),
-            store::text(now.to_string()),
-            store::int(now.millis()),
-        ]
-    });
-    Statement {
-        sql: if faults::guard("notification.once") {
-            format!("{ADD} VALUES {rows} ON CONFLICT (id) DO NOTHING")
-        } else {
-            format!(
-                "{ADD} SELECT column1 || {ANOTHER}, column2, column3, column4, column5, column6, column7, column8 FROM (VALUES {rows})"
-            )
-        },
-        params: params.collect(),
-    }
-}
+/// Begins with the status, so that it is taken before the one by status alone.
+const MESSAGES_DUE: &str = "CREATE INDEX messages_due ON messages (status, due_at) WHERE status = 'Pending'";
 
 /// A message in this worker's hands.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -111,46 +77,61 @@ pub(crate) struct Claimed {
     pub(crate) customer_id: Option<u64>,
     pub(crate) language: String,
     pub(crate) body: String,
-    /// How many times it has been taken to be sent, this time included.
+    /// Which try this is, from 1.
     pub(crate) attempts: u32,
 }
 
-/// Makes due what a clock that was ahead has put off: what was never tried, and what waits for longer than a claim
-/// lasts and a pause is after so many tries. (Somebody whose clock is behind may so take from another what that one is
-/// just sending. It is then sent twice under one id, which the channel knows.) Which index is said to SQLite, here and
-/// in [`claim`]: left to itself it takes the one by status, and reads everything that waits.
+const CLAIMED: &str = "RETURNING seq, id, order_id, customer_id, language, body, attempts";
+
+/// Writes messages in the hands of this worker until `until`; those that are there already stay as they are and are not
+/// answered. Read the answer with [`claimed`].
+pub(crate) fn add(messages: &[Message], now: Timestamp, until: Timestamp) -> Statement {
+    let id = if faults::guard("notification.once") {
+        "value ->> 'id'"
+    } else {
+        "value ->> 'id' || '~' || hex(randomblob(4))"
+    };
+    Statement::new(format!(
+        "INSERT INTO messages
+            (created_at, due_at, id, order_id, customer_id, event, language, body, attempts)
+         SELECT $1, $2, {id}, CAST(value ->> 'orderId' AS BIGINT), CAST(value ->> 'customerId' AS BIGINT),
+             value ->> 'event', value ->> 'language', value ->> 'body', 1
+         FROM json_each($3) WHERE true
+         ON CONFLICT (id) DO NOTHING {CLAIMED}"
+    ))
+    .bind(now.to_string())
+    .bind(until.millis())
+    .bind_list(messages)
+}
+
+/// Makes due what a clock that was ahead has put off: what waits for longer than a lease lasts and a pause is after so
+/// many tries. (Somebody whose clock is behind may so take from another what that one is just sending. It is then sent
+/// twice under one id, which the channel knows.)
 pub(crate) fn pull_in(now: Timestamp) -> Statement {
-    Statement {
-        sql:
-            "UPDATE messages INDEXED BY messages_due SET due_at = ?1 WHERE status = 'Pending' AND due_at > ?1
-              AND (attempts = 0 OR due_at > ?1 + 1000 * max(?2, min(?3, 1 << min(attempts - 1, 30))))"
-                .to_owned(),
-        params: vec![store::int(now.millis()), store::int(LEASE), store::int(LONGEST_PAUSE)],
-    }
+    Statement::new(
+        "UPDATE messages SET due_at = $1 WHERE status = 'Pending'
+            AND due_at > $1 + 1000 * max($2, min($3, 1 << min(attempts - 1, 30))) AND due_at > $1",
+    )
+    .bind(now.millis())
+    .bind(LEASE)
+    .bind(LONGEST_PAUSE)
 }
 
-/// Takes up to `limit` messages that are due, oldest first, for whoever goes by `claim`; if they are not
-/// concluded by `until`, they are due again.
-pub(crate) fn claim(claim: &str, now: Timestamp, until: Timestamp, limit: u32) -> Statement {
-    Statement {
-        sql: "UPDATE messages SET claim = ?, due_at = ?, attempts = attempts + 1
-              WHERE seq IN (
-                  SELECT seq FROM messages INDEXED BY messages_due
-                  WHERE status = 'Pending' AND due_at <= ?
-                  ORDER BY due_at, seq LIMIT ?
-              )
-              RETURNING seq, id, order_id, customer_id, language, body, attempts"
-            .to_owned(),
-        params: vec![
-            store::text(claim),
-            store::int(until.millis()),
-            store::int(now.millis()),
-            store::int(limit),
-        ],
-    }
+/// Takes up to `limit` messages that are due, oldest first, until `until`, when they are due again. Read the answer with
+/// [`claimed`].
+pub(crate) fn claim(now: Timestamp, until: Timestamp, limit: u32) -> Statement {
+    Statement::new(format!(
+        "UPDATE messages SET due_at = $1, attempts = attempts + 1, claim = NULL
+         WHERE seq IN (
+             SELECT seq FROM messages WHERE status = 'Pending' AND due_at <= $2 ORDER BY due_at, seq LIMIT $3
+         ) {CLAIMED}"
+    ))
+    .bind(until.millis())
+    .bind(now.millis())
+    .bind(limit)
 }
 
-/// Reads what [`claim`] answered, oldest first (an `UPDATE` returns its rows in any order).
+/// Reads what this worker has taken, oldest first (an `UPDATE` returns its rows in any order).
 pub(crate) fn claimed(rows: &[Row]) -> Result<Vec<Claimed>, StoreError> {
     let mut claimed = rows.iter().map(Claimed::read).collect::<Result<Vec<_>, _>>()?;
     claimed.sort_by_key(|message| message.seq);
@@ -160,103 +141,121 @@ pub(crate) fn claimed(rows: &[Row]) -> Result<Vec<Claimed>, StoreError> {
 impl Claimed {
     fn read(row: &Row) -> Result<Self, StoreError> {
         Ok(Self {
-            seq: row.int(0)?,
-            id: row.text(1)?.to_owned(),
-            order_id: row.count(2)?,
-            customer_id: row.opt_int(3)?.and_then(|customer| u64::try_from(customer).ok()),
-            language: row.text(4)?.to_owned(),
-            body: row.text(5)?.to_owned(),
-            attempts: u32::try_from(row.int(6)?).unwrap_or(u32::MAX),
+            seq: row.int("seq")?,
+            id: row.text("id")?.to_owned(),
+            order_id: row.count("order_id")?,
+            customer_id: row.opt_count("customer_id")?,
+            language: row.text("language")?.to_owned(),
+            body: row.text("body")?.to_owned(),
+            attempts: row.number("attempts", u32::try_from)?,
         })
     }
 }
 
-/// What became of a claimed message.
+/// What became of a message that was sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Conclusion {
     pub(crate) seq: i64,
+    /// Which try it was.
+    pub(crate) attempts: u32,
     pub(crate) verdict: Verdict,
     /// What the channel complained about, for the operator who looks into the store.
     pub(crate) problem: Option<String>,
 }
 
-/// Writes down what became of the messages that were claimed as `claim`.
+/// Writes down what became of messages.
 ///
 /// Whoever lost a message by holding it for too long may still say that it is sent, since that is a fact; when
-/// to try again is for its new holder to say.
-pub(crate) fn conclude(claim: &str, conclusions: &[Conclusion], now: Timestamp) -> Statement {
-    let params = conclusions.iter().flat_map(|conclusion| {
-        let (status, due, sent_at, not_made) = match conclusion.verdict {
-            Verdict::Sent { at } => (Status::Sent, now, Some(at.to_string()), 0),
-            Verdict::Failed => (Status::Failed, now, None, 0),
-            Verdict::Retry { due } => (Status::Pending, due, None, 0),
-            Verdict::PutBack => (Status::Pending, now, None, 1),
-        };
-        [
-            store::int(conclusion.seq),
-            store::text(status.as_str()),
-            store::int(due.millis()),
-            store::opt_text(sent_at),
-            store::int(not_made),
-            store::opt_text(conclusion.problem.as_deref()),
-        ]
-    });
-    let params = params.chain([store::text(claim)]).collect();
-    Statement {
-        sql: format!(
-            "WITH concluded (seq, status, due_at, sent_at, not_made, problem) AS (VALUES {})
-             UPDATE messages SET status = concluded.status, due_at = concluded.due_at,
-                 sent_at = concluded.sent_at, attempts = attempts - concluded.not_made,
-                 problem = coalesce(concluded.problem, messages.problem), claim = NULL
-             FROM concluded
-             WHERE messages.seq = concluded.seq AND messages.status = 'Pending'
-                 AND (messages.claim = ? OR concluded.status = 'Sent')",
-            store::placeholders(conclusions.len(), 6)
-        ),
-        params,
+/// to try again is for its new holder to say. (`<>` keeps SQLite from going through everything that waits, for want of
+/// knowing how few these are.)
+pub(crate) fn conclude(conclusions: &[Conclusion], now: Timestamp) -> Statement {
+    #[derive(Serialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Concluded<'a> {
+        seq: i64,
+        attempts: u32,
+        status: Status,
+        due_at: i64,
+        sent_at: Option<Timestamp>,
+        problem: Option<&'a str>,
     }
+    let concluded = conclusions.iter().map(|conclusion| {
+        let (status, due, sent_at) = match conclusion.verdict {
+            Verdict::Sent { at } => (Status::Sent, now, Some(at)),
+            Verdict::Failed => (Status::Failed, now, None),
+            Verdict::Retry { due } => (Status::Pending, due, None),
+        };
+        let Conclusion { seq, attempts, problem, .. } = conclusion;
+        let (due_at, problem) = (due.millis(), problem.as_deref());
+        Concluded { seq: *seq, attempts: *attempts, status, due_at, sent_at, problem }
+    });
+    Statement::new(
+        "WITH concluded AS (
+            SELECT CAST(value ->> 'seq' AS BIGINT) AS seq, CAST(value ->> 'attempts' AS BIGINT) AS attempts,
+                value ->> 'status' AS status, CAST(value ->> 'dueAt' AS BIGINT) AS due_at,
+                value ->> 'sentAt' AS sent_at, value ->> 'problem' AS problem
+            FROM json_each($1)
+         )
+         UPDATE messages SET status = concluded.status, due_at = concluded.due_at, sent_at = concluded.sent_at,
+             problem = coalesce(concluded.problem, messages.problem), claim = NULL
+         FROM concluded
+         WHERE messages.seq = concluded.seq AND messages.status <> 'Sent' AND messages.status <> 'Failed'
+             AND (messages.attempts = concluded.attempts OR concluded.status = 'Sent')",
+    )
+    .bind_list(concluded)
 }
 
 /// Keeps the newest title told about each course, each with its version.
 pub(crate) fn keep_courses(courses: &[(u64, &Course)]) -> Statement {
-    let params = courses.iter().flat_map(|(version, course)| {
-        [store::int(course.edu_no.as_i64()), store::count(*version), store::text(&course.title)]
+    #[derive(Serialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Titled<'a> {
+        edu_no: EduNo,
+        version: u64,
+        title: &'a str,
+    }
+    let titled = courses.iter().map(|(version, course)| Titled {
+        edu_no: course.edu_no,
+        version: *version,
+        title: &course.title,
     });
-    Statement {
-        sql: format!(
-            "INSERT INTO courses (edu_no, version, title) VALUES {}
-             ON CONFLICT (edu_no) DO UPDATE SET version = excluded.version, title = excluded.title
-                 WHERE excluded.version > version",
-            store::placeholders(courses.len(), 3)
-        ),
-        params: params.collect(),
-    }
+    Statement::new(
+        "INSERT INTO courses (edu_no, version, title)
+         SELECT CAST(value ->> 'eduNo' AS BIGINT), CAST(value ->> 'version' AS BIGINT), value ->> 'title'
+         FROM json_each($1) WHERE true
+         ON CONFLICT (edu_no) DO UPDATE SET version = excluded.version, title = excluded.title
+             WHERE excluded.version > courses.version",
+    )
+    .bind_list(titled)
 }
 
-/// Asks for the titles of some courses; read the answer with [`titles`].
-pub(crate) fn ask_titles(courses: &[EduNo]) -> Statement {
-    Statement {
-        sql: format!(
-            "SELECT edu_no, title FROM courses WHERE edu_no IN ({})",
-            vec!["?"; courses.len()].join(",")
-        ),
-        params: courses.iter().map(|course| store::int(course.as_i64())).collect(),
-    }
+/// The titles of some courses; those that have not been heard of are missing.
+pub(crate) async fn titles(
+    storage: &impl Storage,
+    courses: impl IntoIterator<Item = EduNo>,
+) -> Result<HashMap<EduNo, String>, StoreError> {
+    let rows = ask_titles(courses).rows(storage).await?;
+    rows.iter().map(|row| Ok((row.number("edu_no", EduNo::parse)?, row.text("title")?.to_owned()))).collect()
 }
 
-/// Reads what [`ask_titles`] answered; courses that have not been heard of are missing.
-pub(crate) fn titles(rows: &[Row]) -> Result<HashMap<u64, String>, StoreError> {
-    rows.iter().map(|row| Ok((row.count(0)?, row.text(1)?.to_owned()))).collect()
+fn ask_titles(courses: impl IntoIterator<Item = EduNo>) -> Statement {
+    Statement::new(
+        "SELECT edu_no, title FROM courses
+         WHERE edu_no IN (SELECT CAST(value ->> 'v' AS BIGINT) FROM json_each($1))",
+    )
+    .bind_values(courses)
 }
 
-/// One message as it is read.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// One message as it is read, and shown.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub(crate) struct Found {
     /// Counts the messages as they were written, from 1.
+    #[serde(skip)]
     pub(crate) seq: u64,
     pub(crate) id: String,
     pub(crate) order_id: u64,
-    pub(crate) customer_id: Option<i64>,
+    pub(crate) customer_id: Option<u64>,
     pub(crate) event: String,
     pub(crate) language: String,
     pub(crate) body: String,
@@ -272,27 +271,21 @@ const FOUND: &str = "SELECT seq, id, order_id, customer_id, event, language, bod
 
 impl Found {
     fn read(row: &Row) -> Result<Self, StoreError> {
+        let text = |column| row.text(column).map(str::to_owned);
         Ok(Self {
-            seq: row.count(0)?,
-            id: row.text(1)?.to_owned(),
-            order_id: row.count(2)?,
-            customer_id: row.opt_int(3)?,
-            event: row.text(4)?.to_owned(),
-            language: row.text(5)?.to_owned(),
-            body: row.text(6)?.to_owned(),
-            status: row.text(7)?.to_owned(),
-            attempts: row.count(8)?,
-            created_at: row.text(9)?.to_owned(),
-            sent_at: row.opt_text(10)?.map(str::to_owned),
+            seq: row.count("seq")?,
+            id: text("id")?,
+            order_id: row.count("order_id")?,
+            customer_id: row.opt_count("customer_id")?,
+            event: text("event")?,
+            language: text("language")?,
+            body: text("body")?,
+            status: text("status")?,
+            attempts: row.count("attempts")?,
+            created_at: text("created_at")?,
+            sent_at: row.opt_string("sent_at")?,
         })
     }
-}
-
-/// One message, if there is one of that id.
-pub(crate) async fn find(storage: &impl Storage, id: &str) -> Result<Option<Found>, StoreError> {
-    let sql = format!("{FOUND} WHERE id = ?");
-    let rows = Statement { sql, params: vec![store::text(id)] }.run(storage).await?;
-    rows.first().map(Found::read).transpose()
 }
 
 /// Which messages are wanted; what is none does not matter.
@@ -304,68 +297,46 @@ pub(crate) struct Filter {
 }
 
 impl Filter {
-    /// The conditions, each with its parameter.
-    fn conditions(&self) -> Vec<(&'static str, Value)> {
-        let order = self.order_id.map(|id| ("order_id = ?", store::int(id.as_i64())));
-        let customer = self.customer_id.map(|id| ("customer_id = ?", store::int(id.as_i64())));
-        let status = self.status.map(|status| ("status = ?", store::text(status.as_str())));
-        [order, customer, status].into_iter().flatten().collect()
+    fn conditions(self) -> store::Filter {
+        store::Filter::default()
+            .equal("order_id", self.order_id.map(OrderId::get))
+            .equal("customer_id", self.customer_id.map(CustomerId::get))
+            .equal("status", self.status.map(Status::as_str))
+    }
+
+    fn ask_list(self, page: &Page) -> Statement {
+        self.conditions().page(FOUND, "seq", page)
+    }
+
+    fn ask_total(self) -> Statement {
+        // The triggers count by status.
+        self.conditions().all(match self {
+            Self { order_id: None, customer_id: None, .. } => {
+                "SELECT CAST(coalesce(sum(rows), 0) AS BIGINT) AS total FROM counts"
+            }
+            _ => "SELECT count(*) AS total FROM messages",
+        })
     }
 }
 
-fn where_all(conditions: Vec<(&'static str, Value)>) -> (String, Vec<Value>) {
-    if conditions.is_empty() {
-        return (String::new(), Vec::new());
-    }
-    let (conditions, params): (Vec<_>, Vec<_>) = conditions.into_iter().unzip();
-    (format!(" WHERE {}", conditions.join(" AND ")), params)
+/// One message, if there is one of that id.
+pub(crate) async fn find(storage: &impl Storage, id: &str) -> Result<Option<Found>, StoreError> {
+    let row = store::Filter::default().equal("id", Some(id)).all(FOUND).row(storage).await?;
+    row.as_ref().map(Found::read).transpose()
 }
 
-/// One page of the messages that a filter lets through: newest first unless asked otherwise; by key, in the
-/// order in which they were written, so that a reader can go on from the last one it saw.
-pub(crate) async fn page(
+/// One page of the messages that a filter lets through, in the order in which they were written or against it.
+pub(crate) async fn list(
     storage: &impl Storage,
-    filter: &Filter,
-    paging: &Paging,
+    filter: Filter,
+    page: &Page,
 ) -> Result<Vec<Found>, StoreError> {
-    let rows = ask_page(filter, paging).run(storage).await?;
-    rows.iter().map(Found::read).collect()
-}
-
-fn ask_page(filter: &Filter, paging: &Paging) -> Statement {
-    let mut conditions = filter.conditions();
-    let direction = match (paging.after, paging.sort) {
-        (Some(_), _) => Direction::Ascending,
-        (None, Some(sort)) => sort.direction,
-        (None, None) => Direction::Descending,
-    };
-    if let Some(after) = paging.after {
-        conditions.push(("seq > ?", store::count(after)));
-    }
-    let (conditions, mut params) = where_all(conditions);
-    params.extend([store::count(paging.size), store::count(paging.offset())]);
-    Statement {
-        sql: format!("{FOUND}{conditions} ORDER BY seq {} LIMIT ? OFFSET ?", direction.sql()),
-        params,
-    }
+    filter.ask_list(page).rows(storage).await?.iter().map(Found::read).collect()
 }
 
 /// How many messages a filter lets through.
-pub(crate) async fn count(storage: &impl Storage, filter: &Filter) -> Result<u64, StoreError> {
-    let rows = ask_count(filter).run(storage).await?;
-    rows.first().map_or(Ok(0), |row| row.count(0))
-}
-
-fn ask_count(filter: &Filter) -> Statement {
-    let counted = filter.order_id.is_none() && filter.customer_id.is_none();
-    let (conditions, params) = where_all(filter.conditions());
-    let sql = if counted {
-        // The triggers count by status.
-        format!("SELECT coalesce(sum(rows), 0) FROM counts{conditions}")
-    } else {
-        format!("SELECT count(*) FROM messages{conditions}")
-    };
-    Statement { sql, params }
+pub(crate) async fn total(storage: &impl Storage, filter: Filter) -> Result<u64, StoreError> {
+    filter.ask_total().row(storage).await?.map_or(Ok(0), |row| row.count("total"))
 }
 
 #[cfg(test)]

@@ -1,97 +1,70 @@
-//! The words of the messages: one template for each occasion and language, and the filling-in of its blanks.
+//! The words of the messages: one template for each occasion, and the filling-in of its blanks.
 //!
 //! The texts are files under `templates/`, since KakaoTalk approves every template before it may be sent and
-//! whoever submits them should not have to read Rust. A blank is written as KakaoTalk writes it, `#{order}`.
-//! What is not here: whom a message goes to, and when.
+//! whoever submits them should not have to read Rust: Korean, a line `---`, English. A blank is written as KakaoTalk
+//! writes it, `#{order}`. What is not here: whom a message goes to, and when.
 
 use kernel::event::{CancelReason, DelayReason, Event};
 use kernel::{Guests, Language, ReservationStatus, Won};
 
-/// An occasion to write, with its text in every language.
-#[derive(Debug, PartialEq, Eq)]
-struct Template {
-    ko: &'static str,
-    en: &'static str,
-}
-
-macro_rules! templates {
-    ($($name:ident = $file:literal),+ $(,)?) => {
-        $(static $name: Template = Template {
-            ko: include_str!(concat!("../templates/ko/", $file, ".txt")),
-            en: include_str!(concat!("../templates/en/", $file, ".txt")),
-        };)+
-
-        #[cfg(test)]
-        static ALL: &[&Template] = &[$(&$name),+];
+macro_rules! template {
+    ($file:literal) => {
+        include_str!(concat!("../templates/", $file, ".txt"))
     };
 }
 
-templates! {
-    ORDERED = "ordered",
-    PAYMENT_DELAYED = "payment-delayed",
-    CARD_MISSING = "card-missing",
-    PAID = "paid",
-    PAID_FREE = "paid-free",
-    PAYMENT_DECLINED = "payment-declined",
-    PAYMENT_CANCELED = "payment-canceled",
-    PAYMENT_CLOSED = "payment-closed",
-    RESERVATION_REQUESTED = "reservation-requested",
-    WAITLISTED = "waitlisted",
-    RESERVATION_CONFIRMED = "reservation-confirmed",
-    RESERVATION_REJECTED = "reservation-rejected",
-    RESERVATION_CANCELED = "reservation-canceled",
-    ORDER_CANCELED = "order-canceled",
+const RESERVATION_CONFIRMED: &str = template!("reservation-confirmed");
+const RESERVATION_REJECTED: &str = template!("reservation-rejected");
+const RESERVATION_CANCELED: &str = template!("reservation-canceled");
+
+/// The template for an event; none for the events of a course, which nobody is written to about.
+fn template(event: &Event) -> Option<&'static str> {
+    Some(match event {
+        Event::Ordered(_) => template!("ordered"),
+        Event::PaymentDelayed(delayed) => match delayed.reason {
+            DelayReason::CardMissing => template!("card-missing"),
+            DelayReason::Deadline | DelayReason::Unavailable | DelayReason::BreakerOpen => {
+                template!("payment-delayed")
+            }
+        },
+        Event::OrderCanceled(_) => template!("order-canceled"),
+        Event::Paid(paid) if paid.amount.get() == 0 => template!("paid-free"),
+        Event::Paid(_) => template!("paid"),
+        Event::PaymentDeclined(_) => template!("payment-declined"),
+        Event::PaymentCanceled(canceled) if canceled.amount.get() == 0 => template!("payment-closed"),
+        Event::PaymentCanceled(_) => template!("payment-canceled"),
+        Event::Reserved(reserved) => match reserved.status {
+            ReservationStatus::ReservationRequested => template!("reservation-requested"),
+            ReservationStatus::Waitlisted => template!("waitlisted"),
+            ReservationStatus::ReservationConfirmed => RESERVATION_CONFIRMED,
+            ReservationStatus::ReservationRejected => RESERVATION_REJECTED,
+            ReservationStatus::ReservationCanceled => RESERVATION_CANCELED,
+        },
+        Event::ReservationConfirmed(_) => RESERVATION_CONFIRMED,
+        Event::ReservationRejected(_) => RESERVATION_REJECTED,
+        Event::ReservationCanceled(_) => RESERVATION_CANCELED,
+        Event::CourseOpened(_)
+        | Event::CourseChanged(_)
+        | Event::CourseStarted(_)
+        | Event::CourseFinished(_)
+        | Event::CourseCanceled(_) => return None,
+    })
 }
 
-impl Template {
-    /// The one for an event; none for the events of a course, which nobody is written to about.
-    fn of(event: &Event) -> Option<&'static Self> {
-        Some(match event {
-            Event::Ordered(_) => &ORDERED,
-            Event::PaymentDelayed(delayed) => match delayed.reason {
-                DelayReason::CardMissing => &CARD_MISSING,
-                DelayReason::Deadline | DelayReason::Unavailable | DelayReason::BreakerOpen => {
-                    &PAYMENT_DELAYED
-                }
-            },
-            Event::OrderCanceled(_) => &ORDER_CANCELED,
-            Event::Paid(paid) if paid.amount.get() == 0 => &PAID_FREE,
-            Event::Paid(_) => &PAID,
-            Event::PaymentDeclined(_) => &PAYMENT_DECLINED,
-            Event::PaymentCanceled(canceled) if canceled.amount.get() == 0 => &PAYMENT_CLOSED,
-            Event::PaymentCanceled(_) => &PAYMENT_CANCELED,
-            Event::Reserved(reserved) => match reserved.status {
-                ReservationStatus::ReservationRequested => &RESERVATION_REQUESTED,
-                ReservationStatus::Waitlisted => &WAITLISTED,
-                ReservationStatus::ReservationConfirmed => &RESERVATION_CONFIRMED,
-                ReservationStatus::ReservationRejected => &RESERVATION_REJECTED,
-                ReservationStatus::ReservationCanceled => &RESERVATION_CANCELED,
-            },
-            Event::ReservationConfirmed(_) => &RESERVATION_CONFIRMED,
-            Event::ReservationRejected(_) => &RESERVATION_REJECTED,
-            Event::ReservationCanceled(_) => &RESERVATION_CANCELED,
-            Event::CourseOpened(_)
-            | Event::CourseChanged(_)
-            | Event::CourseStarted(_)
-            | Event::CourseFinished(_)
-            | Event::CourseCanceled(_) => return None,
-        })
-    }
-
-    const fn text(&self, language: Language) -> &'static str {
-        match language {
-            Language::Ko => self.ko,
-            Language::En => self.en,
-        }
+/// What a template says in one language.
+fn text(template: &str, language: Language) -> &str {
+    let (korean, english) = template.split_once("\n---\n").unwrap_or((template, template));
+    match language {
+        Language::Ko => korean,
+        Language::En => english.trim_end(),
     }
 }
 
 /// What the customer reads about `event`, in the language of the application. `title` is the course's, if it
 /// is known. None for events that nobody is written to about.
 pub(crate) fn body(event: &Event, title: Option<&str>) -> Option<String> {
-    let template = Template::of(event)?;
     let language = event.applicant()?.language;
-    Some(fill(template.text(language).trim_end(), |blank| word(blank, event, title, language)))
+    Some(fill(text(template(event)?, language), |blank| word(blank, event, title, language)))
 }
 
 /// Replaces every `#{blank}` by its word, once: a word that looks like a blank (a course may be called
@@ -142,10 +115,10 @@ fn word(blank: &str, event: &Event, title: Option<&str>, language: Language) -> 
     }
 }
 
-fn in_words(language: Language, ko: impl Into<String>, en: impl Into<String>) -> String {
+fn in_words(language: Language, korean: impl Into<String>, english: impl Into<String>) -> String {
     match language {
-        Language::Ko => ko.into(),
-        Language::En => en.into(),
+        Language::Ko => korean.into(),
+        Language::En => english.into(),
     }
 }
 
@@ -256,13 +229,18 @@ mod tests {
         }
     }
 
+    /// All templates, as they are in their files.
+    fn files() -> BTreeSet<String> {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/templates");
+        let entries = std::fs::read_dir(folder).unwrap();
+        entries.map(|entry| std::fs::read_to_string(entry.unwrap().path()).unwrap()).collect()
+    }
+
     #[test]
     fn every_template_is_used_by_some_event() {
-        let used: BTreeSet<_> = samples::order_events(Language::Ko)
-            .iter()
-            .filter_map(|event| Some(Template::of(event)?.ko))
-            .collect();
-        assert_eq!(used, ALL.iter().map(|template| template.ko).collect());
+        let events = samples::order_events(Language::Ko);
+        let used = events.iter().filter_map(|event| template(event).map(str::to_owned));
+        assert_eq!(used.collect::<BTreeSet<_>>(), files());
     }
 
     #[test]
@@ -270,9 +248,10 @@ mod tests {
         let blanks = |text: &str| -> BTreeSet<String> {
             text.split("#{").skip(1).map(|rest| rest.split('}').next().unwrap().to_owned()).collect()
         };
-        for template in ALL {
-            assert_eq!(blanks(template.ko), blanks(template.en), "{}", template.en);
-            assert!(template.ko.starts_with("[수강] ") && template.en.starts_with("[Sugang] "));
+        for template in files() {
+            let [korean, english] = [Language::Ko, Language::En].map(|language| text(&template, language));
+            assert_eq!(blanks(korean), blanks(english), "{english}");
+            assert!(korean.starts_with("[수강] ") && english.starts_with("[Sugang] "));
         }
     }
 

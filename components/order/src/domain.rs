@@ -1,11 +1,11 @@
 //! What an order is, and what may happen to it: pure, without clock or store.
 //!
 //! `order` decides three things: that an order is taken, that its payment is delayed, and that it has ended.
-//! Whether it is *paid* is not its to decide: that is `pay`'s fact, of which this context keeps a replica
-//! (see `store`) and gives the deciders what they need of it.
+//! Whether it is *paid* is not its to decide: that is `pay`'s fact, of which this context keeps a replica (see `store`)
+//! and gives the deciders what they need of it.
 
 use kernel::event::{Applicant, CancelReason, DelayReason, Event, OrderCanceled, Ordered, PaymentDelayed};
-use kernel::{CourseStatus, EduNo, OrderStatus, PayStatus, Timestamp, Won};
+use kernel::{CourseStatus, EduNo, OrderId, OrderStatus, PayStatus, Timestamp, Won};
 
 /// What somebody applies with. The card number itself stays outside of the domain.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,20 +43,8 @@ pub(crate) struct Course {
 }
 
 /// An order as its events left it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Order {
-    /// Nobody has applied under this number.
-    #[default]
-    Unknown,
-    /// Applied for, and alive.
-    Living(Placed),
-    /// Ended.
-    Canceled(Placed, CancelReason),
-}
-
-/// What stays true of an order once it is taken.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Placed {
+pub(crate) struct Order {
     /// What was applied with.
     pub(crate) application: Application,
     /// What it costs.
@@ -65,24 +53,33 @@ pub(crate) struct Placed {
     pub(crate) course_title: String,
     /// When it was taken.
     pub(crate) ordered_at: Timestamp,
+    /// Why it has ended, if it has.
+    pub(crate) canceled: Option<CancelReason>,
 }
 
 impl Order {
-    /// The order, if there is one.
-    pub(crate) const fn placed(&self) -> Option<&Placed> {
-        match self {
-            Self::Unknown => None,
-            Self::Living(placed) | Self::Canceled(placed, _) => Some(placed),
+    /// As it was taken.
+    pub(crate) fn of(ordered: &Ordered) -> Self {
+        Self {
+            application: Application {
+                applicant: ordered.applicant.clone(),
+                card_last4: ordered.card_last4.clone(),
+            },
+            amount: ordered.amount,
+            course_title: ordered.course_title.clone(),
+            ordered_at: ordered.ordered_at,
+            canceled: None,
         }
     }
 
-    /// Where it stands, as the API spells it; nothing where there is no order.
-    pub(crate) const fn status(&self) -> Option<OrderStatus> {
-        match self {
-            Self::Unknown => None,
-            Self::Living(_) => Some(OrderStatus::Ordered),
-            Self::Canceled(..) => Some(OrderStatus::OrderCanceled),
-        }
+    /// Its number.
+    pub(crate) const fn order_id(&self) -> OrderId {
+        self.application.applicant.order_id
+    }
+
+    /// Where it stands, as the API spells it.
+    pub(crate) const fn status(&self) -> OrderStatus {
+        if self.canceled.is_some() { OrderStatus::OrderCanceled } else { OrderStatus::Ordered }
     }
 }
 
@@ -90,22 +87,17 @@ impl Order {
 #[derive(Clone, Debug)]
 pub(crate) enum Command<'a> {
     /// A customer applies for a course.
-    Apply {
-        /// With what.
-        application: &'a Application,
-        /// The course, if this context has heard of it.
-        course: Option<&'a Course>,
-        /// Whether `pay` is left alone at the moment.
-        breaker_open: bool,
-        /// The time.
-        now: Timestamp,
-    },
+    Apply(Apply<'a>),
     /// `pay` did not settle the payment at once.
     DelayPayment {
         /// Why.
         reason: DelayReason,
         /// Where the payment stands, as far as this context knows.
         payment: Option<PayStatus>,
+        /// The version of `pay`'s event that says so; 0 before any.
+        pay_version: u64,
+        /// The same as it was when `pay` was asked.
+        asked_at: u64,
     },
     /// The order is to end.
     Cancel {
@@ -116,6 +108,21 @@ pub(crate) enum Command<'a> {
         /// Where the payment stands, as far as this context knows.
         payment: Option<PayStatus>,
     },
+}
+
+/// What an application is decided from.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Apply<'a> {
+    /// What was applied with.
+    pub(crate) application: &'a Application,
+    /// The course, if this context has heard of it.
+    pub(crate) course: Option<&'a Course>,
+    /// Whether `pay` is left alone at the moment.
+    pub(crate) breaker_open: bool,
+    /// The time.
+    pub(crate) now: Timestamp,
+    /// When the order expires if it is not paid.
+    pub(crate) due_at: Timestamp,
 }
 
 /// What the domain says no to.
@@ -144,46 +151,45 @@ pub(crate) enum Refusal {
     Paid,
 }
 
-/// What happens when `command` is asked of `order`: events, none where it is so already, or a refusal.
-pub(crate) fn decide(order: &Order, command: &Command<'_>) -> Result<Vec<Event>, Refusal> {
+/// What happens when `command` is asked of an order, if there is one: events, none where it is so already, or a refusal.
+pub(crate) fn decide(order: Option<&Order>, command: &Command<'_>) -> Result<Vec<Event>, Refusal> {
     match (order, command) {
-        (Order::Unknown, Command::Apply { application, course, breaker_open, now }) => {
-            apply(application, *course, *breaker_open, *now)
-        }
-        (Order::Living(placed) | Order::Canceled(placed, _), Command::Apply { application, .. }) => {
-            if placed.application.same_content(application) {
-                Ok(vec![])
-            } else {
-                Err(Refusal::ContentDiffers)
-            }
-        }
+        (None, Command::Apply(apply)) => take(apply),
+        (None, Command::DelayPayment { .. } | Command::Cancel { .. }) => Err(Refusal::UnknownOrder),
 
-        (Order::Living(placed), Command::DelayPayment { reason, payment }) => match payment {
+        (Some(order), Command::Apply(apply)) if order.application.same_content(apply.application) => {
+            Ok(vec![])
+        }
+        (Some(_), Command::Apply(_)) => Err(Refusal::ContentDiffers),
+
+        (Some(Order { canceled: Some(reason), .. }), Command::DelayPayment { .. }) => {
+            Err(Refusal::Ended(*reason))
+        }
+        // `pay` has answered since it was asked.
+        (Some(_), Command::DelayPayment { pay_version, asked_at, .. }) if pay_version > asked_at => {
+            Ok(vec![])
+        }
+        (Some(order), Command::DelayPayment { reason, payment, pay_version, .. }) => match payment {
             // What is so already is not told twice, and what was paid meanwhile is not delayed.
             Some(PayStatus::PaymentDelayed | PayStatus::Paid | PayStatus::PaymentCanceled) => Ok(vec![]),
             None | Some(PayStatus::PaymentDeclined) => {
-                Ok(vec![delayed(&placed.application.applicant, *reason)])
+                Ok(vec![delayed(&order.application.applicant, *reason, *pay_version)])
             }
         },
-        (Order::Canceled(_, reason), Command::DelayPayment { .. }) => Err(Refusal::Ended(*reason)),
 
-        (Order::Living(_), Command::Cancel { reason: CancelReason::Expired, payment, .. })
-            if *payment == Some(PayStatus::Paid) =>
-        {
+        (Some(Order { canceled: Some(_), .. }), Command::Cancel { .. }) => Ok(vec![]),
+        (Some(_), Command::Cancel { reason: CancelReason::Expired, payment: Some(PayStatus::Paid), .. }) => {
             Err(Refusal::Paid)
         }
-        (Order::Living(_), Command::Cancel { reason: CancelReason::Customer, course, payment })
+        (Some(_), Command::Cancel { reason: CancelReason::Customer, course, payment })
             if !customer_may_cancel(*course, *payment) =>
         {
             Err(Refusal::CourseFinished)
         }
-        (Order::Living(placed), Command::Cancel { reason, .. }) => {
-            let applicant = placed.application.applicant.clone();
+        (Some(order), Command::Cancel { reason, .. }) => {
+            let applicant = order.application.applicant.clone();
             Ok(vec![Event::OrderCanceled(OrderCanceled { applicant, reason: *reason })])
         }
-        (Order::Canceled(..), Command::Cancel { .. }) => Ok(vec![]),
-
-        (Order::Unknown, Command::DelayPayment { .. } | Command::Cancel { .. }) => Err(Refusal::UnknownOrder),
     }
 }
 
@@ -193,14 +199,10 @@ pub(crate) fn customer_may_cancel(course: Option<CourseStatus>, payment: Option<
     course != Some(CourseStatus::Finished) || payment != Some(PayStatus::Paid)
 }
 
-fn apply(
-    application: &Application,
-    course: Option<&Course>,
-    breaker_open: bool,
-    now: Timestamp,
-) -> Result<Vec<Event>, Refusal> {
+fn take(apply: &Apply<'_>) -> Result<Vec<Event>, Refusal> {
+    let application = apply.application;
     let applicant = &application.applicant;
-    let course = course.ok_or(Refusal::UnknownCourse(applicant.edu_no))?;
+    let course = apply.course.ok_or(Refusal::UnknownCourse(applicant.edu_no))?;
     if course.status != CourseStatus::Open {
         return Err(Refusal::CourseNotOpen(applicant.edu_no, course.status));
     }
@@ -210,18 +212,19 @@ fn apply(
         amount,
         card_last4: application.card_last4.clone(),
         course_title: course.title.clone(),
-        ordered_at: now,
+        ordered_at: apply.now,
+        due_at: Some(apply.due_at),
     });
     let card_missing = application.card_last4.is_none() && !amount.is_zero();
-    Ok(match (card_missing, breaker_open) {
-        (true, _) => vec![ordered, delayed(applicant, DelayReason::CardMissing)],
-        (false, true) => vec![ordered, delayed(applicant, DelayReason::BreakerOpen)],
+    Ok(match (card_missing, apply.breaker_open) {
+        (true, _) => vec![ordered, delayed(applicant, DelayReason::CardMissing, 0)],
+        (false, true) => vec![ordered, delayed(applicant, DelayReason::BreakerOpen, 0)],
         (false, false) => vec![ordered],
     })
 }
 
-fn delayed(applicant: &Applicant, reason: DelayReason) -> Event {
-    Event::PaymentDelayed(PaymentDelayed { applicant: applicant.clone(), reason })
+fn delayed(applicant: &Applicant, reason: DelayReason, pay_version: u64) -> Event {
+    Event::PaymentDelayed(PaymentDelayed { applicant: applicant.clone(), reason, pay_version })
 }
 
 /// What paying for an order now comes to.
@@ -235,29 +238,18 @@ pub(crate) enum PayAgain {
 
 /// Whether an order may be paid for (again, or at last).
 pub(crate) fn pay_again(order: &Order, payment: Option<PayStatus>) -> Result<PayAgain, Refusal> {
-    match (order, payment) {
-        (Order::Unknown, _) => Err(Refusal::UnknownOrder),
-        (Order::Canceled(_, reason), _) => Err(Refusal::Ended(*reason)),
-        (Order::Living(_), Some(PayStatus::Paid)) => Ok(PayAgain::AlreadyPaid),
-        (Order::Living(_), _) => Ok(PayAgain::Ask),
+    match (order.canceled, payment) {
+        (Some(reason), _) => Err(Refusal::Ended(reason)),
+        (None, Some(PayStatus::Paid)) => Ok(PayAgain::AlreadyPaid),
+        (None, _) => Ok(PayAgain::Ask),
     }
 }
 
-/// The order after one of its events. That its payment is delayed changes nothing about the order itself; nor
-/// does an event that does not fit (none of ours, or none that follows).
+/// An order after another of its events. That its payment is delayed changes nothing about the order itself.
 pub(crate) fn evolve(order: Order, event: &Event) -> Order {
-    match (order, event) {
-        (Order::Unknown, Event::Ordered(ordered)) => Order::Living(Placed {
-            application: Application {
-                applicant: ordered.applicant.clone(),
-                card_last4: ordered.card_last4.clone(),
-            },
-            amount: ordered.amount,
-            course_title: ordered.course_title.clone(),
-            ordered_at: ordered.ordered_at,
-        }),
-        (Order::Living(placed), Event::OrderCanceled(canceled)) => Order::Canceled(placed, canceled.reason),
-        (order, _) => order,
+    match event {
+        Event::OrderCanceled(canceled) => Order { canceled: Some(canceled.reason), ..order },
+        _ => order,
     }
 }
 

@@ -1,62 +1,70 @@
-//! The context `order`: applying for a course, paying again, canceling.
+//! `order`: applying for a course, paying again, canceling.
 //!
 //! | export | module | serves |
 //! |---|---|---|
 //! | `wasi:http/handler` | [`http`] | `/orders/...` (component `order`) |
 //! | `spin:redis/inbound-redis` | [`events`] | wake-ups and the tick (component `order-worker`) |
 //!
-//! - `domain`: what an order is and what may happen to it (pure).
-//! - `store`: the tables, and one statement per decision.
-//! - `cashier`: the one synchronous call of the system, to `pay`, with its deadline and its breaker.
-//! - `sealing`: card numbers that wait for another try.
-//! - `settings`: what the operator set.
-//! - `office`: all of that with the neighbours that it is given; a native process gives its own.
+//! - [`domain`]: what an order is and what may happen to it (pure).
+//! - [`service`]: carries out what is asked for, by way of the journal and of `pay`.
+//! - [`pay_client`]: the one synchronous call of the system, to `pay`, with its deadline and its breaker.
+//! - [`ports`]: `pay` over HTTP, the breaker's state, and time.
+//! - [`store`]: the tables, loading, lists.
+//! - [`sealing`]: card numbers that wait for another try.
+//! - [`settings`]: what the operator set.
 //!
 //! What it deliberately does not do: keep payments (`pay`'s), seats (`reservation`'s), or messages. It never calls
 //! `reservation`: what it knows of courses it has from events, so that orders are taken while that is down.
 
-// What the two export macros generate; a native build is for tests only, and its linker takes no such names.
+// What the exports generate; a native build is for tests only, and its linker takes no such names.
 #![cfg_attr(target_arch = "wasm32", allow(unsafe_code))]
 
-mod cashier;
 mod domain;
 mod events;
 mod http;
-mod office;
+mod pay_client;
+mod ports;
 mod sealing;
+mod service;
 mod settings;
 mod store;
+#[cfg(test)]
+mod testing;
 
-pub use cashier::Way;
-pub use events::Policies;
-pub use office::{Office, Surroundings};
+pub use http::answer;
+pub use ports::Ports;
 pub use sealing::{Seal, SealError};
+pub use service::Service;
 pub use settings::{Role, Settings};
 pub use store::DATABASE;
 
-use cashier::Line;
-use eventlog::Outbox;
-use spin_sdk::http::{BoxBody, Request};
+use ::store::Database;
+use eventlog::{EventLog, Relay};
+use journal::Journal;
+use ports::Spin;
 use std::rc::Rc;
 
-/// The context's name: of its store, its stream and its consumer group.
-const CONTEXT: &str = "order";
+static RELAY: Relay = Relay::new(&DATABASE, "order");
 
-static OUTBOX: Outbox = Outbox::new(&store::DATABASE, CONTEXT);
-
-/// Answers `/orders`.
-#[cfg_attr(target_arch = "wasm32", spin_sdk::http_service)]
-pub async fn serve(request: Request) -> ::http::Response<BoxBody> {
-    hal::serve(request, async |request: hal::Request| -> Result<hal::Response, hal::Error> {
-        let settings = Settings::load(Role::Http).await?;
-        let around = Line(Rc::clone(&settings));
-        Office { storage: &DATABASE, around, settings }.answer(&request).await
-    })
-    .await
+/// The service with Spin's ports; `log` is told of what it commits.
+fn service<T>(settings: Rc<Settings>, log: T) -> Service<Spin, &'static Database, T> {
+    let journal = Journal { storage: &DATABASE, tell: log };
+    Service { ports: Spin(Rc::clone(&settings)), journal, settings }
 }
 
-/// Wakes up: drains the streams, and on a tick does what time demands.
+/// Answers `/orders`.
+pub async fn serve(request: &hal::Request) -> Result<hal::Response, hal::Error> {
+    let settings = Settings::load(Role::Http).await.map_err(hal::Error::failure)?;
+    let log = EventLog::answering(&settings.redis_url, RELAY);
+    http::answer(&service(settings, log), request).await
+}
+
+hal::export!(serve);
+
+/// Wakes up: handles what is new in the streams, does what time demands, and relays what came of it.
 #[cfg_attr(target_arch = "wasm32", spin_sdk::redis_subscriber)]
 pub async fn wake(message: bytes::Bytes) -> anyhow::Result<()> {
-    events::react(&message).await
+    let settings = Settings::load(Role::Worker).await?;
+    let log = EventLog::working(&settings.redis_url, RELAY);
+    log.work(&service(settings, &log), &message).await
 }

@@ -1,10 +1,12 @@
 //! Card numbers that wait for another try are kept sealed, and opened only to ask `pay`.
 //!
 //! XChaCha20-Poly1305: its nonces are long enough to be chosen at random. The order's number is bound in, so
-//! that a sealed card moved to another order does not open.
+//! that a sealed card moved to another order does not open. What is kept is text: the nonce and what follows, in
+//! hexadecimal digits.
 
 use chacha20poly1305::aead::{Aead, KeyInit, Payload};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
+use data_encoding::{HEXLOWER, HEXLOWER_PERMISSIVE as HEX};
 use kernel::{CardNumber, OrderId};
 
 /// In bytes.
@@ -30,26 +32,22 @@ pub enum SealError {
 impl Seal {
     /// With the key in `hex`, 64 digits.
     pub fn new(hex: &str) -> Result<Self, SealError> {
-        let hex = hex.trim();
-        if hex.len() != 64 || !hex.bytes().all(|b| b.is_ascii_hexdigit()) {
-            return Err(SealError::Key);
-        }
-        let byte = |at: usize| hex.get(at..at + 2).and_then(|pair| u8::from_str_radix(pair, 16).ok());
-        let key: Vec<u8> = (0..64).step_by(2).map(byte).collect::<Option<_>>().ok_or(SealError::Key)?;
+        let key = HEX.decode(hex.trim().as_bytes()).map_err(|_| SealError::Key)?;
         Ok(Self(XChaCha20Poly1305::new_from_slice(&key).map_err(|_| SealError::Key)?))
     }
 
     /// Seals the card that `order` is to be paid with.
-    pub fn seal(&self, card: &CardNumber, order: OrderId) -> Result<Vec<u8>, SealError> {
+    pub fn seal(&self, card: &CardNumber, order: OrderId) -> Result<String, SealError> {
         let mut nonce = [0; NONCE];
         getrandom::fill(&mut nonce).map_err(|_| SealError::Random)?;
         let payload = Payload { msg: card.digits().as_bytes(), aad: &order.get().to_be_bytes() };
         let sealed = self.0.encrypt(&XNonce::from(nonce), payload).map_err(|_| SealError::Sealed)?;
-        Ok([nonce.as_slice(), &sealed].concat())
+        Ok(HEXLOWER.encode(&[nonce.as_slice(), &sealed].concat()))
     }
 
     /// Opens what [`Self::seal`] sealed for the same order.
-    pub fn open(&self, sealed: &[u8], order: OrderId) -> Result<CardNumber, SealError> {
+    pub fn open(&self, sealed: &str, order: OrderId) -> Result<CardNumber, SealError> {
+        let sealed = HEX.decode(sealed.as_bytes()).map_err(|_| SealError::Sealed)?;
         let (nonce, sealed) = sealed.split_first_chunk::<NONCE>().ok_or(SealError::Sealed)?;
         let payload = Payload { msg: sealed, aad: &order.get().to_be_bytes() };
         let digits = self.0.decrypt(&XNonce::from(*nonce), payload).map_err(|_| SealError::Sealed)?;
@@ -83,19 +81,29 @@ mod tests {
     fn a_sealed_card_shows_nothing_and_is_never_sealed_alike() {
         let card = CardNumber::parse("1234").unwrap();
         let sealed = seal().seal(&card, order(7)).unwrap();
-        assert!(!sealed.windows(4).any(|bytes| bytes == b"1234"));
+        let bytes = HEX.decode(sealed.as_bytes()).unwrap();
+        assert!(!bytes.windows(4).any(|bytes| bytes == b"1234") && !sealed.contains("31323334"));
         assert_ne!(sealed, seal().seal(&card, order(7)).unwrap());
     }
 
     #[test]
     fn damage_and_bad_keys_are_errors() {
-        let mut sealed = seal().seal(&CardNumber::parse("1234").unwrap(), order(7)).unwrap();
-        assert_eq!(seal().open(&sealed[..10], order(7)), Err(SealError::Sealed));
-        *sealed.last_mut().unwrap() ^= 1;
-        assert_eq!(seal().open(&sealed, order(7)), Err(SealError::Sealed));
+        let sealed = seal().seal(&CardNumber::parse("1234").unwrap(), order(7)).unwrap();
+        let last = if sealed.ends_with('0') { "1" } else { "0" };
+        let changed = format!("{}{last}", &sealed[..sealed.len() - 1]);
+        for damaged in [&sealed[..10], &sealed[1..], "", "card", &changed] {
+            assert_eq!(seal().open(damaged, order(7)), Err(SealError::Sealed), "{damaged}");
+        }
         for key in ["", "0f", &"zz".repeat(32), &"+f".repeat(32), &"0f".repeat(33), &"é".repeat(32)] {
             assert!(Seal::new(key).is_err(), "{key} was taken");
         }
+    }
+
+    #[test]
+    fn what_sql_made_of_the_bytes_of_before_opens_as_well() {
+        let card = CardNumber::parse("1234").unwrap();
+        let sealed = seal().seal(&card, order(7)).unwrap();
+        assert_eq!(seal().open(&sealed.to_uppercase(), order(7)), Ok(card));
     }
 
     #[test]

@@ -1,11 +1,10 @@
-//! What the operator set, read once per instance: every variable is a host call.
+//! What the operator set, put together once per instance.
 
 use crate::sealing::Seal;
-use anyhow::{Context, anyhow};
-use spin_sdk::variables;
+use ::settings::{parse, text};
+use anyhow::anyhow;
 use std::cell::RefCell;
 use std::rc::Rc;
-use std::str::FromStr;
 use std::time::Duration;
 
 /// The variables of this context (their meanings and defaults are in `spin.toml` and the README).
@@ -13,7 +12,7 @@ pub struct Settings {
     /// For whom they were read.
     pub role: Role,
     /// Where the event log's Redis is.
-    pub redis_url: String,
+    pub redis_url: Rc<str>,
     /// Where `pay` is, without a slash at the end.
     pub pay_url: String,
     /// How long a call to `pay` may take.
@@ -51,36 +50,33 @@ impl Settings {
     }
 
     async fn read(role: Role) -> anyhow::Result<Self> {
-        let pay_deadline = Duration::from_millis(number("pay_deadline_ms").await?);
-        let failure_ratio: f64 = number("breaker_failure_ratio").await?;
+        let pay_deadline = Duration::from_millis(parse("pay_deadline_ms").await?);
+        let failure_ratio: f64 = parse("breaker_failure_ratio").await?;
         if !(failure_ratio > 0.0 && failure_ratio <= 1.0) {
             return Err(anyhow!("the variable breaker_failure_ratio must be above 0 and at most 1"));
         }
         Ok(Self {
             role,
-            redis_url: variable("redis_url").await?,
+            redis_url: text("redis_url").await?,
             pay_url: pay_url(role).await?,
             pay_deadline,
             breaker: breaker::Settings {
-                window: Duration::from_secs(number("breaker_window_s").await?),
-                min_calls: number("breaker_min_calls").await?,
+                window: Duration::from_secs(parse("breaker_window_s").await?),
+                min_calls: parse("breaker_min_calls").await?,
                 failure_ratio,
-                open: Duration::from_secs(number("breaker_open_s").await?),
+                open: Duration::from_secs(parse("breaker_open_s").await?),
                 call: pay_deadline,
             },
-            payment_due_minutes: i64::from(number::<u32>("payment_due_minutes").await?),
-            seal: Seal::new(&variable("card_key").await?)?,
+            payment_due_minutes: i64::from(parse::<u32>("payment_due_minutes").await?),
+            seal: Seal::new(&text("card_key").await?)?,
         })
     }
 }
 
 async fn pay_url(role: Role) -> anyhow::Result<String> {
-    let pay_url = variable("pay_url").await?;
-    let url = if role == Role::Worker && is_chained(&pay_url) {
-        variable("application_url").await?
-    } else {
-        pay_url
-    };
+    let pay_url = text("pay_url").await?;
+    let url =
+        if role == Role::Worker && is_chained(&pay_url) { text("application_url").await? } else { pay_url };
     Ok(url.trim_end_matches('/').to_owned())
 }
 
@@ -88,15 +84,6 @@ async fn pay_url(role: Role) -> anyhow::Result<String> {
 fn is_chained(url: &str) -> bool {
     let host = url.parse::<http::Uri>().ok();
     host.as_ref().and_then(http::Uri::host).is_some_and(|host| host.ends_with(".spin.internal"))
-}
-
-async fn variable(name: &str) -> anyhow::Result<String> {
-    variables::get(name).await.with_context(|| format!("the variable {name}"))
-}
-
-async fn number<T: FromStr>(name: &str) -> anyhow::Result<T> {
-    let raw = variable(name).await?;
-    raw.trim().parse().map_err(|_| anyhow!("the variable {name} is {raw:?}, which is not such a number"))
 }
 
 #[cfg(test)]

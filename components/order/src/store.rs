@@ -1,44 +1,36 @@
-//! The store of this context: loads what a decision needs, and commits it in one statement.
+//! The store of this context: loading, lists, and what is kept beside the events.
 //!
-//! Somebody else may have decided in between, in this process or in another replica. The tables notice (see
-//! [`schema`]); then everything is loaded and decided again.
-//!
-//! - [`placing`]: applications, and what goes with a new order.
-//! - [`decision`]: how events become one statement.
+//! - [`schema`]: the tables, and how the lists follow from events.
+//! - [`keys`]: what `Idempotency-Key`s stand for.
 //! - [`replica`]: what others have told.
 //! - [`retries`]: payments that are still to be asked for.
-//! - [`read`]: reading for answers.
 
-mod decision;
-mod placing;
-mod read;
+mod keys;
 mod replica;
 mod retries;
 mod schema;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use placing::{Placement, Placing, forget_keys, place};
-pub(crate) use read::{Filter, count, knows_courses, list};
-pub(crate) use replica::{Fact, learn_courses, replicate, settle};
-pub(crate) use retries::{Retry, any_retry_due, claim_retries, keep_for_retry, postpone};
+pub(crate) use keys::{Key, NewKey, forget_keys, remember_key};
+pub(crate) use replica::{Fact, hear, hear_news, learn_courses};
+pub(crate) use retries::{Card, Retry, any_retry_due, claim_retries, keep_for_retry, postpone};
 
-use crate::domain::{self, Application, Command, Order, Placed, Refusal};
-use crate::sealing::SealError;
-use decision::{Entry, commit};
-use kernel::event::{Applicant, CancelReason};
+use crate::domain::{self, Application, Course, Order};
+use kernel::event::{Applicant, CancelReason, Event};
 use kernel::{CourseStatus, CustomerId, EduNo, Guests, OrderId, OrderStatus, PayStatus, Timestamp, Won};
-use std::collections::BTreeMap;
-use store::{Database, Row, Storage, StoreError, count as number, int, placeholders};
+use serde::Deserialize;
+use serde::de::IntoDeserializer;
+use store::{Database, Page, Row, Statement, Storage, StoreError};
 
 /// The store under the label `order`.
-pub static DATABASE: Database = Database::new("order", 3, schema::SCHEMA);
-
-/// How often a decision is made again because somebody else was faster.
-const MAX_ATTEMPTS: u64 = 10;
+pub static DATABASE: Database = Database::new("order", &schema::SCHEMA);
 
 /// How many orders are changed by one statement, at most.
-const CHUNK: usize = 200;
+const CHUNK: u64 = 200;
+
+/// The column that lists of orders may be sorted by besides their number.
+pub(crate) const ORDERED_AT: &str = "ordered_at";
 
 /// An order as it is stored, with what this context knows about it from others.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,16 +39,18 @@ pub(crate) struct Stored {
     pub(crate) order: Order,
     /// Of its last event.
     pub(crate) version: u64,
-    /// What `pay` has told.
+    /// Where its payment stands.
     pub(crate) payment: Payment,
     /// Where its course stands, if this context has heard of it.
     pub(crate) course: Option<CourseStatus>,
+    /// Of the last of the course's events that has been seen; 0 before any.
+    pub(crate) course_version: u64,
 }
 
 /// The replica of what `pay` has told of one order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Payment {
-    /// Where it stands. `Payment Delayed` is this context's own word for what is not settled yet.
+    /// Where it stands. `Payment Delayed` is this context's own word, until `pay` tells something newer.
     pub(crate) status: Option<PayStatus>,
     /// Of the last of `pay`'s events that has been seen; 0 before any.
     pub(crate) version: u64,
@@ -64,221 +58,206 @@ pub(crate) struct Payment {
     pub(crate) card_last4: Option<String>,
 }
 
-/// Why nothing was committed.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum Undecided {
-    /// The domain said no.
-    #[error(transparent)]
-    Refused(#[from] Refusal),
-    /// The store did not do its part, or others were faster every time.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// The client wanted to change another state than the present one, which has this `ETag`.
-    #[error("it has changed meanwhile")]
-    Changed(String),
-    /// A card could not be sealed.
-    #[error(transparent)]
-    Seal(#[from] SealError),
+/// What an application is decided from.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Snapshot {
+    /// The course's copy, with its version.
+    pub(crate) course: Option<(Course, u64)>,
+    /// What the idempotency key stands for.
+    pub(crate) key: Option<Key>,
+    /// The order that has the key, or else the number.
+    pub(crate) stored: Option<Stored>,
 }
 
-/// Has one order decide, and commits what it decided. `command` is asked again whenever somebody was faster.
-pub(crate) async fn change(
-    storage: &impl Storage,
-    order_id: OrderId,
-    traceparent: Option<&str>,
-    now: Timestamp,
-    command: impl Fn(&Stored) -> Result<Command<'static>, Undecided>,
-) -> Result<Stored, Undecided> {
-    let mut attempt = 1;
-    loop {
-        let before = find(storage, order_id).await?.ok_or(Refusal::UnknownOrder)?;
-        let events = domain::decide(&before.order, &command(&before)?)?;
-        let entries: Vec<_> = events
-            .iter()
-            .map(|event| Entry { before: &before, event, traceparent, now, placing: None })
-            .collect();
-        let Some(entry) = entries.first() else { return Ok(before) };
-        let after = entry.after();
-        match commit(storage, &entries).await {
-            Ok(()) => return Ok(after),
-            Err(error) if error.is_conflict() && attempt < MAX_ATTEMPTS => storage.pause(attempt).await,
-            Err(error) => return Err(error.into()),
-        }
-        attempt += 1;
-    }
+/// Which orders are asked for.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Filter {
+    /// Of this customer.
+    pub(crate) customer_id: Option<CustomerId>,
+    /// For this course.
+    pub(crate) edu_no: Option<EduNo>,
+    /// Standing so.
+    pub(crate) status: Option<OrderStatus>,
 }
 
-/// Ends many orders for one reason, a statement for up to 200 of them. Orders that are unknown, have ended, or
-/// may not end for that reason are left as they are. Returns how many ended.
-pub(crate) async fn cancel_all(
-    storage: &impl Storage,
-    orders: &[(OrderId, Option<String>)],
-    reason: CancelReason,
-    now: Timestamp,
-) -> Result<usize, StoreError> {
-    let mut ended = 0;
-    for chunk in orders.chunks(CHUNK) {
-        ended += cancel_chunk(storage, chunk, reason, now).await?;
-    }
-    Ok(ended)
-}
+/// What [`Stored`] is read from.
+const COLUMNS: &str = "orders.order_id, orders.customer_id, orders.edu_no, orders.guest, orders.language, \
+    orders.card_last4, orders.amount, orders.course_title, orders.ordered_at, orders.cancel_reason, orders.version, \
+    CASE WHEN orders.pay_version > coalesce(orders.delayed_at, -1) THEN orders.pay_status \
+        WHEN orders.delayed_at IS NOT NULL THEN 'Payment Delayed' END AS payment, \
+    orders.pay_version, orders.pay_card_last4, \
+    (SELECT c.status FROM courses AS c WHERE c.edu_no = orders.edu_no) AS course, \
+    coalesce((SELECT c.version FROM courses AS c WHERE c.edu_no = orders.edu_no), 0) AS course_version";
 
-async fn cancel_chunk(
-    storage: &impl Storage,
-    orders: &[(OrderId, Option<String>)],
-    reason: CancelReason,
-    now: Timestamp,
-) -> Result<usize, StoreError> {
-    let traces: BTreeMap<_, _> = orders.iter().map(|(id, trace)| (*id, trace.as_deref())).collect();
-    let mut attempt = 1;
-    loop {
-        let found = find_all(storage, traces.keys().copied()).await?;
-        let decided: Vec<_> = found
-            .iter()
-            .filter_map(|before| {
-                let command =
-                    Command::Cancel { reason, course: before.course, payment: before.payment.status };
-                Some((before, domain::decide(&before.order, &command).ok()?))
-            })
-            .collect();
-        let entries: Vec<_> = decided
-            .iter()
-            .flat_map(|(before, events)| events.iter().map(move |event| (*before, event)))
-            .map(|(before, event)| {
-                let traceparent = before.order_id().and_then(|id| traces.get(&id).copied().flatten());
-                Entry { before, event, traceparent, now, placing: None }
-            })
-            .collect();
-        match commit(storage, &entries).await {
-            Ok(()) => return Ok(entries.len()),
-            Err(error) if error.is_conflict() && attempt < MAX_ATTEMPTS => storage.pause(attempt).await,
-            Err(error) => return Err(error),
-        }
-        attempt += 1;
-    }
-}
+const LIVING: &str = "WHERE edu_no = $1 AND order_id > $2 AND status = 'Ordered' ORDER BY order_id LIMIT $3";
 
-/// Ends every living order of a course.
-pub(crate) async fn cancel_course(
-    storage: &impl Storage,
-    edu_no: EduNo,
-    traceparent: Option<&str>,
-    now: Timestamp,
-) -> Result<usize, StoreError> {
-    let mut after = 0;
-    let mut ended = 0;
-    loop {
-        let rows = storage
-            .query(
-                "SELECT order_id FROM orders WHERE edu_no = ? AND order_id > ? AND status = 'Ordered'
-                 ORDER BY order_id LIMIT ?",
-                vec![int(edu_no.as_i64()), int(after), number(CHUNK as u64)],
-            )
-            .await?;
-        let orders = order_ids(&rows)?;
-        let Some(last) = orders.last() else { return Ok(ended) };
-        after = last.as_i64();
-        let orders: Vec<_> = orders.into_iter().map(|id| (id, traceparent.map(str::to_owned))).collect();
-        ended += cancel_all(storage, &orders, CancelReason::CourseCanceled, now).await?;
-    }
-}
+const OVERDUE: &str = "WHERE due_at <= $1 ORDER BY due_at LIMIT $2";
 
-/// Ends up to 200 orders that were not paid in time. Returns how many were due.
-pub(crate) async fn expire(storage: &impl Storage, now: Timestamp) -> Result<usize, StoreError> {
-    let rows = storage
-        .query(
-            "SELECT order_id FROM orders WHERE due_at <= ? ORDER BY due_at LIMIT ?",
-            vec![int(now.millis()), number(CHUNK as u64)],
-        )
-        .await?;
-    let due: Vec<_> = order_ids(&rows)?.into_iter().map(|id| (id, None)).collect();
-    cancel_all(storage, &due, CancelReason::Expired, now).await?;
-    Ok(due.len())
+fn select(rest: &str) -> Statement {
+    Statement::new(format!("SELECT {COLUMNS} FROM orders {rest}"))
 }
 
 /// One order.
 pub(crate) async fn find(storage: &impl Storage, order_id: OrderId) -> Result<Option<Stored>, StoreError> {
-    let sql = format!("SELECT {} FROM orders WHERE order_id = ?", read::COLUMNS);
-    let rows = storage.query(&sql, vec![int(order_id.as_i64())]).await?;
-    rows.first().map(Stored::read).transpose()
+    let one = select("WHERE order_id = $1").bind(order_id.get());
+    one.row(storage).await?.as_ref().map(Stored::read).transpose()
 }
 
-async fn find_all(
+/// These orders, as far as there are any.
+pub(crate) async fn find_all(
     storage: &impl Storage,
-    orders: impl ExactSizeIterator<Item = OrderId>,
+    orders: impl IntoIterator<Item = OrderId>,
 ) -> Result<Vec<Stored>, StoreError> {
-    if orders.len() == 0 {
-        return Ok(vec![]);
+    let these = "WHERE order_id IN (SELECT CAST(value ->> 'v' AS BIGINT) FROM json_each($1))";
+    read_all(storage, select(these).bind_values(orders)).await
+}
+
+/// The first 200 living orders of a course behind `after`.
+pub(crate) async fn living(
+    storage: &impl Storage,
+    edu_no: EduNo,
+    after: u64,
+) -> Result<Vec<Stored>, StoreError> {
+    read_all(storage, select(LIVING).bind(edu_no.get()).bind(after).bind(CHUNK)).await
+}
+
+/// The first 200 orders that were not paid in time.
+pub(crate) async fn overdue(storage: &impl Storage, now: Timestamp) -> Result<Vec<Stored>, StoreError> {
+    read_all(storage, select(OVERDUE).bind(now.millis()).bind(CHUNK)).await
+}
+
+/// What an application under this number is decided from.
+pub(crate) async fn snapshot(
+    storage: &impl Storage,
+    applicant: &Applicant,
+    key: Option<&str>,
+) -> Result<Snapshot, StoreError> {
+    let load = format!(
+        "SELECT {COLUMNS}, wanted.title, wanted.fee, wanted.status, wanted.version AS wanted_version,
+             used.fingerprint, used.made_at
+         FROM (SELECT 1 AS one) AS one
+         LEFT JOIN courses AS wanted ON wanted.edu_no = $1
+         LEFT JOIN idempotency_keys AS used ON used.key = $2
+         LEFT JOIN orders ON orders.order_id = coalesce(used.order_id, $3)"
+    );
+    let load = Statement::new(load).bind(applicant.edu_no.get()).bind(key).bind(applicant.order_id.get());
+    let Some(row) = load.row(storage).await? else { return Ok(Snapshot::default()) };
+    let course = |title: &str| -> Result<_, StoreError> {
+        let (fee, status) = (row.number("fee", Won::fee)?, row.parse("status")?);
+        Ok((Course { title: title.to_owned(), fee, status }, row.count("wanted_version")?))
+    };
+    Ok(Snapshot {
+        course: row.opt_text("title")?.map(course).transpose()?,
+        key: Key::read(&row)?,
+        stored: row.opt_int("order_id")?.map(|_| Stored::read(&row)).transpose()?,
+    })
+}
+
+/// Whether any course has been heard of.
+pub(crate) async fn knows_courses(storage: &impl Storage) -> Result<bool, StoreError> {
+    Ok(Statement::new("SELECT 1 AS one FROM courses LIMIT 1").row(storage).await?.is_some())
+}
+
+/// One page of orders.
+pub(crate) async fn list(
+    storage: &impl Storage,
+    filter: Filter,
+    page: &Page,
+) -> Result<Vec<Stored>, StoreError> {
+    let select = format!("SELECT {COLUMNS} FROM orders");
+    read_all(storage, filter.conditions().page(&select, "order_id", page)).await
+}
+
+/// How many orders there are: from the tallies, unless one customer's are asked for.
+pub(crate) async fn count(storage: &impl Storage, filter: Filter) -> Result<u64, StoreError> {
+    let counted = if filter.customer_id.is_some() {
+        "SELECT count(*) AS total FROM orders"
+    } else {
+        "SELECT CAST(coalesce(sum(orders), 0) AS BIGINT) AS total FROM tallies"
+    };
+    let total = filter.conditions().all(counted).row(storage).await?;
+    total.map_or(Ok(0), |row| row.count("total"))
+}
+
+async fn read_all(storage: &impl Storage, statement: Statement) -> Result<Vec<Stored>, StoreError> {
+    statement.rows(storage).await?.iter().map(Stored::read).collect()
+}
+
+impl Filter {
+    fn conditions(self) -> store::Filter {
+        store::Filter::default()
+            .equal("customer_id", self.customer_id.map(CustomerId::get))
+            .equal("edu_no", self.edu_no.map(EduNo::get))
+            .equal("status", self.status.map(OrderStatus::as_str))
     }
-    let sql =
-        format!("SELECT {} FROM orders WHERE order_id IN {}", read::COLUMNS, placeholders(1, orders.len()));
-    let rows = storage.query(&sql, orders.map(|id| int(id.as_i64())).collect()).await?;
-    rows.iter().map(Stored::read).collect()
 }
 
 impl Stored {
-    const fn unknown(course: Option<CourseStatus>) -> Self {
-        let payment = Payment { status: None, version: 0, card_last4: None };
-        Self { order: Order::Unknown, version: 0, payment, course }
+    /// An order of which there is nothing yet but its first event.
+    pub(crate) fn new(order: Order, course: Option<&(Course, u64)>) -> Self {
+        Self {
+            order,
+            version: 1,
+            payment: Payment::default(),
+            course: course.map(|(course, _)| course.status),
+            course_version: course.map_or(0, |(_, version)| *version),
+        }
     }
 
-    /// The order's number; none only where there is no order.
-    pub(crate) fn order_id(&self) -> Option<OrderId> {
-        Some(self.order.placed()?.application.applicant.order_id)
+    /// The order's number.
+    pub(crate) const fn order_id(&self) -> OrderId {
+        self.order.order_id()
     }
 
-    /// The state as an `ETag`: of this context's events and of `pay`'s.
-    pub(crate) fn etag(&self) -> String {
-        let delayed = if self.payment.status == Some(PayStatus::PaymentDelayed) { "d" } else { "" };
-        format!("{}.{}{delayed}", self.version, self.payment.version)
+    /// The order after another of its events.
+    pub(crate) fn and(mut self, event: &Event) -> Self {
+        if let Event::PaymentDelayed(_) = event {
+            self.payment.status = Some(PayStatus::PaymentDelayed);
+        }
+        Self { order: domain::evolve(self.order, event), version: self.version + 1, ..self }
     }
 
-    /// Reads the columns of [`read::COLUMNS`].
+    /// The order once this is known.
+    pub(crate) fn told(self, fact: Fact) -> Self {
+        if fact.version <= self.payment.version {
+            return self;
+        }
+        let card_last4 = fact.card_last4.or(self.payment.card_last4);
+        let payment = Payment { status: Some(fact.status), version: fact.version, card_last4 };
+        Self { payment, ..self }
+    }
+
     fn read(row: &Row) -> Result<Self, StoreError> {
-        let wrong = |refused: kernel::Invalid| StoreError::Failure(format!("a stored order: {refused}"));
-        let customer_id = row.opt_int(1)?.and_then(|id| u64::try_from(id).ok());
         let applicant = Applicant {
-            order_id: OrderId::parse(row.count(0)?).map_err(wrong)?,
-            customer_id: customer_id.map(CustomerId::parse).transpose().map_err(wrong)?,
-            edu_no: EduNo::parse(row.count(2)?).map_err(wrong)?,
-            guest: Guests::parse(row.count(3)?).map_err(wrong)?,
-            language: row.parse(4)?,
+            order_id: row.number("order_id", OrderId::parse)?,
+            customer_id: row.opt_number("customer_id", CustomerId::parse)?,
+            edu_no: row.number("edu_no", EduNo::parse)?,
+            guest: row.number("guest", Guests::parse)?,
+            language: row.parse("language")?,
         };
-        let placed = Placed {
-            application: Application { applicant, card_last4: row.opt_text(5)?.map(str::to_owned) },
-            amount: Won::amount(row.count(6)?).map_err(wrong)?,
-            course_title: row.text(7)?.to_owned(),
-            ordered_at: row.parse(8)?,
+        let order = Order {
+            application: Application { applicant, card_last4: row.opt_string("card_last4")? },
+            amount: row.number("amount", Won::amount)?,
+            course_title: row.text("course_title")?.to_owned(),
+            ordered_at: row.parse("ordered_at")?,
+            canceled: row.opt_text("cancel_reason")?.map(cancel_reason).transpose()?,
         };
-        let order = match row.parse(9)? {
-            OrderStatus::Ordered => Order::Living(placed),
-            OrderStatus::OrderCanceled => Order::Canceled(placed, cancel_reason(row.text(10)?)?),
-        };
-        let pay_status = row.opt_text(12)?.map(str::parse).transpose().map_err(wrong)?;
-        let course = row.opt_text(15)?.map(str::parse).transpose().map_err(wrong)?;
         let payment = Payment {
-            status: pay_status,
-            version: row.count(13)?,
-            card_last4: row.opt_text(14)?.map(str::to_owned),
+            status: row.opt_parse("payment")?,
+            version: row.count("pay_version")?,
+            card_last4: row.opt_string("pay_card_last4")?,
         };
-        Ok(Self { order, version: row.count(11)?, payment, course })
+        Ok(Self {
+            order,
+            version: row.count("version")?,
+            payment,
+            course: row.opt_parse("course")?,
+            course_version: row.count("course_version")?,
+        })
     }
 }
 
-fn cancel_reason(stored: &str) -> Result<CancelReason, StoreError> {
-    [
-        CancelReason::Customer,
-        CancelReason::Expired,
-        CancelReason::ReservationRejected,
-        CancelReason::CourseCanceled,
-    ]
-    .into_iter()
-    .find(|reason| reason.as_str() == stored)
-    .ok_or_else(|| StoreError::Failure(format!("an order was canceled for {stored:?}")))
-}
-
-fn order_ids(rows: &[Row]) -> Result<Vec<OrderId>, StoreError> {
-    rows.iter()
-        .map(|row| OrderId::parse(row.count(0)?).map_err(|e| StoreError::Failure(e.to_string())))
-        .collect()
+fn cancel_reason(word: &str) -> Result<CancelReason, StoreError> {
+    CancelReason::deserialize(word.into_deserializer())
+        .map_err(|error: serde::de::value::Error| StoreError::Failure(format!("`cancel_reason`: {error}")))
 }

@@ -1,13 +1,12 @@
 //! What `pay` decides, and nothing else: no I/O, no clock, no Spin.
 //!
-//! A payment is the fold of its events ([`Record`]). Money moves at the gateway, which no statement of ours can
-//! undo, so a decision has three steps: [`owed`] or [`to_undo`] says what to ask the gateway for, the gateway
-//! answers, and [`decide`] turns the answer into events. Between the first and the last another request may
-//! have decided; that is why [`decide`] looks at the state again.
+//! A payment is the fold of its events ([`Record`]). Money moves at the gateway, which no statement of ours can undo, so
+//! a decision has three steps: [`owed`] or [`to_undo`] says what to ask the gateway for, the gateway answers, and
+//! [`decide`] turns the answer into events. Between the first and the last another request may have decided; that is why
+//! [`decide`] looks at the state again.
 //!
-//! What holds whatever the order of things: one attempt, one key, one charge at the most; the attempts of an
-//! order are numbered by its declines, so that two requests at once use the same key; an order that is closed
-//! stays closed.
+//! What holds whatever the order of things: one attempt, one key, one charge at the most; the attempts of an order are
+//! numbered by its declines, so that two requests at once use the same key; an order that is closed stays closed.
 
 use kernel::event::{Applicant, Event, Paid, PaymentCanceled, PaymentDeclined};
 use kernel::{OrderId, PayStatus, Timestamp, Won};
@@ -19,23 +18,17 @@ pub(crate) struct Terms {
     pub(crate) amount: Won,
 }
 
-/// One try to charge an order: the first, the second after a decline, and so on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Attempt(u32);
+/// One try to charge an order: the first, the second after a decline, and so on. Every event before the one that it
+/// leads to is a decline, so it has that event's version as its number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Attempt(u64);
 
 impl Attempt {
     /// The first try.
-    pub(crate) const fn first() -> Self {
-        Self::after(0)
-    }
+    pub(crate) const FIRST: Self = Self(1);
 
-    /// The try after so many declines.
-    const fn after(declines: u32) -> Self {
-        Self(declines.saturating_add(1))
-    }
-
-    /// The gateway's key of this try. Whoever asks for the same try uses the same key, which is what makes
-    /// charging twice impossible.
+    /// The gateway's key of this try. Whoever asks for the same try uses the same key, which is what makes charging twice
+    /// impossible.
     pub(crate) fn key(self, order_id: OrderId) -> String {
         format!("{order_id}-{}", self.0)
     }
@@ -58,31 +51,12 @@ pub(crate) enum State {
     /// Nobody asked for anything yet.
     #[default]
     New,
-    /// Refused by the card company, so many times.
-    Declined { declines: u32, payment: Payment },
-    /// Paid, by the attempt given or, where there was nothing to pay, by none.
-    Paid { attempt: Option<Attempt>, payment: Payment },
+    /// Refused by the card company, once or several times.
+    Declined(Payment),
+    /// Paid, by a charge unless there was nothing to pay.
+    Paid(Payment),
     /// Refunded, or closed before anything was paid. Final.
-    Closed { payment: Payment },
-}
-
-impl State {
-    /// The payment as it can be shown; none where nothing happened yet.
-    pub(crate) const fn payment(&self) -> Option<(PayStatus, &Payment)> {
-        match self {
-            Self::New => None,
-            Self::Declined { payment, .. } => Some((PayStatus::PaymentDeclined, payment)),
-            Self::Paid { payment, .. } => Some((PayStatus::Paid, payment)),
-            Self::Closed { payment } => Some((PayStatus::PaymentCanceled, payment)),
-        }
-    }
-
-    const fn declines(&self) -> u32 {
-        match self {
-            Self::Declined { declines, .. } => *declines,
-            _ => 0,
-        }
-    }
+    Closed(Payment),
 }
 
 /// A state and how many events led to it.
@@ -97,6 +71,29 @@ impl Record {
     #[must_use]
     pub(crate) fn and(self, event: &Event) -> Self {
         Self { state: evolve(self.state, event), version: self.version + 1 }
+    }
+
+    /// The payment as it can be shown; none where nothing happened yet.
+    pub(crate) const fn payment(&self) -> Option<(PayStatus, &Payment)> {
+        match &self.state {
+            State::New => None,
+            State::Declined(payment) => Some((PayStatus::PaymentDeclined, payment)),
+            State::Paid(payment) => Some((PayStatus::Paid, payment)),
+            State::Closed(payment) => Some((PayStatus::PaymentCanceled, payment)),
+        }
+    }
+
+    /// The attempt that is to be made next, where nothing is paid.
+    const fn next_attempt(&self) -> Attempt {
+        Attempt(self.version + 1)
+    }
+
+    /// The attempt by which it was paid, if it was paid by one.
+    fn paid_by(&self) -> Option<Attempt> {
+        match &self.state {
+            State::Paid(payment) if !payment.amount.is_zero() => Some(Attempt(self.version)),
+            _ => None,
+        }
     }
 }
 
@@ -138,14 +135,17 @@ pub(crate) enum ToUndo {
 pub(crate) enum Command {
     /// Write down what became of an attempt to pay.
     Settle { terms: Terms, outcome: Outcome, at: Timestamp },
-    /// Close the order, after this attempt was undone (none where there was nothing to charge) and so much
-    /// was given back.
+    /// Close the order, after this attempt was undone (none where there was nothing to charge) and so much was given
+    /// back.
     Close { applicant: Applicant, undone: Option<Attempt>, refunded: Won, at: Timestamp },
 }
 
 /// What the domain says no to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Refusal {
+    /// There is something to pay, and no card to pay it with.
+    #[error("a card is needed")]
+    CardMissing,
     /// The number stands for another course or another amount.
     #[error("the payment of this order is for another course or another amount")]
     ContentDiffers,
@@ -161,56 +161,53 @@ pub(crate) enum Refusal {
 }
 
 /// What has to be charged so that `terms` are met.
-pub(crate) fn owed(state: &State, terms: &Terms) -> Result<Owed, Refusal> {
-    match state {
-        State::Closed { .. } if faults::guard("pay.closed") => Err(Refusal::Closed),
-        State::Declined { payment, .. } | State::Paid { payment, .. } if !payment.is_for(terms) => {
+pub(crate) fn owed(record: &Record, terms: &Terms) -> Result<Owed, Refusal> {
+    match &record.state {
+        State::Closed(_) if faults::guard("pay.closed") => Err(Refusal::Closed),
+        State::Declined(payment) | State::Paid(payment) if !payment.is_for(terms) => {
             Err(Refusal::ContentDiffers)
         }
-        State::Paid { .. } => Ok(Owed::Nothing),
-        State::New | State::Declined { .. } | State::Closed { .. } if terms.amount.is_zero() => {
-            Ok(Owed::Zero)
-        }
+        State::Paid(_) => Ok(Owed::Nothing),
+        State::New | State::Declined(_) | State::Closed(_) if terms.amount.is_zero() => Ok(Owed::Zero),
         // Only without the guard: under a key that was not closed.
-        State::Closed { .. } => Ok(Owed::Charge(Attempt::after(u32::MAX))),
-        State::New | State::Declined { .. } => Ok(Owed::Charge(Attempt::after(state.declines()))),
+        State::Closed(_) => Ok(Owed::Charge(Attempt(u64::MAX))),
+        State::New | State::Declined(_) => Ok(Owed::Charge(record.next_attempt())),
     }
 }
 
-/// What has to be undone so that the order can be closed. Where nothing is paid it is the attempt that may be
-/// under way: its answer may have been lost, or may still come.
-pub(crate) const fn to_undo(state: &State) -> ToUndo {
-    match state {
-        State::Closed { .. } => ToUndo::Closed,
-        State::Paid { attempt: None, .. } => ToUndo::Zero,
-        State::Paid { attempt: Some(attempt), .. } => ToUndo::Attempt(*attempt),
-        State::New | State::Declined { .. } => ToUndo::Attempt(Attempt::after(state.declines())),
+/// What has to be undone so that the order can be closed. Where nothing is paid it is the attempt that may be under way:
+/// its answer may have been lost, or may still come.
+pub(crate) fn to_undo(record: &Record) -> ToUndo {
+    match &record.state {
+        State::Closed(_) => ToUndo::Closed,
+        State::Paid(_) => record.paid_by().map_or(ToUndo::Zero, ToUndo::Attempt),
+        State::New | State::Declined(_) => ToUndo::Attempt(record.next_attempt()),
     }
 }
 
 /// The events that follow from a command, none where they are there already.
-pub(crate) fn decide(state: &State, command: &Command) -> Result<Vec<Event>, Refusal> {
+pub(crate) fn decide(record: &Record, command: &Command) -> Result<Vec<Event>, Refusal> {
     match command {
-        Command::Settle { terms, outcome, at } => settle(state, terms, outcome, *at),
+        Command::Settle { terms, outcome, at } => settle(record, terms, outcome, *at),
         Command::Close { applicant, undone, refunded, at } => {
-            close(state, applicant, *undone, *refunded, *at)
+            close(record, applicant, *undone, *refunded, *at)
         }
     }
 }
 
-fn settle(state: &State, terms: &Terms, outcome: &Outcome, at: Timestamp) -> Result<Vec<Event>, Refusal> {
-    let next = Attempt::after(state.declines());
-    match (state, outcome) {
-        (State::Closed { .. }, _) if faults::guard("pay.closed") => Err(Refusal::Closed),
-        (State::Closed { .. }, outcome) => Ok(vec![paid(terms, Some(outcome), at)]),
+fn settle(record: &Record, terms: &Terms, outcome: &Outcome, at: Timestamp) -> Result<Vec<Event>, Refusal> {
+    let next = record.next_attempt();
+    match (&record.state, outcome) {
+        (State::Closed(_), _) if faults::guard("pay.closed") => Err(Refusal::Closed),
+        (State::Closed(_), outcome) => Ok(vec![paid(terms, Some(outcome), at)]),
 
-        (State::New | State::Declined { .. }, Outcome::Free) => Ok(vec![paid(terms, None, at)]),
-        (State::New | State::Declined { .. }, Outcome::Approved { attempt, .. }) if *attempt == next => {
+        (State::New | State::Declined(_), Outcome::Free) => Ok(vec![paid(terms, None, at)]),
+        (State::New | State::Declined(_), Outcome::Approved { attempt, .. }) if *attempt == next => {
             Ok(vec![paid(terms, Some(outcome), at)])
         }
         // A decline was written down for this attempt, which a gateway that keeps its word cannot also approve.
-        (State::New | State::Declined { .. }, Outcome::Approved { .. }) => Err(Refusal::PaidOtherwise),
-        (State::New | State::Declined { .. }, Outcome::Declined { attempt, card_last4, reason })
+        (State::New | State::Declined(_), Outcome::Approved { .. }) => Err(Refusal::PaidOtherwise),
+        (State::New | State::Declined(_), Outcome::Declined { attempt, card_last4, reason })
             if *attempt == next =>
         {
             Ok(vec![Event::PaymentDeclined(PaymentDeclined {
@@ -220,12 +217,12 @@ fn settle(state: &State, terms: &Terms, outcome: &Outcome, at: Timestamp) -> Res
                 reason: reason.clone(),
             })])
         }
-        (State::New | State::Declined { .. }, Outcome::Declined { .. }) => Ok(vec![]),
+        (State::New | State::Declined(_), Outcome::Declined { .. }) => Ok(vec![]),
 
-        (State::Paid { attempt: by, .. }, Outcome::Approved { attempt, .. }) if *by != Some(*attempt) => {
+        (State::Paid(_), Outcome::Approved { attempt, .. }) if record.paid_by() != Some(*attempt) => {
             Err(Refusal::PaidOtherwise)
         }
-        (State::Paid { .. }, _) => Ok(vec![]),
+        (State::Paid(_), _) => Ok(vec![]),
     }
 }
 
@@ -241,13 +238,13 @@ fn paid(terms: &Terms, charge: Option<&Outcome>, at: Timestamp) -> Event {
 }
 
 fn close(
-    state: &State,
+    record: &Record,
     applicant: &Applicant,
     undone: Option<Attempt>,
     amount: Won,
     refunded_at: Timestamp,
 ) -> Result<Vec<Event>, Refusal> {
-    let still_to_undo = match to_undo(state) {
+    let still_to_undo = match to_undo(record) {
         ToUndo::Closed => return Ok(vec![]),
         ToUndo::Zero => None,
         ToUndo::Attempt(attempt) => Some(attempt),
@@ -255,40 +252,31 @@ fn close(
     if still_to_undo != undone {
         return Err(Refusal::Overtaken);
     }
-    // Who paid is who gets it back, whatever the wish to cancel says about them.
-    let applicant = state.payment().map_or(applicant, |(_, payment)| &payment.applicant).clone();
+    // Who paid is who gets it back, whatever the event that closes the order says about them.
+    let applicant = record.payment().map_or(applicant, |(_, payment)| &payment.applicant).clone();
     Ok(vec![Event::PaymentCanceled(PaymentCanceled { applicant, amount, refunded_at })])
 }
 
 /// The state after an event. Events of other contexts change nothing.
 fn evolve(state: State, event: &Event) -> State {
-    let declines = state.declines();
     match event {
-        Event::Paid(paid) => State::Paid {
-            attempt: (!paid.amount.is_zero()).then(|| Attempt::after(declines)),
-            payment: Payment {
-                card_last4: paid.card_last4.clone(),
-                transaction_id: paid.transaction_id.clone(),
-                paid_at: Some(paid.paid_at),
-                ..Payment::of(&paid.applicant, paid.amount)
-            },
-        },
-        Event::PaymentDeclined(declined) => State::Declined {
-            declines: declines.saturating_add(1),
-            payment: Payment {
-                card_last4: declined.card_last4.clone(),
-                ..Payment::of(&declined.applicant, declined.amount)
-            },
-        },
-        Event::PaymentCanceled(canceled) => State::Closed {
-            payment: match state {
-                State::Paid { payment, .. } => Payment { refunded_at: Some(canceled.refunded_at), ..payment },
-                _ => Payment {
-                    refunded_at: Some(canceled.refunded_at),
-                    ..Payment::of(&canceled.applicant, canceled.amount)
-                },
-            },
-        },
+        Event::Paid(paid) => State::Paid(Payment {
+            card_last4: paid.card_last4.clone(),
+            transaction_id: paid.transaction_id.clone(),
+            paid_at: Some(paid.paid_at),
+            ..Payment::of(&paid.applicant, paid.amount)
+        }),
+        Event::PaymentDeclined(declined) => State::Declined(Payment {
+            card_last4: declined.card_last4.clone(),
+            ..Payment::of(&declined.applicant, declined.amount)
+        }),
+        Event::PaymentCanceled(canceled) => {
+            let payment = match state {
+                State::Paid(payment) => payment,
+                _ => Payment::of(&canceled.applicant, canceled.amount),
+            };
+            State::Closed(Payment { refunded_at: Some(canceled.refunded_at), ..payment })
+        }
         _ => state,
     }
 }

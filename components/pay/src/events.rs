@@ -4,65 +4,51 @@
 //! |---|---|---|
 //! | `ReservationCanceled`, `ReservationRejected` | `reservation` | what was paid is given back; what was not can never be paid |
 //!
-//! Both are the end of an order, so that it does not matter how often, in which order, or how late they come:
-//! an order that is closed is left as it is. That is why no version is kept of what was seen.
+//! Both are the end of an order, so that it does not matter how often, in which order, or how late they come: an order
+//! that is closed is left as it is. That is why no version is kept of what was seen. Time demands nothing of it.
 
-use crate::cashier::{Cashier, Gateway, NotClosed, Payments, Wish};
-use crate::{OUTBOX, office};
-use eventlog::{Consumer, Envelope, Unhandled, Wake};
+use crate::ports::Gateway;
+use crate::service::{Closing, NotDone, Service};
+use eventlog::{Envelope, Unhandled, Worker};
+use journal::Tell;
 use kernel::event::Event;
 use std::collections::BTreeMap;
+use store::Storage;
 
-/// Does everything that a message calls for.
-pub(crate) async fn wake(message: &[u8]) -> anyhow::Result<()> {
-    let wake = Wake::of(message);
-    let redis_url = spin_sdk::variables::get("redis_url").await?;
-    let drained = eventlog::drain(&redis_url, "pay", &["reservation"], wake, &office()).await;
-    // Within the same wake-up, since an instance that handles a message may end with it.
-    match wake {
-        Wake::Tick => OUTBOX.tick(&redis_url).await?,
-        Wake::Event if drained.as_ref().is_ok_and(|drained| drained.handled > 0) => {
-            OUTBOX.relay(&redis_url).await?;
-        }
-        Wake::Event => {}
-    }
-    drained?;
-    Ok(())
-}
+impl<G: Gateway, S: Storage, T: Tell> Worker for Service<G, S, T> {
+    const NAME: &'static str = "pay";
 
-impl<G: Gateway, P: Payments> Consumer for Cashier<G, P> {
     async fn handle(&self, events: &[Envelope]) -> Result<(), Unhandled> {
-        let wishes = wishes(events);
-        if wishes.is_empty() {
-            return Ok(());
-        }
-        self.close(&wishes).await.map_err(|not_closed| match not_closed {
-            NotClosed::GatewayUnavailable(_) => Unhandled::Later(not_closed.to_string()),
-            NotClosed::Store(error) => error.into(),
+        self.close(&closings(events)).await.map_err(|not_done| match not_done {
+            NotDone::Store(error) => error.into(),
+            passing => Unhandled::Later(passing.to_string()),
         })
+    }
+
+    async fn tick(&self, _caught_up: bool) -> anyhow::Result<()> {
+        Ok(())
     }
 }
 
 /// The orders that these events end, each once.
-fn wishes(events: &[Envelope]) -> Vec<Wish> {
-    let mut wishes = BTreeMap::new();
+fn closings(events: &[Envelope]) -> Vec<Closing> {
+    let mut closings = BTreeMap::new();
     for Envelope { event, traceparent, .. } in events {
         let applicant = match event {
             Event::ReservationCanceled(canceled) => &canceled.applicant,
             Event::ReservationRejected(rejected) => &rejected.applicant,
             _ => continue,
         };
-        wishes
+        closings
             .entry(applicant.order_id)
-            .or_insert_with(|| Wish { applicant: applicant.clone(), traceparent: traceparent.clone() });
+            .or_insert_with(|| Closing { applicant: applicant.clone(), traceparent: traceparent.clone() });
     }
-    wishes.into_values().collect()
+    closings.into_values().collect()
 }
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cashier::tests::{Fate, World, cashier, run};
+    use crate::service::tests::{Fate, World, run, service};
     use kernel::event::{
         Applicant, CancelReason, ReservationCanceled, ReservationConfirmed, ReservationRejected,
     };
@@ -81,7 +67,7 @@ mod tests {
     fn envelope(event: Event) -> Envelope {
         Envelope {
             id: format!("{}:1", event.subject()),
-            source_context: "reservation".to_owned(),
+            source: "reservation".to_owned(),
             version: 1,
             subject: event.subject(),
             time: Timestamp::from_millis(0),
@@ -105,26 +91,26 @@ mod tests {
         let world = World::default();
         let told = [canceled(1), canceled(1), rejected(2), rejected(1)];
         for _twice in 0..2 {
-            run(cashier(&world).handle(&told)).unwrap();
+            run(service(&world).handle(&told)).unwrap();
         }
-        assert_eq!(*world.events.borrow(), ["PaymentCanceled", "PaymentCanceled"]);
+        assert_eq!(world.events(), ["PaymentCanceled", "PaymentCanceled"]);
     }
 
     #[test]
     fn what_is_no_end_is_nothing_to_pay() {
         let world = World::default();
         let confirmed = Event::ReservationConfirmed(ReservationConfirmed { applicant: applicant(1) });
-        run(cashier(&world).handle(&[envelope(confirmed)])).unwrap();
-        assert!(world.events.borrow().is_empty());
+        run(service(&world).handle(&[envelope(confirmed)])).unwrap();
+        assert!(world.events().is_empty());
     }
 
     #[test]
     fn a_gateway_that_does_not_answer_leaves_the_event_for_later() {
         let world = World::default();
         world.fates.borrow_mut().push_back(Fate::AnswerLost);
-        let left = run(cashier(&world).handle(&[canceled(1)]));
+        let left = run(service(&world).handle(&[canceled(1)]));
         assert!(matches!(left, Err(Unhandled::Later(_))));
-        run(cashier(&world).handle(&[canceled(1)])).unwrap();
-        assert_eq!(*world.events.borrow(), ["PaymentCanceled"]);
+        run(service(&world).handle(&[canceled(1)])).unwrap();
+        assert_eq!(world.events(), ["PaymentCanceled"]);
     }
 }

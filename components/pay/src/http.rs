@@ -4,28 +4,29 @@
 //! |---|---|
 //! | `/pays` | `GET` by page, with filters; `POST` pays |
 //! | `/pays/{orderId}` | `GET` |
-//! | `/pays/search/findByOrderId?orderId=` | `GET` |
+//! | `/pays/search`, `/pays/search/findByOrderId?orderId=` | `GET` |
 //!
-//! A payment is never changed or given back from here: a refund follows from what happens to the reservation.
-//! A card number is only ever taken in.
+//! A payment is never changed or given back from here: a refund follows from what happens to the reservation. A card number
+//! is only ever taken in.
 
-#[cfg(test)]
-mod tests;
-
-use crate::cashier::{Cashier, Gateway, NotPaid};
 use crate::domain::{Refusal, Terms};
-use crate::store::{Filter, Listed, Pays, Slice};
-use ::store::Storage;
-use hal::{Direction, Error, Fields, Method, Paging, Problem, Request, Response, StatusCode, link};
+use crate::ports::Gateway;
+use crate::service::{NotDone, Service};
+use crate::store::{self, Filter, Stored};
+use ::store::{Direction, Page, Storage};
+use hal::{Error, Fields, Links, Method, Paging, Problem, Request, Response, StatusCode};
+use journal::Tell;
 use kernel::event::Applicant;
-use kernel::{CardNumber, CustomerId, EduNo, Guests, Invalid, Language, OrderId, PayStatus, Won};
-use serde_json::{Value, json};
+use kernel::{CardNumber, CustomerId, EduNo, Guests, Invalid, Language, OrderId, PayStatus, Timestamp, Won};
+use serde::Serialize;
+use serde_json::json;
 
 /// A path of this context, parsed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Route {
     Pays,
     Pay(OrderId),
+    Searches,
     FindByOrderId,
 }
 
@@ -34,6 +35,7 @@ impl Route {
     fn of(segments: &[&str]) -> Option<Self> {
         match segments {
             ["pays"] => Some(Self::Pays),
+            ["pays", "search"] => Some(Self::Searches),
             ["pays", "search", "findByOrderId"] => Some(Self::FindByOrderId),
             ["pays", order_id] => order_id.parse().ok().map(Self::Pay),
             _ => None,
@@ -41,56 +43,44 @@ impl Route {
     }
 }
 
-/// An answer, and whether something was committed for it that others are to hear of.
-pub struct Answered {
-    /// The answer.
-    pub response: Response,
-    /// Whether something was committed for it.
-    pub committed: bool,
-}
-
-impl From<Response> for Answered {
-    fn from(response: Response) -> Self {
-        Self { response, committed: false }
-    }
-}
-
 /// Answers one request.
-pub(crate) async fn answer<G: Gateway, S: Storage>(
-    cashier: &Cashier<G, Pays<S>>,
+pub async fn answer<G: Gateway, S: Storage, T: Tell>(
+    service: &Service<G, S, T>,
     request: &Request,
-) -> Result<Answered, Error> {
-    let pays = &cashier.payments;
-    let Some(route) = Route::of(&request.route()) else { return Ok(request.nothing_here()?.into()) };
+) -> Result<Response, Error> {
+    let storage = &service.journal.storage;
+    let Some(route) = Route::of(&request.route()) else { return request.nothing_here() };
     match (route, &request.method) {
-        (Route::Pays, &Method::GET) => Ok(list(pays, request).await?.into()),
-        (Route::Pays, &Method::POST) => pay(cashier, request).await,
-        (Route::Pays, _) => Ok(request.other_method(&["GET", "HEAD", "POST", "OPTIONS"])?.into()),
-        (Route::Pay(order_id), &Method::GET) => Ok(show(pays, request, order_id).await?.into()),
-        (Route::FindByOrderId, &Method::GET) => Ok(find_by_order_id(pays, request).await?.into()),
-        (Route::Pay(_) | Route::FindByOrderId, _) => {
-            Ok(request.other_method(&["GET", "HEAD", "OPTIONS"])?.into())
+        (Route::Pays, &Method::GET) => list(storage, request).await,
+        (Route::Pays, &Method::POST) => pay(service, request).await,
+        (Route::Pay(order_id), &Method::GET) => show(storage, request, order_id).await,
+        (Route::Searches, &Method::GET) => Ok(searches(request)),
+        (Route::FindByOrderId, &Method::GET) => {
+            show(storage, request, request.query.required("orderId")?).await
         }
+        (Route::Pays, _) => request.other_method(&["GET", "POST"]),
+        (Route::Pay(_) | Route::Searches | Route::FindByOrderId, _) => request.other_method(&["GET"]),
     }
 }
 
 /// Pays, or finds it paid: the number of the order makes it safe to ask again.
-async fn pay<G: Gateway, S: Storage>(
-    cashier: &Cashier<G, Pays<S>>,
+async fn pay<G: Gateway, S: Storage, T: Tell>(
+    service: &Service<G, S, T>,
     request: &Request,
-) -> Result<Answered, Error> {
+) -> Result<Response, Error> {
+    request.preconditions().check_untagged()?;
+    if request.idempotency_key()?.is_some() {
+        return Err(refuse_key().into());
+    }
     let (terms, card) = wanted(request.fields()?, request.language())?;
     let order_id = terms.applicant.order_id;
-    let paid = cashier.pay(&terms, card.as_ref(), request.traceparent().as_deref()).await;
-    let answer = paid.map_err(|not_paid| refused(order_id, not_paid))?;
-    let new = answer.new;
-    let Some(listed) = Listed::of(answer.record) else {
-        return Err(anyhow::anyhow!("order {order_id} has no payment after it was paid").into());
-    };
-    let document = resource(request, &listed);
-    let response =
-        if new { Response::created(&document, &href(request, order_id)) } else { Response::ok(&document) };
-    Ok(Answered { response: response.etag(&listed.version.to_string()), committed: new })
+    let paid = service.pay(&terms, card.as_ref(), request.traceparent().as_deref()).await;
+    let answer = paid.map_err(|not_done| refuse(order_id, not_done))?;
+    let nothing = || anyhow::anyhow!("order {order_id} has no payment after it was paid");
+    let stored = Stored::of(&answer.record).ok_or_else(nothing).map_err(Error::failure)?;
+    let here = href(request, order_id);
+    let document = Document::of(&stored, &here);
+    Ok(if answer.new { Response::created(&document, &here) } else { Response::ok(&document) })
 }
 
 /// What the body asks to be paid, and with which card.
@@ -113,109 +103,128 @@ fn wanted(mut fields: Fields, language: Language) -> Result<(Terms, Option<CardN
     }
 }
 
-fn refused(order_id: OrderId, not_paid: NotPaid) -> Error {
-    match not_paid {
-        NotPaid::Refused(refusal @ Refusal::ContentDiffers) => {
+/// A key is promised to stand for one request, and what stands for a payment is its order's number. Whoever relied on the
+/// key would pay twice with two numbers.
+fn refuse_key() -> Problem {
+    Problem::new(StatusCode::BAD_REQUEST, "idempotency-key-not-taken", "No Idempotency-Key is taken here")
+        .detail("A payment is known by its `orderId`: an order is never charged twice.")
+        .next("Send the request without the header, as often as you like.")
+}
+
+fn refuse(order_id: OrderId, not_done: NotDone) -> Error {
+    match not_done {
+        NotDone::Refused(Refusal::CardMissing) => {
+            Invalid::new("cardNo", "is required where there is something to pay").into()
+        }
+        NotDone::Refused(Refusal::ContentDiffers) => {
             Problem::conflict("payment-content-differs", "This order's payment has other content")
-                .detail(format!("{}.", sentence(&refusal)))
+                .detail("The payment of this order is for another course or another amount.")
                 .next(format!("Read `/pays/{order_id}`, and send its `eduNo` and `amount`."))
                 .into()
         }
-        NotPaid::Refused(refusal @ Refusal::Closed) => {
+        NotDone::Refused(Refusal::Closed) => {
             Problem::conflict("payment-closed", "Nothing can be paid for this order any more")
-                .detail(format!("{}.", sentence(&refusal)))
+                .detail("The order is closed, and nothing can be paid for it any more.")
                 .next("Apply again, under a new order number.")
-                .with("presentStatus", json!(PayStatus::PaymentCanceled))
+                .with("presentStatus", PayStatus::PaymentCanceled)
                 .into()
         }
         // Others keep deciding about the same order.
-        NotPaid::Refused(refusal @ (Refusal::PaidOtherwise | Refusal::Overtaken)) => {
+        NotDone::Refused(refusal @ (Refusal::PaidOtherwise | Refusal::Overtaken)) => {
             Error::Unavailable(refusal.into())
         }
-        NotPaid::CardMissing => {
-            let problem = "is required where there is something to pay";
-            Problem::invalid_fields(&[Invalid::new("cardNo", problem)]).into()
-        }
-        NotPaid::GatewayUnavailable(reason) => {
-            eprintln!("charging order {order_id}: the gateway: {reason}");
+        NotDone::Gateway(unavailable) => {
+            eprintln!("charging order {order_id}: the gateway: {unavailable}");
             Problem::new(StatusCode::BAD_GATEWAY, "gateway-unavailable", "The card company does not answer")
                 .detail("Whether the card was charged is not known yet.")
                 .next("Send the same request again in a moment: an order is never charged twice.")
                 .header("retry-after", "1")
                 .into()
         }
-        NotPaid::Store(error) => error.into(),
+        NotDone::Store(error) => error.into(),
     }
 }
 
-/// A refusal's words, beginning as a sentence does.
-fn sentence(refusal: &Refusal) -> String {
-    let words = refusal.to_string();
-    let mut letters = words.chars();
-    letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default()
-}
-
-async fn list<S: Storage>(pays: &Pays<S>, request: &Request) -> Result<Response, Error> {
+async fn list(storage: &impl Storage, request: &Request) -> Result<Response, Error> {
     let filter = Filter {
         customer_id: request.query.parse_as("customerId")?,
         edu_no: request.query.parse_as("eduNo")?,
         status: request.query.parse_as("status")?,
     };
     let paging = Paging::parse(&request.query, &["orderId"])?;
-    let slice = Slice {
+    let page = Page {
+        limit: paging.limit(),
         after: paging.after,
-        skip: paging.offset(),
-        limit: paging.size,
-        descending: paging.sort.is_some_and(|sort| sort.direction == Direction::Descending),
+        offset: paging.offset(),
+        sort: None,
+        direction: Direction::descending(paging.descending()),
     };
-    let listed = pays.list(filter, slice).await?;
-    let total = match paging.after {
-        None => Some(pays.total(filter).await?),
-        Some(_) => None,
-    };
-    let last = listed.last().map(|last| last.payment.applicant.order_id.get());
-    let items = listed.iter().map(|listed| resource(request, listed)).collect();
-    Ok(paging.respond(request, "pays", items, total, last))
+    let listed = store::list(storage, filter, &page).await?;
+    let total = if paging.counts() { Some(store::total(storage, filter).await?) } else { None };
+    let number = |stored: &Stored| stored.payment.applicant.order_id;
+    let hrefs: Vec<_> = listed.iter().map(|stored| href(request, number(stored))).collect();
+    let documents: Vec<_> =
+        listed.iter().zip(&hrefs).map(|(stored, here)| Document::of(stored, here)).collect();
+    let last = listed.last().map(|stored| number(stored).get());
+    Ok(paging.respond(request, "pays", &documents, total, last))
 }
 
-async fn find_by_order_id<S: Storage>(pays: &Pays<S>, request: &Request) -> Result<Response, Error> {
-    let Some(order_id) = request.query.parse_as("orderId")? else {
-        return Err(Invalid::new("orderId", "is required").into());
-    };
-    show(pays, request, order_id).await
-}
-
-async fn show<S: Storage>(pays: &Pays<S>, request: &Request, order_id: OrderId) -> Result<Response, Error> {
-    let Some(listed) = pays.find(order_id).await? else {
+async fn show(storage: &impl Storage, request: &Request, order_id: OrderId) -> Result<Response, Error> {
+    let Some(stored) = store::find(storage, order_id).await? else {
         return Err(Problem::not_found(format!("Order {order_id} has no payment.")).into());
     };
-    let etag = listed.version.to_string();
-    if request.has_already(&etag) {
-        return Ok(Response::not_modified(&etag));
-    }
-    Ok(Response::ok(&resource(request, &listed)).etag(&etag))
+    Ok(Response::ok(&Document::of(&stored, &href(request, order_id))))
+}
+
+fn searches(request: &Request) -> Response {
+    let here = format!("{}/pays/search", request.base);
+    let find = format!("{here}/findByOrderId{{?orderId}}");
+    Response::ok(&json!({ "_links": Links::new().templated("findByOrderId", find).with("self", here) }))
 }
 
 fn href(request: &Request, order_id: OrderId) -> String {
     format!("{}/pays/{order_id}", request.base)
 }
 
-fn resource(request: &Request, listed: &Listed) -> Value {
-    let Listed { status, payment, version } = listed;
-    let applicant = &payment.applicant;
-    let href = link(href(request, applicant.order_id));
-    json!({
-        "orderId": applicant.order_id,
-        "customerId": applicant.customer_id,
-        "eduNo": applicant.edu_no,
-        "guest": applicant.guest,
-        "amount": payment.amount,
-        "status": status,
-        "cardLast4": payment.card_last4,
-        "transactionId": payment.transaction_id,
-        "paidAt": payment.paid_at,
-        "refundedAt": payment.refunded_at,
-        "version": version,
-        "_links": { "self": href, "pay": href },
-    })
+/// A payment as it is answered.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Document<'a> {
+    order_id: OrderId,
+    customer_id: Option<CustomerId>,
+    edu_no: EduNo,
+    guest: Guests,
+    amount: Won,
+    status: PayStatus,
+    card_last4: Option<&'a str>,
+    transaction_id: Option<&'a str>,
+    paid_at: Option<Timestamp>,
+    refunded_at: Option<Timestamp>,
+    version: u64,
+    #[serde(rename = "_links")]
+    links: Links<'a>,
 }
+
+impl<'a> Document<'a> {
+    fn of(stored: &'a Stored, here: &'a str) -> Self {
+        let Stored { status, payment, version } = stored;
+        let applicant = &payment.applicant;
+        Self {
+            order_id: applicant.order_id,
+            customer_id: applicant.customer_id,
+            edu_no: applicant.edu_no,
+            guest: applicant.guest,
+            amount: payment.amount,
+            status: *status,
+            card_last4: payment.card_last4.as_deref(),
+            transaction_id: payment.transaction_id.as_deref(),
+            paid_at: payment.paid_at,
+            refunded_at: payment.refunded_at,
+            version: *version,
+            links: Links::new().with("self", here).with("pay", here),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

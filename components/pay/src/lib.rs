@@ -1,89 +1,59 @@
 //! `pay`: takes payments, and gives them back.
 //!
-//! | export | called by | goes to |
+//! | export | module | serves |
 //! |---|---|---|
-//! | `wasi:http` handler | `order`, or a client, for `/pays` | [`http`] |
-//! | `spin:redis` subscriber | a wake-up or the tick | [`events`] |
+//! | `wasi:http/handler` | [`http`] | `/pays/...` (component `pay`) |
+//! | `spin:redis/inbound-redis` | [`events`] | wake-ups and the tick (component `pay-worker`) |
 //!
-//! Both go to the [`cashier`], which carries a payment by way of the [`gateway`] into the [`store`];
-//! [`domain`] decides. [`Office`] is all of it with the neighbours that it is given; a native process gives
-//! its own. What must never happen, a second charge or a charge for an order that is closed, is
-//! prevented by keys: see [`domain`] and the port in `wit/payment`.
+//! - [`domain`]: what a payment is and what may happen to it (pure).
+//! - [`service`]: carries out what is asked for, by way of the gateway and the journal.
+//! - [`ports`]: the card company, as the WIT package `wit/payment` has it.
+//! - [`store`]: the tables, loading, lists.
 //!
-//! What it deliberately does not do: know what a course costs (`order` says the amount), keep a card number, or
-//! try again by itself (`order` does, as long as it wants the money).
+//! What must never happen, a second charge or a charge for an order that is closed, is prevented by keys: see [`domain`]
+//! and the port.
+//!
+//! What it deliberately does not do: know what a course costs (`order` says the amount), keep a card number, or try again
+//! by itself (`order` does, as long as it wants the money).
 
-#![cfg_attr(target_arch = "wasm32", allow(unsafe_code, reason = "the exports' bindings are generated"))]
+// What the exports generate; a native build is for tests only, and its linker takes no such names.
+#![cfg_attr(target_arch = "wasm32", allow(unsafe_code))]
 
-mod cashier;
 mod domain;
 mod events;
-mod gateway;
 mod http;
-mod office;
+mod ports;
+mod service;
 mod store;
 
-pub use cashier::{Gateway, NoReceipt, Receipt, Unavailable};
-pub use http::Answered;
-pub use office::Office;
+pub use http::answer;
+pub use ports::{Gateway, NoReceipt, Receipt};
+pub use service::Service;
 pub use store::DATABASE;
 
 use ::store::Database;
-use bytes::Bytes;
-use eventlog::Outbox;
-use gateway::Composed;
-use hal::{Request, Response};
-use spin_sdk::http::BoxBody;
-use std::cell::RefCell;
+use eventlog::{EventLog, Relay};
+use journal::Journal;
+use ports::Composed;
 
-/// The gateway's port as the WIT package says it.
-mod bindings {
-    #![allow(missing_docs, unsafe_code, unreachable_pub, clippy::all)]
-    ::spin_sdk::wit_bindgen::generate!({
-        path: "../../wit/payment",
-        world: "pay",
-        runtime_path: "::spin_sdk::wit_bindgen::rt",
-    });
-}
+static RELAY: Relay = Relay::new(&DATABASE, "pay");
 
-/// What has been decided and not been told yet.
-static OUTBOX: Outbox = Outbox::new(&DATABASE, "pay");
-
-/// With the neighbours that it has in the component.
-const fn office() -> Office<Composed, &'static Database> {
-    Office { gateway: Composed, storage: &DATABASE }
+/// The service with Spin's ports; `log` is told of what it commits.
+const fn service<T>(log: T) -> Service<Composed, &'static Database, T> {
+    Service { gateway: Composed, journal: Journal { storage: &DATABASE, tell: log } }
 }
 
 /// Answers `/pays`.
-///
-/// Both exports exist only in the component: a native linker does not take their names.
-#[cfg_attr(target_arch = "wasm32", spin_sdk::http_service)]
-pub async fn handle(request: spin_sdk::http::Request) -> ::http::Response<BoxBody> {
-    hal::serve(request, async |request: Request| -> Result<Response, hal::Error> {
-        let answered = office().answer(&request).await?;
-        if answered.committed {
-            OUTBOX.relay_soon(&redis_url().await.map_err(anyhow::Error::from)?);
-        }
-        Ok(answered.response)
-    })
-    .await
+pub async fn serve(request: &hal::Request) -> Result<hal::Response, hal::Error> {
+    let redis_url = settings::text("redis_url").await.map_err(hal::Error::failure)?;
+    http::answer(&service(EventLog::answering(&redis_url, RELAY)), request).await
 }
 
-/// Wakes up: drains the streams, and relays what came of it.
+hal::export!(serve);
+
+/// Wakes up: handles what is new in the streams, and relays what came of it.
 #[cfg_attr(target_arch = "wasm32", spin_sdk::redis_subscriber)]
-pub async fn on_message(message: Bytes) -> anyhow::Result<()> {
-    events::wake(&message).await
-}
-
-/// Where the event log is, asked once per instance: it does not change while the application runs.
-async fn redis_url() -> Result<String, spin_sdk::variables::Error> {
-    thread_local! {
-        static REDIS_URL: RefCell<Option<String>> = const { RefCell::new(None) };
-    }
-    if let Some(url) = REDIS_URL.with_borrow(Clone::clone) {
-        return Ok(url);
-    }
-    let url = spin_sdk::variables::get("redis_url").await?;
-    REDIS_URL.set(Some(url.clone()));
-    Ok(url)
+pub async fn wake(message: bytes::Bytes) -> anyhow::Result<()> {
+    let log = EventLog::working(&settings::text("redis_url").await?, RELAY);
+    log.work(&service(&log), &message).await
 }

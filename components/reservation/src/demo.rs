@@ -1,10 +1,19 @@
 //! The demonstration courses, so that a system that has just been started can be tried at once.
 
 use crate::domain::{Capacity, Command, NewCourse, Title};
-use crate::store::{Asked, Undecided, carry_out, known_courses};
+use crate::service::{NotDone, Service};
+use crate::store;
 use ::store::Storage;
-use kernel::{Approval, EduNo, Invalid, Timestamp, Won};
+use journal::Tell;
+use kernel::Approval::{self, Automatic, Manual};
+use kernel::{EduNo, Invalid, Timestamp, Won};
+use std::cell::Cell;
 use std::collections::BTreeMap;
+
+thread_local! {
+    /// Whether this instance has seen that they are all there.
+    static SEEN: Cell<bool> = const { Cell::new(false) };
+}
 
 /// One of them.
 struct Demo {
@@ -19,65 +28,30 @@ struct Demo {
     lasts: i64,
 }
 
-const MINUTES_PER_DAY: i64 = 24 * 60;
+const DAY: i64 = 24 * 60;
 
 /// 101 and 102 are large, so that load tests do not run out of seats.
 const COURSES: [Demo; 6] = [
-    Demo {
-        edu_no: 101,
-        title: "러스트 입문: 소유권부터 비동기까지",
-        capacity: 100_000,
-        fee: 120_000,
-        approval: Approval::Automatic,
-        starts_in: 90 * MINUTES_PER_DAY,
-        lasts: 5 * MINUTES_PER_DAY,
-    },
-    Demo {
-        edu_no: 102,
-        title: "도메인 주도 설계 실습",
-        capacity: 100_000,
-        fee: 250_000,
-        approval: Approval::Manual,
-        starts_in: 90 * MINUTES_PER_DAY,
-        lasts: 2 * MINUTES_PER_DAY,
-    },
-    Demo {
-        edu_no: 103,
-        title: "일대일 코드 리뷰 (정원 2명)",
-        capacity: 2,
-        fee: 80_000,
-        approval: Approval::Automatic,
-        starts_in: 30 * MINUTES_PER_DAY,
-        lasts: 120,
-    },
-    Demo {
-        edu_no: 104,
-        title: "곧 시작하는 점심 특강",
-        capacity: 50,
-        fee: 10_000,
-        approval: Approval::Automatic,
-        starts_in: 10,
-        lasts: 60,
-    },
-    Demo {
-        edu_no: 105,
-        title: "무료 공개 강의: 웹어셈블리와 Spin",
-        capacity: 1_000,
-        fee: 0,
-        approval: Approval::Automatic,
-        starts_in: 14 * MINUTES_PER_DAY,
-        lasts: 120,
-    },
-    Demo {
-        edu_no: 106,
-        title: "단체 수강: 개발자를 위한 글쓰기",
-        capacity: 500,
-        fee: 5_000,
-        approval: Approval::Manual,
-        starts_in: 60 * MINUTES_PER_DAY,
-        lasts: MINUTES_PER_DAY,
-    },
+    demo(101, "러스트 입문: 소유권부터 비동기까지", 100_000, 120_000, Automatic, 90 * DAY, 5 * DAY),
+    demo(102, "도메인 주도 설계 실습", 100_000, 250_000, Manual, 90 * DAY, 2 * DAY),
+    demo(103, "일대일 코드 리뷰 (정원 2명)", 2, 80_000, Automatic, 30 * DAY, 120),
+    demo(104, "곧 시작하는 점심 특강", 50, 10_000, Automatic, 10, 60),
+    demo(105, "무료 공개 강의: 웹어셈블리와 Spin", 1_000, 0, Automatic, 14 * DAY, 120),
+    demo(106, "단체 수강: 개발자를 위한 글쓰기", 500, 5_000, Manual, 60 * DAY, DAY),
 ];
+
+/// In the order of the fields, so that the courses read as a table.
+const fn demo(
+    edu_no: u64,
+    title: &'static str,
+    capacity: u64,
+    fee: u64,
+    approval: Approval,
+    starts_in: i64,
+    lasts: i64,
+) -> Demo {
+    Demo { edu_no, title, capacity, fee, approval, starts_in, lasts }
+}
 
 impl Demo {
     fn course(&self, now: Timestamp) -> Result<(EduNo, NewCourse), Invalid> {
@@ -94,34 +68,37 @@ impl Demo {
     }
 }
 
-/// Whether they are wanted: the variable `demo_courses`, true unless it says otherwise.
-pub(crate) async fn wanted() -> bool {
-    spin_sdk::variables::get("demo_courses").await.is_ok_and(|value| value.trim() == "true")
-}
-
-/// Opens those that do not exist, and says whether there were any. A course that exists under one of their
-/// numbers is left as it is, whoever opened it.
-pub(crate) async fn open_missing(storage: &impl Storage, now: Timestamp) -> Result<bool, Undecided> {
-    let courses: BTreeMap<EduNo, NewCourse> =
-        COURSES.iter().filter_map(|demo| demo.course(now).ok()).collect();
-    let known = known_courses(storage, &courses.keys().copied().collect()).await?;
-    let mut opened = false;
-    for (edu_no, course) in courses.into_iter().filter(|(edu_no, _)| !known.contains(edu_no)) {
-        let asked = Asked { command: Command::Open(edu_no, course), traceparent: None };
-        match carry_out(storage, &[asked], now).await {
-            Ok(_) => opened = true,
-            // Another replica opened it a moment ago, at its own "now".
-            Err(Undecided::Refused(_)) => {}
-            Err(error) => return Err(error),
+impl<S: Storage, T: Tell> Service<S, T> {
+    /// Opens those that do not exist, if they are wanted; looks once in the life of an instance.
+    pub(crate) async fn open_demo_courses(&self) -> Result<(), NotDone> {
+        if self.demo_courses && !SEEN.get() {
+            self.open_missing(Timestamp::now()).await?;
+            SEEN.set(true);
         }
+        Ok(())
     }
-    Ok(opened)
+
+    /// A course that exists under one of their numbers is left as it is, whoever opened it.
+    async fn open_missing(&self, now: Timestamp) -> Result<(), NotDone> {
+        let courses: BTreeMap<EduNo, NewCourse> =
+            COURSES.iter().filter_map(|demo| demo.course(now).ok()).collect();
+        let known = store::known_courses(&self.journal.storage, courses.keys()).await?;
+        for (edu_no, course) in courses.into_iter().filter(|(edu_no, _)| !known.contains(edu_no)) {
+            match self.carry_out(&[Command::Open(edu_no, course).into()], now).await {
+                // Another replica opened it a moment ago, at its own "now".
+                Ok(_) | Err(NotDone::Refused(_)) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::{find_course, testing::Sqlite};
+    use crate::store::find_course;
+    use crate::testing::service;
     use futures::executor::block_on;
 
     #[test]
@@ -133,21 +110,35 @@ mod tests {
 
     #[test]
     fn the_demonstration_courses_are_opened_once() {
-        let store = Sqlite::new();
+        let service = service();
         let start = Timestamp::now();
-        assert!(block_on(open_missing(&store, start)).unwrap());
-        assert!(!block_on(open_missing(&store, start.plus_minutes(60))).unwrap());
-        let soon = block_on(find_course(&store, EduNo::parse(104).unwrap())).unwrap().unwrap();
-        assert_eq!(soon.course.terms.starts_at, start.plus_minutes(10), "counted from the first start");
+        block_on(service.open_missing(start)).unwrap();
+        block_on(service.open_missing(start.plus_minutes(60))).unwrap();
+        assert_eq!(service.events().len(), COURSES.len());
+        let soon = block_on(find_course(service.store(), EduNo::parse(104).unwrap())).unwrap().unwrap();
+        assert_eq!(soon.terms.starts_at, start.plus_minutes(10), "counted from the first start");
     }
 
     #[test]
     fn a_course_that_another_replica_opens_at_its_own_now_is_no_failure() {
-        let store = Sqlite::new();
+        let service = service();
         let start = Timestamp::now();
         let (edu_no, course) = COURSES[0].course(start.plus_seconds(-1)).unwrap();
-        store.overtake_with(vec![Asked { command: Command::Open(edu_no, course), traceparent: None }]);
-        assert!(block_on(open_missing(&store, start)).unwrap());
-        assert_eq!(store.number("SELECT count(*) FROM courses"), 6);
+        service.meanwhile(&[Command::Open(edu_no, course)]);
+        block_on(service.open_missing(start)).unwrap();
+        assert_eq!(service.number("SELECT count(*) FROM courses"), 6);
+    }
+
+    #[test]
+    fn whoever_does_not_want_them_has_none_and_whoever_does_is_asked_once() {
+        let unwanted = service();
+        block_on(unwanted.open_demo_courses()).unwrap();
+        assert_eq!(unwanted.store().statements(), 0);
+        let wanted = Service { demo_courses: true, ..unwanted };
+        block_on(wanted.open_demo_courses()).unwrap();
+        assert_eq!(wanted.events().len(), COURSES.len());
+        let statements = wanted.store().statements();
+        block_on(wanted.open_demo_courses()).unwrap();
+        assert_eq!(wanted.store().statements(), statements);
     }
 }

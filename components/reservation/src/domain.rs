@@ -1,7 +1,7 @@
 //! What `reservation` decides: who gets a seat, who waits, who moves up, and what becomes of a course.
 //!
-//! Pure: a [`Desk`] holds what has been loaded, [`decide`] answers a [`Command`] with the events that follow
-//! from it (or a [`Refusal`]), and [`Desk::apply`] takes an event in. No clock, no SQL, no HTTP.
+//! Pure: a [`Snapshot`] holds what has been loaded, [`decide`] answers a [`Command`] with the events that follow
+//! from it (or a [`Refusal`]), and [`Snapshot::evolve`] takes an event in. No clock, no SQL, no HTTP.
 //!
 //! The rules that are easy to break, and are therefore kept in one place:
 //! - a seat is taken only by a paid order, once, and never above the course's capacity;
@@ -9,21 +9,24 @@
 //!   and a head that does not fit yet holds up whoever is behind it;
 //! - what ended (rejected, canceled) stays ended, whatever arrives late or twice.
 //!
-//! A desk may know only the front of a waiting list ([`Course::line`]). Whatever is decided is then still right;
-//! those behind move up with the next [`Command::Settle`].
+//! A snapshot may know only the front of a waiting list ([`Course::waiting_list`]). Whatever is decided is then still
+//! right; those behind move up with the next [`Command::Settle`].
 
 use kernel::event::{
     Applicant, CancelReason, Course as Terms, Event, ReservationCanceled, ReservationConfirmed,
     ReservationRejected, Reserved,
 };
-use kernel::{Approval, CourseStatus, EduNo, Invalid, OrderId, ReservationStatus, Timestamp, Won};
-use std::collections::{BTreeMap, VecDeque};
+use kernel::{Approval, CourseStatus, EduNo, Invalid, OrderId, ReservationStatus, Timestamp, Won, text};
+use serde::Serialize;
 
+mod snapshot;
 #[cfg(test)]
 mod tests;
 
-/// What a course is called: 1 to 200 characters, none of them a control character.
-#[derive(Clone, Debug, PartialEq, Eq)]
+pub use snapshot::{Course, Decided, Reservation, Snapshot};
+
+/// What a course is called: 1 to 200 characters, as people count them, and none that deceives.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Title(String);
 
 impl Title {
@@ -32,17 +35,12 @@ impl Title {
 
     /// Space around the title is dropped.
     pub fn parse(raw: &str) -> Result<Self, Invalid> {
-        let title = raw.trim();
-        if title.is_empty() || title.chars().count() > Self::MAX_CHARS || title.contains(char::is_control) {
-            let problem = format!("must be 1 to {} characters without control characters", Self::MAX_CHARS);
-            return Err(Invalid::new("title", problem));
-        }
-        Ok(Self(title.to_owned()))
+        text::clean("title", raw, Self::MAX_CHARS).map(Self)
     }
 }
 
 /// How many people a course takes: 1 to 100,000.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Capacity(u32);
 
 impl Capacity {
@@ -59,7 +57,7 @@ impl Capacity {
 }
 
 /// A course to be opened.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct NewCourse {
     /// What it is called.
     pub title: Title,
@@ -75,6 +73,22 @@ pub struct NewCourse {
     pub ends_at: Timestamp,
 }
 
+impl NewCourse {
+    /// The course as it is once it is open under this number.
+    pub fn terms(&self, edu_no: EduNo) -> Terms {
+        Terms {
+            edu_no,
+            title: self.title.0.clone(),
+            capacity: self.capacity.0,
+            fee: self.fee,
+            approval: self.approval,
+            starts_at: self.starts_at,
+            ends_at: self.ends_at,
+            status: CourseStatus::Open,
+        }
+    }
+}
+
 /// What to change in a course; what is absent stays.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Changes {
@@ -84,35 +98,38 @@ pub struct Changes {
     pub capacity: Option<Capacity>,
     /// What one person pays. Orders already taken keep their price.
     pub fee: Option<Won>,
+    /// Who confirms: cannot be changed, only repeated.
+    pub approval: Option<Approval>,
     /// When it begins.
     pub starts_at: Option<Timestamp>,
     /// When it ends.
     pub ends_at: Option<Timestamp>,
+    /// Where it stands: to start, finish or cancel it.
+    pub status: Option<CourseStatus>,
 }
 
-/// What is asked of the desk.
+impl Changes {
+    /// Nothing but to start, finish or cancel a course.
+    pub fn to(status: CourseStatus) -> Self {
+        Self { status: Some(status), ..Self::default() }
+    }
+}
+
+/// What is asked of this context.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Command {
     /// Open a course for applications.
     Open(EduNo, NewCourse),
-    /// Change an open course.
+    /// Change an open course, start, finish or cancel one, or both at once.
     Change(EduNo, Changes),
-    /// Start, finish or cancel a course.
-    Move(EduNo, CourseStatus),
-    /// An order was paid: give it a seat, or a place in line.
+    /// An order was paid: give it a seat, or a place on the waiting list.
     Reserve(Applicant),
     /// An order was canceled: free its seat, or remember that it must never get one.
     Cancel(Applicant, CancelReason),
-    /// The course manager confirms a reservation.
-    Confirm(OrderId),
-    /// The course manager turns a reservation down.
-    Reject(OrderId),
-    /// Go on with the commands that follow only if this is still the course's latest version.
-    CourseAt(EduNo, u64),
-    /// Go on with the commands that follow only if this is still the reservation's latest version.
-    ReservationAt(OrderId, u64),
+    /// The course manager gives a reservation another status: confirms it or turns it down.
+    Judge(OrderId, ReservationStatus),
     /// Finish what a course's present state asks for: whoever waits moves up while it is open, is turned down
-    /// once it has started, and everyone is released when it is canceled. As far as the desk has them loaded.
+    /// once it has started, and everyone is released when it is canceled. As far as the snapshot has them loaded.
     Settle(EduNo),
 }
 
@@ -121,33 +138,33 @@ impl Command {
     pub const fn order_id(&self) -> Option<OrderId> {
         match self {
             Self::Reserve(applicant) | Self::Cancel(applicant, _) => Some(applicant.order_id),
-            Self::Confirm(order_id) | Self::Reject(order_id) | Self::ReservationAt(order_id, _) => {
-                Some(*order_id)
-            }
-            Self::Open(..) | Self::Change(..) | Self::Move(..) | Self::CourseAt(..) | Self::Settle(_) => None,
+            Self::Judge(order_id, _) => Some(*order_id),
+            Self::Open(..) | Self::Change(..) | Self::Settle(_) => None,
         }
     }
 
-    /// The course that it names; confirming and rejecting are about the course of their reservation.
+    /// The course that it names; judging is about the course of the reservation.
     pub const fn edu_no(&self) -> Option<EduNo> {
         match self {
             Self::Reserve(applicant) | Self::Cancel(applicant, _) => Some(applicant.edu_no),
-            Self::Open(edu_no, _)
-            | Self::Change(edu_no, _)
-            | Self::Move(edu_no, _)
-            | Self::CourseAt(edu_no, _)
-            | Self::Settle(edu_no) => Some(*edu_no),
-            Self::Confirm(_) | Self::Reject(_) | Self::ReservationAt(..) => None,
+            Self::Open(edu_no, _) | Self::Change(edu_no, _) | Self::Settle(edu_no) => Some(*edu_no),
+            Self::Judge(..) => None,
         }
     }
 
-    /// Whether somebody may move up because of it, so that the desk should know who waits.
-    pub const fn concerns_the_line(&self) -> bool {
-        matches!(self, Self::Change(..) | Self::Cancel(..) | Self::Reject(_) | Self::Settle(_))
+    /// Whether somebody may move up because of it, so that the snapshot should know who waits.
+    pub const fn concerns_the_waiting_list(&self) -> bool {
+        matches!(
+            self,
+            Self::Change(..)
+                | Self::Cancel(..)
+                | Self::Judge(_, ReservationStatus::ReservationRejected)
+                | Self::Settle(_)
+        )
     }
 }
 
-/// What the desk says no to.
+/// Why a command is refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     /// There is no such course.
@@ -179,12 +196,9 @@ pub enum Refusal {
     /// A course ends after it starts.
     #[error("a course ends after it starts")]
     EndsBeforeStart,
-    /// What the command was made for has changed since.
-    #[error("it has changed since version {expected}")]
-    Changed {
-        /// The version that the command was made for.
-        expected: u64,
-    },
+    /// Who confirms is settled when a course opens.
+    #[error("approval cannot be changed once the course is open")]
+    ApprovalFixed,
     /// There is no such reservation.
     #[error("there is no reservation for order {0}")]
     UnknownReservation(OrderId),
@@ -198,173 +212,24 @@ pub enum Refusal {
     },
 }
 
-/// A course with its seats and the front of its waiting list.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Course {
-    /// What it is and where it stands.
-    pub terms: Terms,
-    /// The number of its latest event.
-    pub version: u64,
-    /// Seats held by requested and confirmed reservations.
-    pub taken: u32,
-    /// How many orders wait, including those that are not in `line`.
-    pub waiting: u64,
-    /// The front of the waiting list, longest wait first; complete when as long as `waiting` says.
-    pub line: VecDeque<OrderId>,
-}
-
-impl Course {
-    /// Seats that nobody holds.
-    pub const fn free(&self) -> u32 {
-        self.terms.capacity.saturating_sub(self.taken)
-    }
-}
-
-/// Where the seat of one order stands.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Reservation {
-    /// Whose.
-    pub applicant: Applicant,
-    /// Where it stands.
-    pub status: ReservationStatus,
-    /// The number of its latest event.
-    pub version: u64,
-}
-
-/// An event with its place among the events of its subject.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Decided {
-    /// Counted from 1 for each subject.
-    pub version: u64,
-    /// What happened.
-    pub event: Event,
-}
-
-/// The courses and reservations that a decision needs to see.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Desk {
-    /// By number.
-    pub courses: BTreeMap<EduNo, Course>,
-    /// By order. Every order in a course's `line` is here.
-    pub reservations: BTreeMap<OrderId, Reservation>,
-}
-
-impl Desk {
-    /// Decides a command and takes its events in, so that the next command sees them.
-    pub fn handle(&mut self, command: &Command, now: Timestamp) -> Result<Vec<Decided>, Refusal> {
-        let events = decide(self, command, now)?;
-        Ok(events.into_iter().map(|event| Decided { version: self.apply(&event), event }).collect())
-    }
-
-    /// Takes an event in, and says which event of its subject it is.
-    pub fn apply(&mut self, event: &Event) -> u64 {
-        if let Some(terms) = event.course() {
-            return self.apply_to_course(terms);
-        }
-        match (event.applicant(), status_after(event)) {
-            (Some(applicant), Some(status)) => self.apply_to_reservation(applicant, status),
-            _ => 0,
-        }
-    }
-
-    fn apply_to_course(&mut self, terms: &Terms) -> u64 {
-        let course = self.courses.entry(terms.edu_no).or_insert_with(|| Course {
-            terms: terms.clone(),
-            version: 0,
-            taken: 0,
-            waiting: 0,
-            line: VecDeque::new(),
-        });
-        course.terms = terms.clone();
-        course.version += 1;
-        course.version
-    }
-
-    fn apply_to_reservation(&mut self, applicant: &Applicant, status: ReservationStatus) -> u64 {
-        let before = self.reservations.get(&applicant.order_id).map(|reservation| reservation.status);
-        if let Some(course) = self.courses.get_mut(&applicant.edu_no) {
-            recount(course, applicant, before, status);
-        }
-        let reservation = self.reservations.entry(applicant.order_id).or_insert_with(|| Reservation {
-            applicant: applicant.clone(),
-            status,
-            version: 0,
-        });
-        reservation.status = status;
-        reservation.version += 1;
-        reservation.version
-    }
-}
-
-/// Keeps a course's seats and waiting list in step with one reservation's change of status.
-fn recount(
-    course: &mut Course,
-    applicant: &Applicant,
-    before: Option<ReservationStatus>,
-    after: ReservationStatus,
-) {
-    let guests = seats(applicant);
-    if before.is_some_and(ReservationStatus::takes_seats) {
-        course.taken = course.taken.saturating_sub(guests);
-    }
-    if after.takes_seats() {
-        course.taken = course.taken.saturating_add(guests);
-    }
-    if before == Some(ReservationStatus::Waitlisted) {
-        course.waiting = course.waiting.saturating_sub(1);
-        course.line.retain(|waiter| *waiter != applicant.order_id);
-    }
-    if after == ReservationStatus::Waitlisted {
-        // Whoever joins a line of which only the front is known stands behind people who are not in it.
-        if course.line.len() as u64 == course.waiting {
-            course.line.push_back(applicant.order_id);
-        }
-        course.waiting += 1;
-    }
-}
-
-/// The status that an event leaves a reservation in.
-const fn status_after(event: &Event) -> Option<ReservationStatus> {
-    match event {
-        Event::Reserved(reserved) => Some(reserved.status),
-        Event::ReservationConfirmed(_) => Some(ReservationStatus::ReservationConfirmed),
-        Event::ReservationRejected(_) => Some(ReservationStatus::ReservationRejected),
-        Event::ReservationCanceled(_) => Some(ReservationStatus::ReservationCanceled),
-        _ => None,
-    }
-}
-
 /// What follows from a command; no events where there is nothing left to do.
-pub fn decide(desk: &Desk, command: &Command, now: Timestamp) -> Result<Vec<Event>, Refusal> {
+pub fn decide(snapshot: &Snapshot, command: &Command, now: Timestamp) -> Result<Vec<Event>, Refusal> {
     match command {
-        Command::Open(edu_no, course) => open(desk, *edu_no, course),
-        Command::Change(edu_no, changes) => change(desk, *edu_no, changes, now),
-        Command::Move(edu_no, to) => advance(desk, *edu_no, *to),
-        Command::Reserve(applicant) => Ok(reserve(desk, applicant, now)),
-        Command::Cancel(applicant, reason) => Ok(cancel(desk, applicant, *reason, now)),
-        Command::Confirm(order_id) => confirm(desk, *order_id),
-        Command::Reject(order_id) => reject(desk, *order_id, now),
-        Command::CourseAt(edu_no, version) => unchanged(*version, known(desk, *edu_no)?.version),
-        Command::ReservationAt(order_id, version) => unchanged(*version, held(desk, *order_id)?.version),
-        Command::Settle(edu_no) => Ok(settle(desk, *edu_no, now)),
+        Command::Open(edu_no, course) => open(snapshot, *edu_no, course),
+        Command::Change(edu_no, changes) => change(snapshot, *edu_no, changes, now),
+        Command::Reserve(applicant) => Ok(reserve(snapshot, applicant, now)),
+        Command::Cancel(applicant, reason) => Ok(cancel(snapshot, applicant, *reason, now)),
+        Command::Judge(order_id, to) => judge(snapshot, *order_id, *to, now),
+        Command::Settle(edu_no) => Ok(settle(snapshot, *edu_no, now)),
     }
 }
 
-fn open(desk: &Desk, edu_no: EduNo, new: &NewCourse) -> Result<Vec<Event>, Refusal> {
+fn open(snapshot: &Snapshot, edu_no: EduNo, new: &NewCourse) -> Result<Vec<Event>, Refusal> {
     if new.ends_at <= new.starts_at {
         return Err(Refusal::EndsBeforeStart);
     }
-    let terms = Terms {
-        edu_no,
-        title: new.title.0.clone(),
-        capacity: new.capacity.0,
-        fee: new.fee,
-        approval: new.approval,
-        starts_at: new.starts_at,
-        ends_at: new.ends_at,
-        status: CourseStatus::Open,
-    };
-    match desk.courses.get(&edu_no) {
+    let terms = new.terms(edu_no);
+    match snapshot.courses.get(&edu_no) {
         None => Ok(vec![Event::CourseOpened(terms)]),
         // Asked for again: the same course, however far it has got since.
         Some(course) if (Terms { status: course.terms.status, ..terms }) == course.terms => Ok(vec![]),
@@ -372,9 +237,17 @@ fn open(desk: &Desk, edu_no: EduNo, new: &NewCourse) -> Result<Vec<Event>, Refus
     }
 }
 
-fn change(desk: &Desk, edu_no: EduNo, changes: &Changes, now: Timestamp) -> Result<Vec<Event>, Refusal> {
-    let course = known(desk, edu_no)?;
+fn change(
+    snapshot: &Snapshot,
+    edu_no: EduNo,
+    changes: &Changes,
+    now: Timestamp,
+) -> Result<Vec<Event>, Refusal> {
+    let course = snapshot.courses.get(&edu_no).ok_or(Refusal::UnknownCourse(edu_no))?;
     let present = &course.terms;
+    if changes.approval.is_some_and(|approval| approval != present.approval) {
+        return Err(Refusal::ApprovalFixed);
+    }
     let terms = Terms {
         title: changes.title.as_ref().map_or_else(|| present.title.clone(), |title| title.0.clone()),
         capacity: changes.capacity.map_or(present.capacity, |capacity| capacity.0),
@@ -383,41 +256,47 @@ fn change(desk: &Desk, edu_no: EduNo, changes: &Changes, now: Timestamp) -> Resu
         ends_at: changes.ends_at.unwrap_or(present.ends_at),
         ..present.clone()
     };
-    if terms == *present {
-        return Ok(vec![]);
+    let mut events = vec![];
+    if terms != *present {
+        if present.status != CourseStatus::Open {
+            return Err(Refusal::CourseClosed { present: present.status });
+        }
+        if terms.ends_at <= terms.starts_at {
+            return Err(Refusal::EndsBeforeStart);
+        }
+        if terms.capacity < course.taken {
+            return Err(Refusal::CapacityBelowTaken { taken: course.taken });
+        }
+        events.push(Event::CourseChanged(terms.clone()));
+        events.extend(move_up(snapshot, course, &terms, Seats { freed: 0, leaving: None }, now));
     }
-    if present.status != CourseStatus::Open {
-        return Err(Refusal::CourseClosed { present: present.status });
+    // A client that sends the whole course back, changed in one field, does not ask for the status that it has.
+    match changes.status {
+        Some(to) if to != present.status || *changes == Changes::to(to) => events.push(advance(terms, to)?),
+        _ => {}
     }
-    if terms.ends_at <= terms.starts_at {
-        return Err(Refusal::EndsBeforeStart);
-    }
-    if terms.capacity < course.taken {
-        return Err(Refusal::CapacityBelowTaken { taken: course.taken });
-    }
-    let moved_up = move_up(desk, course, &terms, Seats { freed: 0, leaving: None }, now);
-    Ok(std::iter::once(Event::CourseChanged(terms)).chain(moved_up).collect())
+    Ok(events)
 }
 
-fn advance(desk: &Desk, edu_no: EduNo, to: CourseStatus) -> Result<Vec<Event>, Refusal> {
-    let course = known(desk, edu_no)?;
-    let terms = Terms { status: to, ..course.terms.clone() };
-    match (course.terms.status, to) {
-        (CourseStatus::Open, CourseStatus::Started) => Ok(vec![Event::CourseStarted(terms)]),
-        (CourseStatus::Started, CourseStatus::Finished) => Ok(vec![Event::CourseFinished(terms)]),
+fn advance(terms: Terms, to: CourseStatus) -> Result<Event, Refusal> {
+    let present = terms.status;
+    let terms = Terms { status: to, ..terms };
+    match (present, to) {
+        (CourseStatus::Open, CourseStatus::Started) => Ok(Event::CourseStarted(terms)),
+        (CourseStatus::Started, CourseStatus::Finished) => Ok(Event::CourseFinished(terms)),
         (CourseStatus::Open | CourseStatus::Started, CourseStatus::CourseCanceled) => {
-            Ok(vec![Event::CourseCanceled(terms)])
+            Ok(Event::CourseCanceled(terms))
         }
         (present, asked) => Err(Refusal::CourseTransition { present, asked }),
     }
 }
 
-fn reserve(desk: &Desk, applicant: &Applicant, now: Timestamp) -> Vec<Event> {
-    if desk.reservations.contains_key(&applicant.order_id) {
+fn reserve(snapshot: &Snapshot, applicant: &Applicant, now: Timestamp) -> Vec<Event> {
+    if snapshot.reservations.contains_key(&applicant.order_id) {
         // Heard before, or canceled before it was paid.
         return vec![];
     }
-    let Some(course) = desk.courses.get(&applicant.edu_no) else {
+    let Some(course) = snapshot.courses.get(&applicant.edu_no) else {
         return vec![rejected(applicant, "unknown-course")];
     };
     if let Some(reason) = closed(course.terms.status) {
@@ -432,47 +311,44 @@ fn reserve(desk: &Desk, applicant: &Applicant, now: Timestamp) -> Vec<Event> {
     vec![reserved(applicant, seated(&course.terms), None, now)]
 }
 
-fn cancel(desk: &Desk, applicant: &Applicant, reason: CancelReason, now: Timestamp) -> Vec<Event> {
-    match desk.reservations.get(&applicant.order_id) {
+fn cancel(snapshot: &Snapshot, applicant: &Applicant, reason: CancelReason, now: Timestamp) -> Vec<Event> {
+    match snapshot.reservations.get(&applicant.order_id) {
         None if faults::guard("reservation.remembered") => vec![canceled(applicant, reason)],
         None => vec![],
         Some(reservation) if !is_living(reservation.status) => vec![],
-        Some(reservation) => leave(desk, reservation, canceled(&reservation.applicant, reason), now),
+        Some(reservation) => leave(snapshot, reservation, canceled(&reservation.applicant, reason), now),
     }
 }
 
-fn confirm(desk: &Desk, order_id: OrderId) -> Result<Vec<Event>, Refusal> {
-    let reservation = held(desk, order_id)?;
+fn judge(
+    snapshot: &Snapshot,
+    order_id: OrderId,
+    to: ReservationStatus,
+    now: Timestamp,
+) -> Result<Vec<Event>, Refusal> {
+    use ReservationStatus::{ReservationConfirmed as Confirmed, ReservationRejected as Rejected};
+    use ReservationStatus::{ReservationRequested as Requested, Waitlisted};
+    let reservation = snapshot.reservations.get(&order_id).ok_or(Refusal::UnknownReservation(order_id))?;
     let applicant = &reservation.applicant;
-    match reservation.status {
-        ReservationStatus::ReservationRequested => match desk.courses.get(&applicant.edu_no) {
-            // On its way to being canceled; confirming it now would only tell the customer two stories.
+    match (reservation.status, to) {
+        (Requested, Confirmed) => match snapshot.courses.get(&applicant.edu_no) {
+            // Everyone is about to be released; confirming it now would only tell the customer two stories.
             Some(course) if course.terms.status == CourseStatus::CourseCanceled => {
                 Err(Refusal::CourseClosed { present: course.terms.status })
             }
             _ => Ok(vec![Event::ReservationConfirmed(ReservationConfirmed { applicant: applicant.clone() })]),
         },
-        present => {
-            Err(Refusal::ReservationTransition { present, asked: ReservationStatus::ReservationConfirmed })
+        (Requested | Waitlisted, Rejected) => {
+            Ok(leave(snapshot, reservation, rejected(applicant, "rejected-by-manager"), now))
         }
+        (present, asked) => Err(Refusal::ReservationTransition { present, asked }),
     }
 }
 
-fn reject(desk: &Desk, order_id: OrderId, now: Timestamp) -> Result<Vec<Event>, Refusal> {
-    let reservation = held(desk, order_id)?;
-    match reservation.status {
-        ReservationStatus::ReservationRequested | ReservationStatus::Waitlisted => {
-            Ok(leave(desk, reservation, rejected(&reservation.applicant, "rejected-by-manager"), now))
-        }
-        present => {
-            Err(Refusal::ReservationTransition { present, asked: ReservationStatus::ReservationRejected })
-        }
-    }
-}
-
-fn settle(desk: &Desk, edu_no: EduNo, now: Timestamp) -> Vec<Event> {
-    let Some(course) = desk.courses.get(&edu_no) else { return vec![] };
-    let of_course = desk.reservations.values().filter(|reservation| reservation.applicant.edu_no == edu_no);
+fn settle(snapshot: &Snapshot, edu_no: EduNo, now: Timestamp) -> Vec<Event> {
+    let Some(course) = snapshot.courses.get(&edu_no) else { return vec![] };
+    let of_course =
+        snapshot.reservations.values().filter(|reservation| reservation.applicant.edu_no == edu_no);
     match (course.terms.status, closed(course.terms.status)) {
         (CourseStatus::CourseCanceled, _) => of_course
             .filter(|reservation| is_living(reservation.status))
@@ -482,22 +358,22 @@ fn settle(desk: &Desk, edu_no: EduNo, now: Timestamp) -> Vec<Event> {
             .filter(|reservation| reservation.status == ReservationStatus::Waitlisted)
             .map(|reservation| rejected(&reservation.applicant, reason))
             .collect(),
-        (_, None) => move_up(desk, course, &course.terms, Seats { freed: 0, leaving: None }, now),
+        (_, None) => move_up(snapshot, course, &course.terms, Seats { freed: 0, leaving: None }, now),
     }
 }
 
 /// A living reservation ends with `ending`, and whoever waits moves up into what it leaves.
-fn leave(desk: &Desk, reservation: &Reservation, ending: Event, now: Timestamp) -> Vec<Event> {
+fn leave(snapshot: &Snapshot, reservation: &Reservation, ending: Event, now: Timestamp) -> Vec<Event> {
     let freed = if reservation.status.takes_seats() { seats(&reservation.applicant) } else { 0 };
     let seats = Seats { freed, leaving: Some(reservation.applicant.order_id) };
-    let moved_up = match desk.courses.get(&reservation.applicant.edu_no) {
-        Some(course) => move_up(desk, course, &course.terms, seats, now),
+    let moved_up = match snapshot.courses.get(&reservation.applicant.edu_no) {
+        Some(course) => move_up(snapshot, course, &course.terms, seats, now),
         None => vec![],
     };
     std::iter::once(ending).chain(moved_up).collect()
 }
 
-/// What changed about a course's seats in the decision being made, before the desk has taken it in.
+/// What changed about a course's seats in the decision being made, before the snapshot has taken it in.
 struct Seats {
     /// How many became free.
     freed: u32,
@@ -507,15 +383,21 @@ struct Seats {
 
 /// Offers the free seats of an open course to the head of its waiting list, as long as each next head fits. Who
 /// could never fit (the capacity was lowered below their number) is turned down instead of blocking the rest.
-fn move_up(desk: &Desk, course: &Course, terms: &Terms, seats_now: Seats, now: Timestamp) -> Vec<Event> {
+fn move_up(
+    snapshot: &Snapshot,
+    course: &Course,
+    terms: &Terms,
+    seats_now: Seats,
+    now: Timestamp,
+) -> Vec<Event> {
     if terms.status != CourseStatus::Open {
         return vec![];
     }
     let mut free = terms.capacity.saturating_sub(course.taken).saturating_add(seats_now.freed);
     let mut blocked = false;
     let mut events = vec![];
-    let waiters = course.line.iter().filter(|waiter| Some(**waiter) != seats_now.leaving);
-    for reservation in waiters.filter_map(|waiter| desk.reservations.get(waiter)) {
+    let waiters = course.waiting_list.iter().filter(|waiter| Some(**waiter) != seats_now.leaving);
+    for reservation in waiters.filter_map(|waiter| snapshot.reservations.get(waiter)) {
         let applicant = &reservation.applicant;
         let wanted = seats(applicant);
         if wanted > terms.capacity {
@@ -554,18 +436,6 @@ const fn seated(terms: &Terms) -> ReservationStatus {
 /// Whether a reservation has, or may still get, a seat.
 pub const fn is_living(status: ReservationStatus) -> bool {
     status.takes_seats() || matches!(status, ReservationStatus::Waitlisted)
-}
-
-fn known(desk: &Desk, edu_no: EduNo) -> Result<&Course, Refusal> {
-    desk.courses.get(&edu_no).ok_or(Refusal::UnknownCourse(edu_no))
-}
-
-fn held(desk: &Desk, order_id: OrderId) -> Result<&Reservation, Refusal> {
-    desk.reservations.get(&order_id).ok_or(Refusal::UnknownReservation(order_id))
-}
-
-fn unchanged(expected: u64, present: u64) -> Result<Vec<Event>, Refusal> {
-    if expected == present { Ok(vec![]) } else { Err(Refusal::Changed { expected }) }
 }
 
 /// Every guest needs a seat. At most 20, so the conversion keeps the number.

@@ -2,89 +2,97 @@
 //!
 //! | event | from | reaction |
 //! |---|---|---|
-//! | `Paid` | `pay` | a seat, or a place in line, or a refusal with its reason |
+//! | `Paid` | `pay` | a seat, or a place on the waiting list, or a refusal with its reason |
 //! | `OrderCanceled` | `order` | the seat becomes free, and whoever waits moves up |
-//! | `CourseStarted`, `CourseFinished`, `CourseCanceled` | itself | whoever is left over is released, in chunks |
+//! | `CourseStarted`, `CourseFinished`, `CourseCanceled` | itself | whoever is left over is released, in as many decisions as it takes |
 //!
 //! On a tick it also opens the demonstration courses, starts and finishes courses whose time has come, and
 //! finishes what an earlier decision left for later.
+//!
+//! An order has one reservation, and what ended stays ended, so that it does not matter how often, in which order, or how
+//! late the events come. That is why no version is kept of what was seen.
 
-use crate::domain::Command;
-use crate::store::{Asked, DATABASE, Undecided, carry_out, duties};
-use crate::{OFFICE, OUTBOX, demo};
+use crate::domain::{Changes, Command};
+use crate::service::{Asked, NotDone, Service};
+use crate::store;
 use ::store::Storage;
-use eventlog::{Consumer, Drained, Envelope, Unhandled, Wake};
+use eventlog::{Envelope, Unhandled, Worker};
+use journal::Tell;
 use kernel::event::Event;
 use kernel::{CourseStatus, EduNo, Timestamp};
 use std::collections::BTreeSet;
 
-/// The contexts whose streams are read; `reservation` among them, since what follows from a course's end may be
-/// more than one statement should hold.
-const SOURCES: [&str; 3] = ["pay", "order", "reservation"];
+impl<S: Storage, T: Tell> Worker for Service<S, T> {
+    const NAME: &'static str = "reservation";
 
-/// Does everything that a message calls for.
-pub(crate) async fn wake(message: &[u8]) -> anyhow::Result<()> {
-    let wake = Wake::of(message);
-    let redis_url = spin_sdk::variables::get("redis_url").await?;
-    let reservation = Reservation { redis_url: &redis_url };
-    let drained = eventlog::drain(&redis_url, "reservation", &SOURCES, wake, &reservation).await;
-    if wake == Wake::Tick {
-        // Time goes on while Redis is away; what comes of it stays in the outbox.
-        let caught_up = drained.as_ref().is_ok_and(has_caught_up);
-        if demo::wanted().await {
-            demo::open_missing(&DATABASE, Timestamp::now()).await?;
-        }
-        OFFICE.tick(caught_up).await?;
-        OUTBOX.tick(&redis_url).await?;
-    }
-    drained?;
-    Ok(())
-}
-
-/// Whether there is nothing left to hear of. Only then is a course started: who paid before the start is let in,
-/// however late this context hears of it.
-const fn has_caught_up(drained: &Drained) -> bool {
-    drained.to_the_end && drained.left == 0
-}
-
-struct Reservation<'a> {
-    redis_url: &'a str,
-}
-
-impl Consumer for Reservation<'_> {
     async fn handle(&self, events: &[Envelope]) -> Result<(), Unhandled> {
-        if OFFICE.react(events).await? {
-            // Within the same wake-up, since an instance that handles a message may end with it.
-            if let Err(error) = OUTBOX.relay(self.redis_url).await {
-                eprintln!("reservation: relaying: {error}; the events stay in the outbox until the tick");
-            }
+        Ok(self.react(events, Timestamp::now()).await?)
+    }
+
+    async fn tick(&self, caught_up: bool) -> anyhow::Result<()> {
+        self.open_demo_courses().await?;
+        Ok(self.do_duties(Timestamp::now(), caught_up).await?)
+    }
+}
+
+impl<S: Storage, T: Tell> Service<S, T> {
+    /// Reacts to a batch as a whole.
+    async fn react(&self, events: &[Envelope], now: Timestamp) -> Result<(), NotDone> {
+        let asked: Vec<Asked> = events
+            .iter()
+            .filter_map(|envelope| {
+                let command = reaction(&envelope.event)?;
+                Some(Asked { command, traceparent: envelope.traceparent.clone() })
+            })
+            .collect();
+        if !asked.is_empty() {
+            self.carry_out(&asked, now).await?;
+        }
+        let ended: BTreeSet<EduNo> =
+            events.iter().filter_map(|envelope| ended_course(&envelope.event)).collect();
+        for edu_no in ended {
+            self.settle(edu_no, now).await?;
         }
         Ok(())
     }
-}
 
-/// Reacts to a batch as a whole, and says whether anything came of it.
-pub(crate) async fn react(
-    storage: &impl Storage,
-    events: &[Envelope],
-    now: Timestamp,
-) -> Result<bool, Undecided> {
-    let asked: Vec<Asked> = events
-        .iter()
-        .filter_map(|envelope| {
-            let command = reaction(&envelope.event)?;
-            Some(Asked { command, traceparent: envelope.traceparent.clone() })
-        })
-        .collect();
-    let mut changed = !carry_out(storage, &asked, now).await?.is_empty();
-    let ended: BTreeSet<EduNo> = events.iter().filter_map(|envelope| ended_course(&envelope.event)).collect();
-    for edu_no in ended {
-        changed |= settle(storage, edu_no, now).await?;
+    /// Settles a course, in as many decisions as it takes.
+    async fn settle(&self, edu_no: EduNo, now: Timestamp) -> Result<(), NotDone> {
+        while !self.carry_out(&[Command::Settle(edu_no).into()], now).await?.is_empty() {}
+        Ok(())
     }
-    Ok(changed)
+
+    /// Starts, finishes and settles what is due. A course is started only once there is nothing left to hear of: who paid
+    /// before the start is let in, however late this context hears of it.
+    async fn do_duties(&self, now: Timestamp, caught_up: bool) -> Result<(), NotDone> {
+        let due = store::duties(&self.journal.storage, now).await?;
+        if caught_up {
+            for edu_no in due.to_start {
+                self.move_on(edu_no, CourseStatus::Started, now).await?;
+            }
+        }
+        for edu_no in due.to_finish {
+            self.move_on(edu_no, CourseStatus::Finished, now).await?;
+        }
+        for edu_no in due.to_settle {
+            self.settle(edu_no, now).await?;
+        }
+        if due.to_forget {
+            store::forget_keys(&self.journal.storage, now).await?;
+        }
+        Ok(())
+    }
+
+    /// Another replica, or the manager, may have been faster: then there is nothing left to do.
+    async fn move_on(&self, edu_no: EduNo, to: CourseStatus, now: Timestamp) -> Result<(), NotDone> {
+        match self.carry_out(&[Command::Change(edu_no, Changes::to(to)).into()], now).await {
+            Ok(_) | Err(NotDone::Refused(_)) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
 }
 
-/// What an order's event asks of the desk.
+/// What an order's event asks for.
 fn reaction(event: &Event) -> Option<Command> {
     match event {
         Event::Paid(paid) => Some(Command::Reserve(paid.applicant.clone())),
@@ -103,59 +111,12 @@ const fn ended_course(event: &Event) -> Option<EduNo> {
     }
 }
 
-/// Settles a course, chunk by chunk, and says whether there was anything to do.
-async fn settle(storage: &impl Storage, edu_no: EduNo, now: Timestamp) -> Result<bool, Undecided> {
-    let mut changed = false;
-    loop {
-        let asked = [Asked { command: Command::Settle(edu_no), traceparent: None }];
-        if carry_out(storage, &asked, now).await?.is_empty() {
-            return Ok(changed);
-        }
-        changed = true;
-    }
-}
-
-/// Starts, finishes and settles what is due.
-pub(crate) async fn do_duties(
-    storage: &impl Storage,
-    now: Timestamp,
-    caught_up: bool,
-) -> Result<(), Undecided> {
-    let due = duties(storage, now).await?;
-    if caught_up {
-        for edu_no in due.to_start {
-            advance(storage, edu_no, CourseStatus::Started, now).await?;
-        }
-    }
-    for edu_no in due.to_finish {
-        advance(storage, edu_no, CourseStatus::Finished, now).await?;
-    }
-    for edu_no in due.to_settle {
-        settle(storage, edu_no, now).await?;
-    }
-    Ok(())
-}
-
-/// Another replica, or the manager, may have been faster: then there is nothing left to do.
-async fn advance(
-    storage: &impl Storage,
-    edu_no: EduNo,
-    to: CourseStatus,
-    now: Timestamp,
-) -> Result<(), Undecided> {
-    let asked = [Asked { command: Command::Move(edu_no, to), traceparent: None }];
-    match carry_out(storage, &asked, now).await {
-        Ok(_) | Err(Undecided::Refused(_)) => Ok(()),
-        Err(error) => Err(error),
-    }
-}
-
-impl From<Undecided> for Unhandled {
-    fn from(undecided: Undecided) -> Self {
-        match undecided {
-            Undecided::Store(error) => error.into(),
-            // No event is a command that the desk refuses: what cannot be done is an event of its own.
-            Undecided::Refused(refusal) => Self::Poison(refusal.to_string()),
+impl From<NotDone> for Unhandled {
+    fn from(not_done: NotDone) -> Self {
+        match not_done {
+            NotDone::Store(error) => error.into(),
+            // No event is a command that is refused: what cannot be done is an event of its own.
+            other => Self::Poison(other.to_string()),
         }
     }
 }
@@ -163,8 +124,7 @@ impl From<Undecided> for Unhandled {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::find_course;
-    use crate::store::testing::{NOW, Sqlite, applicant, asked, edu, open};
+    use crate::testing::{NOW, Reservation, applicant, moved, open, service};
     use futures::executor::block_on;
     use kernel::ReservationStatus;
     use kernel::event::{CancelReason, OrderCanceled, Paid};
@@ -172,7 +132,7 @@ mod tests {
     fn envelope(context: &str, event: Event) -> Envelope {
         Envelope {
             id: format!("{}:1", event.subject()),
-            source_context: context.to_owned(),
+            source: context.to_owned(),
             version: 1,
             subject: event.subject(),
             time: NOW,
@@ -198,100 +158,104 @@ mod tests {
         envelope("order", Event::OrderCanceled(canceled))
     }
 
-    fn own(store: &Sqlite) -> Vec<Envelope> {
-        let rows = store.run("SELECT type, data FROM events ORDER BY seq", &[]).unwrap();
-        rows.iter()
-            .map(|row| {
-                envelope("reservation", Event::parse(row.text(0).unwrap(), row.text(1).unwrap()).unwrap())
-            })
-            .collect()
+    fn own(service: &Reservation) -> Vec<Envelope> {
+        service.events().into_iter().map(|(_, event)| envelope("reservation", event)).collect()
     }
 
-    fn status_of_course(store: &Sqlite) -> CourseStatus {
-        block_on(find_course(store, edu(101))).unwrap().unwrap().course.terms.status
+    fn react(service: &Reservation, events: &[Envelope]) {
+        block_on(service.react(events, NOW)).unwrap();
+    }
+
+    fn tick(service: &Reservation, minutes: i64, caught_up: bool) {
+        block_on(service.do_duties(NOW.plus_minutes(minutes), caught_up)).unwrap();
     }
 
     #[test]
     fn a_batch_of_events_is_one_decision() {
-        let store = Sqlite::new();
-        store.do_all(&[open(101, 2)]).unwrap();
+        let service = service();
+        service.do_all(&[open(101, 2)]).unwrap();
         let batch = [paid(1), paid(2), paid(3), order_canceled(1), order_canceled(4), paid(4)];
-        assert!(block_on(react(&store, &batch, NOW)).unwrap());
-        assert_eq!(store.status(1), ReservationStatus::ReservationCanceled);
-        assert_eq!(store.status(3), ReservationStatus::ReservationConfirmed);
-        assert_eq!(store.status(4), ReservationStatus::ReservationCanceled);
-        assert_eq!(store.number("SELECT seats_version FROM courses"), 1);
+        let statements = service.store().statements();
+        react(&service, &batch);
+        assert_eq!(service.store().statements() - statements, 2, "one to load, one to commit");
+        assert_eq!(service.status(1), ReservationStatus::ReservationCanceled);
+        assert_eq!(service.status(3), ReservationStatus::ReservationConfirmed);
+        assert_eq!(service.status(4), ReservationStatus::ReservationCanceled);
     }
 
     #[test]
     fn events_heard_again_in_any_order_change_nothing() {
-        let store = Sqlite::new();
-        store.do_all(&[open(101, 1)]).unwrap();
+        let service = service();
+        service.do_all(&[open(101, 1)]).unwrap();
         let mut batch = vec![paid(1), paid(2), order_canceled(1)];
-        block_on(react(&store, &batch, NOW)).unwrap();
+        react(&service, &batch);
+        let decided = service.events();
         batch.reverse();
-        assert!(!block_on(react(&store, &batch, NOW)).unwrap());
-        assert!(!block_on(react(&store, &own(&store), NOW)).unwrap());
+        react(&service, &batch);
+        react(&service, &own(&service));
+        assert_eq!(service.events(), decided);
     }
 
     #[test]
     fn the_trace_of_a_payment_goes_on_with_its_reservation() {
-        let store = Sqlite::new();
-        store.do_all(&[open(101, 1)]).unwrap();
-        block_on(react(&store, &[paid(1)], NOW)).unwrap();
-        assert_eq!(store.number("SELECT count(*) FROM events WHERE traceparent LIKE '00-4bf9%'"), 1);
+        let service = service();
+        service.do_all(&[open(101, 1)]).unwrap();
+        react(&service, &[paid(1)]);
+        assert_eq!(service.number("SELECT count(*) FROM events WHERE traceparent LIKE '00-4bf9%'"), 1);
     }
 
     #[test]
     fn a_canceled_course_releases_everyone_once_its_event_has_come_round() {
-        let store = Sqlite::new();
-        store.do_all(&[open(101, 1)]).unwrap();
-        block_on(react(&store, &[paid(1), paid(2)], NOW)).unwrap();
-        store.do_all(&[Command::Move(edu(101), CourseStatus::CourseCanceled)]).unwrap();
-        assert_eq!(store.status(1), ReservationStatus::ReservationConfirmed);
-        assert!(block_on(react(&store, &own(&store), NOW)).unwrap());
-        assert_eq!(store.status(1), ReservationStatus::ReservationCanceled);
-        assert_eq!(store.status(2), ReservationStatus::ReservationCanceled);
+        let service = service();
+        service.do_all(&[open(101, 1)]).unwrap();
+        react(&service, &[paid(1), paid(2)]);
+        service.do_all(&[moved(101, CourseStatus::CourseCanceled)]).unwrap();
+        assert_eq!(service.status(1), ReservationStatus::ReservationConfirmed);
+        react(&service, &own(&service));
+        assert_eq!(service.status(1), ReservationStatus::ReservationCanceled);
+        assert_eq!(service.status(2), ReservationStatus::ReservationCanceled);
     }
 
     #[test]
     fn a_course_starts_and_finishes_by_itself_and_leaves_nobody_waiting() {
-        let store = Sqlite::new();
-        store.do_all(&[open(101, 1)]).unwrap();
-        block_on(react(&store, &[paid(1), paid(2)], NOW)).unwrap();
-        block_on(do_duties(&store, NOW.plus_minutes(59), true)).unwrap();
-        assert_eq!(status_of_course(&store), CourseStatus::Open);
+        let service = service();
+        service.do_all(&[open(101, 1)]).unwrap();
+        react(&service, &[paid(1), paid(2)]);
+        tick(&service, 59, true);
+        assert_eq!(service.course_status(101), CourseStatus::Open);
         for _tick in 0..2 {
-            block_on(do_duties(&store, NOW.plus_minutes(60), true)).unwrap();
+            tick(&service, 60, true);
         }
-        assert_eq!(status_of_course(&store), CourseStatus::Started);
-        assert_eq!(store.status(2), ReservationStatus::ReservationRejected);
-        block_on(do_duties(&store, NOW.plus_minutes(120), true)).unwrap();
-        assert_eq!(status_of_course(&store), CourseStatus::Finished);
-        assert_eq!(store.status(1), ReservationStatus::ReservationConfirmed);
+        assert_eq!(service.course_status(101), CourseStatus::Started);
+        assert_eq!(service.status(2), ReservationStatus::ReservationRejected);
+        tick(&service, 120, true);
+        assert_eq!(service.course_status(101), CourseStatus::Finished);
+        assert_eq!(service.status(1), ReservationStatus::ReservationConfirmed);
     }
 
     #[test]
     fn no_course_starts_while_there_are_payments_left_to_hear_of() {
-        let store = Sqlite::new();
-        store.do_all(&[open(101, 1)]).unwrap();
-        block_on(do_duties(&store, NOW.plus_minutes(60), false)).unwrap();
-        assert_eq!(status_of_course(&store), CourseStatus::Open);
+        let service = service();
+        service.do_all(&[open(101, 1)]).unwrap();
+        tick(&service, 60, false);
+        assert_eq!(service.course_status(101), CourseStatus::Open);
     }
 
     #[test]
     fn a_course_that_another_replica_has_just_started_is_no_failure() {
-        let store = Sqlite::new();
-        store.do_all(&[open(101, 1)]).unwrap();
-        store.overtake_with(asked(&[Command::Move(edu(101), CourseStatus::Started)]));
-        block_on(do_duties(&store, NOW.plus_minutes(60), true)).unwrap();
-        assert_eq!(status_of_course(&store), CourseStatus::Started);
+        let service = service();
+        service.do_all(&[open(101, 1)]).unwrap();
+        service.meanwhile(&[moved(101, CourseStatus::Started)]);
+        tick(&service, 60, true);
+        assert_eq!(service.course_status(101), CourseStatus::Started);
     }
 
     #[test]
-    fn whoever_left_something_or_had_no_time_for_it_has_not_caught_up() {
-        let drained = |to_the_end, left| Drained { to_the_end, left, ..Drained::default() };
-        assert!(has_caught_up(&drained(true, 0)));
-        assert!(!has_caught_up(&drained(true, 1)) && !has_caught_up(&drained(false, 0)));
+    fn a_tick_with_nothing_to_do_is_one_statement() {
+        let service = service();
+        service.do_all(&[open(101, 1)]).unwrap();
+        let statements = service.store().statements();
+        tick(&service, 0, true);
+        assert_eq!(service.store().statements() - statements, 1);
     }
 }

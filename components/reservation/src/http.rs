@@ -1,11 +1,11 @@
 //! What `reservation` answers over HTTP.
 //!
-//! | path | methods | room |
+//! | path | methods | module |
 //! |---|---|---|
-//! | `/courses` | `GET`, `POST` | [`courses`] |
+//! | `/courses` | `GET` by page, with a filter; `POST` opens one | [`courses`] |
 //! | `/courses/{eduNo}` | `GET`, `PATCH` | [`courses`] |
 //! | `/courses/{eduNo}/roster` | `GET` (JSON or CSV) | [`roster`] |
-//! | `/reservations` | `GET` | [`reservations`] |
+//! | `/reservations` | `GET` by page, with filters | [`reservations`] |
 //! | `/reservations/{orderId}` | `GET`, `PATCH` | [`reservations`] |
 //! | `/reservations/search/findByOrderId?orderId=` | `GET` | [`reservations`] |
 //!
@@ -18,10 +18,10 @@ mod roster;
 #[cfg(test)]
 mod tests;
 
-use crate::domain::Command;
-use crate::store::{Asked, Part, Slice};
-use ::store::Storage;
-use hal::{Direction, Error, Method, Paging, Request, Response};
+use crate::service::Service;
+use ::store::{Direction, Page, Storage};
+use hal::{Error, Method, Paging, Request, Response};
+use journal::Tell;
 use kernel::{EduNo, OrderId};
 
 /// A path of this context, parsed.
@@ -51,41 +51,39 @@ impl Route {
 }
 
 /// Answers one request.
-pub(crate) async fn answer(storage: &impl Storage, request: &Request) -> Result<Response, Error> {
+pub async fn answer<S: Storage, T: Tell>(
+    service: &Service<S, T>,
+    request: &Request,
+) -> Result<Response, Error> {
+    let storage = &service.journal.storage;
     let Some(route) = Route::of(&request.route()) else { return request.nothing_here() };
     match (route, &request.method) {
         (Route::Courses, &Method::GET) => courses::list(storage, request).await,
-        (Route::Courses, &Method::POST) => courses::create(storage, request).await,
-        (Route::Courses, _) => request.other_method(&["GET", "HEAD", "POST", "OPTIONS"]),
+        (Route::Courses, &Method::POST) => courses::create(service, request).await,
         (Route::Course(edu_no), &Method::GET) => courses::show(storage, request, edu_no).await,
-        (Route::Course(edu_no), &Method::PATCH) => courses::patch(storage, request, edu_no).await,
+        (Route::Course(edu_no), &Method::PATCH) => courses::patch(service, request, edu_no).await,
         (Route::Roster(edu_no), &Method::GET) => roster::show(storage, request, edu_no).await,
         (Route::Reservations, &Method::GET) => reservations::list(storage, request).await,
         (Route::Reservation(order_id), &Method::GET) => reservations::show(storage, request, order_id).await,
         (Route::Reservation(order_id), &Method::PATCH) => {
-            reservations::patch(storage, request, order_id).await
+            reservations::patch(service, request, order_id).await
         }
-        (Route::FindByOrderId, &Method::GET) => reservations::find_by_order_id(storage, request).await,
-        (Route::Course(_) | Route::Reservation(_), _) => {
-            request.other_method(&["GET", "HEAD", "PATCH", "OPTIONS"])
+        (Route::FindByOrderId, &Method::GET) => {
+            reservations::show(storage, request, request.query.required("orderId")?).await
         }
-        (Route::Roster(_) | Route::Reservations | Route::FindByOrderId, _) => {
-            request.other_method(&["GET", "HEAD", "OPTIONS"])
-        }
+        (Route::Courses, _) => request.other_method(&["GET", "POST"]),
+        (Route::Course(_) | Route::Reservation(_), _) => request.other_method(&["GET", "PATCH"]),
+        (Route::Roster(_) | Route::Reservations | Route::FindByOrderId, _) => request.other_method(&["GET"]),
     }
 }
 
-/// The commands as asked by this request.
-fn asked(request: &Request, commands: Vec<Command>) -> Vec<Asked> {
-    let traceparent = request.traceparent();
-    commands.into_iter().map(|command| Asked { command, traceparent: traceparent.clone() }).collect()
-}
-
-/// The slice of a list that a page is; lists here have one order, that of their numbers.
-fn slice(paging: &Paging) -> Slice {
-    Slice {
-        part: paging.after.map_or(Part::Skip(paging.offset()), Part::After),
-        limit: paging.size,
-        descending: paging.sort.is_some_and(|sort| sort.direction == Direction::Descending),
+/// The part of a list that is asked for; lists here have one order, that of their numbers.
+fn page(paging: &Paging) -> Page {
+    Page {
+        limit: paging.limit(),
+        after: paging.after,
+        offset: paging.offset(),
+        sort: None,
+        direction: Direction::descending(paging.descending()),
     }
 }

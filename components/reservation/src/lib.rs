@@ -1,77 +1,64 @@
 //! `reservation`: courses, their seats and their waiting lists.
 //!
-//! | export | called by | goes to |
+//! | export | module | serves |
 //! |---|---|---|
-//! | `wasi:http` handler | a client, for `/courses` and `/reservations` | [`http`] |
-//! | `spin:redis` subscriber | a wake-up or the tick | [`events`] |
+//! | `wasi:http/handler` | [`http`] | `/courses/...` and `/reservations/...` (component `reservation`) |
+//! | `spin:redis/inbound-redis` | [`events`] | wake-ups and the tick (component `reservation-worker`) |
 //!
-//! Both ask the same desk: [`domain`] decides, without knowing who asked; [`store`] loads what a decision needs
-//! and commits it in one statement, which is what makes overselling impossible with any number of replicas;
-//! [`demo`] is the courses that a fresh system begins with.
+//! - [`domain`]: who gets a seat, who waits, who moves up, and what becomes of a course (pure).
+//! - [`service`]: carries out what is asked for, by way of the journal.
+//! - [`store`]: the tables, which make overselling impossible with any number of replicas; loading, lists.
+//! - [`demo`]: the courses that a fresh system begins with.
+//!
+//! It needs nothing from outside but its store, so there are no `ports`.
 //!
 //! What it deliberately does not do: know prices beyond a course's fee (`order` and `pay` do), tell customers
 //! anything (`notification` does), or call another context. It hears of payments and cancellations as events,
 //! and may be down for as long as it likes without anyone noticing more than a delay.
 
-// What the two export macros generate; a native build is for tests only, and its linker takes no such names.
+// What the exports generate; a native build is for tests only, and its linker takes no such names.
 #![cfg_attr(target_arch = "wasm32", allow(unsafe_code))]
 
 mod demo;
 pub mod domain;
 mod events;
 mod http;
-mod office;
+mod service;
 mod store;
+#[cfg(test)]
+mod testing;
 
-pub use office::Office;
+pub use http::answer;
+pub use service::Service;
 pub use store::DATABASE;
 
 use ::store::Database;
-use bytes::Bytes;
-use eventlog::Outbox;
-use hal::{Method, Request, Response};
-use kernel::Timestamp;
-use spin_sdk::http::BoxBody;
-use std::cell::Cell;
+use eventlog::{EventLog, Relay};
+use hal::Error;
+use journal::Journal;
 
-/// What has been decided and not been told yet.
-static OUTBOX: Outbox = Outbox::new(&DATABASE, "reservation");
+static RELAY: Relay = Relay::new(&DATABASE, "reservation");
 
-/// With the store that it has in the component.
-static OFFICE: Office<&Database> = Office { storage: &DATABASE };
-
-thread_local! {
-    /// Whether this instance has seen that the demonstration courses are there, or not wanted.
-    static DEMO_DONE: Cell<bool> = const { Cell::new(false) };
+/// The service with Spin's store; `log` is told of what it commits.
+async fn service<T>(log: T) -> anyhow::Result<Service<&'static Database, T>> {
+    let demo_courses = settings::parse("demo_courses").await?;
+    Ok(Service { journal: Journal { storage: &DATABASE, tell: log }, demo_courses })
 }
 
 /// Answers `/courses` and `/reservations`.
-#[cfg_attr(target_arch = "wasm32", spin_sdk::http_service)]
-pub async fn handle(request: spin_sdk::http::Request) -> ::http::Response<BoxBody> {
-    hal::serve(request, async |request: Request| -> Result<Response, hal::Error> {
-        let opened = open_demo_courses().await?;
-        let response = OFFICE.answer(&request).await?;
-        if opened || request.method != Method::GET {
-            let redis_url = spin_sdk::variables::get("redis_url").await.map_err(anyhow::Error::from)?;
-            OUTBOX.relay_soon(&redis_url);
-        }
-        Ok(response)
-    })
-    .await
+pub async fn serve(request: &hal::Request) -> Result<hal::Response, Error> {
+    let redis_url = settings::text("redis_url").await.map_err(Error::failure)?;
+    let service = service(EventLog::answering(&redis_url, RELAY)).await.map_err(Error::failure)?;
+    // So that the very first request finds them, even before the first tick.
+    service.open_demo_courses().await?;
+    http::answer(&service, request).await
 }
 
-/// So that the very first request finds them, even before the first tick.
-async fn open_demo_courses() -> Result<bool, hal::Error> {
-    if DEMO_DONE.get() {
-        return Ok(false);
-    }
-    let opened = demo::wanted().await && demo::open_missing(&DATABASE, Timestamp::now()).await?;
-    DEMO_DONE.set(true);
-    Ok(opened)
-}
+hal::export!(serve);
 
-/// Wakes up: drains the streams, and on a tick does what time demands.
+/// Wakes up: handles what is new in the streams, does what time demands, and relays what came of it.
 #[cfg_attr(target_arch = "wasm32", spin_sdk::redis_subscriber)]
-pub async fn on_message(message: Bytes) -> anyhow::Result<()> {
-    events::wake(&message).await
+pub async fn wake(message: bytes::Bytes) -> anyhow::Result<()> {
+    let log = EventLog::working(&settings::text("redis_url").await?, RELAY);
+    log.work(&service(&log).await?, &message).await
 }

@@ -1,181 +1,156 @@
-//! The store of this context: loads a desk, lets it decide, and commits what it decided in one statement.
+//! The store of this context: what a decision is made from, what is due, and what is kept beside the events.
 //!
-//! Somebody else may have decided in between, in this process or in another replica. The tables notice (see
-//! [`schema`]), and then everything is loaded and decided again. Reading for answers is in [`read`].
+//! What the tables hold a decision to is in [`schema`], reading for answers in [`read`].
 
+mod keys;
 mod read;
 mod schema;
 #[cfg(test)]
-pub(crate) mod testing;
-#[cfg(test)]
 mod tests;
 
+pub(crate) use keys::{Key, NewKey, find_key, forget_keys, remember_key};
 pub(crate) use read::{
-    CourseFilter, ListedCourse, ListedReservation, Part, ReservationFilter, Slice, count_courses,
-    count_reservations, find_course, find_reservation, known_courses, list_courses, list_reservations,
-    next_edu_no,
+    ListedReservation, ReservationFilter, count_courses, count_reservations, find_course, find_reservation,
+    list_courses, list_reservations,
 };
 
-use crate::domain::{Command, Course, Decided, Desk, Refusal, Reservation};
+use crate::domain::{Command, Course, Reservation, Snapshot};
 use kernel::event::{Applicant, Course as Terms};
-use kernel::{CourseStatus, CustomerId, EduNo, Guests, OrderId, ReservationStatus, Timestamp, Won};
+use kernel::{CourseStatus, CustomerId, EduNo, Guests, OrderId, Timestamp, Won};
+use serde::Serialize;
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use store::{Database, Row, Storage, StoreError, Value, count, int, null, opt_text, placeholders, text};
+use store::{Database, Row, Statement, Storage, StoreError};
 
 /// The store under the label `reservation`.
-pub static DATABASE: Database = Database::new("reservation", 3, schema::SCHEMA);
-
-/// How often a decision is made again because somebody else was faster.
-const MAX_ATTEMPTS: u64 = 10;
+pub static DATABASE: Database = Database::new("reservation", &schema::SCHEMA);
 
 /// How many of those who wait for, or hold seats in, one course are loaded at once. What concerns more of them
 /// is done in several decisions, each of which is right by itself.
 const FRONT: u64 = 500;
 
-/// A command, and the trace that it belongs to.
-#[derive(Clone, Debug)]
-pub(crate) struct Asked {
-    /// What is asked.
-    pub(crate) command: Command,
-    /// The W3C trace context it came with; the events carry it on.
-    pub(crate) traceparent: Option<String>,
+/// A snapshot, and which versions of the courses it shows.
+#[derive(Debug, Default)]
+pub(crate) struct Loaded {
+    pub(crate) snapshot: Snapshot,
+    versions: BTreeMap<EduNo, (u64, u64)>,
 }
 
-/// Why nothing was committed.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum Undecided {
-    /// The desk said no.
-    #[error(transparent)]
-    Refused(#[from] Refusal),
-    /// The store did not do its part, or others were faster every time.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-}
+impl Loaded {
+    /// The version of a course as it was loaded; 0 where there was none.
+    pub(crate) fn course_version(&self, edu_no: EduNo) -> u64 {
+        self.versions.get(&edu_no).map_or(0, |(course, _)| *course)
+    }
 
-/// A desk, and which state of each course's seats it shows.
-struct Loaded {
-    desk: Desk,
-    seats_versions: BTreeMap<EduNo, i64>,
-}
+    /// The version of a course's seats, which moves with the course too.
+    pub(crate) fn seats_version(&self, edu_no: EduNo) -> u64 {
+        self.versions.get(&edu_no).map_or(0, |(_, seats)| *seats)
+    }
 
-/// One event to be committed.
-struct Entry {
-    decided: Decided,
-    traceparent: Option<String>,
-}
+    /// The courses that were found.
+    pub(crate) fn courses(&self) -> impl Iterator<Item = EduNo> {
+        self.versions.keys().copied()
+    }
 
-/// Decides the commands in turn, each seeing what the ones before it did, and commits all of it in one
-/// statement; where one is refused, nothing is. Returns what was committed.
-pub(crate) async fn carry_out(
-    storage: &impl Storage,
-    asked: &[Asked],
-    now: Timestamp,
-) -> Result<Vec<Decided>, Undecided> {
-    let mut attempt = 1;
-    loop {
-        let mut loaded = load(storage, asked).await?;
-        let entries = decide_all(&mut loaded.desk, asked, now)?;
-        match commit(storage, &entries, &mut loaded.seats_versions, now).await {
-            Ok(()) => {
-                faults::point("reservation", "decided").await;
-                return Ok(entries.into_iter().map(|entry| entry.decided).collect());
-            }
-            Err(error) if error.is_conflict() && attempt < MAX_ATTEMPTS => storage.pause(attempt).await,
-            // Nobody else causes this one every time: the decider and the tables disagree.
-            Err(StoreError::Check { constraint }) => {
-                return Err(StoreError::Failure(format!("a decision breaks CHECK ({constraint})")).into());
-            }
-            Err(error) => return Err(error.into()),
-        }
-        attempt += 1;
+    /// The course that a command is about: that of its reservation, if there is one.
+    fn course_of(&self, command: &Command) -> Option<&Course> {
+        let reservation = command.order_id().and_then(|order_id| self.snapshot.reservations.get(&order_id));
+        let edu_no = reservation.map(|reservation| reservation.applicant.edu_no).or(command.edu_no())?;
+        self.snapshot.courses.get(&edu_no)
+    }
+
+    fn insert(&mut self, reservation: Reservation) {
+        self.snapshot.reservations.insert(reservation.applicant.order_id, reservation);
     }
 }
 
-fn decide_all(desk: &mut Desk, asked: &[Asked], now: Timestamp) -> Result<Vec<Entry>, Refusal> {
-    let mut entries = Vec::with_capacity(asked.len());
-    for Asked { command, traceparent } in asked {
-        let decided = desk.handle(command, now)?;
-        entries
-            .extend(decided.into_iter().map(|decided| Entry { decided, traceparent: traceparent.clone() }));
-    }
-    Ok(entries)
+/// What one command is about.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct About {
+    order_id: Option<OrderId>,
+    edu_no: Option<EduNo>,
 }
 
-/// One statement, whatever the number of events.
-async fn commit(
-    storage: &impl Storage,
-    entries: &[Entry],
-    seats_versions: &mut BTreeMap<EduNo, i64>,
-    now: Timestamp,
-) -> Result<(), StoreError> {
-    const COLUMNS: usize = 8;
-    if entries.is_empty() {
-        return Ok(());
-    }
-    let time = now.to_string();
-    let mut params = Vec::with_capacity(entries.len() * COLUMNS);
-    for Entry { decided: Decided { version, event }, traceparent } in entries {
-        let edu_no = match (event.applicant(), event.course()) {
-            (Some(applicant), _) => Some(applicant.edu_no),
-            (None, course) => course.map(|course| course.edu_no),
-        };
-        // Removed, so that only the first row about a course names the state of its seats: the statement
-        // itself moves it on.
-        let seats = edu_no
-            .filter(|_| faults::guard("reservation.capacity"))
-            .and_then(|edu_no| Some((edu_no, seats_versions.remove(&edu_no)?)));
-        params.extend([
-            text(event.subject()),
-            count(*version),
-            text(event.name()),
-            text(event.to_data()),
-            text(&time),
-            opt_text(traceparent.as_deref()),
-            seats.map_or_else(null, |(edu_no, _)| int(edu_no.as_i64())),
-            seats.map_or_else(null, |(_, version)| int(version)),
-        ]);
-    }
+const RESERVATION: &str = "r.order_id, r.customer_id, r.edu_no, r.guest, r.language, r.status, r.version";
+
+const COURSE: &str = "c.edu_no AS course_no, c.title, c.capacity, c.fee, c.approval, c.starts_at, c.ends_at,
+    c.status AS course_status, c.version AS course_version, c.taken, c.waiting, c.seats_version";
+
+/// One row for each command, with its reservation and the course of that, as far as they exist.
+fn load_statement<'a>(commands: impl Iterator<Item = &'a Command>) -> Statement {
+    let about = |command: &Command| About { order_id: command.order_id(), edu_no: command.edu_no() };
     let sql = format!(
-        "INSERT INTO decisions (subject, version, type, data, time, traceparent, edu_no, seats_version) VALUES {}",
-        placeholders(entries.len(), COLUMNS)
+        "SELECT {RESERVATION}, {COURSE} FROM json_each($1) AS about
+         LEFT JOIN reservations AS r ON r.order_id = CAST(about.value ->> 'orderId' AS BIGINT)
+         LEFT JOIN courses AS c ON c.edu_no = coalesce(r.edu_no, CAST(about.value ->> 'eduNo' AS BIGINT))"
     );
-    storage.query(&sql, params).await.map(drop)
+    Statement::new(sql).bind_list(commands.map(about))
 }
 
-/// Everything that the commands are about: their reservations, the courses of these, and, where seats may
-/// become free, who is next in line.
-///
-/// The three are not read at one instant. It does not matter: a reservation that has moved since shows in its
-/// version, and a course or its line in `seats_version`, which is read before the line is.
-async fn load(storage: &impl Storage, asked: &[Asked]) -> Result<Loaded, StoreError> {
-    let commands = || asked.iter().map(|asked| &asked.command);
-    let orders: BTreeSet<OrderId> = commands().filter_map(Command::order_id).collect();
-    let mut desk = Desk { reservations: reservations(storage, &orders).await?, ..Desk::default() };
-
-    let of_orders = desk.reservations.values().map(|reservation| reservation.applicant.edu_no);
-    let edu_nos: BTreeSet<EduNo> = commands().filter_map(Command::edu_no).chain(of_orders).collect();
-    let mut seats_versions = BTreeMap::new();
-    for (course, seats_version) in courses(storage, &edu_nos).await? {
-        seats_versions.insert(course.terms.edu_no, seats_version);
-        desk.courses.insert(course.terms.edu_no, course);
-    }
-
-    if commands().any(Command::concerns_the_line) {
-        for course in desk.courses.values_mut().filter(|course| course.waiting > 0) {
-            let line = line(storage, course.terms.edu_no).await?;
-            course.line = line.iter().map(|waiter| waiter.applicant.order_id).collect();
-            desk.reservations.extend(by_order(line));
+/// Everything that the commands are about. Where seats may become free, those who wait longest are read after it; if the
+/// waiting list has moved in between, so has the version of the seats, and the decision is not committed.
+pub(crate) async fn load<'a>(
+    storage: &impl Storage,
+    commands: impl Iterator<Item = &'a Command> + Clone,
+) -> Result<Loaded, StoreError> {
+    let mut loaded = Loaded::default();
+    for row in &load_statement(commands.clone()).rows(storage).await? {
+        if row.opt_int("order_id")?.is_some() {
+            loaded.insert(reservation(row)?);
+        }
+        let Some(edu_no) = row.opt_number("course_no", EduNo::parse)? else { continue };
+        // Many may be about one course.
+        if let Entry::Vacant(entry) = loaded.versions.entry(edu_no) {
+            entry.insert((row.count("course_version")?, row.count("seats_version")?));
+            loaded.snapshot.courses.insert(edu_no, course(row)?);
         }
     }
-    for command in commands() {
-        if let Command::Settle(edu_no) = command
-            && let Some(course) = desk.courses.get(edu_no)
-            && course.terms.status == CourseStatus::CourseCanceled
-        {
-            desk.reservations.extend(by_order(living(storage, *edu_no).await?));
+    let (mut waited_for, mut canceled) = (BTreeSet::new(), BTreeSet::new());
+    for command in commands.filter(|command| command.concerns_the_waiting_list()) {
+        match loaded.course_of(command) {
+            Some(course) if course.terms.status == CourseStatus::CourseCanceled => {
+                canceled.extend(matches!(command, Command::Settle(_)).then_some(course.terms.edu_no));
+            }
+            Some(course) if course.waiting > 0 => waited_for.extend([course.terms.edu_no]),
+            _ => {}
         }
     }
-    Ok(Loaded { desk, seats_versions })
+    for edu_no in waited_for {
+        let waiting = front(storage, edu_no, WAITING).await?;
+        if let Some(course) = loaded.snapshot.courses.get_mut(&edu_no) {
+            course.waiting_list = waiting.iter().map(|waiter| waiter.applicant.order_id).collect();
+        }
+        waiting.into_iter().for_each(|waiter| loaded.insert(waiter));
+    }
+    for edu_no in canceled {
+        front(storage, edu_no, LIVING).await?.into_iter().for_each(|living| loaded.insert(living));
+    }
+    Ok(loaded)
+}
+
+/// Those who wait, longest wait first.
+const WAITING: &str = "status = 'Waitlisted' ORDER BY ticket";
+
+/// Those that a canceled course has still to release.
+const LIVING: &str = "status IN ('Reservation Requested', 'Reservation Confirmed', 'Waitlisted')";
+
+/// Of the reservations of one course the first so many that `which` says.
+async fn front(storage: &impl Storage, edu_no: EduNo, which: &str) -> Result<Vec<Reservation>, StoreError> {
+    let sql =
+        format!("SELECT {RESERVATION} FROM reservations AS r WHERE edu_no = $1 AND {which} LIMIT {FRONT}");
+    Statement::new(sql).bind(edu_no.get()).rows(storage).await?.iter().map(reservation).collect()
+}
+
+/// Which of these courses exist.
+pub(crate) async fn known_courses(
+    storage: &impl Storage,
+    edu_nos: impl IntoIterator<Item = &EduNo>,
+) -> Result<BTreeSet<EduNo>, StoreError> {
+    let known = "SELECT edu_no FROM courses
+        WHERE edu_no IN (SELECT CAST(value ->> 'v' AS BIGINT) FROM json_each($1))";
+    let rows = Statement::new(known).bind_values(edu_nos).rows(storage).await?;
+    rows.iter().map(|row| row.number("edu_no", EduNo::parse)).collect()
 }
 
 /// What time, or an earlier decision, asks to be done.
@@ -187,126 +162,83 @@ pub(crate) struct Duties {
     pub(crate) to_finish: Vec<EduNo>,
     /// Courses with people who can move up, or are to be told that they cannot any more.
     pub(crate) to_settle: Vec<EduNo>,
+    /// Whether there are idempotency keys to be forgotten.
+    pub(crate) to_forget: bool,
 }
+
+/// What is due, up to so many of each. The condition of `settle` is its index's own, word for word, so that it is used.
+/// Those come at random, since courses whose longest waiting order does not fit yet come up again every time and must not keep
+/// the others from their turn.
+const DUTIES: &str = "SELECT 'start' AS duty, edu_no FROM (SELECT edu_no FROM courses
+        WHERE status = 'Open' AND starts_at <= $1 LIMIT 100) AS a
+    UNION ALL SELECT 'finish', edu_no FROM (SELECT edu_no FROM courses
+        WHERE status = 'Started' AND ends_at <= $1 LIMIT 100) AS b
+    UNION ALL SELECT 'settle', edu_no FROM (SELECT edu_no FROM courses
+        WHERE (waiting > 0 OR (status = 'Course Canceled' AND taken > 0))
+        AND NOT (status = 'Open' AND taken = capacity) ORDER BY random() LIMIT 100) AS c
+    UNION ALL SELECT 'forget', edu_no FROM (SELECT edu_no FROM idempotency_keys WHERE made_at < $2 LIMIT 1) AS d";
 
 /// Looks what is to be done by `now`.
 pub(crate) async fn duties(storage: &impl Storage, now: Timestamp) -> Result<Duties, StoreError> {
-    let now = text(now.to_string());
-    Ok(Duties {
-        to_start: edu_nos(storage, DUE_TO_START, vec![now.clone()]).await?,
-        to_finish: edu_nos(storage, DUE_TO_FINISH, vec![now]).await?,
-        to_settle: edu_nos(storage, TO_SETTLE, vec![]).await?,
-    })
-}
-
-const DUE_TO_START: &str = "SELECT edu_no FROM courses WHERE status = 'Open' AND starts_at <= ? LIMIT 100";
-
-const DUE_TO_FINISH: &str = "SELECT edu_no FROM courses WHERE status = 'Started' AND ends_at <= ? LIMIT 100";
-
-/// The first condition is the index's own, word for word, so that it is used. At random, since those whose head
-/// does not fit yet come up again every time and must not keep the others from their turn.
-const TO_SETTLE: &str = "SELECT edu_no FROM courses
-    WHERE (waiting > 0 OR (status = 'Course Canceled' AND taken > 0))
-    AND NOT (status = 'Open' AND taken = capacity) ORDER BY random() LIMIT 100";
-
-async fn edu_nos(storage: &impl Storage, sql: &str, params: Vec<Value>) -> Result<Vec<EduNo>, StoreError> {
-    let rows = storage.query(sql, params).await?;
-    rows.iter().map(|row| parsed(row, 0, EduNo::parse)).collect()
-}
-
-const RESERVATION: &str = "order_id, customer_id, edu_no, guest, language, status, version";
-const COURSE: &str = "edu_no, title, capacity, fee, approval, starts_at, ends_at, status, version, taken, waiting, seats_version";
-
-async fn reservations(
-    storage: &impl Storage,
-    orders: &BTreeSet<OrderId>,
-) -> Result<BTreeMap<OrderId, Reservation>, StoreError> {
-    if orders.is_empty() {
-        return Ok(BTreeMap::new());
+    let mut duties = Duties::default();
+    for row in &Statement::new(DUTIES).bind(now.to_string()).bind(keys::forgotten(now)).rows(storage).await? {
+        let edu_no = row.number("edu_no", EduNo::parse)?;
+        match row.text("duty")? {
+            "start" => duties.to_start.push(edu_no),
+            "finish" => duties.to_finish.push(edu_no),
+            "settle" => duties.to_settle.push(edu_no),
+            _ => duties.to_forget = true,
+        }
     }
-    let sql =
-        format!("SELECT {RESERVATION} FROM reservations WHERE order_id IN {}", placeholders(1, orders.len()));
-    let rows = storage.query(&sql, orders.iter().map(|id| int(id.as_i64())).collect()).await?;
-    Ok(by_order(rows.iter().map(reservation).collect::<Result<Vec<_>, _>>()?).collect())
+    Ok(duties)
 }
 
-async fn courses(
-    storage: &impl Storage,
-    edu_nos: &BTreeSet<EduNo>,
-) -> Result<Vec<(Course, i64)>, StoreError> {
-    if edu_nos.is_empty() {
-        return Ok(vec![]);
-    }
-    let sql = format!("SELECT {COURSE} FROM courses WHERE edu_no IN {}", placeholders(1, edu_nos.len()));
-    let rows = storage.query(&sql, edu_nos.iter().map(|id| int(id.as_i64())).collect()).await?;
-    rows.iter().map(course).collect()
-}
-
-async fn line(storage: &impl Storage, edu_no: EduNo) -> Result<Vec<Reservation>, StoreError> {
-    let sql = format!(
-        "SELECT {RESERVATION} FROM reservations
-         WHERE edu_no = ? AND status = 'Waitlisted' ORDER BY ticket LIMIT {FRONT}"
-    );
-    let rows = storage.query(&sql, vec![int(edu_no.as_i64())]).await?;
-    rows.iter().map(reservation).collect()
-}
-
-async fn living(storage: &impl Storage, edu_no: EduNo) -> Result<Vec<Reservation>, StoreError> {
-    let sql = format!(
-        "SELECT {RESERVATION} FROM reservations WHERE edu_no = ?
-         AND status IN ('Reservation Requested', 'Reservation Confirmed', 'Waitlisted') LIMIT {FRONT}"
-    );
-    let rows = storage.query(&sql, vec![int(edu_no.as_i64())]).await?;
-    rows.iter().map(reservation).collect()
-}
-
-fn by_order(reservations: Vec<Reservation>) -> impl Iterator<Item = (OrderId, Reservation)> {
-    reservations.into_iter().map(|reservation| (reservation.applicant.order_id, reservation))
+/// Takes the next course number for a client that leaves the choice to us: one above the last that was taken so, or
+/// the first behind it that is free. What others choose does not move it on, and no two requests get the same one.
+pub(crate) async fn take_edu_no(storage: &impl Storage) -> Result<EduNo, StoreError> {
+    let take = "UPDATE numbering SET last = CASE
+            WHEN NOT EXISTS (SELECT 1 FROM courses WHERE edu_no = last + 1) THEN last + 1
+            ELSE (SELECT edu_no + 1 FROM courses AS c WHERE edu_no > last
+                AND NOT EXISTS (SELECT 1 FROM courses AS d WHERE d.edu_no = c.edu_no + 1)
+                ORDER BY edu_no LIMIT 1)
+        END RETURNING last";
+    let row = Statement::new(take).row(storage).await?;
+    let missing = || StoreError::Failure("the table `numbering` has no row".to_owned());
+    row.ok_or_else(missing)?.number("last", EduNo::parse)
 }
 
 /// Reads the columns [`RESERVATION`].
 fn reservation(row: &Row) -> Result<Reservation, StoreError> {
-    let customer_id = row.opt_int(1)?.map(|_| parsed(row, 1, CustomerId::parse)).transpose()?;
     Ok(Reservation {
         applicant: Applicant {
-            order_id: parsed(row, 0, OrderId::parse)?,
-            customer_id,
-            edu_no: parsed(row, 2, EduNo::parse)?,
-            guest: parsed(row, 3, Guests::parse)?,
-            language: row.parse(4)?,
+            order_id: row.number("order_id", OrderId::parse)?,
+            customer_id: row.opt_number("customer_id", CustomerId::parse)?,
+            edu_no: row.number("edu_no", EduNo::parse)?,
+            guest: row.number("guest", Guests::parse)?,
+            language: row.parse("language")?,
         },
-        status: row.parse::<ReservationStatus>(5)?,
-        version: row.count(6)?,
+        status: row.parse("status")?,
+        version: row.count("version")?,
     })
 }
 
 /// Reads the columns [`COURSE`].
-fn course(row: &Row) -> Result<(Course, i64), StoreError> {
+fn course(row: &Row) -> Result<Course, StoreError> {
     let terms = Terms {
-        edu_no: parsed(row, 0, EduNo::parse)?,
-        title: row.text(1)?.to_owned(),
-        capacity: parsed(row, 2, u32::try_from)?,
-        fee: parsed(row, 3, Won::fee)?,
-        approval: row.parse(4)?,
-        starts_at: row.parse(5)?,
-        ends_at: row.parse(6)?,
-        status: row.parse(7)?,
+        edu_no: row.number("course_no", EduNo::parse)?,
+        title: row.text("title")?.to_owned(),
+        capacity: row.number("capacity", u32::try_from)?,
+        fee: row.number("fee", Won::fee)?,
+        approval: row.parse("approval")?,
+        starts_at: row.parse("starts_at")?,
+        ends_at: row.parse("ends_at")?,
+        status: row.parse("course_status")?,
     };
-    let course = Course {
+    Ok(Course {
         terms,
-        version: row.count(8)?,
-        taken: parsed(row, 9, u32::try_from)?,
-        waiting: row.count(10)?,
-        line: VecDeque::new(),
-    };
-    Ok((course, row.int(11)?))
-}
-
-/// The number in a column as a type of the domain, which what was stored once always is.
-fn parsed<T, E: std::fmt::Display>(
-    row: &Row,
-    index: usize,
-    parse: impl Fn(u64) -> Result<T, E>,
-) -> Result<T, StoreError> {
-    parse(row.count(index)?).map_err(|e| StoreError::Failure(format!("column {index}: {e}")))
+        version: row.count("course_version")?,
+        taken: row.number("taken", u32::try_from)?,
+        waiting: row.count("waiting")?,
+        waiting_list: VecDeque::new(),
+    })
 }

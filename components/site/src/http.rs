@@ -1,8 +1,9 @@
 //! The three kinds of page there are, and what becomes of every other path.
 
 use crate::problems::{self, Kind};
-use hal::{Error, Method, Request, Response, StatusCode, link};
-use serde_json::{Value, json};
+use hal::{Error, Link, Links, Method, Request, Response, StatusCode, link};
+use serde::Serialize;
+use serde_json::json;
 
 /// The whole API, written by hand and held against the components' source by the tests.
 pub(crate) const OPENAPI: &str = include_str!("../openapi.json");
@@ -74,49 +75,58 @@ impl Route {
 pub(crate) fn answer(request: &Request) -> Result<Response, Error> {
     let Some(route) = Route::of(&request.route()) else { return request.nothing_here() };
     if request.method != Method::GET {
-        return request.other_method(&["GET", "HEAD", "OPTIONS"]);
+        return request.other_method(&["GET"]);
     }
     Ok(match route {
-        Route::Root => Response::ok(&root(&request.base)),
+        Route::Root => root(&request.base),
         Route::OpenApi => Response::of(StatusCode::OK, "application/json", OPENAPI),
-        Route::Problems => Response::ok(&every_problem(&request.base)),
-        Route::Problem(kind) => Response::ok(&problem(&request.base, kind)),
+        Route::Problems => every_problem(&request.base),
+        Route::Problem(kind) => Response::ok(&Document::of(kind, &request.base)),
     })
 }
 
-fn root(base: &str) -> Value {
-    let mut links = json!({
-        "self": link(format!("{base}/")),
-        "openapi": link(format!("{base}/openapi.json")),
-        "problems": link(format!("{base}/problems")),
-        "health": link(format!("{base}/.well-known/spin/health")),
-    });
-    if let Some(links) = links.as_object_mut() {
-        for (rel, template, title) in COLLECTIONS {
-            let href = format!("{base}{template}");
-            links.insert((*rel).to_owned(), json!({ "href": href, "templated": true, "title": title }));
-        }
-        for (rel, template) in SINGLES {
-            let href = format!("{base}{template}");
-            links.insert((*rel).to_owned(), json!({ "href": href, "templated": true }));
-        }
+fn root(base: &str) -> Response {
+    let at = |path: &str| format!("{base}{path}");
+    let mut links = Links::new()
+        .with("self", at("/"))
+        .with("openapi", at("/openapi.json"))
+        .with("problems", at("/problems"))
+        .with("health", at("/.well-known/spin/health"));
+    for (rel, template, title) in COLLECTIONS {
+        let title = Some((*title).into());
+        links = links.add(*rel, Link { templated: true, title, ..link(at(template)) });
     }
-    json!({ "name": "수강", "version": env!("CARGO_PKG_VERSION"), "_links": links })
+    for (rel, template) in SINGLES {
+        links = links.templated(*rel, at(template));
+    }
+    Response::ok(&json!({ "name": "수강", "version": env!("CARGO_PKG_VERSION"), "_links": links }))
 }
 
-fn every_problem(base: &str) -> Value {
-    let kinds: Vec<_> = problems::KINDS.iter().map(|kind| problem(base, kind)).collect();
-    json!({ "_embedded": { "problems": kinds }, "_links": { "self": link(format!("{base}/problems")) } })
+fn every_problem(base: &str) -> Response {
+    let kinds: Vec<_> = problems::KINDS.iter().map(|kind| Document::of(kind, base)).collect();
+    let links = Links::new().with("self", format!("{base}/problems"));
+    Response::ok(&json!({ "_embedded": { "problems": kinds }, "_links": links }))
 }
 
-fn problem(base: &str, kind: &Kind) -> Value {
-    let path = format!("/problems/{}", kind.slug);
-    json!({
-        "type": path,
-        "title": kind.title,
-        "status": kind.status,
-        "meaning": kind.meaning,
-        "next": kind.next,
-        "_links": { "self": link(format!("{base}{path}")), "problems": link(format!("{base}/problems")) },
-    })
+/// A kind of problem as a HAL document.
+#[derive(Serialize)]
+struct Document {
+    #[serde(rename = "type")]
+    path: String,
+    title: &'static str,
+    status: u16,
+    meaning: &'static str,
+    next: &'static str,
+    #[serde(rename = "_links")]
+    links: Links<'static>,
+}
+
+impl Document {
+    fn of(kind: &Kind, base: &str) -> Self {
+        let path = format!("/problems/{}", kind.slug);
+        let links =
+            Links::new().with("self", format!("{base}{path}")).with("problems", format!("{base}/problems"));
+        let Kind { title, status, meaning, next, .. } = *kind;
+        Self { path, title, status, meaning, next, links }
+    }
 }

@@ -17,11 +17,9 @@ mod problems;
 #[cfg(test)]
 mod tests;
 
-use spin_sdk::http::{BoxBody, Request};
+hal::export!(serve);
 
 /// Answers everything that no other component's route covers.
-// A native build is for tests only, and its linker takes no such names as the macro exports.
-#[cfg_attr(target_arch = "wasm32", spin_sdk::http_service)]
-pub async fn serve(request: Request) -> ::http::Response<BoxBody> {
-    hal::serve(request, async |request| http::answer(&request)).await
+pub async fn serve(request: &hal::Request) -> Result<hal::Response, hal::Error> {
+    http::answer(request)
 }

@@ -75,6 +75,14 @@ pub(crate) const KINDS: &[Kind] = &[
         next: "Send one key, a UUID for example, and the same one when you repeat the request.",
     },
     Kind {
+        slug: "idempotency-key-not-taken",
+        status: 400,
+        title: "No Idempotency-Key is taken here",
+        meaning: "A payment is known by its `orderId`, so an order is never charged twice; a key of the client's own \
+                  would promise something else. Nothing was stored.",
+        next: "Send the request without the header, as often as you like.",
+    },
+    Kind {
         slug: "idempotency-key-reused",
         status: 422,
         title: "This Idempotency-Key was used for another request",

@@ -66,6 +66,12 @@ pub struct Permit {
 }
 
 impl Permit {
+    /// Of a call that is made without asking, since the shared store cannot be asked: what becomes of it counts for
+    /// nothing.
+    pub const fn unasked() -> Self {
+        Self { since: i64::MIN, probe: None }
+    }
+
     /// Whether the call is the one that decides if the breaker closes.
     pub const fn is_probe(&self) -> bool {
         self.probe.is_some()

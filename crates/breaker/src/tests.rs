@@ -157,6 +157,22 @@ fn a_call_that_succeeds_costs_one_read_and_no_write() {
 }
 
 #[test]
+fn calls_that_nobody_asked_for_count_for_nothing() {
+    let shared = Fake::default();
+    let instance = Instance::of(&shared);
+    for outcome in [Outcome::Failure, Outcome::Success] {
+        (0..40).for_each(|_| instance.record(Permit::unasked(), outcome, T0));
+    }
+    assert_eq!(shared.writes.get(), 0);
+    assert!(!Permit::unasked().is_probe());
+    // Not even beside those that count.
+    instance.calls(20, Outcome::Failure, T0);
+    assert_eq!(instance.permit(T0), None);
+    instance.record(Permit::unasked(), Outcome::Success, T0);
+    assert_eq!(instance.permit(T0), None);
+}
+
+#[test]
 fn nineteen_failures_do_not_open_it_and_the_twentieth_does() {
     let shared = Fake::default();
     let instance = Instance::of(&shared);

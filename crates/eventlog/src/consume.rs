@@ -1,74 +1,97 @@
-//! The drain: from the streams to a consumer.
+//! From the streams to a consumer.
 //!
-//! An entry is acknowledged only after its handler has committed. What a crash left unacknowledged is claimed
-//! on a later tick and handled one by one, so that an event which kills its handler harms no other; what was
-//! begun [`MAX_ATTEMPTS`] times without success goes to the dead letters.
+//! An entry is acknowledged only after its handler has committed. What a crash left unacknowledged is claimed on a later
+//! tick and handled one by one, so that an event which kills its handler harms no other; what was begun [`MAX_ATTEMPTS`]
+//! times without success becomes a dead letter.
 
 use crate::envelope::Envelope;
-use crate::keys::{self, Wake};
-use crate::redis::{LogError, Redis, as_text};
-use crate::reply::{Entry, read_claimed, read_entries};
+use crate::keys;
+use crate::redis::{LogError, Redis, as_text, odd};
+use crate::topology::Consumer;
 use kernel::Timestamp;
-use spin_sdk::redis::RedisResult;
 use std::time::{Duration, Instant};
 
-/// How many entries of each stream are read, and handed to the consumer, at once.
+/// How many entries of each stream are read, and handed to the handler, at once.
 const BATCH: &str = "100";
 
-/// After this long a drain stops and wakes itself again: Spin handles the messages of all workers one after
+/// After this long a drain stops and has its consumer woken again: Spin handles the messages of all workers one after
 /// another, and none may starve the others.
-const BUDGET: Duration = Duration::from_secs(2);
+pub(crate) const BUDGET: Duration = Duration::from_secs(2);
 
-/// How long an entry stays with whoever read it, in milliseconds, before another may claim it: longer than a
-/// drain's budget, so that only the dead and the frozen lose theirs.
+/// How long an entry stays with whoever read it, in milliseconds, before another may claim it: longer than a drain's
+/// budget, so that only the dead and the frozen lose theirs.
 const CLAIM_AFTER_MS: &str = "5000";
 
 /// How often the handling of one event may begin in vain before it is a dead letter.
 const MAX_ATTEMPTS: i64 = 5;
 
-/// The consumer's name inside its group. Replicas share it: what each may claim is told by time alone, and a
-/// name per instance would pile up in Redis.
-const CONSUMER: &str = "worker";
-
-/// The beginning of a stream; as the answer to how far one has come, its end.
-const FROM_THE_START: &str = "0-0";
-
-/// How long, in seconds, it is known where to go on claiming: a tick comes every second.
-const KEEP_BOOKMARK_S: &str = "60";
-
-/// Moves an entry to the dead letters, in one step; not again where another worker has done so.
-const BURY: &str = "redis.call('HDEL', KEYS[3], KEYS[1] .. ' ' .. ARGV[2])
-if redis.call('XACK', KEYS[1], ARGV[1], ARGV[2]) == 0 then return 0 end
-redis.call('XADD', KEYS[2], '*', 'stream', KEYS[1], 'id', ARGV[2], 'e', ARGV[3], 'reason', ARGV[4], 'at', ARGV[5])
-return 1";
-
-/// Has what was read while the server's clock was ahead count as read now, once the clock is set back: otherwise nobody
-/// could claim it before the clock has caught up.
+/// Takes entries of the streams KEYS for the group ARGV[1], which begins at the very first entry: with ARGV[4] those that
+/// were read and not acknowledged for ARGV[3] milliseconds, else new ones, up to ARGV[2] of each.
+/// Answers three texts for each entry: which stream (its index), the id, and the event.
 ///
-/// `XPENDING` gives such an entry an idle time of zero, like one that is being read this very millisecond. Only where there
-/// is a zero, the true times are looked up, which nothing less than `XINFO STREAM FULL` tells.
-pub(crate) const HEED_CLOCK: &str = "local function field(about, name)
-    for i = 1, #about, 2 do if about[i] == name then return about[i + 1] end end
-end
-local group, consumer, most = ARGV[1], ARGV[2], ARGV[3]
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
-for _, stream in ipairs(KEYS) do
-    local suspected = false
-    for _, entry in ipairs(redis.pcall('XPENDING', stream, group, '-', '+', most)) do
-        suspected = suspected or entry[3] == 0
-    end
-    local about = suspected and redis.call('XINFO', 'STREAM', stream, 'FULL', 'COUNT', most) or {}
-    for _, of_group in ipairs(field(about, 'groups') or {}) do
-        for _, entry in ipairs(field(of_group, 'name') == group and field(of_group, 'pending') or {}) do
-            if entry[3] > now then redis.call('XCLAIM', stream, group, consumer, 0, entry[1], 'JUSTID') end
+/// Replicas share one name in the group (`worker`): what each may claim is told by time alone.
+const TAKE: &str = "local group, count, taken = ARGV[1], tonumber(ARGV[2]), {}
+local function take(stream, entries)
+    for _, entry in ipairs(entries) do
+        local event = ''
+        for i = 1, #(entry[2] or {}), 2 do if entry[2][i] == 'e' then event = entry[2][i + 1] end end
+        if entry[2] then
+            for _, part in ipairs({tostring(stream), entry[1], event}) do taken[#taken + 1] = part end
         end
     end
 end
+local function read()
+    local words = {'XREADGROUP', 'GROUP', group, 'worker', 'COUNT', count, 'STREAMS'}
+    for _, key in ipairs(KEYS) do words[#words + 1] = key end
+    for _ = 1, #KEYS do words[#words + 1] = '>' end
+    return redis.pcall(unpack(words))
+end
+if ARGV[4] == 'claim' then
+    for stream, key in ipairs(KEYS) do
+        local cursor = '0-0'
+        repeat
+            local claimed = redis.pcall('XAUTOCLAIM', key, group, 'worker', ARGV[3], cursor, 'COUNT', count)
+            if claimed.err then break end
+            cursor = claimed[1]
+            take(stream, claimed[2])
+        until cursor == '0-0' or #taken >= 3 * count
+    end
+    return taken
+end
+local streams = read()
+if streams and streams.err then
+    for _, key in ipairs(KEYS) do redis.pcall('XGROUP', 'CREATE', key, group, '0', 'MKSTREAM') end
+    streams = read()
+    if streams and streams.err then return streams end
+end
+for _, stream in ipairs(streams or {}) do
+    for index, key in ipairs(KEYS) do if key == stream[1] then take(index, stream[2]) end end
+end
+return taken";
+
+/// Acknowledges for the group ARGV[1] pairs of stream (its index) and id. What was replayed (the last stream) is gone then.
+const ACKNOWLEDGE: &str = "for i = 2, #ARGV, 2 do
+    local stream = KEYS[tonumber(ARGV[i])]
+    redis.call('XACK', stream, ARGV[1], ARGV[i + 1])
+    if tonumber(ARGV[i]) == #KEYS then redis.call('XDEL', stream, ARGV[i + 1]) end
+end
 return 1";
 
-/// How many pending entries of each stream [`HEED_CLOCK`] looks at, the oldest first.
-const HEEDED: &str = "1000";
+/// Makes a dead letter of an entry, in one step; not again where another worker has done so. One that was replayed keeps
+/// the name of the entry that it was at first.
+const GIVE_UP: &str = "local stream, id = KEYS[1], ARGV[2]
+if ARGV[6] == 'replayed' then
+    local entry = redis.call('XRANGE', stream, id, id)[1]
+    if not entry then return 0 end
+    local fields = {}
+    for i = 1, #entry[2], 2 do fields[entry[2][i]] = entry[2][i + 1] end
+    stream, id = fields.stream, fields.id
+end
+redis.call('HDEL', KEYS[3], KEYS[1] .. ' ' .. ARGV[2])
+if redis.call('XACK', KEYS[1], ARGV[1], ARGV[2]) == 0 then return 0 end
+if ARGV[6] == 'replayed' then redis.call('XDEL', KEYS[1], ARGV[2]) end
+redis.call('XADD', KEYS[2], '*', 'stream', stream, 'id', id, 'e', ARGV[3], 'reason', ARGV[4], 'at', ARGV[5])
+return 1";
 
 /// Why a consumer did not take some events.
 #[derive(Debug, thiserror::Error)]
@@ -84,19 +107,11 @@ pub enum Unhandled {
 impl From<store::StoreError> for Unhandled {
     fn from(error: store::StoreError) -> Self {
         match error {
-            // A conflict that outlived the consumer's own tries is a matter of load, not of the event.
             store::StoreError::Failure(reason) => Self::Poison(reason),
+            // A conflict that outlived the journal's tries is a matter of load, not of the event.
             other => Self::Later(other.to_string()),
         }
     }
-}
-
-/// What reacts to events. Events come late, twice and out of order, and the same end must be reached.
-#[allow(async_fn_in_trait, reason = "components are single-threaded, so no future needs to be Send")]
-pub trait Consumer {
-    /// Handles a batch (1 to 100 events of each source, in the order of its stream) and returns only when its effects are
-    /// committed. It must be harmless to handle any event again.
-    async fn handle(&self, events: &[Envelope]) -> Result<(), Unhandled>;
 }
 
 /// What a drain did.
@@ -104,141 +119,125 @@ pub trait Consumer {
 pub struct Drained {
     /// Events handled and acknowledged.
     pub handled: usize,
-    /// Events that went to the dead letters.
-    pub buried: usize,
+    /// Events that became dead letters.
+    pub dead: usize,
     /// Events left for later, still unacknowledged.
     pub left: usize,
     /// Whether it came to the end of its streams: where the time budget was spent before, there may be more.
     pub to_the_end: bool,
 }
 
-/// Reads the streams of the contexts `sources` as the group `group` until they are empty or the time budget is
-/// spent; on [`Wake::Tick`] first claims what was left unacknowledged.
-pub async fn drain(
-    redis_url: &str,
-    group: &'static str,
-    sources: &[&str],
-    wake: Wake,
-    consumer: &impl Consumer,
-) -> Result<Drained, LogError> {
-    drain_within(BUDGET, redis_url, group, sources, wake, consumer).await
+impl Drained {
+    /// Whether there is nothing left to hear of.
+    pub const fn has_caught_up(&self) -> bool {
+        self.to_the_end && self.left == 0
+    }
 }
 
-pub(crate) async fn drain_within(
-    budget: Duration,
-    redis_url: &str,
-    group: &'static str,
-    sources: &[&str],
-    wake: Wake,
-    consumer: &impl Consumer,
-) -> Result<Drained, LogError> {
-    let redis = Redis::connect(redis_url).await?;
-    let streams = sources.iter().map(|s| keys::stream(s)).collect();
-    let drain = Drain { redis: &redis, group, streams, ends: Instant::now() + budget };
-    let mut drained = Drained::default();
-    let mut all_claimed = true;
-    if wake == Wake::Tick && faults::guard("drain.reclaim") {
-        all_claimed = drain.claim_abandoned(consumer, &mut drained).await?;
-    }
-    loop {
-        let entries = drain.read().await?;
-        if entries.is_empty() {
-            drained.to_the_end = all_claimed;
-            break;
-        }
-        faults::point(group, "drain.read").await;
-        if !drain.handle_batch(entries, consumer, &mut drained).await? {
-            // What it needs is missing; reading on would only pile up unacknowledged events.
-            break;
-        }
-        if drain.is_spent() {
-            if let Some(stream) = drain.streams.first() {
-                redis.command("PUBLISH", &[stream, "event"]).await?;
-            }
-            break;
-        }
-    }
-    redis.release();
-    Ok(drained)
+/// One entry as read from a stream.
+struct Entry {
+    /// Which of the streams, counted from 1 as Redis's scripts do.
+    stream: String,
+    id: String,
+    json: String,
 }
 
-struct Drain<'a> {
+/// A consumer that reads its streams, and what handles its events.
+pub(crate) struct Drain<'a, H> {
     redis: &'a Redis,
-    group: &'static str,
+    consumer: &'static Consumer,
+    handle: H,
+    /// Its streams, and behind them the one of its replayed dead letters.
     streams: Vec<String>,
     /// When no more is begun.
     ends: Instant,
+    drained: Drained,
 }
 
-impl Drain<'_> {
-    fn is_spent(&self) -> bool {
-        Instant::now() > self.ends
+impl<'a, H: AsyncFn(&[Envelope]) -> Result<(), Unhandled>> Drain<'a, H> {
+    pub(crate) fn new(redis: &'a Redis, consumer: &'static Consumer, budget: Duration, handle: H) -> Self {
+        let streams = consumer.sources().map(keys::stream);
+        let streams = streams.chain([keys::replayed(consumer.name)]).collect();
+        Self { redis, consumer, handle, streams, ends: Instant::now() + budget, drained: Drained::default() }
     }
 
-    async fn read(&self) -> Result<Vec<Entry>, LogError> {
-        let mut arguments = vec!["GROUP", self.group, CONSUMER, "COUNT", BATCH, "STREAMS"];
-        arguments.extend(self.streams.iter().map(String::as_str));
-        arguments.extend(self.streams.iter().map(|_| ">"));
-        let reply = match self.redis.raw("XREADGROUP", &arguments).await {
-            Ok(reply) => reply,
-            Err(error) if format!("{error:?}").contains("NOGROUP") => {
-                self.create_groups().await?;
-                self.redis.command("XREADGROUP", &arguments).await?
+    /// Reads until the streams are empty or the time budget is spent; with `claim` first what was left unacknowledged.
+    pub(crate) async fn run(mut self, claim: bool) -> Result<Drained, LogError> {
+        let mut claiming = claim && faults::guard("drain.reclaim");
+        loop {
+            let entries = self.take(claiming).await?;
+            if entries.is_empty() && !claiming {
+                self.drained.to_the_end = true;
+                return Ok(self.drained);
             }
-            Err(error) => return Err(LogError::Redis(format!("XREADGROUP: {error:?}"))),
-        };
-        Ok(read_entries(&reply))
-    }
-
-    /// Groups begin at the very first entry, so that a context that comes late catches up with everything.
-    async fn create_groups(&self) -> Result<(), LogError> {
-        for stream in &self.streams {
-            let created = self.redis.raw("XGROUP", &["CREATE", stream, self.group, "0", "MKSTREAM"]).await;
-            if let Err(error) = created
-                && !format!("{error:?}").contains("BUSYGROUP")
-            {
-                return Err(LogError::Redis(format!("XGROUP CREATE: {error:?}")));
+            faults::point(self.consumer.name, "drain.read").await;
+            if claiming {
+                // What was taken is not there to be claimed again for a while, so the end of it comes.
+                claiming = !entries.is_empty();
+                for entry in entries {
+                    self.handle_by_itself(entry).await?;
+                }
+            } else if !self.handle_batch(entries).await? {
+                // What it needs is missing; reading on would only pile up unacknowledged events.
+                return Ok(self.drained);
+            }
+            if Instant::now() > self.ends {
+                self.redis.command("PUBLISH", &[&keys::wake(self.consumer.name), "event"]).await?;
+                return Ok(self.drained);
             }
         }
-        Ok(())
+    }
+
+    async fn take(&self, claim: bool) -> Result<Vec<Entry>, LogError> {
+        let arguments = [self.consumer.name, BATCH, CLAIM_AFTER_MS, if claim { "claim" } else { "read" }];
+        let reply = self.redis.script(TAKE, &self.streams, &arguments).await?;
+        let (entries, rest) = reply.as_chunks::<3>();
+        if !rest.is_empty() {
+            return Err(odd("taking entries", &reply));
+        }
+        let text = |part| as_text(part).into_owned();
+        Ok(entries
+            .iter()
+            .map(|[stream, id, json]| Entry { stream: text(stream), id: text(id), json: text(json) })
+            .collect())
     }
 
     /// Handles what was read, and says whether to read on.
-    async fn handle_batch(
-        &self,
-        entries: Vec<Entry>,
-        consumer: &impl Consumer,
-        drained: &mut Drained,
-    ) -> Result<bool, LogError> {
-        let mut readable = Vec::with_capacity(entries.len());
+    async fn handle_batch(&mut self, entries: Vec<Entry>) -> Result<bool, LogError> {
+        let (mut done, mut envelopes, mut of_envelopes) = (Vec::new(), Vec::new(), Vec::new());
         for entry in entries {
-            match Envelope::parse(&entry.json) {
-                Ok(envelope) => readable.push((entry, envelope)),
-                Err(malformed) => self.bury(&entry, &malformed.to_string(), drained).await?,
+            match self.parse(&entry) {
+                Ok(Some(envelope)) => {
+                    envelopes.push(envelope);
+                    of_envelopes.push(entry);
+                }
+                Ok(None) => done.push(entry),
+                Err(reason) => self.give_up(&entry, &reason).await?,
             }
         }
-        let (entries, envelopes): (Vec<_>, Vec<_>) = readable.into_iter().unzip();
-        if envelopes.is_empty() {
-            return Ok(true);
-        }
         if !faults::guard("drain.acknowledge-after") {
-            self.acknowledge(&entries, &mut Drained::default()).await?;
+            self.acknowledge(&of_envelopes).await?;
         }
-        match consumer.handle(&envelopes).await {
+        let handled = if envelopes.is_empty() { Ok(()) } else { (self.handle)(&envelopes).await };
+        match handled {
             Ok(()) => {
-                faults::point(self.group, "drain.handled").await;
-                self.acknowledge(&entries, drained).await?;
-                faults::point(self.group, "drain.acknowledged").await;
+                faults::point(self.consumer.name, "drain.handled").await;
+                self.drained.handled += of_envelopes.len();
+                done.extend(of_envelopes);
+                self.acknowledge(&done).await?;
+                faults::point(self.consumer.name, "drain.acknowledged").await;
                 Ok(true)
             }
             Err(Unhandled::Later(reason)) => {
-                eprintln!("{}: {} events wait: {reason}", self.group, entries.len());
-                drained.left += entries.len();
+                eprintln!("{}: {} events wait: {reason}", self.consumer.name, of_envelopes.len());
+                self.drained.left += of_envelopes.len();
+                self.acknowledge(&done).await?;
                 Ok(false)
             }
             Err(Unhandled::Poison(_)) => {
-                for (entry, envelope) in entries.iter().zip(&envelopes) {
-                    self.handle_one(entry, envelope, consumer, drained).await?;
+                self.acknowledge(&done).await?;
+                for entry in of_envelopes {
+                    self.handle_by_itself(entry).await?;
                 }
                 Ok(true)
             }
@@ -246,140 +245,82 @@ impl Drain<'_> {
     }
 
     /// Handles one event by itself, counting the attempt before it begins: a handler that traps cannot count.
-    async fn handle_one(
-        &self,
-        entry: &Entry,
-        envelope: &Envelope,
-        consumer: &impl Consumer,
-        drained: &mut Drained,
-    ) -> Result<(), LogError> {
-        let (hash, field) = (keys::attempts(self.group), format!("{} {}", entry.stream, entry.id));
-        let counted = self.redis.command("HINCRBY", &[&hash, &field, "1"]).await?;
-        let attempt = match counted.first() {
-            Some(RedisResult::Int64(attempt)) => *attempt,
-            _ => 1,
+    async fn handle_by_itself(&mut self, entry: Entry) -> Result<(), LogError> {
+        let envelope = match self.parse(&entry) {
+            Ok(Some(envelope)) => envelope,
+            Ok(None) => return self.acknowledge(&[entry]).await,
+            Err(reason) => return self.give_up(&entry, &reason).await,
         };
+        let attempt = self.count_try(&entry, "1").await?;
         if attempt > MAX_ATTEMPTS {
             let reason = format!("its handler did not come back {MAX_ATTEMPTS} times");
-            return self.bury(entry, &reason, drained).await;
+            return self.give_up(&entry, &reason).await;
         }
-        match consumer.handle(std::slice::from_ref(envelope)).await {
+        match (self.handle)(std::slice::from_ref(&envelope)).await {
             Ok(()) => {
-                self.redis.command("HDEL", &[&hash, &field]).await?;
-                self.acknowledge(std::slice::from_ref(entry), drained).await
+                self.redis.command("HDEL", &[&self.attempts(), &self.name(&entry)]).await?;
+                self.drained.handled += 1;
+                self.acknowledge(&[entry]).await
             }
             Err(Unhandled::Later(reason)) => {
-                eprintln!("{}: event {} waits: {reason}", self.group, envelope.id);
-                self.redis.command("HINCRBY", &[&hash, &field, "-1"]).await?;
-                drained.left += 1;
+                eprintln!("{}: event {} waits: {reason}", self.consumer.name, envelope.id);
+                self.count_try(&entry, "-1").await?;
+                self.drained.left += 1;
                 Ok(())
             }
-            Err(Unhandled::Poison(reason)) if attempt == MAX_ATTEMPTS => {
-                self.bury(entry, &reason, drained).await
-            }
+            Err(Unhandled::Poison(reason)) if attempt == MAX_ATTEMPTS => self.give_up(&entry, &reason).await,
             Err(Unhandled::Poison(reason)) => {
-                eprintln!("{}: event {}, attempt {attempt}: {reason}", self.group, envelope.id);
-                drained.left += 1;
+                eprintln!("{}: event {}, attempt {attempt}: {reason}", self.consumer.name, envelope.id);
+                self.drained.left += 1;
                 Ok(())
             }
         }
     }
 
-    async fn acknowledge(&self, entries: &[Entry], drained: &mut Drained) -> Result<(), LogError> {
-        for stream in &self.streams {
-            let mut arguments = vec![stream.as_str(), self.group];
-            arguments.extend(entries.iter().filter(|e| e.stream == *stream).map(|e| e.id.as_str()));
-            if arguments.len() > 2 {
-                self.redis.command("XACK", &arguments).await?;
-            }
-        }
-        drained.handled += entries.len();
-        Ok(())
+    /// The event, or none where it leads to nothing here. The error says why it is no event.
+    fn parse(&self, entry: &Entry) -> Result<Option<Envelope>, String> {
+        Envelope::parse_if(&entry.json, |source, name| self.consumer.reacts(source, name))
+            .map_err(|malformed| malformed.to_string())
     }
 
-    async fn bury(&self, entry: &Entry, reason: &str, drained: &mut Drained) -> Result<(), LogError> {
-        eprintln!("{}: entry {} of {} is a dead letter: {reason}", self.group, entry.id, entry.stream);
-        let keys = [entry.stream.clone(), keys::dead_letters(self.group), keys::attempts(self.group)];
-        let now = Timestamp::now().to_string();
-        self.redis
-            .script(
-                BURY,
-                &keys.each_ref().map(String::as_str),
-                &[self.group, &entry.id, &entry.json, reason, &now],
-            )
-            .await?;
-        drained.buried += 1;
-        Ok(())
-    }
-
-    /// Goes round the streams for what was left unacknowledged, from where the last round had to stop: what waits
-    /// for something that is missing must not keep what is behind it from its turn, however much it is. Says whether it
-    /// got round.
-    async fn claim_abandoned(
-        &self,
-        consumer: &impl Consumer,
-        drained: &mut Drained,
-    ) -> Result<bool, LogError> {
-        let streams: Vec<_> = self.streams.iter().map(String::as_str).collect();
-        self.redis.script(HEED_CLOCK, &streams, &[self.group, CONSUMER, HEEDED]).await?;
-        let bookmark = keys::claimed_up_to(self.group);
-        let kept = self.redis.command("GET", &[&bookmark]).await?;
-        let kept = kept.first().and_then(as_text).unwrap_or_default();
-        let (stream, mut from) = kept.split_once(' ').unwrap_or(("", FROM_THE_START));
-        let first = self.streams.iter().position(|known| known == stream).unwrap_or(0);
-        for stream in self.streams.iter().cycle().skip(first).take(self.streams.len()) {
-            let mut next;
-            loop {
-                next = self.claim_some(stream, from, consumer, drained).await?;
-                if next == FROM_THE_START {
-                    break;
-                }
-                if self.is_spent() {
-                    let kept = format!("{stream} {next}");
-                    self.redis.command("SET", &[&bookmark, &kept, "EX", KEEP_BOOKMARK_S]).await?;
-                    return Ok(false);
-                }
-                from = &next;
-            }
-            from = FROM_THE_START;
+    async fn acknowledge(&self, entries: &[Entry]) -> Result<(), LogError> {
+        if entries.is_empty() {
+            return Ok(());
         }
-        if !kept.is_empty() {
-            self.redis.command("DEL", &[&bookmark]).await?;
-        }
-        Ok(true)
-    }
-
-    /// Claims up to [`BATCH`] entries of one stream and handles them one by one. Says where to go on.
-    async fn claim_some(
-        &self,
-        stream: &str,
-        from: &str,
-        consumer: &impl Consumer,
-        drained: &mut Drained,
-    ) -> Result<String, LogError> {
-        let arguments = [stream, self.group, CONSUMER, CLAIM_AFTER_MS, from, "COUNT", BATCH];
-        let reply = match self.redis.raw("XAUTOCLAIM", &arguments).await {
-            Ok(reply) => reply,
-            // Nothing can have been left where nothing was ever read.
-            Err(error) if format!("{error:?}").contains("NOGROUP") => return Ok(FROM_THE_START.to_owned()),
-            Err(error) => return Err(LogError::Redis(format!("XAUTOCLAIM: {error:?}"))),
-        };
-        let (next, entries) = read_claimed(stream, &reply);
+        let mut arguments = vec![self.consumer.name];
         for entry in entries {
-            match Envelope::parse(&entry.json) {
-                Ok(envelope) => self.handle_one(&entry, &envelope, consumer, drained).await?,
-                Err(malformed) => self.bury(&entry, &malformed.to_string(), drained).await?,
-            }
+            arguments.extend([entry.stream.as_str(), entry.id.as_str()]);
         }
-        Ok(next)
+        self.redis.script(ACKNOWLEDGE, &self.streams, &arguments).await.map(drop)
     }
-}
 
-/// Buries an entry that may have been buried already.
-#[cfg(test)]
-pub(crate) async fn bury_again(url: &str, stream: &str, id: &str) {
-    let redis = Redis::connect(url).await.unwrap();
-    let drain = Drain { redis: &redis, group: "pay", streams: vec![], ends: Instant::now() };
-    let entry = Entry { stream: stream.to_owned(), id: id.to_owned(), json: String::new() };
-    drain.bury(&entry, "", &mut Drained::default()).await.unwrap();
+    async fn count_try(&self, entry: &Entry, by: &str) -> Result<i64, LogError> {
+        let counted = self.redis.command("HINCRBY", &[&self.attempts(), &self.name(entry), by]).await?;
+        counted.first().and_then(|count| as_text(count).parse().ok()).ok_or_else(|| odd("counting", &counted))
+    }
+
+    async fn give_up(&mut self, entry: &Entry, reason: &str) -> Result<(), LogError> {
+        let group = self.consumer.name;
+        eprintln!("{group}: entry {} is a dead letter: {reason}", self.name(entry));
+        let stream = self.stream(entry);
+        let kind = if self.streams.last().is_some_and(|last| last == stream) { "replayed" } else { "" };
+        let keys = [stream, &keys::dead_letters(group), &self.attempts()];
+        let now = Timestamp::now().to_string();
+        self.redis.script(GIVE_UP, &keys, &[group, &entry.id, &entry.json, reason, &now, kind]).await?;
+        self.drained.dead += 1;
+        Ok(())
+    }
+
+    fn attempts(&self) -> String {
+        keys::attempts(self.consumer.name)
+    }
+
+    fn name(&self, entry: &Entry) -> String {
+        format!("{} {}", self.stream(entry), entry.id)
+    }
+
+    fn stream(&self, entry: &Entry) -> &str {
+        let index: usize = entry.stream.parse().unwrap_or_default();
+        index.checked_sub(1).and_then(|index| self.streams.get(index)).map_or("", String::as_str)
+    }
 }

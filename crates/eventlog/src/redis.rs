@@ -8,18 +8,18 @@ use std::cell::RefCell;
 use std::pin::pin;
 use std::time::Duration;
 
-/// How long Redis has for one answer. A Redis that hangs must not hold up an instance for ever: the outbox and
+/// How long Redis has for one answer. A Redis that hangs must not hold up an instance for ever: the store and
 /// the pending lists keep everything for the next try.
 const ANSWER_WITHIN: Duration = Duration::from_secs(2);
 
-/// Why the log could not be used; what is committed stays in the outbox until it can.
+/// Why the log could not be used; what is committed is sent when it can.
 #[derive(Debug, thiserror::Error)]
 pub enum LogError {
     /// Redis is down, refuses, or answered something else than its documentation says.
     #[error("the event log's Redis: {0}")]
     Redis(String),
-    /// The outbox could not be read or marked.
-    #[error("the outbox: {0}")]
+    /// The events could not be read.
+    #[error("the store of the events: {0}")]
     Store(#[from] store::StoreError),
 }
 
@@ -56,42 +56,26 @@ impl Redis {
         });
     }
 
+    /// Runs one command.
     pub(crate) async fn command(&self, name: &str, arguments: &[&str]) -> Result<Vec<RedisResult>, LogError> {
-        self.raw(name, arguments).await.map_err(|e| failed(name, &e))
-    }
-
-    /// Like [`Self::command`], with Redis's own error for those callers that expect one.
-    pub(crate) async fn raw(&self, name: &str, arguments: &[&str]) -> Result<Vec<RedisResult>, Error> {
-        let arguments = arguments.iter().map(|a| RedisParameter::Binary(a.as_bytes().to_vec()));
-        in_time(self.connection.execute(name, arguments.collect::<Vec<_>>())).await
+        let arguments = arguments.iter().map(|part| RedisParameter::Binary(part.as_bytes().to_vec()));
+        in_time(self.connection.execute(name, arguments.collect::<Vec<_>>()))
+            .await
+            .map_err(|e| failed(name, &e))
     }
 
     /// Runs a Lua script, which Redis does as one step.
     pub(crate) async fn script(
         &self,
         script: &str,
-        keys: &[&str],
-        arguments: &[&str],
-    ) -> Result<i64, LogError> {
-        let reply = self.script_reply(script, keys, arguments).await?;
-        match reply.first() {
-            Some(RedisResult::Int64(number)) => Ok(*number),
-            other => Err(LogError::Redis(format!("a script answered {other:?} instead of a number"))),
-        }
-    }
-
-    /// The same for a script that answers more than a number.
-    pub(crate) async fn script_reply(
-        &self,
-        script: &str,
-        keys: &[&str],
-        arguments: &[&str],
+        keys: &[impl AsRef<str>],
+        arguments: &[impl AsRef<str>],
     ) -> Result<Vec<RedisResult>, LogError> {
         let count = keys.len().to_string();
-        let mut all = vec![script, count.as_str()];
-        all.extend_from_slice(keys);
-        all.extend_from_slice(arguments);
-        self.command("EVAL", &all).await
+        let head = [script, count.as_str()].into_iter();
+        let all = head.chain(keys.iter().map(AsRef::as_ref)).chain(arguments.iter().map(AsRef::as_ref));
+        let all: Vec<_> = all.map(|part| RedisParameter::Binary(part.as_bytes().to_vec())).collect();
+        in_time(self.connection.execute("EVAL", all)).await.map_err(|e| failed("a script", &e))
     }
 }
 
@@ -106,12 +90,17 @@ fn failed(doing: &str, error: &Error) -> LogError {
     LogError::Redis(format!("{doing}: {error:?}"))
 }
 
-/// The text of one part of a reply. Bytes that are no text become one that is nobody's: in a flat list no part may
-/// be passed over, or the rest would be taken for something else.
-pub(crate) fn as_text(part: &RedisResult) -> Option<Cow<'_, str>> {
+/// The text of one part of a reply; bytes that are no text become one that is nobody's.
+pub(crate) fn as_text(part: &RedisResult) -> Cow<'_, str> {
     match part {
-        RedisResult::Binary(bytes) => Some(String::from_utf8_lossy(bytes)),
-        RedisResult::Status(text) => Some(Cow::Borrowed(text)),
-        RedisResult::Int64(_) | RedisResult::Nil => None,
+        RedisResult::Binary(bytes) => String::from_utf8_lossy(bytes),
+        RedisResult::Status(text) => Cow::Borrowed(text),
+        RedisResult::Int64(number) => Cow::Owned(number.to_string()),
+        RedisResult::Nil => Cow::Borrowed(""),
     }
+}
+
+/// A reply that its script does not give.
+pub(crate) fn odd(what: &str, reply: &[RedisResult]) -> LogError {
+    LogError::Redis(format!("{what} answered {reply:?}"))
 }

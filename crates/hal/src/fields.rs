@@ -1,19 +1,19 @@
 //! Reading the fields of a JSON object, leniently in form and strictly in meaning.
 
-use crate::Problem;
-use kernel::Invalid;
-use serde_json::{Map, Value};
-use std::borrow::Cow;
+use crate::{Problem, StatusCode};
+use kernel::{Invalid, MAX_ID, decimal};
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde_json::{Number, Value};
+use std::fmt;
 
 /// The fields of a body. Unknown ones are ignored, `null` is as good as absent, numbers may arrive as strings
-/// (httpie sends them so), and the seed's `EduNo` is `eduNo`.
+/// (httpie sends them so) or with a fraction of zero, and the seed's `EduNo` is `eduNo`.
 ///
 /// What cannot be taken is remembered, so that [`Fields::finish`] can name everything at once.
 ///
 /// ```
 /// # use hal::Fields; use kernel::{EduNo, Guests};
-/// # let object = serde_json::from_str(r#"{"EduNo":"101","guest":99}"#).unwrap();
-/// let mut fields = Fields::new(object);
+/// let mut fields = Fields::parse(br#"{"EduNo":"101","guest":99}"#).unwrap();
 /// let course = fields.required("eduNo", |n| EduNo::parse(n));
 /// let guests = fields.number("guest", |n| Guests::parse(n));
 /// assert_eq!(course.unwrap().get(), 101);
@@ -21,14 +21,22 @@ use std::borrow::Cow;
 /// ```
 #[derive(Debug)]
 pub struct Fields {
-    object: Map<String, Value>,
+    given: Vec<(String, Value)>,
     refused: Vec<Invalid>,
 }
 
 impl Fields {
-    /// The fields of `object`.
-    pub const fn new(object: Map<String, Value>) -> Self {
-        Self { object, refused: Vec::new() }
+    /// The fields of a JSON object; 400 if it is none.
+    pub fn parse(body: &[u8]) -> Result<Self, Problem> {
+        let detail = match serde_json::from_slice(body) {
+            Ok(Object(given)) => return Ok(Self { given, refused: Vec::new() }),
+            Err(error) if body.is_empty() => format!("The body is empty: {error}."),
+            Err(error) if error.is_data() => "The body is JSON, but not an object.".to_owned(),
+            Err(error) => format!("The body is not JSON: {error}."),
+        };
+        Err(Problem::new(StatusCode::BAD_REQUEST, "malformed-json", "The body is not a JSON object")
+            .detail(detail)
+            .next("Send a JSON object; nothing was stored."))
     }
 
     /// A whole number that may be absent, as whatever `parse` makes of it.
@@ -37,13 +45,16 @@ impl Fields {
         name: &'static str,
         parse: impl FnOnce(u64) -> Result<T, Invalid>,
     ) -> Option<T> {
-        let number = match self.value(name)? {
-            Value::Number(number) => number.as_u64(),
-            Value::String(text) if text.bytes().all(|b| b.is_ascii_digit()) => text.parse().ok(),
-            _ => None,
+        let number = match self.value(name) {
+            Ok(None) => return None,
+            Ok(Some(Value::Number(number))) => Ok(whole(number)),
+            Ok(Some(Value::String(text))) => Ok(decimal(text)),
+            Ok(Some(_)) => Ok(None),
+            Err(refused) => Err(refused),
         };
         // Whatever is no such number gets the same sentence as a number out of range, which names the range.
-        self.keep(name, parse(number.unwrap_or(u64::MAX)))
+        let parsed = number.and_then(|number| parse(number.unwrap_or(u64::MAX)));
+        self.keep(name, parsed)
     }
 
     /// A whole number that must be there.
@@ -61,15 +72,14 @@ impl Fields {
         name: &'static str,
         parse: impl FnOnce(&str) -> Result<T, Invalid>,
     ) -> Option<T> {
-        let text = match self.value(name)? {
-            Value::String(text) => Cow::Owned(text.clone()),
-            Value::Number(number) => Cow::Owned(number.to_string()),
-            _ => {
-                self.refuse(Invalid::new(name, "must be a text"));
-                return None;
-            }
+        let parsed = match self.value(name) {
+            Ok(None) => return None,
+            Ok(Some(Value::String(text))) => parse(text),
+            Ok(Some(Value::Number(number))) => parse(&number.to_string()),
+            Ok(Some(_)) => Err(Invalid::new(name, "must be a text")),
+            Err(refused) => Err(refused),
         };
-        self.keep(name, parse(&text))
+        self.keep(name, parsed)
     }
 
     /// A text that must be there.
@@ -83,7 +93,7 @@ impl Fields {
 
     /// Whether the field is there at all.
     pub fn has(&self, name: &str) -> bool {
-        self.value(name).is_some()
+        self.values(name).next().is_some()
     }
 
     /// Remembers a refusal that the caller found.
@@ -108,13 +118,63 @@ impl Fields {
         parsed.map_err(|refused| self.refuse(Invalid { field: name, ..refused })).ok()
     }
 
-    fn value(&self, name: &str) -> Option<&Value> {
-        let found = self.object.get(name).or_else(|| {
-            let mut letters = name.chars();
-            let capital = letters.next()?.to_ascii_uppercase();
-            self.object.get(&format!("{capital}{}", letters.as_str()))
-        });
-        found.filter(|value| !value.is_null())
+    fn value(&self, name: &'static str) -> Result<Option<&Value>, Invalid> {
+        let mut values = self.values(name);
+        let value = values.next();
+        if values.next().is_some() {
+            return Err(Invalid::new(name, "is given more than once"));
+        }
+        Ok(value)
+    }
+
+    fn values(&self, name: &str) -> impl Iterator<Item = &Value> {
+        let named = self.given.iter().filter(move |(given, _)| is_called(given, name));
+        named.map(|(_, value)| value).filter(|value| !value.is_null())
+    }
+}
+
+/// Whether a field that is given as `given` is `name`, which may begin with a capital.
+fn is_called(given: &str, name: &str) -> bool {
+    let (Some((first, rest)), Some((capital, others))) =
+        (name.split_at_checked(1), given.split_at_checked(1))
+    else {
+        return given == name;
+    };
+    rest == others && (first == capital || first.to_ascii_uppercase() == capital)
+}
+
+/// A number that is whole, however it is written: `2`, `2.0`, `2e0`.
+fn whole(number: &Number) -> Option<u64> {
+    number.as_u64().or_else(|| {
+        let float = number.as_f64().filter(|float| (0.0..=MAX_ID as f64).contains(float))?;
+        (float.fract() == 0.0).then_some(float as u64)
+    })
+}
+
+/// A JSON object's members, in their order and with those that are there twice.
+struct Object(Vec<(String, Value)>);
+
+impl<'de> Deserialize<'de> for Object {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Members;
+
+        impl<'de> Visitor<'de> for Members {
+            type Value = Object;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Object, A::Error> {
+                let mut members = Vec::new();
+                while let Some(member) = map.next_entry()? {
+                    members.push(member);
+                }
+                Ok(Object(members))
+            }
+        }
+
+        deserializer.deserialize_map(Members)
     }
 }
 
@@ -124,12 +184,19 @@ mod tests {
     use kernel::{CardNumber, EduNo};
 
     fn fields(json: &str) -> Fields {
-        Fields::new(serde_json::from_str(json).unwrap())
+        Fields::parse(json.as_bytes()).unwrap()
     }
 
     #[test]
-    fn numbers_may_be_texts_of_digits() {
-        for json in [r#"{"eduNo":101}"#, r#"{"eduNo":"101"}"#, r#"{"EduNo":"101"}"#] {
+    fn numbers_may_be_texts_of_digits_or_have_a_fraction_of_zero() {
+        for json in [
+            r#"{"eduNo":101}"#,
+            r#"{"eduNo":"101"}"#,
+            r#"{"EduNo":"101"}"#,
+            r#"{"eduNo":101.0}"#,
+            r#"{"eduNo":1.01e2}"#,
+            r#"{"eduNo":null,"eduNo":101}"#,
+        ] {
             assert_eq!(fields(json).required("eduNo", EduNo::parse).unwrap().get(), 101, "{json}");
         }
     }
@@ -140,15 +207,18 @@ mod tests {
             r#"{"eduNo":-1}"#,
             r#"{"eduNo":1.5}"#,
             r#"{"eduNo":0}"#,
+            r#"{"eduNo":0.0}"#,
             r#"{"eduNo":9007199254740992}"#,
-            r#"{"eduNo":1e400}"#,
+            r#"{"eduNo":9007199254740992.0}"#,
+            r#"{"eduNo":1e300}"#,
             r#"{"eduNo":"1 "}"#,
+            r#"{"eduNo":"+1"}"#,
+            r#"{"eduNo":"1.0"}"#,
             r#"{"eduNo":""}"#,
             r#"{"eduNo":true}"#,
             r#"{"eduNo":[1]}"#,
         ] {
-            let Ok(object) = serde_json::from_str(json) else { continue };
-            let mut fields = Fields::new(object);
+            let mut fields = fields(json);
             assert!(fields.required("eduNo", EduNo::parse).is_none(), "{json} was taken");
             let problem = format!("{:?}", fields.finish().unwrap_err());
             assert!(problem.contains("9007199254740991"), "{json}: {problem}");
@@ -164,9 +234,33 @@ mod tests {
     }
 
     #[test]
+    fn a_field_that_is_given_twice_is_refused() {
+        for json in [r#"{"eduNo":1,"eduNo":1}"#, r#"{"eduNo":1,"EduNo":2}"#] {
+            let mut fields = fields(json);
+            assert!(fields.required("eduNo", EduNo::parse).is_none(), "{json} was taken");
+            assert!(format!("{:?}", fields.finish().unwrap_err()).contains("more than once"), "{json}");
+        }
+        assert!(fields(r#"{"x":1,"x":2,"eduNo":1}"#).number("eduNo", EduNo::parse).is_some());
+    }
+
+    #[test]
     fn a_card_number_may_be_a_number_or_a_text() {
         for json in [r#"{"cardNo":1234}"#, r#"{"cardNo":"1234"}"#] {
             assert_eq!(fields(json).text("cardNo", CardNumber::parse).unwrap().digits(), "1234");
+        }
+    }
+
+    #[test]
+    fn what_is_no_object_is_said_to_be_what_it_is() {
+        for (body, said) in [
+            ("", "is empty"),
+            ("{", "is not JSON"),
+            ("{}x", "is not JSON"),
+            ("[]", "not an object"),
+            ("\u{feff}{}", "is not JSON"),
+        ] {
+            let problem = format!("{:?}", Fields::parse(body.as_bytes()).unwrap_err());
+            assert!(problem.contains(said), "{body:?}: {problem}");
         }
     }
 }

@@ -1,10 +1,9 @@
 //! What goes wrong, as RFC 9457 problem documents.
 
-use crate::Response;
-use http::StatusCode;
+use crate::{Method, Response, StatusCode};
 use kernel::Invalid;
+use serde::Serialize;
 use serde_json::{Map, Value, json};
-use store::StoreError;
 
 /// A problem document: what was wrong, where, and what to do next.
 ///
@@ -19,29 +18,28 @@ pub struct Problem {
 impl Problem {
     /// A problem of the kind `slug`, with a `title` that is the same for all of its kind.
     pub fn new(status: StatusCode, slug: &str, title: &str) -> Self {
-        let mut members = Map::new();
-        members.insert("type".to_owned(), json!(format!("/problems/{slug}")));
-        members.insert("title".to_owned(), json!(title));
-        members.insert("status".to_owned(), json!(status.as_u16()));
-        Self { status, members, headers: Vec::new() }
+        Self { status, members: Map::new(), headers: Vec::new() }
+            .with("type", format!("/problems/{slug}"))
+            .with("title", title)
+            .with("status", status.as_u16())
     }
 
     /// What was wrong this time.
     #[must_use]
     pub fn detail(self, detail: impl Into<String>) -> Self {
-        self.with("detail", json!(detail.into()))
+        self.with("detail", detail.into())
     }
 
     /// What to do next.
     #[must_use]
     pub fn next(self, next: impl Into<String>) -> Self {
-        self.with("next", json!(next.into()))
+        self.with("next", next.into())
     }
 
-    /// One more member, such as `presentStatus`.
+    /// One more member, such as `presentStatus`; null if it cannot be written as JSON.
     #[must_use]
-    pub fn with(mut self, name: &str, value: Value) -> Self {
-        self.members.insert(name.to_owned(), value);
+    pub fn with(mut self, name: &str, value: impl Serialize) -> Self {
+        self.members.insert(name.to_owned(), json!(value));
         self
     }
 
@@ -69,7 +67,7 @@ impl Problem {
         )
         .detail(format!("{}.", sentences.join("; ")))
         .next("Correct the fields named in `errors` and send the request again; nothing was stored.")
-        .with("errors", Value::Array(errors))
+        .with("errors", errors)
     }
 
     /// Nothing is at that path.
@@ -80,8 +78,7 @@ impl Problem {
     }
 
     /// The path exists, and takes other methods.
-    pub fn method_not_allowed(method: &http::Method, allowed: &[&str]) -> Self {
-        let allowed = allowed.join(", ");
+    pub fn method_not_allowed(method: &Method, allowed: &str) -> Self {
         Self::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "This path does not take that method")
             .detail(format!("{method} is not one of {allowed}."))
             .next(format!("Use one of {allowed}."))
@@ -93,88 +90,37 @@ impl Problem {
         Self::new(StatusCode::CONFLICT, slug, title)
     }
 
-    fn internal() -> Self {
-        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "Something failed on our side")
-            .next("Try again; the same request is not carried out twice. If it keeps failing, tell the operator when it happened.")
+    /// A failure may come before, while or after something is written, so nothing is said about that.
+    pub(crate) fn internal() -> Self {
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "Something failed on our side").next(
+            "Try again. If you asked for a change, look first whether it was made. If it keeps failing, tell the \
+             operator when it happened.",
+        )
     }
 
-    fn unavailable() -> Self {
+    pub(crate) fn unavailable() -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "store-unavailable", "The store is busy or not reachable")
-            .next("Try again in a second; nothing was stored.")
+            .next("Try again in a second. If you asked for a change, look first whether it was made.")
             .header("retry-after", "1")
     }
 
-    fn instance(self, path: &str) -> Self {
-        self.with("instance", json!(path))
+    pub(crate) fn instance(self, path: &str) -> Self {
+        self.with("instance", path)
+    }
+}
+
+impl From<Invalid> for Problem {
+    fn from(refused: Invalid) -> Self {
+        Self::invalid_fields(&[refused])
     }
 }
 
 impl From<Problem> for Response {
     fn from(problem: Problem) -> Self {
         let Problem { status, members, headers } = problem;
-        let body = Value::Object(members);
-        let response = Self::of(status, "application/problem+json", body.to_string());
+        let body = Value::Object(members).to_string();
+        let response = Self::of(status, "application/problem+json", body);
         headers.into_iter().fold(response, |response, (name, value)| response.header(name, &value))
-    }
-}
-
-/// What an answer can be instead of a [`Response`].
-#[derive(Debug)]
-pub enum Error {
-    /// Expected: the client's to mend.
-    Problem(Box<Problem>),
-    /// Unexpected: ours to mend. Its causes are logged and not shown.
-    Failure(anyhow::Error),
-    /// The store cannot be used right now.
-    Unavailable(anyhow::Error),
-}
-
-impl Error {
-    /// The problem that a client is shown; what must not be shown goes to the log.
-    pub fn into_problem(self, path: &str) -> Problem {
-        match self {
-            Self::Problem(problem) => *problem,
-            Self::Failure(causes) => {
-                eprintln!("failed to answer {path}: {causes:#}");
-                Problem::internal()
-            }
-            Self::Unavailable(causes) => {
-                eprintln!("could not answer {path}: {causes:#}");
-                Problem::unavailable()
-            }
-        }
-        .instance(path)
-    }
-}
-
-impl From<Problem> for Error {
-    fn from(problem: Problem) -> Self {
-        Self::Problem(Box::new(problem))
-    }
-}
-
-impl From<Invalid> for Error {
-    fn from(refused: Invalid) -> Self {
-        Problem::invalid_fields(&[refused]).into()
-    }
-}
-
-impl From<anyhow::Error> for Error {
-    fn from(causes: anyhow::Error) -> Self {
-        Self::Failure(causes)
-    }
-}
-
-impl From<StoreError> for Error {
-    fn from(error: StoreError) -> Self {
-        match error {
-            StoreError::Unavailable(_) => Self::Unavailable(error.into()),
-            // A conflict that reaches here outlived every try: many are changing the same thing at once.
-            StoreError::Unique { .. } | StoreError::Check { .. } | StoreError::Raised(_) => {
-                Self::Unavailable(error.into())
-            }
-            StoreError::Failure(_) => Self::Failure(error.into()),
-        }
     }
 }
 
@@ -197,28 +143,20 @@ mod tests {
     }
 
     #[test]
-    fn a_failure_never_shows_its_causes() {
-        let problem = Error::Failure(anyhow::anyhow!("no such table: orders")).into_problem("/orders");
-        assert_eq!(problem.status(), StatusCode::INTERNAL_SERVER_ERROR);
-        assert!(!Value::Object(problem.members).to_string().contains("table"));
-    }
-
-    #[test]
-    fn whoever_meets_a_failure_of_ours_is_told_what_to_do_next() {
-        let failure = Error::Failure(anyhow::anyhow!("no such table: orders"));
-        let busy = Error::from(StoreError::Unavailable("locked".to_owned()));
-        for error in [failure, busy] {
-            let problem = error.into_problem("/orders");
-            let next = problem.members.get("next").and_then(Value::as_str);
-            assert!(next.is_some_and(|next| next.starts_with("Try again")), "{problem:?}");
-        }
-    }
-
-    #[test]
     fn a_problem_says_what_was_wrong_this_time() {
         let missing = Problem::not_found("There is no order 1.");
         assert_eq!(missing.members["detail"], "There is no order 1.");
-        let put = Problem::method_not_allowed(&http::Method::PUT, &["GET", "HEAD"]);
+        let put = Problem::method_not_allowed(&Method::PUT, "GET, HEAD");
         assert_eq!(put.members["detail"], "PUT is not one of GET, HEAD.");
+    }
+
+    #[test]
+    fn a_problem_keeps_its_members_in_order_and_has_no_tag() {
+        let response: Response = Problem::not_found("There is no order 1.").header("allow", "GET").into();
+        let text = String::from_utf8(response.bytes().to_vec()).unwrap();
+        assert!(
+            text.starts_with(r#"{"type":"/problems/not-found","title":"There is nothing here","status":404"#)
+        );
+        assert_eq!((response.get("etag"), response.get("allow")), (None, Some("GET")));
     }
 }

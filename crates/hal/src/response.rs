@@ -1,119 +1,161 @@
 //! Answers.
 
-use bytes::Bytes;
-use http::{HeaderName, HeaderValue, StatusCode};
-use serde_json::{Value, json};
-use spin_sdk::http::{BoxBody, FullBody, box_body};
+use crate::precondition::tag;
+use crate::{Problem, StatusCode};
+use serde::Serialize;
+use spin_sdk::http::BoxBody;
 
-/// An answer.
+/// What a 304 says about the representation that it stands for (RFC 9110 §15.4.5).
+const KEPT_WHEN_NOT_MODIFIED: [&str; 5] = ["cache-control", "content-location", "etag", "expires", "vary"];
+
+/// An answer. One that carries a representation whole (a 2xx with a body) is tagged with its hash.
 #[derive(Debug)]
 pub struct Response {
-    status: StatusCode,
-    headers: Vec<(HeaderName, HeaderValue)>,
-    body: Body,
+    pub(crate) status: StatusCode,
+    pub(crate) headers: Vec<(String, Vec<u8>)>,
+    pub(crate) body: Body,
 }
 
 #[derive(Debug)]
-enum Body {
-    Whole(Bytes),
+pub(crate) enum Body {
+    /// None.
+    Empty,
+    /// All of it.
+    Whole(Vec<u8>),
+    /// As it comes into being.
     Stream(BoxBody),
 }
 
 impl Response {
     /// 200 with a HAL document.
-    pub fn ok(document: &Value) -> Self {
+    pub fn ok(document: &impl Serialize) -> Self {
         Self::hal(StatusCode::OK, document)
     }
 
     /// 201 with a HAL document and where it is from now on.
-    pub fn created(document: &Value, location: &str) -> Self {
+    pub fn created(document: &impl Serialize, location: &str) -> Self {
         Self::hal(StatusCode::CREATED, document).header("location", location)
     }
 
     /// 204.
-    pub fn no_content() -> Self {
-        Self { status: StatusCode::NO_CONTENT, headers: Vec::new(), body: Body::Whole(Bytes::new()) }
-    }
-
-    /// 304 for a client that has this state already.
-    pub fn not_modified(etag: &str) -> Self {
-        Self { status: StatusCode::NOT_MODIFIED, headers: Vec::new(), body: Body::Whole(Bytes::new()) }
-            .etag(etag)
+    pub const fn no_content() -> Self {
+        Self { status: StatusCode::NO_CONTENT, headers: Vec::new(), body: Body::Empty }
     }
 
     /// Any status with a HAL document.
-    pub fn hal(status: StatusCode, document: &Value) -> Self {
-        Self::of(status, "application/hal+json", document.to_string())
+    pub fn hal(status: StatusCode, document: &impl Serialize) -> Self {
+        match serde_json::to_vec(document) {
+            Ok(body) => Self::of(status, "application/hal+json", body),
+            Err(error) => {
+                eprintln!("an answer cannot be written as JSON: {error}");
+                Problem::internal().into()
+            }
+        }
     }
 
     /// Any status with a body of any type.
-    pub fn of(status: StatusCode, content_type: &str, body: impl Into<Bytes>) -> Self {
-        Self { status, headers: Vec::new(), body: Body::Whole(body.into()) }
+    pub fn of(status: StatusCode, content_type: &str, body: impl Into<Vec<u8>>) -> Self {
+        let body = body.into();
+        let response = Self { status, headers: Vec::with_capacity(4), body: Body::Empty }
             .header("content-type", content_type)
+            .header("content-length", &body.len().to_string());
+        let response = if status.is_success() {
+            response.header("etag", &format!("\"{}\"", tag(&body)))
+        } else {
+            response
+        };
+        Self { body: Body::Whole(body), ..response }
     }
 
-    /// 200 with a body that is sent as it comes into being, without a length.
+    /// 200 with a body that is sent as it comes into being, without a length or a tag.
     pub fn stream(content_type: &str, body: BoxBody) -> Self {
         Self { status: StatusCode::OK, headers: Vec::new(), body: Body::Stream(body) }
             .header("content-type", content_type)
     }
 
+    /// 200 with server-sent events, which neither caches nor proxies hold back.
+    pub fn events(body: BoxBody) -> Self {
+        Self::stream("text/event-stream", body)
+            .header("cache-control", "no-store")
+            .header("x-accel-buffering", "no")
+    }
+
     /// With a header; one whose value HTTP does not allow is left out.
     #[must_use]
     pub fn header(mut self, name: &'static str, value: &str) -> Self {
-        if let Ok(value) = HeaderValue::from_str(value) {
-            self.headers.push((HeaderName::from_static(name), value));
+        if value.bytes().all(|byte| byte == b'\t' || (byte >= b' ' && byte != 0x7f)) {
+            self.headers.push((name.to_owned(), value.as_bytes().to_vec()));
         }
         self
     }
 
-    /// With an `ETag`, given without its quotes.
-    #[must_use]
-    pub fn etag(self, etag: &str) -> Self {
-        self.header("etag", &format!("\"{etag}\""))
+    /// The status.
+    pub const fn status(&self) -> StatusCode {
+        self.status
     }
 
-    /// The HTTP response; its length is in it unless it is a stream.
-    pub fn into_http(self) -> http::Response<BoxBody> {
-        let bodiless = matches!(self.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
-        let (length, body) = match self.body {
-            Body::Whole(bytes) => ((!bodiless).then_some(bytes.len()), box_body(FullBody::new(bytes))),
-            Body::Stream(body) => (None, body),
-        };
-        let mut response = http::Response::new(body);
-        *response.status_mut() = self.status;
-        let headers = response.headers_mut();
-        headers.extend(self.headers);
-        if let Some(length) = length {
-            headers.insert(http::header::CONTENT_LENGTH, HeaderValue::from(length));
+    /// A header, by its name in lower case.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        let found = self.headers.iter().find(|(header, _)| header == name);
+        found.and_then(|(_, value)| str::from_utf8(value).ok())
+    }
+
+    /// The body; empty if there is none, or if it is a stream.
+    pub fn bytes(&self) -> &[u8] {
+        match &self.body {
+            Body::Whole(bytes) => bytes,
+            Body::Empty | Body::Stream(_) => &[],
         }
-        response
     }
-}
 
-/// A HAL link object.
-pub fn link(href: impl Into<String>) -> Value {
-    json!({ "href": href.into() })
+    /// The body as JSON; null if it is not JSON.
+    pub fn json(&self) -> serde_json::Value {
+        serde_json::from_slice(self.bytes()).unwrap_or_default()
+    }
+
+    /// The entity tag, without its quotes.
+    pub(crate) fn tag(&self) -> Option<&str> {
+        self.get("etag")?.strip_prefix('"')?.strip_suffix('"')
+    }
+
+    /// 304 for a client that has this already.
+    pub(crate) fn into_not_modified(mut self) -> Self {
+        self.headers.retain(|(name, _)| KEPT_WHEN_NOT_MODIFIED.contains(&name.as_str()));
+        Self { status: StatusCode::NOT_MODIFIED, headers: self.headers, body: Body::Empty }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use spin_sdk::http::{EmptyBody, box_body};
 
     #[test]
-    fn every_whole_answer_carries_its_length() {
-        let response = Response::ok(&json!({ "a": "한" })).etag("3").into_http();
-        assert_eq!(response.headers()["content-length"], "11");
-        assert_eq!(response.headers()["content-type"], "application/hal+json");
-        assert_eq!(response.headers()["etag"], "\"3\"");
-        assert!(!Response::no_content().into_http().headers().contains_key("content-length"));
+    fn every_whole_answer_carries_its_length_and_its_tag() {
+        let response = Response::ok(&serde_json::json!({ "a": "한" }));
+        assert_eq!(response.get("content-length"), Some("11"));
+        assert_eq!(response.get("content-type"), Some("application/hal+json"));
+        assert_eq!(response.get("etag").map(str::len), Some(18));
+        assert_eq!(response.json()["a"], "한");
+        assert!(Response::no_content().headers.is_empty());
     }
 
     #[test]
     fn a_stream_says_its_type_and_no_length() {
-        let body = box_body(FullBody::new(Bytes::new()));
-        let response = Response::stream("text/event-stream", body).into_http();
-        assert_eq!(response.headers()["content-type"], "text/event-stream");
-        assert!(!response.headers().contains_key("content-length"));
+        let response = Response::events(box_body(EmptyBody::new()));
+        assert_eq!(response.get("content-type"), Some("text/event-stream"));
+        assert_eq!((response.get("content-length"), response.get("etag")), (None, None));
+    }
+
+    #[test]
+    fn no_header_breaks_out_of_its_line() {
+        let response = Response::no_content().header("location", "a\r\nset-cookie: b").header("x", "y");
+        assert_eq!((response.get("location"), response.get("x")), (None, Some("y")));
+    }
+
+    #[test]
+    fn a_document_that_is_no_json_is_a_failure() {
+        let response = Response::ok(&std::collections::BTreeMap::from([((1, 2), 3)]));
+        assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
     }
 }

@@ -46,6 +46,9 @@ pub struct Ordered {
     pub course_title: String,
     /// When.
     pub ordered_at: Timestamp,
+    /// When it expires if it is not paid by then. Orders of before this was told have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub due_at: Option<Timestamp>,
 }
 
 /// Why a payment did not happen at once.
@@ -71,6 +74,10 @@ pub struct PaymentDelayed {
     pub applicant: Applicant,
     /// Why.
     pub reason: DelayReason,
+    /// The last of `pay`'s events that `order` had heard of when it was delayed, by its version; 0 before any. A later
+    /// one ends the delay.
+    #[serde(default)]
+    pub pay_version: u64,
 }
 
 /// Why an order, and with it a reservation, ended.
@@ -294,6 +301,9 @@ pub enum Unreadable {
 macro_rules! events {
     ($($name:ident),+ ; $($course:ident),+) => {
         impl Event {
+            /// The names of all events.
+            pub const NAMES: &'static [&'static str] = &[$(stringify!($name),)+ $(stringify!($course),)+];
+
             /// The event's name, as in the CloudEvents type after `sugang.<context>.`.
             pub const fn name(&self) -> &'static str {
                 match self {

@@ -10,14 +10,15 @@ pub mod event;
 mod money;
 mod number;
 mod status;
+pub mod text;
 mod time;
 
 pub use money::{CardNumber, Won};
-pub use number::{CustomerId, EduNo, Guests, MAX_ID, OrderId};
+pub use number::{CustomerId, EduNo, Guests, MAX_ID, OrderId, decimal};
 pub use status::{Approval, CourseStatus, Language, OrderStatus, PayStatus, ReservationStatus};
-pub use time::Timestamp;
 #[cfg(feature = "clock")]
 pub use time::clock;
+pub use time::{NotATimestamp, Timestamp};
 
 /// Why a raw value was not taken: which field, and what is wrong with it, as a sentence that can be shown to
 /// whoever sent it.
@@ -36,3 +37,8 @@ impl Invalid {
         Self { field, problem: problem.into() }
     }
 }
+
+/// Something that is needed cannot be used right now, for the reason given. Trying again later may help.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Unavailable(pub String);

@@ -81,9 +81,9 @@ identifier!(
     EduNo, "eduNo"
 );
 
-/// Decimal digits only: `u64::from_str` would also take a leading `+`.
-fn decimal(raw: &str) -> Option<u64> {
-    (!raw.is_empty() && raw.bytes().all(|b| b.is_ascii_digit())).then(|| raw.parse().ok()).flatten()
+/// The number that decimal digits are, and nothing but digits: `u64::from_str` would also take a leading `+`.
+pub fn decimal(raw: &str) -> Option<u64> {
+    raw.bytes().all(|b| b.is_ascii_digit()).then(|| raw.parse().ok()).flatten()
 }
 
 /// How many people one order is for: 1 to 20.

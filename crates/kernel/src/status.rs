@@ -73,7 +73,7 @@ words!(
     ReservationStatus, "status" {
         /// A seat is held until the course manager decides.
         ReservationRequested = "Reservation Requested",
-        /// The course is full: waiting in line.
+        /// The course is full: on the waiting list.
         Waitlisted = "Waitlisted",
         /// The seat is theirs.
         ReservationConfirmed = "Reservation Confirmed",
@@ -127,27 +127,6 @@ words!(
     }
 );
 
-impl Language {
-    /// The better of the two for an `Accept-Language` header (RFC 9110 §12.5.4): English when it is asked for
-    /// with a higher weight than Korean, else Korean.
-    pub fn from_accept(header: &str) -> Self {
-        let weight = |wanted: &str| {
-            header
-                .split(',')
-                .filter_map(|range| {
-                    let mut parts = range.split(';').map(str::trim);
-                    let tag = parts.next()?.split('-').next()?;
-                    let q = parts
-                        .find_map(|p| p.strip_prefix("q="))
-                        .map_or(Some(1.0), |q| q.parse::<f32>().ok())?;
-                    tag.eq_ignore_ascii_case(wanted).then_some(q)
-                })
-                .fold(0.0, f32::max)
-        };
-        if weight("en") > weight("ko") { Self::En } else { Self::Ko }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -164,19 +143,5 @@ mod tests {
     fn an_unknown_status_is_refused_with_the_known_ones() {
         let refusal = "ordered".parse::<OrderStatus>().unwrap_err();
         assert_eq!(refusal.problem, "must be one of `Ordered`, `Order Canceled`");
-    }
-
-    #[test]
-    fn the_language_follows_the_weights_of_accept_language() {
-        for (header, language) in [
-            ("", Language::Ko),
-            ("*", Language::Ko),
-            ("en", Language::En),
-            ("ko-KR,ko;q=0.9,en-US;q=0.8", Language::Ko),
-            ("en-GB,en;q=0.9,ko;q=0.1", Language::En),
-            ("fr;q=1, en;q=oops", Language::Ko),
-        ] {
-            assert_eq!(Language::from_accept(header), language, "{header:?}");
-        }
     }
 }

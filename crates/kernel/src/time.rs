@@ -1,8 +1,14 @@
 //! Instants.
 
+use ::time::OffsetDateTime;
+use ::time::format_description::well_known::Rfc3339;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use std::fmt;
 use std::str::FromStr;
+
+/// The first and the last instant that RFC 3339 can write in UTC with milliseconds.
+const FIRST: i64 = -62_167_219_200_000;
+const LAST: i64 = 253_402_300_799_999;
 
 /// An instant in milliseconds since 1970-01-01T00:00:00Z, written as RFC 3339 in UTC with milliseconds:
 /// `2026-11-22T01:02:03.004Z`. As text it sorts as it does in time.
@@ -67,27 +73,45 @@ pub mod clock {
 
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // An instant outside of what the calendar holds (years -9999 to 9999) is shown at its edge.
-        let instant = jiff::Timestamp::from_millisecond(self.0).unwrap_or(if self.0 < 0 {
-            jiff::Timestamp::MIN
-        } else {
-            jiff::Timestamp::MAX
-        });
-        write!(f, "{instant:.3}")
+        // An instant outside of what can be written (the years 0 to 9999) is shown at its edge.
+        let millis = self.0.clamp(FIRST, LAST);
+        let at = OffsetDateTime::from_unix_timestamp(millis.div_euclid(1000)).map_err(|_| fmt::Error)?;
+        let ((year, month, day), (hour, minute, second)) = (at.to_calendar_date(), at.to_hms());
+        let (month, millis) = (u8::from(month), millis.rem_euclid(1000));
+        write!(f, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{millis:03}Z")
     }
 }
 
-/// What is not RFC 3339.
+/// Why a text is not taken as an instant.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("must be an RFC 3339 date and time with an offset, such as `2026-11-22T09:00:00+09:00`")]
-pub struct NotATimestamp;
+pub enum NotATimestamp {
+    /// It has another form, or names a day or a time that there is not.
+    #[error("must be an RFC 3339 date and time with an offset, such as `2026-11-22T09:00:00+09:00`")]
+    Malformed,
+    /// It is in UTC before the year 0, which RFC 3339 cannot write.
+    #[error("is too early: the earliest is `0000-01-01T00:00:00Z`")]
+    TooEarly,
+    /// It is in UTC after the year 9999, which RFC 3339 cannot write.
+    #[error("is too late: the latest is `9999-12-31T23:59:59.999Z`")]
+    TooLate,
+}
 
+/// RFC 3339's `date-time`, all of it. Of fractions of a second, the milliseconds are kept; a leap second is taken for the
+/// last instant before it.
 impl FromStr for Timestamp {
     type Err = NotATimestamp;
 
     fn from_str(raw: &str) -> Result<Self, NotATimestamp> {
-        let instant: jiff::Timestamp = raw.parse().map_err(|_| NotATimestamp)?;
-        Ok(Self(instant.as_millisecond()))
+        // The parser takes any character between the date and the time.
+        if !matches!(raw.as_bytes().get(10), Some(b'T' | b't')) {
+            return Err(NotATimestamp::Malformed);
+        }
+        let at = OffsetDateTime::parse(raw, &Rfc3339).map_err(|_| NotATimestamp::Malformed)?;
+        match at.unix_timestamp() * 1000 + i64::from(at.millisecond()) {
+            ..FIRST => Err(NotATimestamp::TooEarly),
+            millis @ FIRST..=LAST => Ok(Self(millis)),
+            _ => Err(NotATimestamp::TooLate),
+        }
     }
 }
 
@@ -99,14 +123,28 @@ impl Serialize for Timestamp {
 
 impl<'de> Deserialize<'de> for Timestamp {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let raw = std::borrow::Cow::<str>::deserialize(deserializer)?;
-        raw.parse().map_err(de::Error::custom)
+        struct Text;
+
+        impl de::Visitor<'_> for Text {
+            type Value = Timestamp;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an RFC 3339 date and time")
+            }
+
+            fn visit_str<E: de::Error>(self, raw: &str) -> Result<Timestamp, E> {
+                raw.parse().map_err(E::custom)
+            }
+        }
+
+        deserializer.deserialize_str(Text)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn a_timestamp_is_written_in_utc_with_milliseconds() {
@@ -114,11 +152,77 @@ mod tests {
         assert_eq!(instant.to_string(), "2026-11-22T01:02:03.004Z");
         assert_eq!(instant.plus_minutes(30).to_string(), "2026-11-22T01:32:03.004Z");
         assert_eq!(Timestamp::from_millis(0).to_string(), "1970-01-01T00:00:00.000Z");
+        assert_eq!(Timestamp::from_millis(-1).to_string(), "1969-12-31T23:59:59.999Z");
     }
 
     #[test]
-    fn a_local_time_without_an_offset_is_refused() {
-        assert!("2026-11-22T10:02:03".parse::<Timestamp>().is_err());
-        assert!("tomorrow".parse::<Timestamp>().is_err());
+    fn all_of_rfc_3339_is_taken() {
+        for (raw, written) in [
+            ("9999-12-31T23:59:59Z", "9999-12-31T23:59:59.000Z"),
+            ("9999-12-31T23:59:59.999999999Z", "9999-12-31T23:59:59.999Z"),
+            ("0000-01-01T00:00:00Z", "0000-01-01T00:00:00.000Z"),
+            ("2026-11-22t09:00:00z", "2026-11-22T09:00:00.000Z"),
+            ("2026-11-22T09:00:00-00:00", "2026-11-22T09:00:00.000Z"),
+            ("2026-11-22T09:00:00+23:59", "2026-11-21T09:01:00.000Z"),
+            ("2024-02-29T00:00:00.5-12:00", "2024-02-29T12:00:00.500Z"),
+            ("1990-12-31T23:59:60Z", "1990-12-31T23:59:59.999Z"),
+            ("1990-12-31T15:59:60.7-08:00", "1990-12-31T23:59:59.999Z"),
+        ] {
+            assert_eq!(raw.parse::<Timestamp>().map(|at| at.to_string()), Ok(written.to_owned()), "{raw}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_instant_is_refused() {
+        for raw in [
+            "",
+            "tomorrow",
+            "2026-11-22",
+            "2026-11-22T10:02:03",
+            "2026-11-22T10:02Z",
+            "2026-11-22 10:02:03Z",
+            "20261122T100203Z",
+            "2026-11-22T10:02:03.Z",
+            "2026-11-22T10:02:03,5Z",
+            "2026-11-22T10:02:03+0900",
+            "2026-11-22T10:02:03+24:00",
+            "2026-11-22T10:02:03+09:60",
+            "2026-11-22T10:02:03Z[UTC]",
+            "2026-11-22T10:02:03Z ",
+            "2026-11-22T24:00:00Z",
+            "2026-11-22T10:60:00Z",
+            "2026-11-22T10:02:60Z",
+            "2026-11-22T23:59:61Z",
+            "2026-02-29T00:00:00Z",
+            "2026-00-01T00:00:00Z",
+            "+02026-11-22T10:02:03Z",
+            "-2026-11-22T10:02:03Z",
+            "２026-11-22T10:02:03Z",
+        ] {
+            assert_eq!(raw.parse::<Timestamp>(), Err(NotATimestamp::Malformed), "{raw:?}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_written_in_utc_is_said_to_be_too_early_or_too_late() {
+        assert_eq!("9999-12-31T23:59:59-00:01".parse::<Timestamp>(), Err(NotATimestamp::TooLate));
+        assert_eq!("0000-01-01T00:00:00+00:01".parse::<Timestamp>(), Err(NotATimestamp::TooEarly));
+        assert_eq!(Timestamp::from_millis(i64::MAX).to_string(), "9999-12-31T23:59:59.999Z");
+        assert_eq!(Timestamp::from_millis(i64::MIN).to_string(), "0000-01-01T00:00:00.000Z");
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_read_as_the_same_and_sorts_as_in_time(
+            a in FIRST..=LAST,
+            b in FIRST..=LAST,
+        ) {
+            let (a, b) = (Timestamp(a), Timestamp(b));
+            let (text_a, text_b) = (a.to_string(), b.to_string());
+            prop_assert_eq!(text_a.parse(), Ok(a));
+            prop_assert_eq!(text_a.cmp(&text_b), a.cmp(&b));
+            let json = serde_json::to_string(&a).unwrap();
+            prop_assert_eq!(serde_json::from_str::<Timestamp>(&json).unwrap(), a);
+        }
     }
 }

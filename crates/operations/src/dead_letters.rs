@@ -3,44 +3,23 @@
 use std::collections::HashMap;
 
 use anyhow::{Context, Result, bail};
+use eventlog::keys;
+use eventlog::topology::CONSUMERS;
 use redis::Connection;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::event_log::{connect, stream};
-
-/// The groups, by the contexts that they work for.
-const GROUPS: [&str; 5] = ["order", "pay", "reservation", "notification", "information"];
+use crate::event_log::connect;
 
 /// How many are read at once.
 const PAGE: usize = 500;
 
-/// Gives an event back to the group that gave it up, in one step, and takes it from the dead letters. Where the
-/// entry is still in its stream it becomes unacknowledged again, for this group alone, and so old that the next
-/// tick claims it. Where it was trimmed away it is appended again, and every group sees it; the relay is told
-/// which entry the new one stands for. The new one's id comes right behind the last one, and not from the clock: a stream
-/// that has lost something must not look as if it had come further than it has.
+/// Gives an event back to the group that gave it up, and to it alone, and takes it from the dead letters, in one step.
 const REPLAY: &str = "
-local dead = redis.call('XRANGE', KEYS[2], ARGV[2], ARGV[2])
-if #dead == 0 then return 'gone' end
-local how = 'appended'
-if #redis.call('XRANGE', KEYS[1], ARGV[3], ARGV[3]) == 1 then
-  local claimed = redis.pcall('XCLAIM', KEYS[1], ARGV[1], 'worker', '0', ARGV[3], 'IDLE', '3600000', 'FORCE', 'JUSTID')
-  if not claimed.err and #claimed == 1 then how = 'handed' end
-end
-if how == 'appended' then
-  local last = '0-0'
-  if redis.call('EXISTS', KEYS[1]) == 1 then
-    local about = redis.call('XINFO', 'STREAM', KEYS[1])
-    for i = 1, #about, 2 do if about[i] == 'last-generated-id' then last = about[i + 1] end end
-  end
-  local ms, n = string.match(last, '^(%d+)-(%d+)$')
-  local copy = redis.call('XADD', KEYS[1], string.format('%s-%d', ms, tonumber(n) + 1), 'e', ARGV[4])
-  redis.call('HSET', KEYS[3], copy, redis.call('HGET', KEYS[3], ARGV[3]) or ARGV[3])
-  redis.call('PUBLISH', KEYS[1], 'event')
-end
-redis.call('XDEL', KEYS[2], ARGV[2])
-return how";
+if redis.call('XDEL', KEYS[1], ARGV[1]) == 0 then return 0 end
+redis.call('XADD', KEYS[2], '*', 'e', ARGV[2], 'stream', ARGV[3], 'id', ARGV[4])
+redis.call('PUBLISH', KEYS[3], 'event')
+return 1";
 
 /// One event that one group gave up on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -60,17 +39,6 @@ pub struct DeadLetter {
     pub at: String,
     /// The event as it was read; not always an event.
     pub text: String,
-}
-
-/// How an event came back to its group.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Replayed {
-    /// It was still in its stream, and only its group has it again.
-    Handed,
-    /// It had to be appended again, so that every group sees it; those that handled it change nothing.
-    Appended,
-    /// Somebody else has replayed or dropped it meanwhile.
-    Gone,
 }
 
 impl DeadLetter {
@@ -114,17 +82,18 @@ pub fn dead_letters(redis_url: &str, group: Option<&str>) -> Result<Vec<DeadLett
 }
 
 pub(crate) fn list(redis: &mut Connection, group: Option<&str>) -> Result<Vec<DeadLetter>> {
+    let groups = CONSUMERS.each_ref().map(|consumer| consumer.name);
     if let Some(group) = group
-        && !GROUPS.contains(&group)
+        && !groups.contains(&group)
     {
-        bail!("there is no group `{group}`; the groups are {}", GROUPS.join(", "));
+        bail!("there is no group `{group}`; the groups are {}", groups.join(", "));
     }
     let mut found = Vec::new();
-    for name in GROUPS.iter().filter(|name| group.is_none_or(|group| group == **name)) {
+    for name in groups.into_iter().filter(|name| group.is_none_or(|group| group == *name)) {
         let mut from = "-".to_owned();
         loop {
             let page: Vec<(String, HashMap<String, String>)> = redis::cmd("XRANGE")
-                .arg(key(name))
+                .arg(keys::dead_letters(name))
                 .arg(&from)
                 .arg("+")
                 .arg("COUNT")
@@ -152,10 +121,6 @@ fn read(group: &str, id: String, mut fields: HashMap<String, String>) -> DeadLet
     }
 }
 
-fn key(group: &str) -> String {
-    format!("sugang:dead:{group}")
-}
-
 /// The one that `id` names. Two groups may have given up within the same millisecond, and then have one of the
 /// same id each: then the group has to be said.
 pub fn find(letters: Vec<DeadLetter>, id: &str) -> Result<DeadLetter> {
@@ -170,29 +135,25 @@ pub fn find(letters: Vec<DeadLetter>, id: &str) -> Result<DeadLetter> {
     }
 }
 
-/// Has its group handle it again.
-pub fn replay_dead_letter(redis_url: &str, letter: &DeadLetter) -> Result<Replayed> {
+/// Has its group handle it again; false where somebody else has replayed or dropped it meanwhile.
+pub fn replay_dead_letter(redis_url: &str, letter: &DeadLetter) -> Result<bool> {
     let mut redis = connect(redis_url)?;
-    let answer: String = redis::cmd("EVAL")
+    redis::cmd("EVAL")
         .arg(REPLAY)
         .arg(3)
-        .arg(stream(&letter.context))
-        .arg(key(&letter.group))
-        .arg(format!("sugang:replayed:{}", letter.context))
-        .arg(&[&letter.group, &letter.id, &letter.entry, &letter.text])
+        .arg(keys::dead_letters(&letter.group))
+        .arg(keys::replayed(&letter.group))
+        .arg(keys::wake(&letter.group))
+        .arg(&[&letter.id, &letter.text, &keys::stream(&letter.context), &letter.entry])
         .query(&mut redis)
-        .with_context(|| format!("replaying the dead letter {} of {}", letter.id, letter.group))?;
-    Ok(match answer.as_str() {
-        "handed" => Replayed::Handed,
-        "appended" => Replayed::Appended,
-        _ => Replayed::Gone,
-    })
+        .with_context(|| format!("replaying the dead letter {} of {}", letter.id, letter.group))
 }
 
 /// Throws it away; says whether it was still there.
 pub fn drop_dead_letter(redis_url: &str, letter: &DeadLetter) -> Result<bool> {
     let mut redis = connect(redis_url)?;
-    let dropped: u64 = redis::cmd("XDEL").arg(key(&letter.group)).arg(&letter.id).query(&mut redis)?;
+    let dropped: u64 =
+        redis::cmd("XDEL").arg(keys::dead_letters(&letter.group)).arg(&letter.id).query(&mut redis)?;
     Ok(dropped > 0)
 }
 

@@ -1,12 +1,10 @@
-//! Looking at the event log's Redis: who has read how far, and what nobody could read.
-//!
-//! The names of streams, groups and keys are those of the crate `eventlog`, said a second time; its own source
-//! is built for components and cannot be called from here.
+//! Looking at the event log's Redis: where each stream ends, who has read how far, and what nobody could read.
 
 use std::collections::HashMap;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use eventlog::{EntryId, keys, topology};
 use redis::{Connection, Value};
 
 use crate::dead_letters::{self, DeadLetter};
@@ -14,21 +12,11 @@ use crate::dead_letters::{self, DeadLetter};
 /// How long Redis has for one answer.
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 
-/// Whose events there are, and which groups follow them.
-pub(crate) const CONSUMERS: [(&str, &[&str]); 3] = [
-    ("order", &["reservation", "notification", "information"]),
-    ("pay", &["order", "reservation", "notification", "information"]),
-    ("reservation", &["order", "pay", "reservation", "notification", "information"]),
-];
-
-/// The stream of a context's events, and the channel of its wake-ups.
-pub(crate) fn stream(context: &str) -> String {
-    format!("sugang:events:{context}")
-}
-
-/// How far the groups are, and what they gave up on.
+/// Where the streams end, how far the groups are, and what they gave up on.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Log {
+    /// The last id of each context's stream; none where there is no stream.
+    pub(crate) ends: HashMap<&'static str, EntryId>,
     pub(crate) groups: Vec<Group>,
     pub(crate) dead: Vec<DeadLetter>,
 }
@@ -36,14 +24,14 @@ pub(crate) struct Log {
 /// One consumer group of one stream.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Group {
-    pub(crate) name: String,
+    pub(crate) name: &'static str,
     /// The context whose events it follows.
     pub(crate) context: &'static str,
-    /// How long the oldest event that it has not read has been in the stream; none where it has read all.
-    pub(crate) unread_for: Option<Duration>,
-    /// How many events it read and has not acknowledged, and for how long the longest of them.
+    /// The oldest event that it has not read; none where it has read all.
+    pub(crate) unread: Option<EntryId>,
+    /// How many events it read and has not acknowledged, and the oldest of them.
     pub(crate) pending: u64,
-    pub(crate) pending_for: Duration,
+    pub(crate) oldest_pending: Option<EntryId>,
 }
 
 /// Connects, or says what cannot be reached. The address may carry a password, so it is not repeated.
@@ -64,63 +52,58 @@ pub(crate) fn connect(redis_url: &str) -> Result<Connection> {
 impl Log {
     pub(crate) fn load(redis_url: &str) -> Result<Self> {
         let mut redis = connect(redis_url)?;
-        let mut log = Self { groups: Vec::new(), dead: dead_letters::list(&mut redis, None)? };
-        for (context, consumers) in CONSUMERS {
-            let stream = stream(context);
-            let length: u64 = redis::cmd("XLEN").arg(&stream).query(&mut redis)?;
-            if length == 0 {
+        let mut log = Self { dead: dead_letters::list(&mut redis, None)?, ..Self::default() };
+        for context in topology::sources() {
+            let stream = keys::stream(context);
+            let exists: bool = redis::cmd("EXISTS").arg(&stream).query(&mut redis)?;
+            if !exists {
                 continue;
             }
+            log.ends.extend(last_id(&mut redis, &stream)?.map(|id| (context, id)));
             let known = groups(&mut redis, &stream)?;
-            for name in consumers {
-                let group = match known.get(*name) {
-                    Some((last_read, pending)) => {
-                        Group::look(&mut redis, context, name, last_read, *pending)?
-                    }
-                    // It has never read anything, and will begin at the beginning.
-                    None => Group::look(&mut redis, context, name, "0-0", 0)?,
-                };
-                log.groups.push(group);
+            for consumer in topology::readers_of(context) {
+                // One that has never read anything will begin at the beginning.
+                let nothing = ("0-0".to_owned(), 0);
+                let (last_read, pending) = known.get(consumer.name).unwrap_or(&nothing);
+                log.groups.push(Group {
+                    name: consumer.name,
+                    context,
+                    unread: first_after(&mut redis, &stream, last_read)?,
+                    pending: *pending,
+                    oldest_pending: oldest_pending(&mut redis, &stream, consumer.name, *pending)?,
+                });
             }
         }
         Ok(log)
     }
 }
 
-impl Group {
-    fn look(
-        redis: &mut Connection,
-        context: &'static str,
-        name: &str,
-        last_read: &str,
-        pending: u64,
-    ) -> Result<Self> {
-        let stream = stream(context);
-        let behind = format!("({last_read}");
-        let unread: Vec<(String, Value)> =
-            redis::cmd("XRANGE").arg(&stream).arg(&behind).arg("+").arg("COUNT").arg(1).query(redis)?;
-        let unread_for = match unread.first() {
-            Some((id, _)) => Some(age(redis, id)?),
-            None => None,
-        };
-        let pending_for = if pending == 0 { Duration::ZERO } else { longest_pending(redis, &stream, name)? };
-        Ok(Self { name: name.to_owned(), context, unread_for, pending, pending_for })
+fn last_id(redis: &mut Connection, stream: &str) -> Result<Option<EntryId>> {
+    let about: HashMap<String, Value> = redis::cmd("XINFO").arg("STREAM").arg(stream).query(redis)?;
+    let last = about.get("last-generated-id").context("XINFO STREAM tells no last-generated-id")?;
+    let last: String = redis::from_redis_value(last.clone())?;
+    Ok(EntryId::parse(&last))
+}
+
+fn first_after(redis: &mut Connection, stream: &str, last_read: &str) -> Result<Option<EntryId>> {
+    let behind = format!("({last_read}");
+    let unread: Vec<(String, Value)> =
+        redis::cmd("XRANGE").arg(stream).arg(&behind).arg("+").arg("COUNT").arg(1).query(redis)?;
+    Ok(unread.first().and_then(|(id, _)| EntryId::parse(id)))
+}
+
+fn oldest_pending(
+    redis: &mut Connection,
+    stream: &str,
+    group: &str,
+    pending: u64,
+) -> Result<Option<EntryId>> {
+    if pending == 0 {
+        return Ok(None);
     }
-}
-
-/// How long ago an entry was appended, by Redis's own clock.
-fn age(redis: &mut Connection, id: &str) -> Result<Duration> {
-    let (seconds, micros): (u64, u64) = redis::cmd("TIME").query(redis)?;
-    let now = seconds * 1000 + micros / 1000;
-    let appended: u64 = id.split('-').next().and_then(|ms| ms.parse().ok()).unwrap_or(now);
-    Ok(Duration::from_millis(now.saturating_sub(appended)))
-}
-
-/// Since the entry was appended: how long it has been in somebody's hands starts anew with each claim.
-fn longest_pending(redis: &mut Connection, stream: &str, group: &str) -> Result<Duration> {
     let pending: Vec<(String, String, u64, u64)> =
         redis::cmd("XPENDING").arg(stream).arg(group).arg("-").arg("+").arg(1).query(redis)?;
-    pending.first().map_or(Ok(Duration::ZERO), |(id, ..)| age(redis, id))
+    Ok(pending.first().and_then(|(id, ..)| EntryId::parse(id)))
 }
 
 /// For each group of a stream: the last entry it has read, and how many it has not acknowledged.

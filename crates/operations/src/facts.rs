@@ -30,11 +30,9 @@ pub(crate) struct Facts {
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Told {
     /// Its place among all events of its context.
-    pub(crate) seq: i64,
+    pub(crate) position: u64,
     pub(crate) version: u64,
     pub(crate) time: Timestamp,
-    /// Whether the relay has it behind itself.
-    pub(crate) sent: bool,
     pub(crate) event: Event,
 }
 
@@ -44,6 +42,15 @@ pub(crate) struct History {
     pub(crate) orders: BTreeMap<u64, Vec<Told>>,
     pub(crate) courses: BTreeMap<u64, Vec<Told>>,
     pub(crate) unreadable: Vec<Unreadable>,
+    pub(crate) log: LogRow,
+}
+
+/// How a context's log stands, as its store says.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct LogRow {
+    pub(crate) generation: u64,
+    /// Up to where every group has acknowledged everything.
+    pub(crate) floor: u64,
 }
 
 /// A row of an events table that is no event.
@@ -126,7 +133,7 @@ row!(
     OrderRow {
         customer_id: Option<i64>, edu_no: i64, guest: i64, language: String, card_last4: Option<String>,
         amount: i64, course_title: String, ordered_at: String, status: String, cancel_reason: Option<String>,
-        version: i64,
+        version: i64, delayed_at: Option<i64>,
     }
 );
 

@@ -5,6 +5,7 @@
 //! - [`check`]: says in words where the stores, the card company's books and the event log disagree.
 //! - [`dead_letters`], [`replay_dead_letter`], [`drop_dead_letter`]: what a group failed to handle every time.
 //! - [`replay`]: sends events again from the stores.
+//! - [`rebuild_lists`]: makes the lists of a context that decides again from its events.
 //! - [`rebuild_information`]: makes the view again beside the live one, and swaps the two.
 //! - [`backup`], [`restore`]: all stores as they were at one moment.
 //!
@@ -18,6 +19,7 @@ mod dead_letters;
 mod event_log;
 mod facts;
 mod invariants;
+mod lists;
 mod load;
 mod rebuild;
 mod replay;
@@ -31,7 +33,8 @@ pub use check::{Report, Violation, check};
 /// A moment, as `--since` takes it.
 pub use kernel::Timestamp;
 
-pub use dead_letters::{DeadLetter, Replayed, dead_letters, drop_dead_letter, find, replay_dead_letter};
+pub use dead_letters::{DeadLetter, dead_letters, drop_dead_letter, find, replay_dead_letter};
+pub use lists::{Remade, rebuild_lists};
 pub use rebuild::{Rebuilt, rebuild_information};
 pub use replay::replay;
 pub use restore::{RestoreOptions, Restored, ensure_restored, restore};

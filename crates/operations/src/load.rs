@@ -11,9 +11,9 @@ use rusqlite::{Connection, Row, RowIndex};
 
 use crate::event_log::Log;
 use crate::facts::{
-    Balance, CourseCopies, CourseRow, Facts, History, InformationStore, Ledger, Message, NotificationStore,
-    OrderRow, OrderStore, PayRow, PayStore, Recent, ReplicaRow, ReservationRow, ReservationStore, Seats,
-    Step, Tallies, Told, Unreadable, ViewRow,
+    Balance, CourseCopies, CourseRow, Facts, History, InformationStore, Ledger, LogRow, Message,
+    NotificationStore, OrderRow, OrderStore, PayRow, PayStore, Recent, ReplicaRow, ReservationRow,
+    ReservationStore, Seats, Step, Tallies, Told, Unreadable, ViewRow,
 };
 use crate::stores::{LABELS, Stores};
 
@@ -136,8 +136,11 @@ impl Snapshot {
 
     fn history(&self) -> rusqlite::Result<History> {
         let mut history = History::default();
-        let sql =
-            "SELECT seq, subject, version, type, data, time, sent = 0 AS unsent FROM events ORDER BY seq";
+        self.each("log", "SELECT generation, floor FROM log", |row| {
+            history.log = LogRow { generation: number(row, 0)?, floor: number(row, 1)? };
+            Ok(())
+        })?;
+        let sql = "SELECT position, subject, version, type, data, time FROM events ORDER BY position";
         self.each("events", sql, |row| {
             let (subject, version) = (row.get_ref("subject")?.as_str()?, row.get("version")?);
             match told(row, subject, version)? {
@@ -186,7 +189,7 @@ fn told(row: &Row<'_>, subject: &str, version: i64) -> rusqlite::Result<Result<T
     let Ok(version) = u64::try_from(version) else { return Ok(Err("its version is negative".to_owned())) };
     let time = row.get_ref("time")?.as_str()?;
     let Ok(time) = time.parse() else { return Ok(Err(format!("its time is `{time}`"))) };
-    Ok(Ok(Told { seq: row.get("seq")?, version, time, sent: !row.get::<_, bool>("unsent")?, event }))
+    Ok(Ok(Told { position: number(row, "position")?, version, time, event }))
 }
 
 fn order_store(store: &Snapshot) -> rusqlite::Result<OrderStore> {

@@ -11,7 +11,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-use eventlog::{Consumer, Envelope};
+use eventlog::{Envelope, Worker, topology};
 use information::View;
 use kernel::event::Event;
 use rusqlite::{Connection, params};
@@ -19,7 +19,6 @@ use rustix::io::Errno;
 use rustix::process::{Pid, test_kill_process};
 use store::native::{Sqlite, at_once};
 
-use crate::event_log::CONSUMERS;
 use crate::replay::has_events;
 use crate::stores::Stores;
 
@@ -57,7 +56,7 @@ pub fn rebuild_information(stores: &Stores) -> Result<Rebuilt> {
     same_schema(&connection)?;
     let scratch = Scratch::beside(&live)?;
     let mut sources = Vec::new();
-    for (context, _) in CONSUMERS {
+    for context in topology::sources() {
         sources.push(Source { context, store: stores.open(context)?, last: 0 });
     }
     let mut view = NewView { storage: scratch.open()?, rebuilt: Rebuilt::default() };
@@ -79,10 +78,10 @@ fn same_schema(live: &Connection) -> Result<()> {
         );
     }
     for (table, _) in TABLES {
-        let sql = format!("SELECT group_concat(name) FROM pragma_table_info('{table}')");
+        let sql = format!("SELECT group_concat(name) AS names FROM pragma_table_info('{table}')");
         let theirs: Option<String> = live.query_row(&sql, [], |row| row.get(0))?;
         let ours = ours.run(&sql, &[])?;
-        if theirs.as_deref() != ours.first().and_then(|row| row.opt_text(0).ok().flatten()) {
+        if theirs.as_deref() != ours.first().and_then(|row| row.opt_text("names").ok().flatten()) {
             bail!(
                 "the table `{table}` of the store `information` is of another version than this command: use the \
                  `sugang` that was installed with the running system"
@@ -184,8 +183,7 @@ impl NewView {
 
     /// The next batch; none when there is nothing more.
     fn read(&mut self, source: &mut Source) -> Result<Option<Vec<Envelope>>> {
-        let sql =
-            "SELECT seq, subject, version, type, data, time FROM events WHERE seq > ? ORDER BY seq LIMIT ?";
+        let sql = "SELECT position, subject, version, type, data, time FROM events WHERE position > ? ORDER BY position LIMIT ?";
         let mut statement = source.store.prepare_cached(sql)?;
         let mut rows = statement.query(params![source.last, BATCH as i64])?;
         let (mut events, mut any) = (Vec::with_capacity(BATCH), false);
@@ -197,7 +195,7 @@ impl NewView {
             match (event, row.get_ref(5)?.as_str()?.parse()) {
                 (Ok(event), Ok(time)) => events.push(Envelope {
                     id: format!("{subject}:{version}"),
-                    source_context: source.context.to_owned(),
+                    source: source.context.to_owned(),
                     version: version.cast_unsigned(),
                     subject,
                     time,

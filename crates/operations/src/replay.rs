@@ -1,68 +1,54 @@
-//! Sending events again, from the stores: for when the event log has lost some, or all.
-
-use std::thread;
-use std::time::Duration;
+//! Sending events again, from the stores: for a consumer that is new, or lost what it knew.
 
 use anyhow::{Context, Result, bail};
+use eventlog::topology;
 use kernel::Timestamp;
 use rusqlite::{Connection, params};
 
-use crate::event_log::CONSUMERS;
 use crate::stores::Stores;
 
-/// How many events are marked in one transaction: few enough that no order waits for it noticeably.
-const CHUNK: i64 = 2_000;
-
-/// Between two of them others get their turn.
-const PAUSE: Duration = Duration::from_millis(5);
-
-/// Puts events back into the outbox of each of `contexts` (of all where there are none), those decided at or
-/// after `since`. Their relay sends them with the next tick, and consumers change nothing that they have done.
+/// Has the events of each of `contexts` (of all where there are none) sent again, those decided at or after `since`.
+/// Their relay sends them with the next tick, in a new generation of their stream, and consumers change nothing that
+/// they have done.
 ///
-/// Says for each context how many. May be broken off anywhere, and done again.
+/// Says for each context how many.
 pub fn replay(
     stores: &Stores,
     contexts: &[String],
     since: Option<Timestamp>,
 ) -> Result<Vec<(&'static str, u64)>> {
-    let known = CONSUMERS.map(|(context, _)| context);
+    let known: Vec<_> = topology::sources().collect();
     if let Some(unknown) = contexts.iter().find(|context| !known.contains(&context.as_str())) {
         bail!("`{unknown}` sends no events; those that do are {}", known.join(", "));
     }
     let wanted =
         known.into_iter().filter(|context| contexts.is_empty() || contexts.iter().any(|c| c == context));
-    let mut marked = Vec::new();
+    let mut sent_again = Vec::new();
     for context in wanted {
         let store = stores.open(context)?;
-        let count =
-            mark(&store, since).with_context(|| format!("marking the events of `{context}` as not sent"))?;
-        marked.push((context, count));
+        let events =
+            again(&store, since).with_context(|| format!("sending the events of `{context}` again"))?;
+        sent_again.push((context, events));
     }
-    Ok(marked)
+    Ok(sent_again)
 }
 
-fn mark(store: &Connection, since: Option<Timestamp>) -> Result<u64> {
+/// Begins a new generation at the first event of that time, and says how many there are from there on. One statement: a
+/// relay that is at it sends in the old generation, or in the new.
+pub(crate) fn again(store: &Connection, since: Option<Timestamp>) -> Result<u64> {
     if !has_events(store)? {
         return Ok(0);
     }
-    // A relay that stands still with something to mark would mark what is about to be sent again.
-    if has_table(store, "stream")? {
-        store.execute("UPDATE stream SET epoch = epoch + 1", [])?;
-    }
     let first = first_since(store, since)?;
-    let last: i64 = store.query_row("SELECT coalesce(max(seq), 0) FROM events", [], |row| row.get(0))?;
-    let (mut from, mut marked) = (first, 0);
-    // Oldest first, so that they stand in the stream in their order again, even while the relay is at it.
-    while from <= last {
-        let changed = store.execute(
-            "UPDATE events SET sent = 0 WHERE seq >= ?1 AND seq <= ?2 AND sent <> 0",
-            params![from, last.min(from + CHUNK - 1)],
+    let events: i64 =
+        store.query_row("SELECT count(*) FROM events WHERE position >= ?", [first], |row| row.get(0))?;
+    if events > 0 {
+        store.execute(
+            "UPDATE log SET generation = generation + 1, floor = min(floor, ?1 - 1)",
+            params![first],
         )?;
-        marked += changed as u64;
-        from += CHUNK;
-        thread::sleep(PAUSE);
     }
-    Ok(marked)
+    Ok(events.cast_unsigned())
 }
 
 /// The first event of that time. All that come after it are sent with it, whatever their clocks said, so that
@@ -70,7 +56,7 @@ fn mark(store: &Connection, since: Option<Timestamp>) -> Result<u64> {
 fn first_since(store: &Connection, since: Option<Timestamp>) -> rusqlite::Result<i64> {
     let Some(since) = since else { return Ok(1) };
     // Times are all written alike, so that as texts they compare as times do.
-    let sql = "SELECT coalesce(min(seq), 9223372036854775807) FROM events WHERE time >= ?";
+    let sql = "SELECT coalesce(min(position), 9223372036854775807) FROM events WHERE time >= ?";
     store.query_row(sql, [since.to_string()], |row| row.get(0))
 }
 
@@ -88,11 +74,11 @@ mod tests {
     use super::*;
     use crate::testing::stores_in;
 
-    fn unsent(stores: &Stores, context: &str) -> Vec<i64> {
+    /// The generation and the floor.
+    fn log(stores: &Stores, context: &str) -> (i64, i64) {
+        let read = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?));
         let store = stores.open(context).unwrap();
-        let mut statement = store.prepare("SELECT seq FROM events WHERE sent = 0 ORDER BY seq").unwrap();
-        let rows = statement.query_map([], |row| row.get(0)).unwrap();
-        rows.map(Result::unwrap).collect()
+        store.query_row("SELECT generation, floor FROM log", [], read).unwrap()
     }
 
     #[test]
@@ -101,20 +87,29 @@ mod tests {
         let stores = stores_in(folder.path());
         for context in ["order", "pay"] {
             let store = stores.open(context).unwrap();
-            for (seq, time) in [(1, 1_000), (2, 2_000), (3, 3_000)] {
+            for (position, time) in [(1, 1_000), (2, 2_000), (3, 3_000)] {
                 let time = Timestamp::from_millis(time).to_string();
-                let sql = "INSERT INTO events (seq, subject, version, type, data, time, sent) VALUES (?, '1', ?, '', '', ?, 7)";
-                store.execute(sql, params![seq, seq, time]).unwrap();
+                let sql = "INSERT INTO events (position, subject, version, type, data, time) VALUES (?, '1', ?, '', '', ?)";
+                store.execute(sql, params![position, position, time]).unwrap();
             }
+            store.execute("UPDATE log SET floor = 3", []).unwrap();
         }
-        // Nobody has asked anything of it yet, so that it has no tables.
-        stores.open("reservation").unwrap().execute_batch("DROP TABLE events; DROP TABLE stream").unwrap();
         let since = Some(Timestamp::from_millis(2_000));
         assert_eq!(replay(&stores, &["pay".to_owned()], since).unwrap(), [("pay", 2)]);
-        assert_eq!((unsent(&stores, "order"), unsent(&stores, "pay")), (vec![], vec![2, 3]));
+        assert_eq!((log(&stores, "order"), log(&stores, "pay")), ((1, 3), (2, 1)));
+        // Nobody has asked anything of it yet, so that it has no tables.
+        stores.open("reservation").unwrap().execute_batch("DROP TABLE events; DROP TABLE log").unwrap();
         let all = replay(&stores, &[], None).unwrap();
-        assert_eq!(all, [("order", 3), ("pay", 1), ("reservation", 0)]);
-        assert_eq!(unsent(&stores, "order"), [1, 2, 3]);
+        assert_eq!(all, [("order", 3), ("pay", 3), ("reservation", 0)]);
+        assert_eq!((log(&stores, "order"), log(&stores, "pay")), ((2, 0), (3, 0)));
+    }
+
+    #[test]
+    fn where_there_is_nothing_to_send_again_no_generation_begins() {
+        let folder = tempfile::tempdir().unwrap();
+        let stores = stores_in(folder.path());
+        assert_eq!(replay(&stores, &["pay".to_owned()], None).unwrap(), [("pay", 0)]);
+        assert_eq!(log(&stores, "pay"), (1, 0));
     }
 
     #[test]
@@ -122,32 +117,5 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let refusal = replay(&stores_in(folder.path()), &["information".to_owned()], None).unwrap_err();
         assert!(refusal.to_string().contains("order, pay, reservation"), "{refusal}");
-    }
-
-    #[test]
-    fn a_long_log_is_sent_again_all_of_it() {
-        let folder = tempfile::tempdir().unwrap();
-        let stores = stores_in(folder.path());
-        let all = 2 * CHUNK + 500;
-        let sql = "WITH RECURSIVE n (seq) AS (SELECT 1 UNION ALL SELECT seq + 1 FROM n WHERE seq < ?)
-            INSERT INTO events (subject, version, type, data, time, sent) SELECT seq, 1, '', '', '', 7 FROM n";
-        stores.open("pay").unwrap().execute(sql, [all]).unwrap();
-        assert_eq!(replay(&stores, &["pay".to_owned()], None).unwrap(), [("pay", all.cast_unsigned())]);
-    }
-
-    #[test]
-    fn others_get_their_turn_between_two_parts_of_a_long_log() {
-        let folder = tempfile::tempdir().unwrap();
-        let stores = stores_in(folder.path());
-        let store = stores.open("pay").unwrap();
-        // With nothing in between, so that what takes time is the pauses.
-        for seq in [1, 100 * CHUNK] {
-            let sql = "INSERT INTO events (seq, subject, version, type, data, time, sent)
-                VALUES (?, ?, 1, '', '', '', 7)";
-            store.execute(sql, params![seq, seq]).unwrap();
-        }
-        let begun = std::time::Instant::now();
-        assert_eq!(replay(&stores, &["pay".to_owned()], None).unwrap(), [("pay", 2)]);
-        assert!(begun.elapsed() >= PAUSE * 100, "{:?}", begun.elapsed());
     }
 }

@@ -1,21 +1,22 @@
 //! Putting a backup in the place of a system's stores.
 //!
 //! Everything is looked at before anything is touched, and what was there is moved aside, never deleted. Every
-//! event is marked as not sent, since the event log of the time after the backup must not be gone on with: it
-//! is made again, and consumers change nothing that they have done by the time of the backup.
+//! event is sent again in a new generation, since the event log of the time after the backup must not be gone on with:
+//! it is made again, and consumers change nothing that they have done by the time of the backup.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
+use eventlog::{keys, topology};
 use kernel::Timestamp;
 use rusqlite::Connection;
 use rustix::fs::OFlags;
 use rustix::process::{Flock, FlockOffsetType, FlockType, fcntl_getlk};
 
 use crate::backup::{FORMAT, MANIFEST, Manifest, sha256, sync};
-use crate::event_log::{CONSUMERS, connect, stream};
-use crate::replay::has_events;
+use crate::event_log::connect;
+use crate::replay::again;
 use crate::stores::{LABELS, Stores};
 
 /// The outside world: what it did after the backup was done, whatever is put back here.
@@ -182,8 +183,8 @@ fn nobody_uses(file: &Path) -> Result<()> {
 fn log_is_empty(redis_url: &str) -> Result<()> {
     // A Redis that does not run is the system's own, and goes aside with it.
     let Ok(mut redis) = connect(redis_url) else { return Ok(()) };
-    for (context, _) in CONSUMERS {
-        let length: u64 = redis::cmd("XLEN").arg(stream(context)).query(&mut redis)?;
+    for context in topology::sources() {
+        let length: u64 = redis::cmd("XLEN").arg(keys::stream(context)).query(&mut redis)?;
         if length > 0 {
             bail!(
                 "the event log's Redis still holds events of `{context}`, which may be of a time after the backup. Delete its \
@@ -279,7 +280,7 @@ impl Drop for Prepared {
     }
 }
 
-/// Marks every event as not sent, and says how many there are; and every message as in nobody's hands.
+/// Has every event sent again, and says how many there are; and every message is in nobody's hands.
 fn make_ready(file: &Path) -> Result<u64> {
     let store = Connection::open(file)?;
     // A copy is made whole or not at all, and synchronised when it is.
@@ -287,17 +288,14 @@ fn make_ready(file: &Path) -> Result<u64> {
     if mode != "wal" {
         bail!("it cannot be given a write-ahead log (its journal is `{mode}`)");
     }
-    let events = if has_events(&store)? { store.execute("UPDATE events SET sent = 0", [])? } else { 0 };
-    let claims = "SELECT count(*) FROM pragma_table_info('messages') WHERE name = 'claim'";
-    if store.query_row(claims, [], |row| row.get::<_, i64>(0))? > 0 {
+    let events = again(&store, None)?;
+    let messages = "SELECT count(*) FROM sqlite_schema WHERE name = 'messages'";
+    if store.query_row(messages, [], |row| row.get::<_, i64>(0))? > 0 {
         // Whoever was about to send these is no more; otherwise they would be waited for until their time is up.
-        store.execute(
-            "UPDATE messages SET claim = NULL, due_at = 0 WHERE claim IS NOT NULL AND status = 'Pending'",
-            [],
-        )?;
+        store.execute("UPDATE messages SET due_at = 0 WHERE status = 'Pending'", [])?;
     }
     store.close().map_err(|(_, error)| error)?;
-    Ok(events as u64)
+    Ok(events)
 }
 
 #[cfg(test)]
@@ -307,7 +305,7 @@ mod tests {
     use crate::testing::stores_in;
 
     const INSERT: &str =
-        "INSERT INTO events (subject, version, type, data, time, sent) VALUES ('1', 1, '', '', '', 7)";
+        "INSERT INTO events (subject, version, type, data, time) VALUES ('1', 1, '', '', '')";
 
     fn backed_up(folder: &Path) -> (Stores, PathBuf) {
         let stores = stores_in(folder);
@@ -333,11 +331,11 @@ mod tests {
         );
         let restored = restore(&source, &stores, folder.path(), None, force()).unwrap();
         assert_eq!(restored.events, 1);
-        let unsent = "SELECT count(*) FROM events WHERE sent = 0";
-        let count = |store: Connection| store.query_row(unsent, [], |row| row.get::<_, i64>(0)).unwrap();
-        assert_eq!(count(stores.open("order").unwrap()), 1);
+        let kept = "SELECT (SELECT count(*) FROM events) || ' in generation ' || generation FROM log";
+        let kept = |store: Connection| store.query_row(kept, [], |row| row.get::<_, String>(0)).unwrap();
+        assert_eq!(kept(stores.open("order").unwrap()), "1 in generation 2");
         let aside = restored.moved_to.unwrap();
-        assert_eq!(count(Connection::open(aside.join("order.db")).unwrap()), 0);
+        assert_eq!(kept(Connection::open(aside.join("order.db")).unwrap()), "0 in generation 1");
         assert!(!with_suffix(stores.path("order").unwrap(), ".restoring").exists());
     }
 
@@ -370,7 +368,7 @@ mod tests {
                 .to_string()
                 .contains("no backup")
         );
-        let count = "SELECT count(*) FROM events WHERE sent = 7";
+        let count = "SELECT count(*) FROM log WHERE generation = 1";
         assert_eq!(
             stores.open("order").unwrap().query_row(count, [], |row| row.get::<_, i64>(0)).unwrap(),
             1
@@ -458,16 +456,16 @@ mod tests {
     fn a_message_that_was_about_to_be_sent_is_in_nobodys_hands_again() {
         let folder = tempfile::tempdir().unwrap();
         let stores = stores_in(folder.path());
-        let rows = "CREATE TABLE messages (status, claim, due_at);
-            INSERT INTO messages VALUES ('Pending', 'a', 9), ('Sent', 'b', 9), ('Pending', NULL, 9)";
+        let rows = "CREATE TABLE messages (status, due_at);
+            INSERT INTO messages VALUES ('Pending', 9), ('Sent', 9), ('Pending', 9)";
         stores.open("notification").unwrap().execute_batch(rows).unwrap();
         let source = folder.path().join("backup");
         backup(&stores, &source).unwrap();
         restore(&source, &stores, folder.path(), None, force()).unwrap();
-        let sql = "SELECT group_concat(status || coalesce(claim, '-') || due_at) FROM messages";
+        let sql = "SELECT group_concat(status || due_at) FROM messages";
         let found: String =
             stores.open("notification").unwrap().query_row(sql, [], |row| row.get(0)).unwrap();
-        assert_eq!(found, "Pending-0,Sentb9,Pending-9");
+        assert_eq!(found, "Pending0,Sent9,Pending0");
     }
 
     #[test]

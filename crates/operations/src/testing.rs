@@ -38,7 +38,8 @@ pub(crate) fn healthy() -> Facts {
     }
     histories.leave(2, canceled(2, 101, 1));
     histories.order(5, ordered(5, 101, 1));
-    let delayed = PaymentDelayed { applicant: applicant(5, 101, 1), reason: DelayReason::Deadline };
+    let delayed =
+        PaymentDelayed { applicant: applicant(5, 101, 1), reason: DelayReason::Deadline, pay_version: 0 };
     histories.order(5, Event::PaymentDelayed(delayed));
     histories.facts()
 }
@@ -64,13 +65,14 @@ impl Facts {
     /// The same system with another history, and everything else in step with that.
     pub(crate) fn with_history(self, change: impl FnOnce(&mut Histories)) -> Self {
         let all = [&self.order.history, &self.pay.history, &self.reservation.history];
-        let seq = all.iter().flat_map(|history| history.all()).map(|told| told.seq).max().unwrap_or(0);
+        let position =
+            all.iter().flat_map(|history| history.all()).map(|told| told.position).max().unwrap_or(0);
         let mut histories = Histories {
             order: self.order.history,
             pay: self.pay.history,
             reservation: self.reservation.history,
             gateway: self.gateway,
-            seq,
+            position,
         };
         change(&mut histories);
         histories.facts()
@@ -94,14 +96,14 @@ pub(crate) struct Histories {
     pub(crate) pay: History,
     pub(crate) reservation: History,
     pub(crate) gateway: Ledger,
-    seq: i64,
+    position: u64,
 }
 
 impl Histories {
     fn next(&mut self, before: usize, event: Event) -> Told {
-        self.seq += 1;
-        let time = Timestamp::from_millis(self.seq);
-        Told { seq: self.seq, version: before as u64 + 1, time, sent: true, event }
+        self.position += 1;
+        let time = Timestamp::from_millis(self.position.cast_signed());
+        Told { position: self.position, version: before as u64 + 1, time, event }
     }
 
     pub(crate) fn course(&mut self, terms: Course) {
@@ -252,6 +254,7 @@ pub(crate) fn ordered(order: u64, edu_no: u64, guests: u64) -> Event {
         card_last4: Some("1234".to_owned()),
         course_title: format!("Course {edu_no}"),
         ordered_at: Timestamp::from_millis(0),
+        due_at: None,
     })
 }
 
@@ -282,7 +285,8 @@ pub(crate) fn stores_in(folder: &std::path::Path) -> crate::Stores {
         let store = rusqlite::Connection::open(stores.path(label).unwrap()).unwrap();
         store.execute_batch("PRAGMA journal_mode=WAL").unwrap();
         if ["order", "pay", "reservation"].contains(&label) {
-            eventlog::EVENTS_TABLE.iter().for_each(|statement| store.execute_batch(statement).unwrap());
+            let tables = [journal::tables::EVENTS, journal::tables::LOG, journal::tables::LOG_BEGINS];
+            tables.iter().for_each(|statement| store.execute_batch(statement).unwrap());
         }
     }
     stores

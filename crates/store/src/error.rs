@@ -1,5 +1,6 @@
 //! What a statement can come back with instead of rows.
 
+use kernel::Unavailable;
 use spin_sdk::sqlite;
 
 /// Why a statement did not do what it says.
@@ -26,7 +27,17 @@ pub enum StoreError {
     /// The store cannot be used right now: locked for longer than the busy timeout, disk full, I/O error.
     /// Trying again later may help.
     #[error("the store is not available: {0}")]
-    Unavailable(String),
+    Unavailable(#[source] Unavailable),
+    /// The store was brought to a later version by newer code, which this code cannot use.
+    #[error(
+        "the store is of version {found}, and this code knows up to version {known}: deploy the newer code again"
+    )]
+    Newer {
+        /// The version of the store.
+        found: u32,
+        /// The version of this code.
+        known: u32,
+    },
     /// A mistake of ours: bad SQL, a missing grant, a column of another type.
     #[error("the store failed: {0}")]
     Failure(String),
@@ -35,6 +46,11 @@ pub enum StoreError {
 impl StoreError {
     /// How the message of a `RAISE` in our triggers begins, to tell it from SQLite's own.
     pub const RAISED: &'static str = "decision: ";
+
+    /// The store cannot be used right now, for the reason given.
+    pub fn unavailable(reason: impl Into<String>) -> Self {
+        Self::Unavailable(Unavailable(reason.into()))
+    }
 
     /// Whether somebody else decided first, or a constraint forbids it: load again and decide again.
     pub const fn is_conflict(&self) -> bool {
@@ -56,7 +72,7 @@ impl StoreError {
         let passing =
             ["locked", "busy", "disk I/O error", "database or disk is full", "unable to open database"];
         if passing.iter().any(|sign| message.contains(sign)) {
-            return Self::Unavailable(message);
+            return Self::unavailable(message);
         }
         Self::Failure(message)
     }
@@ -66,8 +82,8 @@ impl From<sqlite::Error> for StoreError {
     fn from(error: sqlite::Error) -> Self {
         match error {
             sqlite::Error::Io(message) => Self::from_message(message),
-            sqlite::Error::DatabaseFull => Self::Unavailable("the database is full".to_owned()),
-            sqlite::Error::InvalidConnection => Self::Unavailable("the connection is gone".to_owned()),
+            sqlite::Error::DatabaseFull => Self::unavailable("the database is full"),
+            sqlite::Error::InvalidConnection => Self::unavailable("the connection is gone"),
             sqlite::Error::NoSuchDatabase => {
                 Self::Failure("no store is configured under this label (runtime-config.toml)".to_owned())
             }
@@ -119,7 +135,7 @@ mod tests {
     #[test]
     fn only_what_another_decision_could_mend_is_a_conflict() {
         assert!(StoreError::Raised(String::new()).is_conflict());
-        assert!(!StoreError::Unavailable(String::new()).is_conflict());
+        assert!(!StoreError::unavailable("").is_conflict());
         assert!(!StoreError::Failure(String::new()).is_conflict());
     }
 }

@@ -1,87 +1,118 @@
 //! Reading one row.
 
-use crate::StoreError;
-use spin_sdk::sqlite::{RowResult, Value};
+use crate::{StoreError, Value};
+use std::fmt::Display;
+use std::rc::Rc;
+use std::str::FromStr;
 
-/// One row of an answer. Columns are read by position, from 0; a column of another type than asked for is a
-/// mistake in our SQL, so a [`StoreError::Failure`].
-#[derive(Debug)]
-pub struct Row(Vec<Value>);
+/// One row of an answer. Columns are read by their names; one that is missing, or of another type than asked for, is a
+/// mistake in our SQL, and so a [`StoreError::Failure`].
+#[derive(Clone, Debug)]
+pub struct Row {
+    columns: Rc<[String]>,
+    values: Vec<Value>,
+}
 
 impl Row {
-    pub(crate) fn new(row: RowResult) -> Self {
-        Self(row.values)
+    pub(crate) const fn new(columns: Rc<[String]>, values: Vec<Value>) -> Self {
+        Self { columns, values }
     }
 
-    /// A row made by hand, for tests of what reads rows.
-    pub const fn of(values: Vec<Value>) -> Self {
-        Self(values)
-    }
-
-    /// All of its columns.
+    /// Its values, in the order of the columns.
     pub fn values(&self) -> &[Value] {
-        &self.0
+        &self.values
     }
 
-    /// The text in column `index`.
-    pub fn text(&self, index: usize) -> Result<&str, StoreError> {
-        self.opt_text(index)?.ok_or_else(|| wrong(index, "a text", &Value::Null))
+    /// The text in a column.
+    pub fn text(&self, column: &str) -> Result<&str, StoreError> {
+        self.opt_text(column)?.ok_or_else(|| wrong(column, "a text", &Value::Null))
     }
 
-    /// The text in column `index`, or none where it is `NULL`.
-    pub fn opt_text(&self, index: usize) -> Result<Option<&str>, StoreError> {
-        match self.value(index)? {
+    /// The text in a column, or none where it is `NULL`.
+    pub fn opt_text(&self, column: &str) -> Result<Option<&str>, StoreError> {
+        match self.value(column)? {
             Value::Text(text) => Ok(Some(text)),
             Value::Null => Ok(None),
-            other => Err(wrong(index, "a text", other)),
+            other => Err(wrong(column, "a text", other)),
         }
     }
 
-    /// The integer in column `index`.
-    pub fn int(&self, index: usize) -> Result<i64, StoreError> {
-        self.opt_int(index)?.ok_or_else(|| wrong(index, "an integer", &Value::Null))
+    /// The text in a column as a text of its own, or none where it is `NULL`.
+    pub fn opt_string(&self, column: &str) -> Result<Option<String>, StoreError> {
+        Ok(self.opt_text(column)?.map(str::to_owned))
     }
 
-    /// The integer in column `index`, or none where it is `NULL`.
-    pub fn opt_int(&self, index: usize) -> Result<Option<i64>, StoreError> {
-        match self.value(index)? {
+    /// The integer in a column.
+    pub fn int(&self, column: &str) -> Result<i64, StoreError> {
+        self.opt_int(column)?.ok_or_else(|| wrong(column, "an integer", &Value::Null))
+    }
+
+    /// The integer in a column, or none where it is `NULL`.
+    pub fn opt_int(&self, column: &str) -> Result<Option<i64>, StoreError> {
+        match self.value(column)? {
             Value::Integer(number) => Ok(Some(*number)),
             Value::Null => Ok(None),
-            other => Err(wrong(index, "an integer", other)),
+            other => Err(wrong(column, "an integer", other)),
         }
     }
 
-    /// The count, version or identifier in column `index`: an integer that is not negative.
-    pub fn count(&self, index: usize) -> Result<u64, StoreError> {
-        let number = self.int(index)?;
-        u64::try_from(number)
-            .map_err(|_| StoreError::Failure(format!("column {index} holds {number}, which is negative")))
+    /// The count, version or identifier in a column: an integer that is not negative.
+    pub fn count(&self, column: &str) -> Result<u64, StoreError> {
+        self.opt_count(column)?.ok_or_else(|| wrong(column, "an integer", &Value::Null))
     }
 
-    /// The bytes in column `index`.
-    pub fn blob(&self, index: usize) -> Result<&[u8], StoreError> {
-        match self.value(index)? {
-            Value::Blob(bytes) => Ok(bytes),
-            other => Err(wrong(index, "bytes", other)),
-        }
+    /// The same, or none where it is `NULL`.
+    pub fn opt_count(&self, column: &str) -> Result<Option<u64>, StoreError> {
+        let negative = |number| StoreError::Failure(format!("`{column}` holds {number}, which is negative"));
+        self.opt_int(column)?.map(|number| u64::try_from(number).map_err(|_| negative(number))).transpose()
     }
 
-    /// What `read` makes of the text in column `index`.
-    pub fn parse<T>(&self, index: usize) -> Result<T, StoreError>
-    where
-        T: std::str::FromStr,
-        T::Err: std::fmt::Display,
-    {
-        let text = self.text(index)?;
-        text.parse().map_err(|e| StoreError::Failure(format!("column {index} holds {text:?}: {e}")))
+    /// What `T` makes of the text in a column.
+    pub fn parse<T: FromStr<Err: Display>>(&self, column: &str) -> Result<T, StoreError> {
+        read(column, self.text(column)?, str::parse)
     }
 
-    fn value(&self, index: usize) -> Result<&Value, StoreError> {
-        self.0.get(index).ok_or_else(|| StoreError::Failure(format!("the row has no column {index}")))
+    /// The same, or none where it is `NULL`.
+    pub fn opt_parse<T: FromStr<Err: Display>>(&self, column: &str) -> Result<Option<T>, StoreError> {
+        self.opt_text(column)?.map(|text| read(column, text, str::parse)).transpose()
+    }
+
+    /// What `parse` makes of the number in a column, which must not be negative.
+    pub fn number<T, E: Display>(
+        &self,
+        column: &str,
+        parse: impl Fn(u64) -> Result<T, E>,
+    ) -> Result<T, StoreError> {
+        read(column, self.count(column)?, parse)
+    }
+
+    /// The same, or none where it is `NULL`.
+    pub fn opt_number<T, E: Display>(
+        &self,
+        column: &str,
+        parse: impl Fn(u64) -> Result<T, E>,
+    ) -> Result<Option<T>, StoreError> {
+        self.opt_count(column)?.map(|number| read(column, number, parse)).transpose()
+    }
+
+    fn value(&self, column: &str) -> Result<&Value, StoreError> {
+        let found = self.columns.iter().position(|name| name == column);
+        found
+            .and_then(|index| self.values.get(index))
+            .ok_or_else(|| StoreError::Failure(format!("the row has no column `{column}`")))
     }
 }
 
-fn wrong(index: usize, wanted: &str, found: &Value) -> StoreError {
+/// What was stored once can be read again, unless another version wrote it.
+fn read<R: Display + Copy, T, E: Display>(
+    column: &str,
+    raw: R,
+    parse: impl Fn(R) -> Result<T, E>,
+) -> Result<T, StoreError> {
+    parse(raw).map_err(|error| StoreError::Failure(format!("`{column}` holds {raw}: {error}")))
+}
+
+fn wrong(column: &str, wanted: &str, found: &Value) -> StoreError {
     let found = match found {
         Value::Integer(_) => "an integer",
         Value::Real(_) => "a real",
@@ -89,7 +120,7 @@ fn wrong(index: usize, wanted: &str, found: &Value) -> StoreError {
         Value::Blob(_) => "bytes",
         Value::Null => "NULL",
     };
-    StoreError::Failure(format!("column {index} should be {wanted} and is {found}"))
+    StoreError::Failure(format!("`{column}` should be {wanted} and is {found}"))
 }
 
 #[cfg(test)]
@@ -97,15 +128,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_column_of_another_type_is_named() {
-        let row = Row::of(vec![Value::Integer(7), Value::Null]);
-        assert_eq!(row.int(0).unwrap(), 7);
-        assert_eq!(row.opt_text(1).unwrap(), None);
-        assert_eq!(
-            row.text(0).unwrap_err(),
-            StoreError::Failure("column 0 should be a text and is an integer".to_owned())
-        );
-        assert!(row.int(2).is_err());
-        assert!(Row::of(vec![Value::Integer(-1)]).count(0).is_err());
+    fn a_column_that_is_missing_or_of_another_type_is_named() {
+        let columns = ["id", "title"].map(str::to_owned);
+        let row = Row::new(columns.into(), vec![Value::Integer(-7), Value::Null]);
+        assert_eq!(row.int("id").unwrap(), -7);
+        assert_eq!(row.opt_text("title").unwrap(), None);
+        let failure = |text: &str| StoreError::Failure(text.to_owned());
+        assert_eq!(row.text("id").unwrap_err(), failure("`id` should be a text and is an integer"));
+        assert_eq!(row.count("id").unwrap_err(), failure("`id` holds -7, which is negative"));
+        assert_eq!(row.int("guest").unwrap_err(), failure("the row has no column `guest`"));
     }
 }

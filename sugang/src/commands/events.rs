@@ -1,7 +1,7 @@
 //! `sugang events`: the dead letters.
 
 use anyhow::{Result, bail};
-use operations::{DeadLetter, Replayed};
+use operations::DeadLetter;
 
 use super::count;
 use crate::cli::{Action, Events, Which};
@@ -78,13 +78,7 @@ fn show(letter: &DeadLetter) {
 
 fn replay(redis: &str, letter: &DeadLetter) -> Result<()> {
     let name = name(letter);
-    match operations::replay_dead_letter(redis, letter)? {
-        Replayed::Handed => println!("handed back {name}; it is handled with the next tick"),
-        Replayed::Appended => println!(
-            "appended again {name}; its stream no longer had it, so every group sees it, and those that handled it \
-             change nothing"
-        ),
-        Replayed::Gone => println!("already gone: {name}"),
-    }
+    let done = operations::replay_dead_letter(redis, letter)?;
+    println!("{} {name}", if done { "handed back, to its group alone:" } else { "already gone:" });
     Ok(())
 }

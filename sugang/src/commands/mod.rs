@@ -8,7 +8,7 @@ mod repair;
 pub(crate) use backup::{backup, restore};
 pub(crate) use check::check;
 pub(crate) use events::events;
-pub(crate) use repair::{rebuild_information, replay};
+pub(crate) use repair::{rebuild_information, rebuild_lists, replay};
 
 /// `1 order`, `2 orders`.
 fn count(number: u64, one: &str) -> String {

@@ -40,3 +40,22 @@ pub(crate) fn rebuild_information(place: &StoresPlace) -> Result<()> {
     }
     Ok(())
 }
+
+pub(crate) fn rebuild_lists(context: &str, place: &StoresPlace) -> Result<()> {
+    let begun = std::time::Instant::now();
+    let remade = operations::rebuild_lists(&place.stores()?, context)?;
+    println!(
+        "The lists of {context} were made again from {} in {:.1?}.",
+        count(remade.events, "event"),
+        begun.elapsed()
+    );
+    match (remade.mended, remade.removed) {
+        (0, 0) => println!("Nothing differed."),
+        (mended, removed) => println!(
+            "{} differed or was missing, {} stood for nothing or said something else; all of it is right now.",
+            count(mended, "row"),
+            count(removed, "row")
+        ),
+    }
+    Ok(())
+}

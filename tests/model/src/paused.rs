@@ -6,16 +6,16 @@
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 use store::native::Sqlite;
-use store::{Row, Storage, StoreError, Value};
+use store::{Row, Statement, Storage, StoreError};
 
 /// A store whose every statement waits for the scheduler.
 #[derive(Clone)]
 pub struct Paused(pub Sqlite);
 
 impl Storage for Paused {
-    async fn query(&self, sql: &str, params: Vec<Value>) -> Result<Vec<Row>, StoreError> {
+    async fn query(&self, statement: &Statement) -> Result<Vec<Row>, StoreError> {
         Turn::default().await;
-        Storage::query(&self.0, sql, params).await
+        self.0.query(statement).await
     }
 
     async fn pause(&self, _attempt: u64) {

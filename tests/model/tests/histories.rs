@@ -100,6 +100,17 @@ fn a_card_that_is_never_forgotten_is_noticed() {
 }
 
 #[test]
+fn a_list_that_counts_an_event_whenever_it_is_handed_over_is_noticed() {
+    let altered = &[(
+        "order",
+        "CREATE TRIGGER count_again INSTEAD OF INSERT ON projection WHEN NEW.type = 'Ordered' BEGIN
+            UPDATE tallies SET orders = orders + 1;
+        END",
+    )];
+    is_missed(Search { altered, breaking: "the lists follow from the events", ..SEARCH });
+}
+
+#[test]
 fn a_view_that_believes_an_older_event_is_noticed() {
     is_missed(Search { without: &["information.version"], breaking: "the view is the fold", ..SEARCH });
 }

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
+use eventlog::topology;
 use fastrand::Rng;
 
-use super::log::STREAMS;
 use super::proxy::Mood;
 use crate::ground::CONTEXTS;
 
@@ -41,8 +41,6 @@ pub enum Fault {
     StreamDeleted(&'static str),
     /// A group no longer knows what it has read of a stream.
     GroupForgotten(&'static str, &'static str),
-    /// The clock of Redis jumps by so many seconds while it runs, and later back.
-    RedisClockJumps(i64, Duration),
     /// Redis stands still.
     RedisFrozen(Duration),
     /// Redis takes no writes, as when it has no memory or its disk is full.
@@ -57,8 +55,8 @@ pub enum Fault {
     WakeupsRepeated(Duration),
     /// Whatever is written to Redis, wake-ups too, waits.
     WakeupsDelayed(Duration),
-    /// Something on the way to `pay`.
-    Way(Mood, Duration),
+    /// Something between `order` and `pay`.
+    PayTrouble(Mood, Duration),
     /// Somebody else holds the write lock of a store.
     StoreLocked(&'static str, Duration),
     /// An operator has the events of a context sent again that are not older than this.
@@ -85,8 +83,6 @@ impl Fault {
             Self::RedisEmptied => "Redis emptied".to_owned(),
             Self::StreamDeleted(_) => "stream deleted".to_owned(),
             Self::GroupForgotten(..) => "group forgotten".to_owned(),
-            Self::RedisClockJumps(seconds, _) if *seconds > 0 => "clock of Redis jumps ahead".to_owned(),
-            Self::RedisClockJumps(..) => "clock of Redis jumps back".to_owned(),
             Self::RedisFrozen(_) => "Redis frozen".to_owned(),
             Self::RedisReadOnly(_) => "Redis takes no writes".to_owned(),
             Self::RedisCutOff(_) => "connections to Redis cut".to_owned(),
@@ -94,7 +90,7 @@ impl Fault {
             Self::NoTick(_) => "no tick".to_owned(),
             Self::WakeupsRepeated(_) => "wake-ups repeated".to_owned(),
             Self::WakeupsDelayed(_) => "wake-ups delayed".to_owned(),
-            Self::Way(mood, _) => mood.name().to_owned(),
+            Self::PayTrouble(mood, _) => mood.name().to_owned(),
             Self::StoreLocked(..) => "store locked".to_owned(),
             Self::Replayed(..) => "events replayed".to_owned(),
         }
@@ -114,9 +110,8 @@ pub fn points() -> Vec<(&'static str, String)> {
     }
     add("reservation", "reservation.decided");
     add("notification", "notification.sent");
-    add("information", "information.timeline-added");
     for context in ["order", "pay", "reservation"] {
-        for place in ["claimed", "appended", "marked"] {
+        for place in ["read", "appended"] {
             add(context, &format!("{context}.relay.{place}"));
         }
     }
@@ -138,13 +133,13 @@ pub enum Lane {
     Points,
     /// Redis and its wake-ups.
     Redis,
-    /// The way to `pay`, and the stores.
-    Surroundings,
+    /// The connection to `pay`, and the stores.
+    PayAndStores,
 }
 
 impl Lane {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Processes, Self::Points, Self::Redis, Self::Surroundings];
+    pub const ALL: [Self; 4] = [Self::Processes, Self::Points, Self::Redis, Self::PayAndStores];
 }
 
 /// A pile of faults to draw from: shuffled, so that each comes by before any comes again.
@@ -176,7 +171,7 @@ impl Deck {
                     points().into_iter().map(|(member, point)| Fault::KillAt(member, point)).collect()
                 }
                 Lane::Redis => self.redis(),
-                Lane::Surroundings => self.surroundings(),
+                Lane::PayAndStores => self.pay_and_stores(),
             };
             self.rng.shuffle(&mut self.pile);
         }
@@ -193,6 +188,10 @@ impl Deck {
 
     fn any_member(&mut self) -> &'static str {
         self.rng.choice(self.members.iter()).copied().unwrap_or("order")
+    }
+
+    fn any_source(&mut self) -> &'static str {
+        self.rng.choice(topology::sources()).unwrap_or("order")
     }
 
     fn processes(&mut self) -> Vec<Fault> {
@@ -216,10 +215,10 @@ impl Deck {
     }
 
     fn redis(&mut self) -> Vec<Fault> {
-        let (stream, groups) = self.rng.choice(STREAMS).unwrap_or(("order", &[]));
-        let group = self.rng.choice(groups).copied().unwrap_or("information");
-        let mut faults = vec![
-            Fault::StreamDeleted(self.rng.choice(STREAMS).map_or("order", |(stream, _)| stream)),
+        let stream = self.any_source();
+        let group = self.rng.choice(topology::readers_of(stream)).map_or("information", |reader| reader.name);
+        vec![
+            Fault::StreamDeleted(self.any_source()),
             Fault::GroupForgotten(stream, group),
             Fault::RedisReadOnly(self.time(1_000, 5_000)),
             Fault::RedisCutOff(self.time(1_000, 4_000)),
@@ -231,16 +230,10 @@ impl Deck {
             Fault::NoTick(self.time(2_000, 6_000)),
             Fault::WakeupsRepeated(self.time(1_000, 3_000)),
             Fault::WakeupsDelayed(self.time(500, 3_000)),
-        ];
-        if self.clocks {
-            for wrong_by in [self.rng.i64(60..=600), -self.rng.i64(60..=600)] {
-                faults.push(Fault::RedisClockJumps(wrong_by, self.time(2_000, 6_000)));
-            }
-        }
-        faults
+        ]
     }
 
-    fn surroundings(&mut self) -> Vec<Fault> {
+    fn pay_and_stores(&mut self) -> Vec<Fault> {
         let mut faults: Vec<_> = [
             Mood::SlowRequest(self.time(200, 1_500)),
             Mood::LateAnswer(self.time(650, 2_500)),
@@ -252,10 +245,10 @@ impl Deck {
             Mood::TwiceAtOnce,
         ]
         .into_iter()
-        .map(|mood| Fault::Way(mood, Duration::ZERO))
+        .map(|mood| Fault::PayTrouble(mood, Duration::ZERO))
         .collect();
         for fault in &mut faults {
-            if let Fault::Way(_, duration) = fault {
+            if let Fault::PayTrouble(_, duration) = fault {
                 *duration = Duration::from_millis(self.rng.u64(1_000..=5_000));
             }
         }
@@ -263,7 +256,7 @@ impl Deck {
             let store = self.rng.choice(STORES).unwrap_or("order");
             faults.push(Fault::StoreLocked(store, self.time(1_000, 7_000)));
         }
-        let context = self.rng.choice(STREAMS).map_or("order", |(stream, _)| stream);
+        let context = self.any_source();
         faults.push(Fault::Replayed(context, self.time(10_000, 300_000)));
         faults
     }

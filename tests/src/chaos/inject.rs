@@ -6,6 +6,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow};
+use eventlog::{keys, topology};
 use kernel::Timestamp;
 use operations::Stores;
 use rustix::process::Signal;
@@ -89,7 +90,7 @@ fn bring_about(system: &System, fault: &Fault) -> Result<bool> {
             let slow = Start { gateway_delay: *delay, ..Start::default() };
             differently(system, "pay", &slow, || sleep(*time))?;
         }
-        Fault::Way(mood, time) => {
+        Fault::PayTrouble(mood, time) => {
             let before = system.proxy().troubled();
             system.proxy().set(*mood);
             thread::sleep(*time);
@@ -176,18 +177,12 @@ fn redis(system: &System, fault: &Fault) -> Result<()> {
         }
         Fault::RedisEmptied => redis::cmd("FLUSHALL").exec(&mut log.connect()?)?,
         Fault::StreamDeleted(stream) => {
-            redis::cmd("DEL").arg(log::stream(stream)).exec(&mut log.connect()?)?;
+            redis::cmd("DEL").arg(keys::stream(stream)).exec(&mut log.connect()?)?;
         }
         Fault::GroupForgotten(stream, group) => {
             // Where there is none yet, that is an error, and as good.
-            let forget = redis::cmd("XGROUP").arg("DESTROY").arg(log::stream(stream)).arg(*group).clone();
+            let forget = redis::cmd("XGROUP").arg("DESTROY").arg(keys::stream(stream)).arg(*group).clone();
             _ = forget.exec(&mut log.connect()?);
-        }
-        Fault::RedisClockJumps(seconds, time) => {
-            log.kill()?;
-            let clock = log.start_with_a_clock()?;
-            jump(&clock, *seconds, *time)?;
-            log.kill()?;
         }
         Fault::RedisReadOnly(time) => {
             // Writes are taken only with a replica beside, and there is none.
@@ -213,10 +208,10 @@ fn redis(system: &System, fault: &Fault) -> Result<()> {
             redis::cmd("CLIENT").arg("KILL").arg("TYPE").arg("pubsub").exec(redis)
         })?,
         Fault::WakeupsRepeated(time) => repeatedly(&log, *time, 5, |redis| {
-            log::STREAMS.iter().try_for_each(|(stream, _)| {
-                redis::cmd("PUBLISH").arg(log::stream(stream)).arg("event").exec(redis)
+            topology::CONSUMERS.iter().try_for_each(|consumer| {
+                redis::cmd("PUBLISH").arg(keys::wake(consumer.name)).arg("event").exec(redis)
             })?;
-            redis::cmd("PUBLISH").arg("sugang:tick").arg("tick").exec(redis)
+            redis::cmd("PUBLISH").arg(keys::TICK).arg("tick").exec(redis)
         })?,
         Fault::WakeupsDelayed(time) => {
             let millis = u64::try_from(time.as_millis()).unwrap_or_default();

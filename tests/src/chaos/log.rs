@@ -1,32 +1,19 @@
 //! The event log's Redis, and what can happen to it: it goes, it forgets, it stalls, its wake-ups get lost.
 
-use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use eventlog::{EntryId, keys, topology};
 use rustix::process::Signal;
 use xtask::redis_server::RedisServer;
 use xtask::tick::Tick;
 
-use super::clock::Clock;
+use super::watch::open;
 
 /// More often than in production, so that a short run has as many ticks as a longer one.
 const TICK: Duration = Duration::from_millis(500);
-
-/// The streams, and the groups that read each.
-pub const STREAMS: [(&str, &[&str]); 3] = [
-    ("order", &["reservation", "notification", "information"]),
-    ("pay", &["order", "reservation", "notification", "information"]),
-    ("reservation", &["order", "pay", "reservation", "notification", "information"]),
-];
-
-/// The key of a context's stream, and the channel of its wake-ups.
-#[must_use]
-pub fn stream(context: &str) -> String {
-    format!("sugang:events:{context}")
-}
 
 /// A Redis server and the tick.
 #[derive(Debug)]
@@ -66,30 +53,18 @@ impl Log {
     /// It is there again, with what is left of its data.
     pub fn revive(&mut self) -> Result<()> {
         if self.server.is_none() {
-            self.server = Some(self.serve(&[])?);
+            let server = RedisServer::start_in(&self.folder, None, &[])?;
+            anyhow::ensure!(
+                server.url() == self.url,
+                "Redis did not come back where it was; {} says whether its port was taken",
+                server.log().display()
+            );
+            self.server = Some(server);
         }
         if self.tick.is_none() {
             self.tick = Some(Tick::start(&self.url, TICK)?);
         }
         Ok(())
-    }
-
-    /// It is there again, and goes by a clock that can be set wrong.
-    pub fn start_with_a_clock(&mut self) -> Result<Clock> {
-        let clock = Clock::new(self.folder.join("clock"));
-        clock.set(0)?;
-        self.server = Some(self.serve(&clock.environment()?)?);
-        Ok(clock)
-    }
-
-    fn serve(&self, environment: &[(&str, OsString)]) -> Result<RedisServer> {
-        let server = RedisServer::start_in(&self.folder, None, environment)?;
-        anyhow::ensure!(
-            server.url() == self.url,
-            "Redis did not come back where it was; {} says whether its port was taken",
-            server.log().display()
-        );
-        Ok(server)
     }
 
     /// Takes the last so many bytes off what it has written, as a crash of the whole machine does. It must not run.
@@ -150,30 +125,47 @@ pub fn connect(url: &str) -> Result<redis::Connection> {
 pub fn behind(url: &str) -> Result<u64> {
     let mut connection = connect(url)?;
     let mut behind = 0;
-    for (context, groups) in STREAMS {
-        let key = stream(context);
-        let last: redis::RedisResult<Vec<(String, redis::Value)>> =
-            redis::cmd("XREVRANGE").arg(&key).arg("+").arg("-").arg("COUNT").arg(1).query(&mut connection);
-        let last = last?.first().map(|(id, _)| id.clone());
-        let Some(last) = last else { continue };
+    for context in topology::sources() {
+        let key = keys::stream(context);
+        let Some(last) = end(&mut connection, &key)? else { continue };
         let about: Vec<Vec<redis::Value>> =
             redis::cmd("XINFO").arg("GROUPS").arg(&key).query(&mut connection)?;
         let group = |name: &str| about.iter().find(|group| field(group, "name").as_deref() == Some(name));
-        for name in groups {
-            let pending = group(name).and_then(|group| field(group, "pending"));
+        for consumer in topology::readers_of(context) {
+            let group = group(consumer.name);
+            let pending = group.and_then(|group| field(group, "pending"));
             behind += pending.and_then(|count| count.parse::<u64>().ok()).unwrap_or_default();
-            let read = group(name).and_then(|group| field(group, "last-delivered-id"));
+            let read = group.and_then(|group| field(group, "last-delivered-id"));
             // The server's own `lag` is unknown once entries were deleted.
-            behind += u64::from(read.as_deref().map(position) < Some(position(&last)));
+            behind += u64::from(read.and_then(|read| EntryId::parse(&read)) < Some(last));
         }
+    }
+    for consumer in &topology::CONSUMERS {
+        behind += redis::cmd("XLEN").arg(keys::replayed(consumer.name)).query::<u64>(&mut connection)?;
     }
     Ok(behind)
 }
 
-/// An entry's id as two numbers, which compare as it does.
-fn position(id: &str) -> (u64, u64) {
-    let (time, number) = id.split_once('-').unwrap_or((id, "0"));
-    (time.parse().unwrap_or_default(), number.parse().unwrap_or_default())
+/// How many events of a context's store are not in its stream, and not acknowledged by all.
+pub fn unsent(url: &str, folder: &Path, context: &str) -> Result<u64> {
+    let end = end(&mut connect(url)?, &keys::stream(context))?.unwrap_or_default();
+    let sql = "SELECT count(*) FROM events, log
+        WHERE position > floor AND NOT (?1 = generation AND position <= ?2)";
+    let count: i64 = open(folder, context)?.query_row(
+        sql,
+        [end.generation.cast_signed(), end.position.cast_signed()],
+        |row| row.get(0),
+    )?;
+    Ok(count.cast_unsigned())
+}
+
+/// The last id of a stream; none where there is no stream.
+fn end(connection: &mut redis::Connection, key: &str) -> Result<Option<EntryId>> {
+    if !redis::cmd("EXISTS").arg(key).query::<bool>(connection)? {
+        return Ok(None);
+    }
+    let about: Vec<redis::Value> = redis::cmd("XINFO").arg("STREAM").arg(key).query(connection)?;
+    Ok(field(&about, "last-generated-id").and_then(|id| EntryId::parse(&id)))
 }
 
 fn field(group: &[redis::Value], name: &str) -> Option<String> {
@@ -199,10 +191,5 @@ mod tests {
         }
         let newest = newest_part(folder.path()).unwrap().unwrap();
         assert_eq!(newest.file_name().unwrap(), "appendonly.aof.10.incr.aof");
-    }
-
-    #[test]
-    fn an_entry_is_behind_one_that_came_later() {
-        assert!(position("9-1") < position("10-0") && position("10-2") < position("10-11"));
     }
 }

@@ -8,6 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
+use eventlog::topology;
 
 use super::client::Ask;
 use super::log;
@@ -25,10 +26,7 @@ const STILL_FOR: Duration = Duration::from_millis(2_500);
 const PERIOD: Duration = Duration::from_millis(200);
 
 /// What has still to be done, in each store. Orders that wait for a payment, too: they are settled, or expire.
-const OPEN_WORK: [(&str, &str, &str); 5] = [
-    ("order", "in the outbox of order", "SELECT COUNT(*) FROM events WHERE sent = 0"),
-    ("pay", "in the outbox of pay", "SELECT COUNT(*) FROM events WHERE sent = 0"),
-    ("reservation", "in the outbox of reservation", "SELECT COUNT(*) FROM events WHERE sent = 0"),
+const OPEN_WORK: [(&str, &str, &str); 2] = [
     ("notification", "messages not sent", "SELECT COUNT(*) FROM messages WHERE status = 'Pending'"),
     (
         "order",
@@ -129,11 +127,16 @@ fn open_work(system: &System) -> Vec<(String, u64)> {
             Err(error) => open_work.push((format!("a look into the store {label} ({error:#})"), 1)),
         }
     }
-    match log::behind(system.redis_url()) {
+    let mut in_redis = |what: String, counted: Result<u64>| match counted {
         Ok(0) => {}
-        Ok(count) => open_work.push(("events not handled".to_owned(), count)),
+        Ok(count) => open_work.push((what, count)),
         Err(error) => open_work.push((format!("a look into Redis ({error:#})"), 1)),
+    };
+    for context in topology::sources() {
+        let unsent = log::unsent(system.redis_url(), system.folder(), context);
+        in_redis(format!("events of {context} not sent"), unsent);
     }
+    in_redis("events not handled".to_owned(), log::behind(system.redis_url()));
     open_work
 }
 

@@ -60,7 +60,7 @@ fn nothing_is_lost_doubled_or_oversold_while_processes_and_redis_break() {
 
 #[test]
 fn nothing_is_lost_doubled_or_oversold_while_processes_die_at_named_points_and_pay_misbehaves() {
-    let report = broken_by("points", 4, &[Lane::Points, Lane::Surroundings], Duration::from_secs(90));
+    let report = broken_by("points", 4, &[Lane::Points, Lane::PayAndStores], Duration::from_secs(90));
     let kinds = [
         "pay reached late",
         "pay answering after the deadline",

@@ -3,10 +3,11 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
+use eventlog::{keys, topology};
 use operations::Violation;
 use serde_json::{Value, json};
 use sugang_tests::chaos::client::{Ask, said};
-use sugang_tests::chaos::log::connect;
+use sugang_tests::chaos::log::{behind, connect};
 use sugang_tests::chaos::member::Start;
 use sugang_tests::chaos::system::{Settings, Shape, System};
 use sugang_tests::chaos::workload::Workload;
@@ -95,12 +96,8 @@ impl Trial {
     pub(crate) fn entry(&self, context: &str, id: &str) -> String {
         until("the event to be told", || {
             let mut redis = connect(self.system.redis_url()).ok()?;
-            let entries: Vec<(String, Vec<String>)> = redis::cmd("XRANGE")
-                .arg(format!("sugang:events:{context}"))
-                .arg("-")
-                .arg("+")
-                .query(&mut redis)
-                .ok()?;
+            let entries: Vec<(String, Vec<String>)> =
+                redis::cmd("XRANGE").arg(keys::stream(context)).arg("-").arg("+").query(&mut redis).ok()?;
             let mut told = entries.into_iter().filter_map(|(_, fields)| fields.into_iter().nth(1));
             told.find(|told| {
                 serde_json::from_str::<Value>(told).is_ok_and(|it| it.get("id").is_some_and(|its| its == id))
@@ -108,12 +105,25 @@ impl Trial {
         })
     }
 
-    /// Tells an event again, as if it came late.
+    /// Tells an event again to everyone who reads it, as if it came late.
     pub(crate) fn tell_again(&self, context: &str, entry: &str) {
-        let stream = format!("sugang:events:{context}");
         let mut redis = connect(self.system.redis_url()).expect("Redis");
-        redis::cmd("XADD").arg(&stream).arg("*").arg("e").arg(entry).exec(&mut redis).expect("to be told");
-        redis::cmd("PUBLISH").arg(&stream).arg("event").exec(&mut redis).expect("to wake");
+        for reader in topology::readers_of(context) {
+            let stream = keys::replayed(reader.name);
+            redis::cmd("XADD")
+                .arg(&stream)
+                .arg("*")
+                .arg("e")
+                .arg(entry)
+                .exec(&mut redis)
+                .expect("to be told");
+            redis::cmd("PUBLISH")
+                .arg(keys::wake(reader.name))
+                .arg("event")
+                .exec(&mut redis)
+                .expect("to wake");
+        }
+        eventually(|| behind(self.system.redis_url()).unwrap_or(1), 0);
     }
 
     /// Kills the process of a context exactly there, as soon as `act` brings it there, and starts it again.

@@ -1,12 +1,13 @@
 //! What an operator does beside the running system: the command `sugang`, as it is typed.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::Instant;
 
+use eventlog::keys;
 use rustix::process::Signal;
 use serde_json::json;
 use sugang_tests::orders::{AUTOMATIC, DECLINED_CARD, MANUAL, TWO_SEATS, order, with};
@@ -172,10 +173,14 @@ fn what_nobody_can_read_is_listed_explained_handed_back_to_one_group_and_dropped
     let state = sugang.state();
     operate(state, &["events", "list"]).says(0, &["There are no dead letters."]);
     let mut redis = redis::Client::open(sugang.ground().redis_url()).unwrap().get_connection().unwrap();
-    redis::cmd("XADD").arg("sugang:events:pay").arg("*").arg("e").arg("rubbish").exec(&mut redis).unwrap();
-    redis::cmd("PUBLISH").arg("sugang:events:pay").arg("event").exec(&mut redis).unwrap();
+    let groups = ["order", "reservation", "notification", "information"];
+    for group in groups {
+        let rubbish = ["*", "e", "rubbish", "stream", "sugang:events:pay", "id", "1-1"];
+        redis::cmd("XADD").arg(keys::replayed(group)).arg(&rubbish).exec(&mut redis).unwrap();
+        redis::cmd("PUBLISH").arg(keys::wake(group)).arg("event").exec(&mut redis).unwrap();
+    }
 
-    let each = ["order", "reservation", "notification", "information"].map(|group| (group.to_owned(), 1));
+    let each = groups.map(|group| (group.to_owned(), 1));
     eventually(|| dead(state), each.to_vec());
     operate(state, &["check"]).says(1, &["group order: it gave up on something that is no event"]);
     let list = operate(state, &["events", "list", "--group", "order"]);
@@ -203,8 +208,8 @@ fn what_nobody_can_read_is_listed_explained_handed_back_to_one_group_and_dropped
 
 #[test]
 fn what_a_consumer_failed_at_is_handled_after_all_once_the_cause_is_mended() {
-    let mut sugang = Sugang::start();
-    let state = &sugang.state().to_owned();
+    let sugang = Sugang::start();
+    let state = sugang.state();
     comes_to_rest(state);
     stores::tamper(state, "notification", "ALTER TABLE messages RENAME TO broken");
     sugang.apply(&order(1, AUTOMATIC)).expect(201);
@@ -224,38 +229,15 @@ fn what_a_consumer_failed_at_is_handled_after_all_once_the_cause_is_mended() {
     operate(state, &["check", "--grace", "0"]).says(1, &["nobody was told of its `Paid`"]);
 
     stores::tamper(state, "notification", "ALTER TABLE broken RENAME TO messages");
-    // What a stream no longer has is appended to it for everybody, and everybody else takes it as known.
-    sugang.ground_mut().stop_ticking();
-    let order_events = "sugang:events:order";
-    let last = |redis: &mut redis::Connection| -> String {
-        let about: HashMap<String, redis::Value> =
-            redis::cmd("XINFO").arg("STREAM").arg(order_events).query(redis).unwrap();
-        redis::from_redis_value(about["last-generated-id"].clone()).unwrap()
-    };
-    let entry = last(&mut redis);
-    redis::cmd("XTRIM").arg(order_events).arg("MAXLEN").arg(0).exec(&mut redis).unwrap();
-    operate(state, &["events", "replay", "--all"])
-        .says(0, &["handed back", "appended again", "its stream no longer had it"]);
-    assert_eq!(redis::cmd("XLEN").arg(order_events).query::<u64>(&mut redis).unwrap(), 1);
-    // It is known what it stands for until everybody has it, and it is no later than it need be.
-    let copy = last(&mut redis);
-    let stands_for: Vec<(String, String)> =
-        redis::cmd("HGETALL").arg("sugang:replayed:order").query(&mut redis).unwrap();
-    assert_eq!(stands_for, [(copy.clone(), entry.clone())]);
-    let milliseconds = |id: &str| id.split('-').next().unwrap().to_owned();
-    assert_eq!(milliseconds(&copy), milliseconds(&entry));
-    let mut tick = || redis::cmd("PUBLISH").arg("sugang:tick").arg("tick").exec(&mut redis).unwrap();
-    let told = || {
-        tick();
-        sugang.messages(1).len()
-    };
-    eventually(told, 3);
+    // Its group alone has it again, whether or not its stream still does.
+    let orders = keys::stream("order");
+    redis::cmd("XTRIM").arg(&orders).arg("MAXLEN").arg(0).exec(&mut redis).unwrap();
+    operate(state, &["events", "replay", "--all"]).says(0, &["handed back, to its group alone"]);
+    eventually(|| sugang.messages(1).len(), 3);
+    assert_eq!(redis::cmd("XLEN").arg(&orders).query::<u64>(&mut redis).unwrap(), 0);
+    let replayed = keys::replayed("notification");
+    eventually(|| redis::cmd("XLEN").arg(&replayed).query::<u64>(&mut redis).unwrap(), 0);
     sugang.apply(&order(2, AUTOMATIC)).expect(201);
-    let mut forgotten = || {
-        redis::cmd("PUBLISH").arg("sugang:tick").arg("tick").exec(&mut redis).unwrap();
-        redis::cmd("EXISTS").arg("sugang:replayed:order").query::<u64>(&mut redis).unwrap()
-    };
-    eventually(&mut forgotten, 0_u64);
     comes_to_rest(state);
 }
 
@@ -344,7 +326,7 @@ fn what_groups_have_passed_over_is_sent_to_them_again_by_replay() {
     let mut redis = redis::Client::open(ground.redis_url()).unwrap().get_connection().unwrap();
     let told = |words: &str| operate(ground.state(), &["check", "--grace", "1"]).text.contains(words);
     for (group, context) in ["notification", "information"].iter().flat_map(|g| CONTEXTS.map(|c| (g, c))) {
-        let stream = format!("sugang:events:{context}");
+        let stream = keys::stream(context);
         redis::cmd("XGROUP").arg("DESTROY").arg(stream).arg(group).exec(&mut redis).unwrap();
         eventually(|| told(&format!("group {group}: it has not read events of `{context}`")), true);
     }
@@ -356,7 +338,7 @@ fn what_groups_have_passed_over_is_sent_to_them_again_by_replay() {
     redis::cmd("XGROUP").arg(&["DESTROY", pay, "information"]).exec(&mut redis).unwrap();
     // As if they had read all of it, by somebody's mistake.
     for (group, context) in ["notification", "information"].iter().flat_map(|g| CONTEXTS.map(|c| (g, c))) {
-        let stream = format!("sugang:events:{context}");
+        let stream = keys::stream(context);
         redis::cmd("XGROUP").arg("CREATE").arg(stream).arg(group).arg("$").exec(&mut redis).unwrap();
     }
     let behind = ground.host(Options::only(&["notification", "information"]));

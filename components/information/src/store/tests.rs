@@ -1,59 +1,105 @@
-//! The statements on a real SQLite, held against the fold they stand for.
+//! The statements on a real SQLite, held against what they stand for.
 
+use super::filter::AnyStatus;
 use super::*;
-use crate::domain::{Statuses, by_order};
-use crate::events;
 use crate::samples;
-use kernel::CourseStatus;
 use kernel::event::Event;
+use kernel::{CourseStatus, CustomerId, OrderStatus, PayStatus, ReservationStatus, Timestamp};
 use proptest::prelude::*;
 use store::native;
+use store::{Direction, Schema};
 
 /// A store as a component would find it.
 struct Sqlite(native::Sqlite);
+
+/// An order with its timeline as JSON, to be compared.
+fn shown(found: &Found) -> serde_json::Value {
+    serde_json::to_value(found).unwrap()
+}
 
 impl Sqlite {
     fn new() -> Self {
         Self(native::Sqlite::in_memory(&DATABASE).unwrap())
     }
 
-    fn run(&self, statement: Statement) -> Vec<Row> {
-        self.0.run(&statement.sql, &statement.params).unwrap()
+    fn run(&self, statement: &Statement) -> Vec<Row> {
+        self.0.run(statement.sql(), statement.params()).unwrap()
     }
 
-    /// Takes a batch in the way the component does.
+    fn ask(&self, sql: &str) -> Vec<Row> {
+        self.0.run(sql, &[]).unwrap()
+    }
+
     fn take(&self, batch: &[(u64, i64, Event)]) {
-        let steps = batch.iter().filter_map(|(version, time, event)| {
-            events::step(samples::context(event), *version, Timestamp::from_millis(*time), event)
-        });
-        let rows = by_order(batch.iter().filter_map(|(version, time, event)| {
-            Information::of(*version, Timestamp::from_millis(*time), event)
-        }));
-        self.run(add_steps(&steps.collect::<Vec<_>>()));
-        self.run(join_rows(&rows));
+        self.run(&take_in(batch.iter().map(|(version, time, event)| {
+            Told::of(samples::context(event), *version, Timestamp::from_millis(*time), event)
+        })));
+    }
+
+    fn take_courses(&self, courses: &[(u64, &Event)]) {
+        let at = Timestamp::from_millis(0);
+        self.run(&take_in(
+            courses.iter().map(|(version, course)| Told::of("reservation", *version, at, course)),
+        ));
     }
 
     fn dump(&self, table: &str) -> Vec<String> {
         self.0.dump(table).unwrap()
     }
-}
 
-impl Sqlite {
-    fn page(&self, filter: &Filter, paging: &Paging) -> Vec<u64> {
-        self.run(ask_page(filter, paging)).iter().map(|row| Found::read(row).unwrap().order_id).collect()
+    fn list(&self, filter: Filter, page: &Page) -> Vec<u64> {
+        let rows = self.run(&filter.ask_list(LISTED, page));
+        rows.iter().map(|row| Found::read(row).unwrap().order_id.get()).collect()
     }
 
-    fn count(&self, filter: &Filter) -> u64 {
-        self.run(ask_count(filter)).first().map_or(0, |row| row.count(0).unwrap())
+    fn total(&self, filter: Filter) -> u64 {
+        self.run(&filter.ask_total()).first().map_or(0, |row| row.count("total").unwrap())
     }
 
     fn found(&self, order_id: u64) -> Found {
-        Found::read(&self.run(ask_one(OrderId::parse(order_id).unwrap()))[0]).unwrap()
+        native::at_once(find(&self.0, OrderId::parse(order_id).unwrap())).unwrap().unwrap().unwrap()
+    }
+
+    /// One field of every line of an order's timeline.
+    fn timeline(&self, order_id: u64, field: &str) -> Vec<String> {
+        let found = shown(&self.found(order_id));
+        let lines = found["timeline"].as_array().unwrap();
+        lines.iter().map(|line| line[field].as_str().unwrap().to_owned()).collect()
     }
 }
 
-fn paging(size: u64) -> Paging {
-    Paging { page: 0, size, sort: None, after: None }
+fn first(limit: u64) -> Page {
+    Page { limit, ..Page::default() }
+}
+
+/// What each context told last, as far as these events go: what the row must come to.
+fn fold(events: &[(u64, i64, Event)]) -> (Statuses, Option<u64>) {
+    let last = |context: &str| {
+        let told = events.iter().filter(|(_, _, event)| samples::context(event) == context);
+        told.max_by_key(|(version, ..)| *version)
+    };
+    let delayed = events.iter().filter_map(|(_, _, event)| match event {
+        Event::PaymentDelayed(delayed) => Some(delayed.pay_version),
+        _ => None,
+    });
+    let (pay_version, pay) = match last("pay") {
+        Some((version, _, Event::Paid(_))) => (*version, Some(PayStatus::Paid)),
+        Some((version, _, Event::PaymentDeclined(_))) => (*version, Some(PayStatus::PaymentDeclined)),
+        Some((version, ..)) => (*version, Some(PayStatus::PaymentCanceled)),
+        None => (0, None),
+    };
+    let order = last("order").map(|(_, _, event)| match event {
+        Event::OrderCanceled(_) => OrderStatus::OrderCanceled,
+        _ => OrderStatus::Ordered,
+    });
+    let (reservation, position) = match last("reservation") {
+        Some((_, _, Event::Reserved(reserved))) => (Some(reserved.status), reserved.waiting_position),
+        Some((_, _, Event::ReservationConfirmed(_))) => (Some(ReservationStatus::ReservationConfirmed), None),
+        Some(_) => (Some(ReservationStatus::ReservationCanceled), None),
+        None => (None, None),
+    };
+    let pay = if delayed.max() >= Some(pay_version) { Some(PayStatus::PaymentDelayed) } else { pay };
+    (Statuses { order, pay, reservation, course: None }, position)
 }
 
 proptest! {
@@ -71,56 +117,70 @@ proptest! {
             prop_assert_eq!(whole.dump(table), piecemeal.dump(table));
         }
 
-        let fold = by_order(events.iter().filter_map(|(version, time, event)| {
-            Information::of(*version, Timestamp::from_millis(*time), event)
-        }));
         let found = piecemeal.found(1113);
-        let expected = Statuses {
-            order: fold[0].order.map(|told| told.value),
-            pay: fold[0].pay_status(),
-            reservation: fold[0].seat.map(|told| told.value.status),
-            course: None,
-        };
-        prop_assert_eq!(found.statuses, expected);
-        prop_assert_eq!(found.waiting_position, fold[0].seat.and_then(|told| told.value.waiting_position).map(|n| n as i64));
-        prop_assert_eq!(found.updated_at, fold[0].updated_at.to_string());
-        prop_assert_eq!(found.amount, fold[0].amount.map(|won| won.get() as i64));
+        prop_assert_eq!((found.statuses, found.waiting_position), fold(&events));
+        let latest = events.iter().map(|(_, time, _)| *time).max().unwrap();
+        prop_assert_eq!(found.updated_at, Timestamp::from_millis(latest).to_string());
+        let placed = events.iter().any(|(_, _, event)| event.name() == "Ordered");
+        prop_assert_eq!(found.amount, placed.then_some(50_000));
+        prop_assert_eq!(found.course_title, placed.then(|| "자바 입문".to_owned()));
     }
 }
 
 #[test]
-fn a_crash_after_the_timeline_heals_when_the_batch_comes_again() {
-    let (crashed, whole) = (Sqlite::new(), Sqlite::new());
-    let batch = samples::history();
-    let steps = batch.iter().filter_map(|(version, time, event)| {
-        events::step(samples::context(event), *version, Timestamp::from_millis(*time), event)
-    });
-    crashed.run(add_steps(&steps.collect::<Vec<_>>()));
-    crashed.take(&batch);
-    whole.take(&batch);
-    for table in ["infomations", "timeline", "counts"] {
-        assert_eq!(crashed.dump(table), whole.dump(table));
-    }
+fn disorder_is_out_of_order_and_has_copies() {
+    use proptest::{strategy::ValueTree, test_runner::TestRunner};
+    let mut runner = TestRunner::deterministic();
+    let told: Vec<_> =
+        (0..20).map(|_| samples::disorder().new_tree(&mut runner).unwrap().current()).collect();
+    assert!(told.iter().any(|events| !events.is_sorted_by_key(|(_, time, _)| *time)));
+    assert!(told.iter().any(|events| events.len() > samples::in_order(events).len()));
+}
+
+#[test]
+fn a_delay_is_shown_until_pay_says_what_order_had_not_heard_then() {
+    let history = samples::history();
+    let pay_status = |numbers: &[usize]| {
+        let sqlite = Sqlite::new();
+        for number in numbers {
+            sqlite.take(&history[*number..=*number]);
+        }
+        sqlite.found(1113).statuses.pay
+    };
+    let (ordered, delayed, declined, delayed_again, paid) = (0, 1, 2, 3, 4);
+    assert_eq!(pay_status(&[ordered]), None);
+    assert_eq!(pay_status(&[delayed, ordered]), Some(PayStatus::PaymentDelayed));
+    assert_eq!(pay_status(&[ordered, declined, delayed]), Some(PayStatus::PaymentDeclined));
+    assert_eq!(pay_status(&[declined, delayed_again]), Some(PayStatus::PaymentDelayed));
+    assert_eq!(pay_status(&[delayed_again, declined]), Some(PayStatus::PaymentDelayed));
+    assert_eq!(pay_status(&[declined, paid, delayed_again]), Some(PayStatus::Paid));
+}
+
+#[test]
+fn the_waiting_position_is_forgotten_with_the_seat_that_ends_the_wait() {
+    let (sqlite, history) = (Sqlite::new(), samples::history());
+    sqlite.take(&history[..6]);
+    assert_eq!(sqlite.found(1113).waiting_position, Some(4));
+    sqlite.take(&history);
+    assert_eq!(sqlite.found(1113).waiting_position, None);
 }
 
 #[test]
 fn without_its_version_guards_the_store_would_show_what_came_last() {
+    // A line of the trigger, and the fields that it keeps right.
     let guards = [
-        ("order_version", "orderStatus"),
-        ("pay_version", "payStatus"),
-        ("reservation_version", "reservationStatus"),
+        ("excluded.order_version > order_version", "orderStatus"),
+        ("excluded.pay_version > max(pay_version, coalesce(delayed_at, 0))", "payStatus"),
+        ("excluded.reservation_version > reservation_version", "reservationStatus"),
     ];
-    for (guard, shown) in guards {
+    for (guard, broken) in guards {
         let sqlite = Sqlite::new();
-        for (version, time, event) in samples::history().iter().rev() {
-            let row = Information::of(*version, Timestamp::from_millis(*time), event).unwrap();
-            let mut statement = join_rows(&[row]);
-            let guarded = statement.sql.clone();
-            // Off: any event that tells this group of columns wins.
-            statement.sql =
-                guarded.replace(&format!("excluded.{guard} > {guard}"), &format!("excluded.{guard} > 0"));
-            assert_ne!(statement.sql, guarded);
-            sqlite.run(statement);
+        let loosened = schema::TOLD_OF_ORDER.replace(guard, "true");
+        assert_ne!(loosened, schema::TOLD_OF_ORDER);
+        sqlite.ask("DROP TRIGGER told_of_order");
+        sqlite.ask(&loosened);
+        for event in samples::history().iter().rev() {
+            sqlite.take(std::slice::from_ref(event));
         }
         let statuses = sqlite.found(1113).statuses;
         let canceled = [
@@ -129,9 +189,22 @@ fn without_its_version_guards_the_store_would_show_what_came_last() {
             ("reservationStatus", statuses.reservation == Some(ReservationStatus::ReservationCanceled)),
         ];
         for (status, right) in canceled {
-            assert_eq!(right, status != shown, "{status} without the guard of {guard}");
+            assert_eq!(right, status != broken, "{status} without {guard}");
         }
     }
+}
+
+#[test]
+fn every_line_that_a_guard_is_on_can_be_left_out() {
+    let lines = schema::TOLD_OF_ORDER.lines();
+    let (guarded, rest): (Vec<_>, Vec<_>) =
+        lines.partition(|line| line.contains("-- guard: information.version"));
+    assert_eq!(guarded.len(), 4);
+    let sqlite = Sqlite::new();
+    sqlite.ask("DROP TRIGGER told_of_order");
+    sqlite.ask(&rest.join("\n"));
+    sqlite.take(&samples::history());
+    assert_eq!(sqlite.found(1113).statuses.order, Some(OrderStatus::OrderCanceled));
 }
 
 #[test]
@@ -140,13 +213,15 @@ fn the_timeline_is_told_in_the_order_in_which_it_happened() {
     for event in samples::history().iter().rev() {
         sqlite.take(std::slice::from_ref(event));
     }
-    let rows = sqlite.run(ask_timeline(OrderId::parse(1113).unwrap()));
-    let past: Vec<_> = rows.iter().map(|row| Past::read(row).unwrap()).collect();
-    let told: Vec<_> = past.iter().map(|past| past.status.as_str()).collect();
-    let happened: Vec<_> =
-        samples::history().iter().map(|(_, _, event)| crate::domain::status_told(event).unwrap()).collect();
-    assert_eq!(told, happened);
-    assert_eq!(past[0].time, "1970-01-01T00:00:00.010Z");
+    let events: Vec<_> = samples::history().iter().map(|(_, _, event)| event.name().to_owned()).collect();
+    assert_eq!(sqlite.timeline(1113, "event"), events);
+    assert_eq!(sqlite.timeline(1113, "time")[0], "1970-01-01T00:00:00.010Z");
+    let statuses = sqlite.timeline(1113, "status");
+    assert_eq!(
+        statuses[..6],
+        ["Ordered", "Payment Delayed", "Payment Declined", "Payment Delayed", "Paid", "Waitlisted"],
+        "a delay is shown as what became of the payment"
+    );
 }
 
 #[test]
@@ -154,7 +229,7 @@ fn filters_sort_and_keys_choose_the_same_orders_as_a_look_at_all_would() {
     let sqlite = Sqlite::new();
     // Orders 1 to 12: of customers 1 to 3 and courses 101 and 102, each a little further than the one before.
     for order_id in 1..=12 {
-        sqlite.take(&samples::history_of(order_id)[..order_id as usize % 10 + 1]);
+        sqlite.take(&samples::history_of(order_id)[..order_id as usize % 11 + 1]);
     }
     let all: Vec<Found> = (1..=12).map(|order_id| sqlite.found(order_id)).collect();
     let status = |raw: &str| Some(raw.parse::<AnyStatus>().unwrap());
@@ -172,23 +247,23 @@ fn filters_sort_and_keys_choose_the_same_orders_as_a_look_at_all_would() {
     for filter in filters {
         let wanted: Vec<_> = all
             .iter()
-            .filter(|found| filter.customer_id.is_none_or(|id| found.customer_id == Some(id.as_i64())))
-            .filter(|found| filter.edu_no.is_none_or(|id| found.edu_no == id.get()))
+            .filter(|found| filter.customer_id.is_none_or(|id| found.customer_id == Some(id.get())))
+            .filter(|found| filter.edu_no.is_none_or(|id| found.edu_no == id))
             .filter(|found| match filter.status {
                 None => true,
                 Some(AnyStatus::Order(status)) => found.statuses.order == Some(status),
                 Some(AnyStatus::Pay(status)) => found.statuses.pay == Some(status),
                 Some(AnyStatus::Reservation(status)) => found.statuses.reservation == Some(status),
             })
-            .map(|found| found.order_id)
+            .map(|found| found.order_id.get())
             .collect();
-        assert_eq!(sqlite.page(&filter, &paging(100)), wanted, "{filter:?}");
-        assert_eq!(sqlite.count(&filter), wanted.len() as u64, "{filter:?}");
+        assert_eq!(sqlite.list(filter, &first(100)), wanted, "{filter:?}");
+        assert_eq!(sqlite.total(filter), wanted.len() as u64, "{filter:?}");
 
         let mut by_key = Vec::new();
         let mut after = 0;
         loop {
-            let page = sqlite.page(&filter, &Paging { after: Some(after), ..paging(2) });
+            let page = sqlite.list(filter, &Page { after: Some(after), ..first(2) });
             let Some(last) = page.last() else { break };
             after = *last;
             by_key.extend(page);
@@ -196,14 +271,13 @@ fn filters_sort_and_keys_choose_the_same_orders_as_a_look_at_all_would() {
         }
         assert_eq!(by_key, wanted, "{filter:?} by key");
     }
-    let sort = Some(hal::Sort { field: "eduNo", direction: Direction::Descending });
-    let sorted = sqlite.page(&Filter::default(), &Paging { sort, page: 1, ..paging(5) });
+    let by = |field, page| Page { sort: Some(column(field)), direction: Direction::Descending, ..page };
+    let sorted = sqlite.list(Filter::default(), &by("eduNo", Page { offset: 5, ..first(5) }));
     assert_eq!(sorted, [1, 12, 10, 8, 6]);
-    let rows = sqlite.0.run("SELECT order_id FROM infomations ORDER BY updated_at DESC, order_id DESC", &[]);
-    let newest: Vec<_> = rows.unwrap().iter().map(|row| row.count(0).unwrap()).collect();
+    let rows = sqlite.ask("SELECT order_id FROM infomations ORDER BY updated_at DESC, order_id DESC");
+    let newest: Vec<_> = rows.iter().map(|row| row.count("order_id").unwrap()).collect();
     assert_ne!(newest, (1..=12).rev().collect::<Vec<_>>(), "their numbers alone would sort them");
-    let sort = Some(hal::Sort { field: "updatedAt", direction: Direction::Descending });
-    assert_eq!(sqlite.page(&Filter::default(), &Paging { sort, ..paging(12) }), newest);
+    assert_eq!(sqlite.list(Filter::default(), &by("updatedAt", first(12))), newest);
 }
 
 #[test]
@@ -211,59 +285,58 @@ fn every_sort_and_filter_is_answered_from_an_index() {
     let sqlite = Sqlite::new();
     let customer_id = Some(CustomerId::parse(2).unwrap());
     let edu_no = Some(EduNo::parse(102).unwrap());
-    let sorts = SORTABLE.iter().map(|field| {
-        let sort = Some(hal::Sort { field, direction: Direction::Descending });
-        (Filter::default(), Paging { sort, ..paging(10) })
+    let sorts = ["orderId", "eduNo", "updatedAt"].map(|field| {
+        (Filter::default(), Page { sort: Some(column(field)), direction: Direction::Descending, ..first(10) })
     });
     let filters = [
         Filter { customer_id, ..Filter::default() },
         Filter { edu_no, ..Filter::default() },
         Filter { status: Some(AnyStatus::Pay(PayStatus::Paid)), ..Filter::default() },
     ];
-    let filters = filters.into_iter().map(|filter| (filter, Paging { after: Some(7), ..paging(10) }));
-    for (filter, paging) in sorts.chain(filters) {
-        let Statement { sql, params } = ask_page(&filter, &paging);
-        let plan = sqlite.0.plan(&sql, &params).unwrap();
-        assert!(!plan.contains("TEMP B-TREE"), "{paging:?} {filter:?}: {plan}");
+    let filters = filters.into_iter().map(|filter| (filter, Page { after: Some(7), ..first(10) }));
+    for (filter, page) in sorts.into_iter().chain(filters) {
+        let statement = filter.ask_list(LISTED, &page);
+        let plan = sqlite.0.plan(statement.sql(), statement.params()).unwrap();
+        assert!(!plan.contains("TEMP B-TREE"), "{page:?} {filter:?}: {plan}");
         let first = plan.split("; ").next().unwrap();
         assert!(filter == Filter::default() || first.contains("USING INDEX"), "{filter:?}: {plan}");
-        let Statement { sql, params } = ask_count(&filter);
-        let plan = sqlite.0.plan(&sql, &params).unwrap();
+        let statement = filter.ask_total();
+        let plan = sqlite.0.plan(statement.sql(), statement.params()).unwrap();
         assert!(plan.starts_with("SEARCH"), "counting {filter:?}: {plan}");
     }
 }
 
 #[test]
-fn a_course_is_shown_as_it_was_told_last_and_changes_the_etag() {
+fn a_course_is_shown_as_it_was_told_last() {
     let sqlite = Sqlite::new();
     sqlite.take(&samples::history()[..1]);
     let before = sqlite.found(1113);
     assert_eq!(before.course_title.as_deref(), Some("자바 입문"));
     assert_eq!(before.statuses.course, None);
 
-    let edu_no = before.edu_no;
-    let started = samples::course(edu_no, "자바 입문 (개정)", CourseStatus::Started);
-    let opened = samples::course(edu_no, "자바", CourseStatus::Open);
-    sqlite.run(keep_courses(&[(2, &started)]));
-    sqlite.run(keep_courses(&[(1, &opened)]));
-    let after = sqlite.found(1113);
-    assert_eq!(after.course_title.as_deref(), Some("자바 입문 (개정)"));
-    assert_eq!(after.statuses.course, Some(CourseStatus::Started));
-    assert_ne!(after.etag, before.etag);
+    let edu_no = before.edu_no.get();
+    let started = Event::CourseStarted(samples::course(edu_no, "자바 입문 (개정)", CourseStatus::Started));
+    let opened = Event::CourseOpened(samples::course(edu_no, "자바", CourseStatus::Open));
+    for told in [&[(2, &started), (1, &opened)][..], &[(1, &opened)]] {
+        sqlite.take_courses(told);
+        let after = sqlite.found(1113);
+        assert_eq!(after.course_title.as_deref(), Some("자바 입문 (개정)"));
+        assert_eq!(after.statuses.course, Some(CourseStatus::Started));
+    }
 }
 
 #[test]
-fn an_event_that_comes_late_changes_the_etag_though_it_changes_no_status() {
+fn an_event_that_comes_late_is_seen_though_it_changes_no_status_and_told_again_it_changes_nothing() {
     let sqlite = Sqlite::new();
     let events = samples::history();
-    sqlite.take(&events[3..4]);
+    sqlite.take(&events[4..5]);
     let before = sqlite.found(1113);
     sqlite.take(&events[2..3]);
     let after = sqlite.found(1113);
     assert_eq!(after.statuses, before.statuses);
-    assert_ne!(after.etag, before.etag);
-    sqlite.take(&events[2..4]);
-    assert_eq!(sqlite.found(1113), after);
+    assert_ne!(shown(&after), shown(&before));
+    sqlite.take(&events[2..3]);
+    assert_eq!(shown(&sqlite.found(1113)), shown(&after));
 }
 
 #[test]
@@ -273,32 +346,13 @@ fn an_unknown_status_is_refused_with_all_eleven() {
 }
 
 #[test]
-fn the_etag_changes_again_when_the_row_follows_its_timeline() {
-    let history = samples::history();
-    for (version, time, event) in [&history[3], &history[6], &history[7]] {
-        let sqlite = Sqlite::new();
-        sqlite.take(&history[..1]);
-        let at = Timestamp::from_millis(*time);
-        let step = events::step(samples::context(event), *version, at, event).unwrap();
-        sqlite.run(add_steps(&[step]));
-        let before = sqlite.found(1113);
-        sqlite.run(join_rows(&[Information::of(*version, at, event).unwrap()]));
-        let after = sqlite.found(1113);
-        assert_ne!(after.statuses, before.statuses);
-        assert_ne!(after.etag, before.etag, "{}", event.name());
-    }
-}
-
-#[test]
 fn within_a_millisecond_the_timeline_goes_by_version_as_the_flow_does() {
     let sqlite = Sqlite::new();
     let at_once: Vec<_> =
         samples::history().into_iter().map(|(version, _, event)| (version, 0, event)).collect();
     sqlite.take(&at_once);
-    let rows = sqlite.run(ask_timeline(OrderId::parse(1113).unwrap()));
-    let told: Vec<_> = rows.iter().map(|row| Past::read(row).unwrap().event).collect();
     assert_eq!(
-        told,
+        sqlite.timeline(1113, "event"),
         [
             "Ordered",
             "PaymentDeclined",
@@ -306,10 +360,49 @@ fn within_a_millisecond_the_timeline_goes_by_version_as_the_flow_does() {
             "PaymentDelayed",
             "Paid",
             "Reserved",
-            "OrderCanceled",
+            "PaymentDelayed",
             "PaymentCanceled",
             "ReservationConfirmed",
+            "OrderCanceled",
             "ReservationCanceled",
         ]
     );
+}
+
+/// The tables as the release before this one had them, in version 1.
+fn tables_of_version_1() -> Vec<String> {
+    let Schema { tables, programs, .. } = schema::SCHEMA;
+    let same = tables.iter().chain(&programs[3..]).map(|table| (*table).to_owned());
+    same.map(|table| table.replace(" NOT NULL,\n            delayed_at INTEGER", " NOT NULL")).collect()
+}
+
+#[test]
+fn a_store_of_the_release_before_keeps_its_rows_and_goes_on_where_it_was() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("information.db");
+    let old = Sqlite(native::Sqlite::as_it_is(&path).unwrap());
+    for statement in tables_of_version_1() {
+        old.ask(&statement);
+    }
+    let columns = "SELECT group_concat(name) AS names FROM pragma_table_info('infomations')";
+    assert!(!old.ask(columns)[0].text("names").unwrap().contains("delayed_at"));
+    for (order_id, pay_version, pay_status) in [(1113, 0, "Payment Delayed"), (1114, 1, "Payment Declined")] {
+        old.ask(&format!(
+            "INSERT INTO infomations VALUES ({order_id}, 1, 102, 2, '자바 입문', 50000, 2, 'Ordered', {pay_version},
+                '{pay_status}', 0, NULL, NULL, '1970-01-01T00:00:00.020Z')"
+        ));
+    }
+    old.ask("PRAGMA user_version=1");
+
+    let sqlite = Sqlite(native::Sqlite::file(&path, &DATABASE).unwrap());
+    let status = |order_id| sqlite.found(order_id).statuses.pay;
+    assert_eq!(status(1113), Some(PayStatus::PaymentDelayed));
+    let delayed = Filter { status: Some(AnyStatus::Pay(PayStatus::PaymentDelayed)), ..Filter::default() };
+    assert_eq!(sqlite.total(delayed), 1);
+    sqlite.take(&samples::history()[2..3]);
+    assert_eq!(status(1113), Some(PayStatus::PaymentDeclined));
+    assert_eq!(status(1114), Some(PayStatus::PaymentDeclined));
+    sqlite.take(&samples::history_of(1114)[3..4]);
+    assert_eq!(status(1114), Some(PayStatus::PaymentDelayed));
+    assert_eq!(sqlite.ask(columns)[0].values(), Sqlite::new().ask(columns)[0].values());
 }

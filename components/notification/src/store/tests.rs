@@ -3,6 +3,7 @@
 use super::*;
 use crate::samples;
 use kernel::Language;
+use store::Direction;
 use store::native;
 
 const NOW: Timestamp = Timestamp::from_millis(1_000_000);
@@ -15,43 +16,47 @@ impl Sqlite {
         Self(native::Sqlite::in_memory(&DATABASE).unwrap())
     }
 
-    /// With so many messages, each about an order of its own.
+    /// With so many messages that are due and were never tried, each about an order of its own.
     fn with_messages(count: u64) -> Self {
         let sqlite = Self::new();
-        sqlite.run(add(&(1..=count).map(message).collect::<Vec<_>>(), NOW));
+        sqlite.add_due(&(1..=count).map(message).collect::<Vec<_>>(), NOW);
         sqlite
     }
 
-    fn run(&self, statement: Statement) -> Vec<Row> {
-        self.0.run(&statement.sql, &statement.params).unwrap()
+    fn add_due(&self, messages: &[Message], due: Timestamp) {
+        for row in self.run(&add(messages, NOW, due)) {
+            self.ask(&format!("UPDATE messages SET attempts = 0 WHERE seq = {}", row.int("seq").unwrap()));
+        }
+    }
+
+    fn run(&self, statement: &Statement) -> Vec<Row> {
+        self.0.run(statement.sql(), statement.params()).unwrap()
     }
 
     fn ask(&self, sql: &str) -> Vec<Row> {
         self.0.run(sql, &[]).unwrap()
     }
 
-    fn claim(&self, worker: &str, now: Timestamp, limit: u32) -> Vec<Claimed> {
-        claimed(&self.run(claim(worker, now, now.plus_seconds(LEASE), limit))).unwrap()
+    fn claim(&self, now: Timestamp, limit: u32) -> Vec<Claimed> {
+        claimed(&self.run(&claim(now, now.plus_seconds(LEASE), limit))).unwrap()
     }
 
-    fn conclude(&self, worker: &str, claimed: &[Claimed], verdict: &Verdict) {
-        let conclusions: Vec<_> = claimed
-            .iter()
-            .map(|message| Conclusion { seq: message.seq, verdict: verdict.clone(), problem: None })
-            .collect();
-        self.run(conclude(worker, &conclusions, NOW));
+    fn conclude(&self, claimed: &[Claimed], verdict: &Verdict) {
+        let conclusions: Vec<_> =
+            claimed.iter().map(|message| concluded(message, verdict.clone(), None)).collect();
+        self.run(&conclude(&conclusions, NOW));
     }
 
     /// `status attempts` of each message.
     fn shown(&self) -> Vec<String> {
-        let rows = self.ask("SELECT status || ' ' || attempts FROM messages ORDER BY seq");
-        rows.iter().map(|row| row.text(0).unwrap().to_owned()).collect()
+        let rows = self.ask("SELECT status || ' ' || attempts AS shown FROM messages ORDER BY seq");
+        rows.iter().map(|row| row.text("shown").unwrap().to_owned()).collect()
     }
 
     /// Each status with its count, where there is any; told by the triggers.
     fn counted(&self) -> Vec<(String, i64)> {
         let rows = self.ask("SELECT status, rows FROM counts WHERE rows <> 0 ORDER BY status");
-        rows.iter().map(|row| (row.text(0).unwrap().to_owned(), row.int(1).unwrap())).collect()
+        rows.iter().map(|row| (row.text("status").unwrap().to_owned(), row.int("rows").unwrap())).collect()
     }
 }
 
@@ -62,6 +67,11 @@ fn message(order_id: u64) -> Message {
     Message::about("reservation", 1, &event, None).unwrap()
 }
 
+fn concluded(message: &Claimed, verdict: Verdict, problem: Option<&str>) -> Conclusion {
+    let problem = problem.map(str::to_owned);
+    Conclusion { seq: message.seq, attempts: message.attempts, verdict, problem }
+}
+
 fn ids(claimed: &[Claimed]) -> Vec<&str> {
     claimed.iter().map(|message| message.id.as_str()).collect()
 }
@@ -69,19 +79,20 @@ fn ids(claimed: &[Claimed]) -> Vec<&str> {
 #[test]
 fn an_event_told_again_adds_no_second_message() {
     let sqlite = Sqlite::with_messages(2);
-    sqlite.run(add(&[message(2), message(3), message(3)], NOW));
-    assert_eq!(sqlite.shown(), ["Pending 0", "Pending 0", "Pending 0"]);
+    let again = sqlite.run(&add(&[message(2), message(3), message(3)], NOW, NOW));
+    assert_eq!(ids(&claimed(&again).unwrap()), ["reservation:3:1"], "only what is new is to be sent");
+    assert_eq!(sqlite.shown(), ["Pending 0", "Pending 0", "Pending 1"]);
     assert_eq!(sqlite.counted(), [("Pending".to_owned(), 3)]);
 }
 
 #[test]
 fn two_workers_never_hold_the_same_message() {
     let sqlite = Sqlite::with_messages(5);
-    let first = sqlite.claim("first", NOW, 3);
-    let second = sqlite.claim("second", NOW, 3);
+    let first = sqlite.claim(NOW, 3);
+    let second = sqlite.claim(NOW, 3);
     assert_eq!(ids(&first), ["reservation:1:1", "reservation:2:1", "reservation:3:1"]);
     assert_eq!(ids(&second), ["reservation:4:1", "reservation:5:1"]);
-    assert!(sqlite.claim("third", NOW, 3).is_empty());
+    assert!(sqlite.claim(NOW, 3).is_empty());
 }
 
 #[test]
@@ -90,16 +101,16 @@ fn a_message_that_a_clock_which_was_ahead_has_put_off_is_due_at_once() {
     for (ahead, tries) in [(1, 0), (1, 1), (1, 4), (2, 5), (50, 7), (286, 10), (286, 40)] {
         let sqlite = Sqlite::with_messages(1);
         for _ in 0..tries {
-            sqlite.claim("first", NOW, 1);
-            sqlite.run(pull_in(NOW.plus_minutes(-10)));
+            sqlite.claim(NOW, 1);
+            sqlite.run(&pull_in(NOW.plus_minutes(-10)));
         }
         sqlite.ask(&format!("UPDATE messages SET due_at = {}", NOW.plus_seconds(LEASE).millis()));
         let really = NOW.plus_seconds(-ahead);
-        assert!(sqlite.claim("second", really, 1).is_empty(), "{tries}");
-        sqlite.run(pull_in(really));
-        assert_eq!(sqlite.claim("second", really, 1).len(), 1, "{tries}");
-        sqlite.run(pull_in(really));
-        assert!(sqlite.claim("third", really, 1).is_empty(), "by the true clock it is claimed now");
+        assert!(sqlite.claim(really, 1).is_empty(), "{tries}");
+        sqlite.run(&pull_in(really));
+        assert_eq!(sqlite.claim(really, 1).len(), 1, "{tries}");
+        sqlite.run(&pull_in(really));
+        assert!(sqlite.claim(really, 1).is_empty(), "by the true clock it is claimed now");
     }
 }
 
@@ -108,42 +119,43 @@ fn what_waits_as_it_should_is_not_pulled_in() {
     for (tries, pause) in [(1, LEASE), (4, LEASE), (5, 16), (7, 64), (10, 300), (40, 300)] {
         let sqlite = Sqlite::with_messages(1);
         for _ in 0..tries {
-            sqlite.claim("first", NOW, 1);
-            sqlite.run(pull_in(NOW.plus_minutes(-10)));
+            sqlite.claim(NOW, 1);
+            sqlite.run(&pull_in(NOW.plus_minutes(-10)));
         }
         assert_eq!(sqlite.shown(), [format!("Pending {tries}")]);
         sqlite.ask(&format!("UPDATE messages SET due_at = {}", NOW.plus_seconds(pause).millis()));
-        sqlite.run(pull_in(NOW));
-        assert!(sqlite.claim("second", NOW.plus_seconds(pause - 1), 1).is_empty(), "{tries}");
+        sqlite.run(&pull_in(NOW));
+        assert!(sqlite.claim(NOW.plus_seconds(pause - 1), 1).is_empty(), "{tries}");
     }
 }
 
 #[test]
 fn if_a_claim_took_what_is_not_due_two_workers_would_hold_the_same_message() {
     let sqlite = Sqlite::with_messages(1);
-    let first = sqlite.claim("first", NOW, 10);
-    let mut greedy = claim("second", NOW, NOW.plus_seconds(LEASE), 10);
-    greedy.sql = greedy.sql.replace("due_at <= ?", "? IS NOT NULL");
-    let second = claimed(&sqlite.run(greedy)).unwrap();
+    let first = sqlite.claim(NOW, 10);
+    let careful = claim(NOW, NOW.plus_seconds(LEASE), 10);
+    let greedy = careful.sql().replace("due_at <= $2", "$2 IS NOT NULL");
+    assert_ne!(greedy, careful.sql());
+    let second = claimed(&sqlite.0.run(&greedy, careful.params()).unwrap()).unwrap();
     assert_eq!(ids(&first), ids(&second));
 }
 
 #[test]
 fn what_is_sent_is_never_claimed_again() {
     let sqlite = Sqlite::with_messages(2);
-    let claimed = sqlite.claim("first", NOW, 10);
-    sqlite.conclude("first", &claimed, &Verdict::Sent { at: NOW });
+    let claimed = sqlite.claim(NOW, 10);
+    sqlite.conclude(&claimed, &Verdict::Sent { at: NOW });
     assert_eq!(sqlite.shown(), ["Sent 1", "Sent 1"]);
     assert_eq!(sqlite.counted(), [("Sent".to_owned(), 2)]);
-    assert!(sqlite.claim("second", NOW.plus_minutes(60), 10).is_empty());
+    assert!(sqlite.claim(NOW.plus_minutes(60), 10).is_empty());
 }
 
 #[test]
 fn what_a_crash_left_is_due_again_when_the_lease_runs_out() {
     let sqlite = Sqlite::with_messages(1);
-    sqlite.claim("crashes", NOW, 10);
-    assert!(sqlite.claim("second", NOW.plus_seconds(LEASE).plus_millis(-1), 10).is_empty());
-    let healed = sqlite.claim("second", NOW.plus_seconds(LEASE), 10);
+    sqlite.claim(NOW, 10);
+    assert!(sqlite.claim(NOW.plus_seconds(LEASE).plus_millis(-1), 10).is_empty());
+    let healed = sqlite.claim(NOW.plus_seconds(LEASE), 10);
     assert_eq!(ids(&healed), ["reservation:1:1"]);
     assert_eq!(healed[0].attempts, 2);
 }
@@ -151,36 +163,43 @@ fn what_a_crash_left_is_due_again_when_the_lease_runs_out() {
 #[test]
 fn whoever_lost_a_message_may_say_that_it_is_sent_and_nothing_else() {
     let sqlite = Sqlite::with_messages(2);
-    let slow = sqlite.claim("slow", NOW, 10);
+    let slow = sqlite.claim(NOW, 10);
     let later = NOW.plus_seconds(LEASE);
-    assert_eq!(sqlite.claim("second", later, 10).len(), 2);
-    sqlite.conclude("slow", &slow[..1], &Verdict::Retry { due: NOW });
-    sqlite.conclude("slow", &slow[..1], &Verdict::Failed);
-    sqlite.conclude("slow", &slow[..1], &Verdict::PutBack);
-    sqlite.conclude("slow", &slow[1..], &Verdict::Sent { at: NOW });
+    assert_eq!(sqlite.claim(later, 10).len(), 2);
+    sqlite.conclude(&slow[..1], &Verdict::Retry { due: NOW });
+    sqlite.conclude(&slow[..1], &Verdict::Failed);
+    sqlite.conclude(&slow[1..], &Verdict::Sent { at: NOW });
     assert_eq!(sqlite.shown(), ["Pending 2", "Sent 2"]);
-    assert!(sqlite.claim("third", later, 10).is_empty());
+    assert!(sqlite.claim(later, 10).is_empty());
 }
 
 #[test]
-fn a_busy_message_waits_and_a_put_back_one_does_not() {
+fn what_was_just_written_is_in_the_hands_of_who_wrote_it() {
+    let sqlite = Sqlite::new();
+    let mine = claimed(&sqlite.run(&add(&[message(1)], NOW, NOW.plus_seconds(LEASE)))).unwrap();
+    assert!(sqlite.claim(NOW, 10).is_empty());
+    sqlite.conclude(&mine, &Verdict::Sent { at: NOW });
+    assert_eq!(sqlite.shown(), ["Sent 1"]);
+}
+
+#[test]
+fn a_busy_message_waits_for_as_long_as_it_is_told() {
     let sqlite = Sqlite::with_messages(2);
-    let claimed = sqlite.claim("first", NOW, 10);
+    let claimed = sqlite.claim(NOW, 10);
     let due = NOW.plus_seconds(9);
-    let busy =
-        Conclusion { seq: claimed[0].seq, verdict: Verdict::Retry { due }, problem: Some("busy".to_owned()) };
-    let not_made = Conclusion { seq: claimed[1].seq, verdict: Verdict::PutBack, problem: None };
-    sqlite.run(conclude("first", &[busy, not_made], NOW));
-    assert_eq!(sqlite.shown(), ["Pending 1", "Pending 0"]);
-    assert_eq!(ids(&sqlite.claim("second", NOW, 10)), ["reservation:2:1"]);
-    assert_eq!(ids(&sqlite.claim("third", due, 10)), ["reservation:1:1"]);
+    let busy = concluded(&claimed[0], Verdict::Retry { due }, Some("busy"));
+    let sooner = concluded(&claimed[1], Verdict::Retry { due: NOW }, Some("busy"));
+    sqlite.run(&conclude(&[busy, sooner], NOW));
+    assert_eq!(sqlite.shown(), ["Pending 1", "Pending 1"]);
+    assert_eq!(ids(&sqlite.claim(NOW, 10)), ["reservation:2:1"]);
+    assert_eq!(ids(&sqlite.claim(due, 10)), ["reservation:1:1"]);
 }
 
 #[test]
 fn a_message_given_up_is_counted_as_failed() {
     let sqlite = Sqlite::with_messages(2);
-    let claimed = sqlite.claim("first", NOW, 1);
-    sqlite.conclude("first", &claimed, &Verdict::Failed);
+    let claimed = sqlite.claim(NOW, 1);
+    sqlite.conclude(&claimed, &Verdict::Failed);
     assert_eq!(sqlite.counted(), [("Failed".to_owned(), 1), ("Pending".to_owned(), 1)]);
 }
 
@@ -195,44 +214,46 @@ fn the_newest_title_of_a_course_is_kept_in_whatever_order_it_is_told() {
     for told in [[(1, &old), (2, &new)], [(2, &new), (1, &old)]] {
         let sqlite = Sqlite::new();
         for course in told {
-            sqlite.run(keep_courses(&[course]));
+            sqlite.run(&keep_courses(&[course]));
         }
-        let known = titles(&sqlite.run(ask_titles(&[edu_no]))).unwrap();
-        assert_eq!(known[&edu_no.get()], "자바 입문 (개정)");
+        let known = native::at_once(titles(&sqlite.0, [edu_no])).unwrap().unwrap();
+        assert_eq!(known[&edu_no], "자바 입문 (개정)");
     }
 }
 
 impl Sqlite {
-    fn page(&self, filter: &Filter, paging: &Paging) -> Vec<u64> {
-        let rows = self.run(ask_page(filter, paging));
+    fn list(&self, filter: Filter, page: &Page) -> Vec<u64> {
+        let rows = self.run(&filter.ask_list(page));
         rows.iter().map(|row| Found::read(row).unwrap().seq).collect()
     }
 
-    fn count(&self, filter: &Filter) -> u64 {
-        self.run(ask_count(filter))[0].count(0).unwrap()
+    fn total(&self, filter: Filter) -> u64 {
+        self.run(&filter.ask_total())[0].count("total").unwrap()
     }
+}
+
+/// So many of the newest.
+fn newest(limit: u64) -> Page {
+    Page { limit, direction: Direction::Descending, ..Page::default() }
 }
 
 #[test]
 fn messages_are_listed_newest_first_and_by_key_as_they_were_written() {
     let sqlite = Sqlite::with_messages(5);
-    let paging = Paging { page: 0, size: 2, sort: None, after: None };
     let everything = Filter::default();
-    assert_eq!(sqlite.page(&everything, &paging), [5, 4]);
-    assert_eq!(sqlite.page(&everything, &Paging { page: 2, ..paging.clone() }), [1]);
-    let sort = Some(hal::Sort { field: "createdAt", direction: Direction::Ascending });
-    assert_eq!(sqlite.page(&everything, &Paging { sort, ..paging.clone() }), [1, 2]);
-    assert_eq!(sqlite.page(&everything, &Paging { after: Some(2), ..paging }), [3, 4]);
+    assert_eq!(sqlite.list(everything, &newest(2)), [5, 4]);
+    assert_eq!(sqlite.list(everything, &Page { offset: 4, ..newest(2) }), [1]);
+    assert_eq!(sqlite.list(everything, &Page { direction: Direction::Ascending, ..newest(2) }), [1, 2]);
+    assert_eq!(sqlite.list(everything, &Page { after: Some(2), ..newest(2) }), [3, 4]);
 }
 
 #[test]
 fn filters_choose_and_count_the_same_messages() {
     let sqlite = Sqlite::with_messages(5);
-    let claimed = sqlite.claim("first", NOW, 2);
-    sqlite.conclude("first", &claimed, &Verdict::Sent { at: NOW });
+    let claimed = sqlite.claim(NOW, 2);
+    sqlite.conclude(&claimed, &Verdict::Sent { at: NOW });
     let order_id = Some(OrderId::parse(2).unwrap());
     let customer_id = Some(CustomerId::parse(1).unwrap());
-    let paging = Paging { page: 0, size: 100, sort: None, after: None };
     let cases: [(Filter, &[u64]); 6] = [
         (Filter::default(), &[5, 4, 3, 2, 1]),
         (Filter { order_id, ..Filter::default() }, &[2]),
@@ -242,8 +263,8 @@ fn filters_choose_and_count_the_same_messages() {
         (Filter { status: Some(Status::Pending), order_id, customer_id }, &[]),
     ];
     for (filter, wanted) in cases {
-        assert_eq!(sqlite.page(&filter, &paging), wanted, "{filter:?}");
-        assert_eq!(sqlite.count(&filter), wanted.len() as u64, "{filter:?}");
+        assert_eq!(sqlite.list(filter, &newest(100)), wanted, "{filter:?}");
+        assert_eq!(sqlite.total(filter), wanted.len() as u64, "{filter:?}");
     }
 }
 
@@ -253,47 +274,144 @@ fn no_list_and_no_duty_reads_the_whole_table() {
     let of_order = Filter { order_id: OrderId::parse(2).ok(), ..Filter::default() };
     let of_customer = Filter { customer_id: CustomerId::parse(1).ok(), ..Filter::default() };
     let of_status = Filter { status: Some(Status::Failed), ..Filter::default() };
-    let paging = Paging { page: 0, size: 100, sort: None, after: Some(3) };
+    let page = Page { after: Some(3), ..newest(100) };
+    let gone = Conclusion { seq: 1, attempts: 1, verdict: Verdict::Failed, problem: None };
     for (statement, index) in [
-        (ask_page(&Filter::default(), &paging), "PRIMARY KEY"),
-        (ask_page(&of_order, &paging), "messages_by_order"),
-        (ask_page(&of_customer, &paging), "messages_by_customer"),
-        (ask_page(&of_status, &paging), "messages_by_status"),
-        (ask_count(&of_customer), "messages_by_customer"),
-        (ask_count(&of_status), "PRIMARY KEY"),
-        (pull_in(NOW), "messages_due"),
-        (claim("first", NOW, NOW.plus_seconds(LEASE), 9), "messages_due"),
+        (Filter::default().ask_list(&page), "PRIMARY KEY"),
+        (of_order.ask_list(&page), "messages_by_order"),
+        (of_customer.ask_list(&page), "messages_by_customer"),
+        (of_status.ask_list(&page), "messages_by_status"),
+        (of_customer.ask_total(), "messages_by_customer"),
+        (of_status.ask_total(), "PRIMARY KEY"),
+        (pull_in(NOW), "messages_due (status=? AND due_at>?)"),
+        (claim(NOW, NOW.plus_seconds(LEASE), 9), "messages_due (status=? AND due_at<?)"),
+        (conclude(&[gone], NOW), "messages USING INTEGER PRIMARY KEY"),
+        (ask_titles(EduNo::parse(1)), "courses USING INTEGER PRIMARY KEY"),
     ] {
-        let plan = sqlite.0.plan(&statement.sql, &statement.params).unwrap();
-        assert!(plan.contains(index), "{}: {plan}", statement.sql);
+        let plan = sqlite.0.plan(statement.sql(), statement.params()).unwrap();
+        assert!(plan.contains(index), "{}: {plan}", statement.sql());
         assert!(
             !plan.contains("SCAN messages") && !plan.contains("TEMP B-TREE"),
             "{}: {plan}",
-            statement.sql
+            statement.sql()
         );
     }
     // Nothing but the few rows of counts is read to count them all.
-    let all = ask_count(&Filter::default());
-    assert_eq!(sqlite.0.plan(&all.sql, &all.params).unwrap(), "SCAN counts");
+    let all = Filter::default().ask_total();
+    assert_eq!(sqlite.0.plan(all.sql(), all.params()).unwrap(), "SCAN counts");
 }
 
 #[test]
 fn what_has_been_due_longest_is_taken_first() {
     let sqlite = Sqlite::new();
     for (order_id, due) in [(1, 2), (2, 0), (3, 1)] {
-        sqlite.run(add(&[message(order_id)], NOW.plus_seconds(due)));
+        sqlite.add_due(&[message(order_id)], NOW.plus_seconds(due));
     }
     let later = NOW.plus_seconds(5);
     for id in ["reservation:2:1", "reservation:3:1", "reservation:1:1"] {
-        assert_eq!(ids(&sqlite.claim("first", later, 1)), [id]);
+        assert_eq!(ids(&sqlite.claim(later, 1)), [id]);
     }
 }
 
 #[test]
 fn what_is_taken_is_read_oldest_first_in_whatever_order_it_is_answered() {
     let sqlite = Sqlite::with_messages(3);
-    let mut rows = sqlite.run(claim("first", NOW, NOW.plus_seconds(LEASE), 3));
-    rows.sort_by_key(|row| std::cmp::Reverse(row.int(0).unwrap()));
+    let mut rows = sqlite.run(&claim(NOW, NOW.plus_seconds(LEASE), 3));
+    rows.sort_by_key(|row| std::cmp::Reverse(row.int("seq").unwrap()));
     let read = claimed(&rows).unwrap();
     assert_eq!(ids(&read), ["reservation:1:1", "reservation:2:1", "reservation:3:1"]);
+}
+
+/// What the release before this one made of an empty store, up to version 1.
+const VERSION_1: &[&str] = &[
+    "CREATE TABLE IF NOT EXISTS messages (
+        seq INTEGER PRIMARY KEY,
+        id TEXT NOT NULL UNIQUE,
+        order_id INTEGER NOT NULL,
+        customer_id INTEGER,
+        event TEXT NOT NULL,
+        language TEXT NOT NULL,
+        body TEXT NOT NULL,
+        status TEXT NOT NULL DEFAULT 'Pending',
+        attempts INTEGER NOT NULL DEFAULT 0,
+        created_at TEXT NOT NULL,
+        due_at INTEGER NOT NULL,
+        claim TEXT,
+        sent_at TEXT,
+        problem TEXT
+    )",
+    "CREATE INDEX IF NOT EXISTS messages_by_order ON messages (order_id)",
+    "CREATE INDEX IF NOT EXISTS messages_by_customer ON messages (customer_id)",
+    "CREATE INDEX IF NOT EXISTS messages_by_status ON messages (status)",
+    "CREATE INDEX IF NOT EXISTS messages_due ON messages (due_at) WHERE status = 'Pending'",
+    "CREATE TABLE IF NOT EXISTS courses (
+        edu_no INTEGER PRIMARY KEY,
+        version INTEGER NOT NULL,
+        title TEXT NOT NULL
+    )",
+    "CREATE TABLE IF NOT EXISTS counts (status TEXT PRIMARY KEY, rows INTEGER NOT NULL) WITHOUT ROWID",
+    "CREATE TRIGGER IF NOT EXISTS messages_inserted AFTER INSERT ON messages BEGIN
+        INSERT INTO counts (status, rows) VALUES (NEW.status, 1)
+            ON CONFLICT (status) DO UPDATE SET rows = rows + 1;
+    END",
+    "CREATE TRIGGER IF NOT EXISTS messages_updated AFTER UPDATE OF status ON messages
+        WHEN NEW.status <> OLD.status
+    BEGIN
+        INSERT INTO counts (status, rows) VALUES (OLD.status, -1), (NEW.status, 1)
+            ON CONFLICT (status) DO UPDATE SET rows = rows + excluded.rows;
+    END",
+    "PRAGMA user_version=1",
+];
+
+/// A message as version 1 wrote it, and then took it to be sent.
+const OLD_MESSAGE: &str = "INSERT INTO messages (id, order_id, event, language, body, created_at, due_at)
+    VALUES ('order:1:1', 1, 'Ordered', 'ko', 'x', '1970-01-01T00:16:40.000Z', 1000000)";
+const OLD_CLAIM: &str = "UPDATE messages SET claim = 'old', due_at = 1015000, attempts = attempts + 1
+    WHERE seq IN (SELECT seq FROM messages INDEXED BY messages_due
+        WHERE status = 'Pending' AND due_at <= 1000000 ORDER BY due_at, seq LIMIT 100)";
+
+/// A store of version 1 with a message that is due.
+fn old(path: &std::path::Path) -> Sqlite {
+    let old = Sqlite(native::Sqlite::as_it_is(path).unwrap());
+    for statement in VERSION_1 {
+        old.ask(statement);
+    }
+    old.ask(OLD_MESSAGE);
+    old
+}
+
+#[test]
+fn a_store_of_the_release_before_keeps_its_messages_and_comes_to_look_like_a_new_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("notification.db");
+    drop(old(&path));
+    let sqlite = Sqlite(native::Sqlite::file(&path, &DATABASE).unwrap());
+    assert_eq!(ids(&sqlite.claim(NOW, 10)), ["order:1:1"]);
+    assert_eq!(sqlite.counted(), [("Pending".to_owned(), 1)]);
+    let schema = "(SELECT type, name, replace(sql, 'IF NOT EXISTS ', '') AS sql FROM sqlite_master
+        WHERE sql IS NOT NULL)";
+    let unindented = |sqlite: &Sqlite| -> Vec<String> {
+        let lines = sqlite.0.dump(schema).unwrap();
+        lines
+            .iter()
+            .map(|line| line.replace("\\n", " ").split_whitespace().collect::<Vec<_>>().join(" "))
+            .collect()
+    };
+    assert_eq!(unindented(&sqlite), unindented(&Sqlite::new()));
+}
+
+#[test]
+fn two_releases_beside_each_other_never_hold_the_same_message() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("notification.db");
+    let old = old(&path);
+    let new = Sqlite(native::Sqlite::file(&path, &DATABASE).unwrap());
+    old.ask(OLD_CLAIM);
+    assert!(new.claim(NOW, 10).is_empty());
+    let lost = NOW.plus_seconds(LEASE);
+    assert_eq!(new.claim(lost, 10).len(), 1);
+    // Whoever lost it knows itself by the claim.
+    assert_eq!(old.0.number("SELECT count(*) FROM messages WHERE claim = 'old'").unwrap(), 0);
+    old.ask(OLD_CLAIM);
+    assert_eq!(new.shown(), ["Pending 2"]);
 }

@@ -1,22 +1,21 @@
 //! What the domain says no to, as problem documents.
 
 use crate::domain::Refusal;
-use crate::store::Undecided;
-use hal::{Error, Problem, Request, StatusCode};
-use kernel::{CourseStatus, OrderStatus};
-use serde_json::json;
+use crate::service::NotDone;
+use hal::{Error, Preconditions, Problem, StatusCode};
+use kernel::{CourseStatus, Invalid, OrderStatus};
 
 /// Why nothing was done, as the client is told.
-pub(super) fn refuse(request: &Request, undecided: Undecided) -> Error {
-    let refusal = match undecided {
-        Undecided::Refused(refusal) => refusal,
-        Undecided::Store(error) => return error.into(),
-        Undecided::Seal(error) => return Error::Failure(error.into()),
-        Undecided::Changed(etag) => {
-            return request.check_if_match(&etag).map_or_else(Error::from, |()| {
-                Error::Failure(anyhow::anyhow!("a precondition that holds was said not to"))
-            });
+pub(super) fn refuse(preconditions: &Preconditions, not_done: NotDone) -> Error {
+    let refusal = match not_done {
+        NotDone::Refused(refusal) => refusal,
+        NotDone::PreconditionFailed => return preconditions.failed().into(),
+        NotDone::KeyReused => return key_reused().into(),
+        NotDone::CardMissing => {
+            return Invalid::new("cardNo", "is required where there is something to pay").into();
         }
+        NotDone::Seal(error) => return error.into(),
+        NotDone::Store(error) => return error.into(),
     };
     let detail = refusal.to_string();
     match refusal {
@@ -27,7 +26,7 @@ pub(super) fn refuse(request: &Request, undecided: Undecided) -> Error {
         Refusal::CourseNotOpen(_, status) => {
             Problem::conflict("course-not-open", "The course is not open")
                 .next("Choose another of `GET /courses?status=Open`; nothing was stored.")
-                .with("presentStatus", json!(status))
+                .with("presentStatus", status)
         }
         Refusal::ContentDiffers => {
             Problem::conflict("order-content-differs", "That number belongs to another order")
@@ -37,7 +36,7 @@ pub(super) fn refuse(request: &Request, undecided: Undecided) -> Error {
         Refusal::Ended(_) => not_now(OrderStatus::OrderCanceled)
             .next("A canceled order stays canceled; apply again with `POST /orders`."),
         Refusal::CourseFinished => not_now(OrderStatus::Ordered)
-            .with("courseStatus", json!(CourseStatus::Finished))
+            .with("courseStatus", CourseStatus::Finished)
             .next("A course that was paid for and is over cannot be canceled; ask its manager."),
         Refusal::Paid => {
             not_now(OrderStatus::Ordered).next("Cancel it with `DELETE` if that is what you want.")
@@ -49,10 +48,10 @@ pub(super) fn refuse(request: &Request, undecided: Undecided) -> Error {
 
 fn not_now(present: OrderStatus) -> Problem {
     Problem::conflict("transition-not-allowed", "Its present state does not allow this")
-        .with("presentStatus", json!(present))
+        .with("presentStatus", present)
 }
 
-pub(super) fn key_reused() -> Problem {
+fn key_reused() -> Problem {
     Problem::new(
         StatusCode::UNPROCESSABLE_ENTITY,
         "idempotency-key-reused",
@@ -62,33 +61,29 @@ pub(super) fn key_reused() -> Problem {
     .next("Send a new key with a new request; nothing was stored.")
 }
 
+/// A key is promised to stand for one request. What stands for a payment is its order's number, and another card after a
+/// refusal is another try.
+pub(super) fn refuse_key() -> Problem {
+    Problem::new(StatusCode::BAD_REQUEST, "idempotency-key-not-taken", "No Idempotency-Key is taken here")
+        .detail("A payment is known by its order's number: an order is never charged twice.")
+        .next("Send the request without the header, as often as you like.")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ::store::native::at_once;
     use hal::Response;
-    use http_body_util::BodyExt;
     use kernel::EduNo;
     use kernel::event::CancelReason;
     use serde_json::Value;
 
-    fn request() -> Request {
-        Request {
-            method: hal::Method::POST,
-            segments: vec!["orders".to_owned()],
-            path: "/orders".to_owned(),
-            query: hal::Query::default(),
-            headers: http::HeaderMap::new(),
-            body: bytes::Bytes::new(),
-            base: String::new(),
-        }
+    /// What the client is told.
+    fn told(not_done: NotDone) -> Value {
+        shown(refuse(&Preconditions::default(), not_done))
     }
 
-    /// What the client is told.
-    fn told(error: Error) -> Value {
-        let response: Response = error.into_problem("/orders").into();
-        let body = at_once(response.into_http().into_body().collect()).unwrap().unwrap().to_bytes();
-        serde_json::from_slice(&body).unwrap()
+    fn shown(error: Error) -> Value {
+        Response::from(error.into_problem("/orders")).json()
     }
 
     #[test]
@@ -103,9 +98,12 @@ mod tests {
             Refusal::CourseFinished,
             Refusal::Paid,
         ];
-        let refused = refusals.map(|refusal| refuse(&request(), refusal.into()));
-        for error in refused.into_iter().chain([Error::from(key_reused())]) {
-            let problem = told(error);
+        let refused = refusals.map(NotDone::from).into_iter().chain([
+            NotDone::CardMissing,
+            NotDone::PreconditionFailed,
+            NotDone::KeyReused,
+        ]);
+        for problem in refused.map(told).chain([shown(refuse_key().into())]) {
             assert!(problem["next"].is_string(), "no word on what to do next: {problem}");
             assert!(problem["detail"].is_string(), "no word on what was wrong: {problem}");
         }
@@ -114,6 +112,6 @@ mod tests {
     #[test]
     fn a_course_that_is_not_open_is_said_to_be_what_it_is() {
         let refusal = Refusal::CourseNotOpen(EduNo::parse(101).unwrap(), CourseStatus::Started);
-        assert_eq!(told(refuse(&request(), refusal.into()))["presentStatus"], "Started");
+        assert_eq!(told(refusal.into())["presentStatus"], "Started");
     }
 }

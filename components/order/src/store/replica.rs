@@ -1,13 +1,14 @@
 //! What this context keeps of what others have told: `pay` of payments, `reservation` of courses.
 
-use super::{Stored, read};
 use kernel::event::Course;
-use kernel::{EduNo, OrderId, PayStatus};
+use kernel::{OrderId, PayStatus};
+use serde::Serialize;
 use std::collections::BTreeMap;
-use store::{Row, Storage, StoreError, count as number, int, opt_text, placeholders, text};
+use store::{Statement, Storage, StoreError};
 
 /// Something that `pay` has told of an order.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub(crate) struct Fact {
     pub(crate) order_id: OrderId,
     pub(crate) status: PayStatus,
@@ -15,86 +16,84 @@ pub(crate) struct Fact {
     pub(crate) card_last4: Option<String>,
 }
 
-/// Writes down what `pay` answered to this context's own question, which is news even where it repeats a
-/// version that was seen before: the payment was taken to be delayed since. Returns the orders concerned.
-pub(crate) async fn settle(storage: &impl Storage, facts: &[Fact]) -> Result<Vec<Stored>, StoreError> {
-    let rows = write_facts(storage, facts, "<=").await?;
-    rows.iter().map(Stored::read).collect()
-}
+/// Of these orders ($1) those of which something newer is known than what was told.
+const NEWS: &str = "SELECT orders.order_id FROM orders
+    JOIN (SELECT CAST(value ->> 'orderId' AS BIGINT) AS order_id, CAST(value ->> 'version' AS BIGINT) AS version
+        FROM json_each($1)) AS told ON told.order_id = orders.order_id";
 
-/// Writes down what `pay`'s events tell; what came late changes nothing.
-pub(crate) async fn replicate(storage: &impl Storage, facts: &[Fact]) -> Result<(), StoreError> {
+const HEAR: &str = "UPDATE orders SET pay_status = told.status, pay_version = told.version,
+        pay_card_last4 = coalesce(told.card_last4, pay_card_last4),
+        due_at = CASE WHEN told.status <> 'Paid' THEN due_at END
+    FROM (SELECT CAST(value ->> 'orderId' AS BIGINT) AS order_id, value ->> 'status' AS status,
+            CAST(value ->> 'version' AS BIGINT) AS version, value ->> 'cardLast4' AS card_last4
+        FROM json_each($1)) AS told
+    WHERE orders.order_id = told.order_id";
+
+const IS_NEWS: &str = "orders.pay_version < told.version";
+
+/// Writes down what `pay` has told, of whatever is news; what came late changes nothing.
+pub(crate) async fn hear(storage: &impl Storage, facts: &[Fact]) -> Result<(), StoreError> {
+    let newest = newest(facts);
+    if newest.is_empty() {
+        return Ok(());
+    }
     // Without the guard: whatever was seen before.
-    let older = if faults::guard("order.pay-version") { "<" } else { "<> -" };
-    write_facts(storage, facts, older).await.map(drop)
+    let hear =
+        if faults::guard("order.pay-version") { format!("{HEAR} AND {IS_NEWS}") } else { HEAR.to_owned() };
+    Statement::new(hear).bind_list(newest.values()).run(storage).await
 }
 
-async fn write_facts(
-    storage: &impl Storage,
-    facts: &[Fact],
-    older: &'static str,
-) -> Result<Vec<Row>, StoreError> {
-    let mut latest: BTreeMap<OrderId, &Fact> = BTreeMap::new();
+/// The same for facts of which most are known already: without news nothing is written.
+pub(crate) async fn hear_news(storage: &impl Storage, facts: &[Fact]) -> Result<(), StoreError> {
+    let mut newest = newest(facts);
+    if newest.is_empty() {
+        return Ok(());
+    }
+    if faults::guard("order.pay-version") {
+        let asked = Statement::new(format!("{NEWS} WHERE {IS_NEWS}")).bind_list(newest.values());
+        let rows = asked.rows(storage).await?;
+        let news: Vec<_> =
+            rows.iter().map(|row| row.number("order_id", OrderId::parse)).collect::<Result<_, _>>()?;
+        newest.retain(|order_id, _| news.contains(order_id));
+    }
+    let news: Vec<_> = newest.into_values().cloned().collect();
+    hear(storage, &news).await
+}
+
+fn newest(facts: &[Fact]) -> BTreeMap<OrderId, &Fact> {
+    let mut newest: BTreeMap<OrderId, &Fact> = BTreeMap::new();
     for fact in facts {
-        let kept = latest.entry(fact.order_id).or_insert(fact);
+        let kept = newest.entry(fact.order_id).or_insert(fact);
         if kept.version < fact.version || !faults::guard("order.pay-version") {
             *kept = fact;
         }
     }
-    if latest.is_empty() {
-        return Ok(vec![]);
-    }
-    let sql = format!(
-        "UPDATE orders SET pay_status = fact.column2, pay_version = fact.column3,
-             pay_card_last4 = coalesce(fact.column4, pay_card_last4),
-             due_at = CASE WHEN fact.column2 <> 'Paid' THEN due_at END
-         FROM (VALUES {}) AS fact
-         WHERE orders.order_id = fact.column1 AND orders.pay_version {older} fact.column3
-         RETURNING {}",
-        placeholders(latest.len(), 4),
-        read::COLUMNS,
-    );
-    let params = latest.values().flat_map(|fact| {
-        [
-            int(fact.order_id.as_i64()),
-            text(fact.status.as_str()),
-            number(fact.version),
-            opt_text(fact.card_last4.as_deref()),
-        ]
-    });
-    storage.query(&sql, params.collect()).await
+    newest
 }
 
 /// Takes in courses as events describe them, each with its event's version.
 pub(crate) async fn learn_courses(
     storage: &impl Storage,
-    courses: &[(&Course, u64)],
+    courses: &[(u64, &Course)],
 ) -> Result<(), StoreError> {
-    let mut latest: BTreeMap<EduNo, (&Course, u64)> = BTreeMap::new();
-    for (terms, version) in courses {
-        let kept = latest.entry(terms.edu_no).or_insert((terms, *version));
-        if kept.1 < *version {
-            *kept = (terms, *version);
-        }
+    #[derive(Serialize)]
+    struct Told<'a> {
+        version: u64,
+        #[serde(flatten)]
+        course: &'a Course,
     }
-    if latest.is_empty() {
+    if courses.is_empty() {
         return Ok(());
     }
-    let sql = format!(
-        "INSERT INTO courses (edu_no, title, fee, status, version) VALUES {}
+    let learn = Statement::new(
+        "INSERT INTO courses (edu_no, title, fee, status, version)
+         SELECT CAST(value ->> 'eduNo' AS BIGINT), value ->> 'title', CAST(value ->> 'fee' AS BIGINT),
+             value ->> 'status', CAST(value ->> 'version' AS BIGINT)
+         FROM json_each($1) WHERE true
          ON CONFLICT (edu_no) DO UPDATE SET title = excluded.title, fee = excluded.fee,
              status = excluded.status, version = excluded.version
          WHERE courses.version < excluded.version",
-        placeholders(latest.len(), 5),
     );
-    let params = latest.values().flat_map(|(terms, version)| {
-        [
-            int(terms.edu_no.as_i64()),
-            text(terms.title.as_str()),
-            int(terms.fee.as_i64()),
-            text(terms.status.as_str()),
-            number(*version),
-        ]
-    });
-    storage.query(&sql, params.collect()).await.map(drop)
+    let told = courses.iter().map(|(version, course)| Told { version: *version, course });
+    learn.bind_list(told).run(storage).await
 }

@@ -1,9 +1,10 @@
 //! The payments that `pay` has still to be asked for, and the cards that they wait with.
 
-use super::{Stored, find_all, order_ids};
+use super::{Stored, find_all};
 use kernel::{OrderId, Timestamp};
+use serde::Serialize;
 use std::collections::BTreeMap;
-use store::{Storage, StoreError, Value, count as number, int, null, placeholders};
+use store::{Statement, Storage, StoreError};
 
 /// The longest time between two tries to have an order paid, in milliseconds.
 const LONGEST_BACK_OFF: i64 = 15_000;
@@ -12,49 +13,58 @@ const LONGEST_BACK_OFF: i64 = 15_000;
 /// and is due now. (Where a claim's lease is longer, others may ask meanwhile: nobody is charged twice by that.)
 const FARTHEST: i64 = 2 * LONGEST_BACK_OFF;
 
-/// What is due now, of two parameters: now, and the farthest that a try may be put off.
-const DUE: &str = "(next_at <= ? OR next_at > ?)";
+/// What is due at $1, where $2 is the farthest that a try may be put off.
+const DUE: &str = "(next_at <= $1 OR next_at > $2)";
 
-fn due(now: Timestamp) -> [Value; 2] {
-    [int(now.millis()), int(now.plus_millis(FARTHEST).millis())]
+/// What an order is to be paid with, for as long as its payment is open.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Card {
+    /// The sealed card; none where there is nothing to pay.
+    pub(crate) sealed: Option<String>,
+    /// When the worker takes the payment up, in milliseconds, should nobody have settled it.
+    pub(crate) next_at: i64,
 }
 
-/// Keeps a card (none where there is nothing to pay) for the worker to try with, should the try that follows
-/// not settle the payment. Returns whether the order still waits for one.
+/// Keeps a card for the worker to try with, should the try that follows not settle the payment: if the order is still as
+/// it was loaded, and so are its payment and its course. Returns whether it is.
 pub(crate) async fn keep_for_retry(
     storage: &impl Storage,
-    order_id: OrderId,
-    sealed: Option<Vec<u8>>,
-    retry_at: Timestamp,
+    stored: &Stored,
+    card: Card,
 ) -> Result<bool, StoreError> {
-    let rows = storage
-        .query(
-            "INSERT INTO retries (order_id, sealed, attempts, next_at)
-             SELECT order_id, ?, 0, ? FROM orders
-             WHERE order_id = ? AND status = 'Ordered' AND pay_status IS NOT 'Paid'
-             ON CONFLICT (order_id) DO UPDATE SET
-                 sealed = excluded.sealed, attempts = 0, next_at = excluded.next_at
-             RETURNING order_id",
-            vec![sealed.map_or(null(), Value::Blob), int(retry_at.millis()), int(order_id.as_i64())],
-        )
-        .await?;
-    Ok(!rows.is_empty())
+    let keep = Statement::new(
+        "INSERT INTO retries (order_id, sealed, attempts, next_at)
+         SELECT order_id, $1, 0, $2 FROM orders
+         WHERE order_id = $3 AND version = $4 AND pay_version = $5
+             AND coalesce((SELECT c.version FROM courses AS c WHERE c.edu_no = orders.edu_no), 0) = $6
+         ON CONFLICT (order_id) DO UPDATE SET
+             sealed = excluded.sealed, attempts = 0, next_at = excluded.next_at
+         RETURNING order_id",
+    )
+    .bind(card.sealed)
+    .bind(card.next_at)
+    .bind(stored.order_id().get())
+    .bind(stored.version)
+    .bind(stored.payment.version)
+    .bind(stored.course_version);
+    Ok(keep.row(storage).await?.is_some())
 }
 
 /// A payment that `pay` is to be asked for again.
+#[derive(Debug)]
 pub(crate) struct Retry {
     pub(crate) stored: Stored,
     /// How often this has been tried before.
-    pub(crate) attempts: i64,
+    pub(crate) attempts: u64,
     /// The sealed card; none where there is nothing to pay.
-    pub(crate) sealed: Option<Vec<u8>>,
+    pub(crate) sealed: Option<String>,
 }
 
 /// Whether any payment is due to be tried again.
 pub(crate) async fn any_retry_due(storage: &impl Storage, now: Timestamp) -> Result<bool, StoreError> {
-    let sql = format!("SELECT 1 FROM retries WHERE {DUE} LIMIT 1");
-    let rows = storage.query(&sql, due(now).to_vec()).await?;
-    Ok(!rows.is_empty())
+    let due = Statement::new(format!("SELECT 1 AS one FROM retries WHERE {DUE} LIMIT 1"));
+    Ok(until_farthest(due, now).row(storage).await?.is_some())
 }
 
 /// Takes up to `limit` payments that are due; until `lease_end` nobody else takes them.
@@ -64,48 +74,61 @@ pub(crate) async fn claim_retries(
     now: Timestamp,
     lease_end: Timestamp,
 ) -> Result<Vec<Retry>, StoreError> {
-    let sql = format!(
-        "UPDATE retries SET attempts = attempts + 1, next_at = ?
-         WHERE order_id IN (SELECT order_id FROM retries WHERE {DUE} ORDER BY next_at LIMIT ?)
-         RETURNING order_id, attempts - 1, sealed"
-    );
-    let [from, farthest] = due(now);
-    let claimed =
-        storage.query(&sql, vec![int(lease_end.millis()), from, farthest, number(limit as u64)]).await?;
-    let orders = find_all(storage, order_ids(&claimed)?.into_iter()).await?;
-    let mut orders: BTreeMap<_, _> =
-        orders.into_iter().filter_map(|stored| Some((stored.order_id()?.as_i64(), stored))).collect();
-    let mut retries = Vec::with_capacity(claimed.len());
-    for row in &claimed {
-        let Some(stored) = orders.remove(&row.int(0)?) else { continue };
-        // A blob, or NULL: which `blob` takes for a mistake.
-        retries.push(Retry { stored, attempts: row.int(1)?, sealed: row.blob(2).ok().map(<[u8]>::to_vec) });
+    let claim = Statement::new(format!(
+        "WITH due AS (SELECT order_id FROM retries WHERE {DUE} ORDER BY next_at LIMIT $3)
+         UPDATE retries SET attempts = attempts + 1, next_at = $4 WHERE order_id IN (SELECT order_id FROM due)
+         RETURNING order_id, attempts - 1 AS tried, sealed"
+    ));
+    let rows = until_farthest(claim, now).bind(limit as u64).bind(lease_end.millis()).rows(storage).await?;
+    let mut claimed = BTreeMap::new();
+    for row in &rows {
+        let order_id = row.number("order_id", OrderId::parse)?;
+        claimed.insert(order_id, (row.count("tried")?, row.opt_string("sealed")?));
     }
-    Ok(retries)
+    if claimed.is_empty() {
+        return Ok(vec![]);
+    }
+    let orders = find_all(storage, claimed.keys().copied()).await?;
+    let retry = |stored: Stored| {
+        let (attempts, sealed) = claimed.remove(&stored.order_id())?;
+        Some(Retry { stored, attempts, sealed })
+    };
+    Ok(orders.into_iter().filter_map(retry).collect())
+}
+
+fn until_farthest(statement: Statement, now: Timestamp) -> Statement {
+    statement.bind(now.millis()).bind(now.plus_millis(FARTHEST).millis())
 }
 
 /// Has payments that did not settle wait: 1 s, 2 s, 4 s, 8 s, then 15 s.
 pub(crate) async fn postpone(
     storage: &impl Storage,
-    tried: &[(OrderId, i64)],
+    tried: &[(OrderId, u64)],
     now: Timestamp,
 ) -> Result<(), StoreError> {
+    #[derive(Serialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Wait {
+        order_id: OrderId,
+        next_at: i64,
+    }
     if tried.is_empty() {
         return Ok(());
     }
-    let sql = format!(
-        "UPDATE retries SET next_at = wait.column2 FROM (VALUES {}) AS wait
-         WHERE retries.order_id = wait.column1",
-        placeholders(tried.len(), 2),
+    let postpone = Statement::new(
+        "UPDATE retries SET next_at = wait.next_at
+         FROM (SELECT CAST(value ->> 'orderId' AS BIGINT) AS order_id, CAST(value ->> 'nextAt' AS BIGINT) AS next_at
+             FROM json_each($1)) AS wait
+         WHERE retries.order_id = wait.order_id",
     );
-    let params = tried
+    let waits = tried
         .iter()
-        .flat_map(|(id, attempts)| [int(id.as_i64()), int(now.plus_millis(back_off(*attempts)).millis())]);
-    storage.query(&sql, params.collect()).await.map(drop)
+        .map(|(id, attempts)| Wait { order_id: *id, next_at: now.plus_millis(back_off(*attempts)).millis() });
+    postpone.bind_list(waits).run(storage).await
 }
 
 /// In milliseconds, after `attempts` earlier ones.
-pub(super) fn back_off(attempts: i64) -> i64 {
-    let doublings = u32::try_from(attempts).unwrap_or(0).min(5);
+pub(super) fn back_off(attempts: u64) -> i64 {
+    let doublings = u32::try_from(attempts).unwrap_or(5).min(5);
     (1000 << doublings).min(LONGEST_BACK_OFF)
 }

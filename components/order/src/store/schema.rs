@@ -1,39 +1,55 @@
-//! The tables of this context, and what one decision does to them.
-//!
-//! A decision is one `INSERT` into the view `decisions`, a row per event; its trigger does everything that has
-//! to happen together. Each row carries the order as it stands after its event.
+//! The tables of this context, how its lists follow from events, and what is committed beside them.
 
-use eventlog::EVENTS_TABLE;
+use journal::{expectation, programs, tables};
+use store::{Schema, Step};
 
-/// Every statement, in order; each harmless when repeated.
-pub(crate) const SCHEMA: &[&str] = &[
-    EVENTS_TABLE[0],
-    EVENTS_TABLE[1],
-    EVENTS_TABLE[2],
-    EVENTS_TABLE[3],
-    EVENTS_TABLE[4],
-    EVENTS_TABLE[5],
-    COURSES,
-    ORDERS,
-    "CREATE INDEX IF NOT EXISTS orders_by_customer ON orders (customer_id, order_id) WHERE customer_id IS NOT NULL",
-    "CREATE INDEX IF NOT EXISTS orders_by_course ON orders (edu_no, order_id)",
-    "CREATE INDEX IF NOT EXISTS orders_by_status ON orders (status, order_id)",
-    "CREATE INDEX IF NOT EXISTS orders_by_time ON orders (ordered_at, order_id)",
-    "CREATE INDEX IF NOT EXISTS orders_due ON orders (due_at) WHERE due_at IS NOT NULL",
-    RETRIES,
-    "CREATE INDEX IF NOT EXISTS retries_due ON retries (next_at)",
-    IDEMPOTENCY_KEYS,
-    "CREATE INDEX IF NOT EXISTS idempotency_keys_by_age ON idempotency_keys (made_at)",
-    TALLIES,
-    TALLY_NEW,
-    TALLY_CHANGED,
-    FORGET_CARD,
-    DECISIONS,
-    DECIDE,
-];
+pub(super) static SCHEMA: Schema = Schema {
+    version: 4,
+    // Up to version 3 the relay kept an outbox in the table `events`.
+    oldest_code: 4,
+    tables: &[
+        tables::EVENTS,
+        tables::LOG,
+        tables::LOG_BEGINS,
+        COURSES,
+        ORDERS,
+        "CREATE INDEX orders_by_customer ON orders (customer_id, order_id) WHERE customer_id IS NOT NULL",
+        "CREATE INDEX orders_by_course ON orders (edu_no, order_id)",
+        "CREATE INDEX orders_by_status ON orders (status, order_id)",
+        "CREATE INDEX orders_by_time ON orders (ordered_at, order_id)",
+        "CREATE INDEX orders_due ON orders (due_at) WHERE due_at IS NOT NULL",
+        RETRIES,
+        RETRIES_DUE,
+        IDEMPOTENCY_KEYS,
+        "CREATE INDEX idempotency_keys_by_age ON idempotency_keys (made_at)",
+        TALLIES,
+    ],
+    steps: &[
+        Step { to: 4, statements: &tables::FROM_OUTBOX },
+        Step { to: 4, statements: FROM_EVENTS_WITHOUT_DUE },
+    ],
+    programs: &[
+        programs::DECISIONS,
+        programs::APPEND_EVENT,
+        programs::PROJECTION,
+        expectation!("course", "SELECT version FROM courses WHERE edu_no = CAST(NEW.subject AS BIGINT)"),
+        expectation!(
+            "payment",
+            "SELECT pay_version FROM orders WHERE order_id = CAST(NEW.subject AS BIGINT)"
+        ),
+        KEEP_CARD,
+        KEEP_KEY,
+        PROJECT_ORDERED,
+        PROJECT_PAYMENT_DELAYED,
+        PROJECT_ORDER_CANCELED,
+        FORGET_CARD,
+        TALLY_NEW,
+        TALLY_CHANGED,
+    ],
+};
 
 /// This context's own copy of the courses, from `reservation`'s events; `version` is of the last one taken in.
-const COURSES: &str = "CREATE TABLE IF NOT EXISTS courses (
+const COURSES: &str = "CREATE TABLE courses (
     edu_no INTEGER PRIMARY KEY,
     title TEXT NOT NULL,
     fee INTEGER NOT NULL,
@@ -41,9 +57,11 @@ const COURSES: &str = "CREATE TABLE IF NOT EXISTS courses (
     version INTEGER NOT NULL
 )";
 
-/// The orders as their events left them, and (`pay_…`) a replica of what `pay` has told of each. `due_at` is
-/// when an order that is not paid expires, in milliseconds; none once it cannot.
-const ORDERS: &str = "CREATE TABLE IF NOT EXISTS orders (
+/// The orders as their events left them, and (`pay_…`) a replica of what `pay` has told of each.
+///
+/// `due_at` is when an order that is not paid expires, in milliseconds; none once it cannot. `delayed_at` is the
+/// `pay_version` that its payment was delayed at last: whatever `pay` told up to there says nothing any more.
+const ORDERS: &str = "CREATE TABLE orders (
     order_id INTEGER PRIMARY KEY,
     customer_id INTEGER,
     edu_no INTEGER NOT NULL,
@@ -59,20 +77,24 @@ const ORDERS: &str = "CREATE TABLE IF NOT EXISTS orders (
     due_at INTEGER,
     pay_status TEXT,
     pay_version INTEGER NOT NULL DEFAULT 0,
-    pay_card_last4 TEXT
+    pay_card_last4 TEXT,
+    delayed_at INTEGER
 )";
 
 /// The payments that `pay` has still to be asked for, with the card (sealed; none where there is nothing to
 /// pay). A row is there from the order's own statement on, so that no crash can lose a payment.
-const RETRIES: &str = "CREATE TABLE IF NOT EXISTS retries (
+const RETRIES: &str = "CREATE TABLE retries (
     order_id INTEGER PRIMARY KEY,
-    sealed BLOB,
+    sealed TEXT,
     attempts INTEGER NOT NULL,
     next_at INTEGER NOT NULL
 )";
 
-/// Which order an `Idempotency-Key` stands for, and for what content. `made_at` is in milliseconds.
-const IDEMPOTENCY_KEYS: &str = "CREATE TABLE IF NOT EXISTS idempotency_keys (
+const RETRIES_DUE: &str = "CREATE INDEX retries_due ON retries (next_at)";
+
+/// Which order an `Idempotency-Key` stands for, and for what content. `made_at` is in milliseconds; with the order's own
+/// time the key came with the order.
+const IDEMPOTENCY_KEYS: &str = "CREATE TABLE idempotency_keys (
     key TEXT PRIMARY KEY,
     order_id INTEGER NOT NULL,
     fingerprint TEXT NOT NULL,
@@ -80,70 +102,104 @@ const IDEMPOTENCY_KEYS: &str = "CREATE TABLE IF NOT EXISTS idempotency_keys (
 ) WITHOUT ROWID";
 
 /// How many orders there are by course and status: counting rows would slow down as the table grows.
-const TALLIES: &str = "CREATE TABLE IF NOT EXISTS tallies (
+const TALLIES: &str = "CREATE TABLE tallies (
     edu_no INTEGER NOT NULL,
     status TEXT NOT NULL,
     orders INTEGER NOT NULL,
     PRIMARY KEY (edu_no, status)
 ) WITHOUT ROWID";
 
-const TALLY_NEW: &str = "CREATE TRIGGER IF NOT EXISTS tally_new AFTER INSERT ON orders BEGIN
-    INSERT INTO tallies (edu_no, status, orders) VALUES (NEW.edu_no, NEW.status, 1)
-        ON CONFLICT (edu_no, status) DO UPDATE SET orders = orders + 1;
+/// Up to version 3 `Payment Delayed` stood in the place of what `pay` had told, which can only have been a refusal; when
+/// an order expires was in no event, nor what a delay came after; and sealed cards were bytes.
+const FROM_EVENTS_WITHOUT_DUE: &[&str] = &[
+    "UPDATE events SET data = json_set(data, '$.dueAt',
+            strftime('%Y-%m-%dT%H:%M:%S', o.due_at / 1000, 'unixepoch') || printf('.%03dZ', o.due_at % 1000))
+        FROM orders AS o
+        WHERE events.type = 'Ordered' AND o.due_at IS NOT NULL AND events.subject = CAST(o.order_id AS TEXT)",
+    "UPDATE events SET data = json_set(data, '$.payVersion', o.pay_version)
+        FROM orders AS o
+        WHERE events.type = 'PaymentDelayed' AND o.pay_status = 'Payment Delayed' AND o.pay_version > 0
+        AND events.subject = CAST(o.order_id AS TEXT) AND events.version = (SELECT max(e.version) FROM events AS e
+            WHERE e.subject = events.subject AND e.type = 'PaymentDelayed')",
+    // Whoever shows such a payment as refused hears of the delay again.
+    "UPDATE log SET floor = min(floor, (SELECT min(position) - 1 FROM events
+            WHERE type = 'PaymentDelayed' AND data ->> 'payVersion' > 0))
+        WHERE EXISTS (SELECT 1 FROM events WHERE type = 'PaymentDelayed' AND data ->> 'payVersion' > 0)",
+    "ALTER TABLE orders ADD COLUMN delayed_at INTEGER",
+    "UPDATE orders SET delayed_at = told.pay_version
+        FROM (SELECT subject, max(coalesce(CAST(data ->> 'payVersion' AS BIGINT), 0)) AS pay_version
+            FROM events WHERE type = 'PaymentDelayed' GROUP BY subject) AS told
+        WHERE order_id = CAST(told.subject AS BIGINT)",
+    "UPDATE orders SET pay_status = CASE WHEN pay_version > 0 THEN 'Payment Declined' END
+        WHERE pay_status = 'Payment Delayed'",
+    "ALTER TABLE retries RENAME TO old_retries",
+    RETRIES,
+    "INSERT INTO retries (order_id, sealed, attempts, next_at)
+        SELECT order_id, hex(sealed), attempts, next_at FROM old_retries WHERE sealed IS NOT NULL
+        UNION ALL SELECT order_id, NULL, attempts, next_at FROM old_retries WHERE sealed IS NULL",
+    "DROP TABLE old_retries",
+    RETRIES_DUE,
+];
+
+const KEEP_CARD: &str = "CREATE TRIGGER keep_card INSTEAD OF INSERT ON decisions WHEN NEW.kind = 'card' BEGIN
+    INSERT INTO retries (order_id, sealed, attempts, next_at)
+        VALUES (CAST(NEW.subject AS BIGINT), NEW.data ->> 'sealed', 0, CAST(NEW.data ->> 'nextAt' AS BIGINT));
 END";
 
-const TALLY_CHANGED: &str = "CREATE TRIGGER IF NOT EXISTS tally_changed AFTER UPDATE OF status ON orders
-WHEN OLD.status <> NEW.status BEGIN
-    UPDATE tallies SET orders = orders - 1 WHERE edu_no = OLD.edu_no AND status = OLD.status;
-    INSERT INTO tallies (edu_no, status, orders) VALUES (NEW.edu_no, NEW.status, 1)
-        ON CONFLICT (edu_no, status) DO UPDATE SET orders = orders + 1;
+const KEEP_KEY: &str = "CREATE TRIGGER keep_key INSTEAD OF INSERT ON decisions WHEN NEW.kind = 'key' BEGIN
+    INSERT INTO idempotency_keys (key, order_id, fingerprint, made_at)
+        VALUES (NEW.data ->> 'key', CAST(NEW.subject AS BIGINT), NEW.data ->> 'fingerprint',
+            CAST(NEW.data ->> 'madeAt' AS BIGINT));
 END";
 
-/// A card is kept only for as long as the payment is open.
-const FORGET_CARD: &str =
-    "CREATE TRIGGER IF NOT EXISTS forget_card AFTER UPDATE OF status, pay_status ON orders
-WHEN NEW.status <> 'Ordered' OR NEW.pay_status IN ('Paid', 'Payment Declined', 'Payment Canceled') BEGIN
+/// Where the event is told again, what `pay` has told stays, and so does the end of waiting for it.
+const PROJECT_ORDERED: &str =
+    "CREATE TRIGGER project_ordered INSTEAD OF INSERT ON projection WHEN NEW.type = 'Ordered' BEGIN
+    INSERT INTO orders (order_id, customer_id, edu_no, guest, language, card_last4, amount, course_title,
+            ordered_at, status, version, due_at)
+        VALUES (CAST(NEW.subject AS BIGINT), CAST(NEW.data ->> 'customerId' AS BIGINT),
+            CAST(NEW.data ->> 'eduNo' AS BIGINT), CAST(NEW.data ->> 'guest' AS BIGINT), NEW.data ->> 'language',
+            NEW.data ->> 'cardLast4', CAST(NEW.data ->> 'amount' AS BIGINT), NEW.data ->> 'courseTitle',
+            NEW.data ->> 'orderedAt', 'Ordered', NEW.version,
+            CAST(strftime('%s', NEW.data ->> 'dueAt') AS BIGINT) * 1000
+                + CAST(substr(NEW.data ->> 'dueAt', 21, 3) AS BIGINT))
+        ON CONFLICT (order_id) DO UPDATE SET
+            customer_id = excluded.customer_id, edu_no = excluded.edu_no, guest = excluded.guest,
+            language = excluded.language, card_last4 = excluded.card_last4, amount = excluded.amount,
+            course_title = excluded.course_title, ordered_at = excluded.ordered_at, status = excluded.status,
+            cancel_reason = NULL, version = excluded.version, delayed_at = NULL,
+            due_at = CASE WHEN orders.pay_status IN ('Paid', 'Payment Canceled')
+                THEN orders.due_at ELSE excluded.due_at END;
+END";
+
+const PROJECT_PAYMENT_DELAYED: &str = "CREATE TRIGGER project_payment_delayed
+INSTEAD OF INSERT ON projection WHEN NEW.type = 'PaymentDelayed' BEGIN
+    UPDATE orders SET version = NEW.version, delayed_at = coalesce(CAST(NEW.data ->> 'payVersion' AS BIGINT), 0)
+        WHERE order_id = CAST(NEW.subject AS BIGINT);
+END";
+
+const PROJECT_ORDER_CANCELED: &str = "CREATE TRIGGER project_order_canceled
+INSTEAD OF INSERT ON projection WHEN NEW.type = 'OrderCanceled' BEGIN
+    UPDATE orders SET status = 'Order Canceled', cancel_reason = NEW.data ->> 'reason', version = NEW.version,
+            due_at = NULL
+        WHERE order_id = CAST(NEW.subject AS BIGINT);
+    DELETE FROM retries WHERE order_id = CAST(NEW.subject AS BIGINT);
+END";
+
+/// A card is kept only for as long as the payment is open: until the order ends, or `pay` tells something new.
+const FORGET_CARD: &str = "CREATE TRIGGER forget_card AFTER UPDATE OF pay_version ON orders
+WHEN NEW.pay_version > OLD.pay_version BEGIN
     DELETE FROM retries WHERE order_id = NEW.order_id;
 END";
 
-/// The columns of a decision. `course_version` and `pay_version` say which state of the course's copy and of
-/// the payment's replica it was made from, where that matters.
-const DECISIONS: &str = "CREATE VIEW IF NOT EXISTS decisions (
-    subject, version, type, data, time, traceparent,
-    order_id, customer_id, edu_no, guest, language, card_last4, amount, course_title, ordered_at,
-    status, cancel_reason, due_at, course_version, pay_version,
-    sealed, next_at, idempotency_key, fingerprint, made_at
-) AS SELECT NULL, NULL, NULL, NULL, NULL, NULL,
-    NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
-    NULL, NULL, NULL, NULL, NULL,
-    NULL, NULL, NULL, NULL, NULL WHERE 0";
+const TALLY_NEW: &str = "CREATE TRIGGER tally_new AFTER INSERT ON orders BEGIN
+    INSERT INTO tallies (edu_no, status, orders) VALUES (NEW.edu_no, NEW.status, 1)
+        ON CONFLICT (edu_no, status) DO UPDATE SET orders = orders + 1;
+END";
 
-/// The delay is written before the rest of the order: `forget_card` must not see the refusal that the card kept
-/// for the new try comes after.
-const DECIDE: &str = "CREATE TRIGGER IF NOT EXISTS decide INSTEAD OF INSERT ON decisions BEGIN
-    SELECT RAISE(ABORT, 'decision: the course has changed')
-        WHERE NEW.course_version IS NOT NULL
-        AND NEW.course_version IS NOT (SELECT version FROM courses WHERE edu_no = NEW.edu_no);
-    SELECT RAISE(ABORT, 'decision: the payment has changed')
-        WHERE NEW.cancel_reason = 'expired'
-        AND NEW.pay_version IS NOT (SELECT pay_version FROM orders WHERE order_id = NEW.order_id);
-    INSERT INTO events (subject, version, type, data, time, traceparent)
-        VALUES (NEW.subject, NEW.version, NEW.type, NEW.data, NEW.time, NEW.traceparent);
-    UPDATE orders SET pay_status = 'Payment Delayed'
-        WHERE NEW.type = 'PaymentDelayed' AND order_id = NEW.order_id
-        AND pay_version = NEW.pay_version AND pay_status IS NOT 'Paid';
-    INSERT INTO orders (order_id, customer_id, edu_no, guest, language, card_last4, amount, course_title,
-            ordered_at, status, cancel_reason, version, due_at)
-        VALUES (NEW.order_id, NEW.customer_id, NEW.edu_no, NEW.guest, NEW.language, NEW.card_last4, NEW.amount,
-            NEW.course_title, NEW.ordered_at, NEW.status, NEW.cancel_reason, NEW.version, NEW.due_at)
-        ON CONFLICT (order_id) DO UPDATE SET
-            status = excluded.status,
-            cancel_reason = excluded.cancel_reason,
-            version = excluded.version,
-            due_at = CASE WHEN excluded.status = 'Ordered' THEN orders.due_at END;
-    INSERT INTO retries (order_id, sealed, attempts, next_at)
-        SELECT NEW.order_id, NEW.sealed, 0, NEW.next_at WHERE NEW.next_at IS NOT NULL;
-    INSERT INTO idempotency_keys (key, order_id, fingerprint, made_at)
-        SELECT NEW.idempotency_key, NEW.order_id, NEW.fingerprint, NEW.made_at
-        WHERE NEW.idempotency_key IS NOT NULL;
+const TALLY_CHANGED: &str = "CREATE TRIGGER tally_changed AFTER UPDATE OF edu_no, status ON orders
+WHEN OLD.edu_no <> NEW.edu_no OR OLD.status <> NEW.status BEGIN
+    UPDATE tallies SET orders = orders - 1 WHERE edu_no = OLD.edu_no AND status = OLD.status;
+    INSERT INTO tallies (edu_no, status, orders) VALUES (NEW.edu_no, NEW.status, 1)
+        ON CONFLICT (edu_no, status) DO UPDATE SET orders = orders + 1;
 END";

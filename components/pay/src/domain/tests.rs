@@ -20,7 +20,7 @@ fn terms_for(edu_no: u64, amount: u64) -> Terms {
     Terms { applicant, amount: Won::amount(amount).unwrap() }
 }
 
-fn approved(attempt: u32, amount: u64) -> Outcome {
+fn approved(attempt: u64, amount: u64) -> Outcome {
     Outcome::Approved {
         attempt: Attempt(attempt),
         amount: Won::amount(amount).unwrap(),
@@ -29,7 +29,7 @@ fn approved(attempt: u32, amount: u64) -> Outcome {
     }
 }
 
-fn declined(attempt: u32) -> Outcome {
+fn declined(attempt: u64) -> Outcome {
     let (card_last4, reason) = ("0002".to_owned(), "no".to_owned());
     Outcome::Declined { attempt: Attempt(attempt), card_last4, reason }
 }
@@ -42,31 +42,31 @@ fn settle(outcome: Outcome) -> Command {
     settle_for(terms(100), outcome)
 }
 
-fn close(undone: Option<u32>, refunded: u64) -> Command {
+fn close(undone: Option<u64>, refunded: u64) -> Command {
     let refunded = Won::amount(refunded).unwrap();
     Command::Close { applicant: terms(100).applicant, undone: undone.map(Attempt), refunded, at: AT }
 }
 
-/// The state that these commands lead to, one after another.
-fn given(commands: &[Command]) -> State {
+/// The record that these commands lead to, one after another.
+fn given(commands: &[Command]) -> Record {
     let mut record = Record::default();
     for command in commands {
-        for event in decide(&record.state, command).unwrap() {
+        for event in decide(&record, command).unwrap() {
             record = record.and(&event);
         }
     }
-    record.state
+    record
 }
 
 /// The names and amounts of the events that follow.
-fn when(state: &State, command: &Command) -> Result<String, Refusal> {
+fn when(record: &Record, command: &Command) -> Result<String, Refusal> {
     let shown = |event: &Event| match event {
         Event::Paid(paid) => format!("Paid {}", paid.amount),
         Event::PaymentDeclined(declined) => format!("PaymentDeclined {}", declined.amount),
         Event::PaymentCanceled(canceled) => format!("PaymentCanceled {}", canceled.amount),
         other => other.name().to_owned(),
     };
-    decide(state, command).map(|events| events.iter().map(shown).collect::<Vec<_>>().join(", "))
+    decide(record, command).map(|events| events.iter().map(shown).collect::<Vec<_>>().join(", "))
 }
 
 fn check(given_commands: &[Command], command: &Command, then: Result<&str, Refusal>) {
@@ -82,13 +82,13 @@ fn an_approved_charge_pays() {
 #[test]
 fn what_is_written_down_is_what_was_charged() {
     check(&[], &settle(approved(1, 70)), Ok("Paid 70"));
-    let state = given(&[settle(approved(1, 70))]);
-    assert_eq!(owed(&state, &terms(100)), Err(Refusal::ContentDiffers));
+    let record = given(&[settle(approved(1, 70))]);
+    assert_eq!(owed(&record, &terms(100)), Err(Refusal::ContentDiffers));
 }
 
 #[test]
 fn nothing_to_pay_is_paid_without_a_charge() {
-    assert_eq!(owed(&State::New, &terms(0)), Ok(Owed::Zero));
+    assert_eq!(owed(&Record::default(), &terms(0)), Ok(Owed::Zero));
     check(&[], &settle_for(terms(0), Outcome::Free), Ok("Paid 0"));
     check(&[settle_for(terms(0), Outcome::Free)], &settle_for(terms(0), Outcome::Free), Ok(""));
 }
@@ -103,16 +103,16 @@ fn the_same_charge_is_written_down_once() {
 #[test]
 fn a_decline_leaves_the_order_to_be_paid_by_another_attempt() {
     check(&[], &settle(declined(1)), Ok("PaymentDeclined 100"));
-    let state = given(&[settle(declined(1))]);
-    assert_eq!(owed(&state, &terms(100)), Ok(Owed::Charge(Attempt(2))));
+    let record = given(&[settle(declined(1))]);
+    assert_eq!(owed(&record, &terms(100)), Ok(Owed::Charge(Attempt(2))));
     check(&[settle(declined(1))], &settle(declined(2)), Ok("PaymentDeclined 100"));
-    let state = given(&[settle(declined(1)), settle(declined(2))]);
-    assert_eq!(owed(&state, &terms(100)), Ok(Owed::Charge(Attempt(3))));
+    let record = given(&[settle(declined(1)), settle(declined(2))]);
+    assert_eq!(owed(&record, &terms(100)), Ok(Owed::Charge(Attempt(3))));
 }
 
 #[test]
 fn everybody_who_asks_before_an_answer_makes_the_same_attempt() {
-    assert_eq!(owed(&State::New, &terms(100)), Ok(Owed::Charge(Attempt(1))));
+    assert_eq!(owed(&Record::default(), &terms(100)), Ok(Owed::Charge(Attempt(1))));
     assert_eq!(Attempt(1).key(terms(100).applicant.order_id), "1113-1");
 }
 
@@ -126,9 +126,9 @@ fn a_charge_that_has_no_place_is_to_be_given_back() {
 
 #[test]
 fn the_number_of_a_payment_stands_for_one_course_and_one_amount() {
-    for state in [given(&[settle(approved(1, 100))]), given(&[settle(declined(1))])] {
-        assert_eq!(owed(&state, &terms(99)), Err(Refusal::ContentDiffers));
-        assert_eq!(owed(&state, &terms_for(102, 100)), Err(Refusal::ContentDiffers));
+    for record in [given(&[settle(approved(1, 100))]), given(&[settle(declined(1))])] {
+        assert_eq!(owed(&record, &terms(99)), Err(Refusal::ContentDiffers));
+        assert_eq!(owed(&record, &terms_for(102, 100)), Err(Refusal::ContentDiffers));
     }
     assert_eq!(owed(&given(&[settle(approved(1, 100))]), &terms(100)), Ok(Owed::Nothing));
 }
@@ -142,7 +142,7 @@ fn closing_gives_back_what_was_paid() {
 
 #[test]
 fn closing_before_anything_is_paid_undoes_the_attempt_that_may_be_under_way() {
-    assert_eq!(to_undo(&State::New), ToUndo::Attempt(Attempt(1)));
+    assert_eq!(to_undo(&Record::default()), ToUndo::Attempt(Attempt(1)));
     check(&[], &close(Some(1), 0), Ok("PaymentCanceled 0"));
     check(&[], &close(Some(1), 100), Ok("PaymentCanceled 100"));
     assert_eq!(to_undo(&given(&[settle(declined(1))])), ToUndo::Attempt(Attempt(2)));
@@ -187,12 +187,12 @@ fn a_refunded_payment_still_shows_what_was_paid_and_an_unpaid_one_shows_nothing(
 
 #[test]
 fn who_paid_is_who_gets_it_back() {
-    let wish = Command::Close {
+    let close = Command::Close {
         applicant: terms_for(999, 0).applicant,
         undone: Some(Attempt(1)),
         refunded: Won::amount(100).unwrap(),
         at: AT,
     };
-    let events = decide(&given(&[settle(approved(1, 100))]), &wish).unwrap();
+    let events = decide(&given(&[settle(approved(1, 100))]), &close).unwrap();
     assert_eq!(events.first().and_then(Event::applicant).unwrap().edu_no.get(), 101);
 }

@@ -1,14 +1,14 @@
 //! What a client sees, from the request to the tables.
 
 use super::*;
-use crate::cashier::{NoReceipt, Receipt, Unavailable};
-use crate::store::tests::sqlite;
-use ::http::{HeaderMap, HeaderName};
+use crate::ports::{NoReceipt, Receipt};
+use crate::service::Closing;
 use ::store::native::Sqlite;
 use futures::executor::block_on;
-use hal::Query;
-use kernel::Timestamp;
-use std::cell::RefCell;
+use journal::Journal;
+use kernel::{Unavailable, clock};
+use serde_json::Value;
+use std::cell::{Cell, RefCell};
 
 /// A card company that approves, declines or fails by the card, and remembers nothing.
 #[derive(Default)]
@@ -16,7 +16,7 @@ struct Cards {
     charges: RefCell<Vec<String>>,
 }
 
-impl Gateway for &Cards {
+impl Gateway for Cards {
     async fn charge(
         &self,
         key: String,
@@ -28,7 +28,7 @@ impl Gateway for &Cards {
         let card_last4 = card.last4().to_owned();
         match card.last4() {
             "0002" => Err(NoReceipt::Declined { reason: "declined".to_owned(), card_last4 }),
-            "0119" => Err(NoReceipt::Unavailable("the line is down".to_owned())),
+            "0119" => Err(NoReceipt::Unavailable(Unavailable("the connection is down".to_owned()))),
             _ => Ok(Receipt { transaction_id: format!("t-{key}"), amount, card_last4 }),
         }
     }
@@ -38,69 +38,54 @@ impl Gateway for &Cards {
     }
 }
 
-struct Client<'a>(Cashier<&'a Cards, Pays<Sqlite>>);
+#[derive(Default)]
+struct Told(Cell<usize>);
 
-impl<'a> Client<'a> {
-    fn new(cards: &'a Cards) -> Self {
-        Self(Cashier {
-            gateway: cards,
-            payments: Pays(sqlite()),
-            clock: || Timestamp::from_millis(1_795_309_323_004),
-        })
-    }
-
-    fn ask(
-        &self,
-        method: Method,
-        path: &str,
-        headers: &[(&str, &str)],
-        body: &str,
-    ) -> Result<Answered, Error> {
-        let mut map = HeaderMap::new();
-        for (name, value) in headers {
-            map.append(HeaderName::from_bytes(name.as_bytes()).unwrap(), value.parse().unwrap());
-        }
-        let request = Request {
-            method,
-            segments: path.split('/').skip(1).map(str::to_owned).collect(),
-            path: path.to_owned(),
-            query: Query::default(),
-            headers: map,
-            body: body.to_owned().into(),
-            base: "http://h".to_owned(),
-        };
-        block_on(answer(&self.0, &request))
-    }
-
-    /// Status, header fields and body of an answer.
-    fn see(&self, method: Method, path: &str, headers: &[(&str, &str)], body: &str) -> Seen {
-        let response = match self.ask(method, path, headers, body) {
-            Ok(answered) => answered.response,
-            Err(Error::Problem(problem)) => (*problem).into(),
-            Err(Error::Failure(e) | Error::Unavailable(e)) => panic!("{e:#}"),
-        };
-        let (parts, body) = response.into_http().into_parts();
-        let body = block_on(http_body_util::BodyExt::collect(body)).unwrap().to_bytes();
-        Seen {
-            status: parts.status.as_u16(),
-            headers: parts.headers,
-            body: serde_json::from_slice(&body).unwrap_or_default(),
-        }
-    }
-
-    fn pay(&self, body: &str) -> Seen {
-        self.see(Method::POST, "/pays", &[], body)
-    }
-
-    fn get(&self, path: &str) -> Seen {
-        self.see(Method::GET, path, &[], "")
+impl Tell for Told {
+    fn committed(&self) {
+        self.0.set(self.0.get() + 1);
     }
 }
 
+/// What a client sees of an answer.
 struct Seen {
     status: u16,
-    headers: HeaderMap,
     body: Value,
+    response: Response,
+}
+
+struct Client(Service<Cards, Sqlite, Told>);
+
+impl Client {
+    fn new() -> Self {
+        clock::set(Timestamp::from_millis(1_795_309_323_004));
+        let storage = Sqlite::in_memory(&store::DATABASE).unwrap();
+        Self(Service { gateway: Cards::default(), journal: Journal { storage, tell: Told::default() } })
+    }
+
+    fn ask(&self, method: Method, path: &str, headers: &[(&str, &str)], body: &str) -> Seen {
+        let headers = [&[("host", "h")], headers].concat();
+        let request = Request::new(method, path, &headers, body).unwrap();
+        let response =
+            block_on(hal::answer(&request, async |request: &Request| answer(&self.0, request).await));
+        Seen { status: response.status().as_u16(), body: response.json(), response }
+    }
+
+    fn pay(&self, body: &str) -> Seen {
+        self.ask(Method::POST, "/pays", &[], body)
+    }
+
+    fn get(&self, path: &str) -> Seen {
+        self.ask(Method::GET, path, &[], "")
+    }
+
+    fn charges(&self) -> Vec<String> {
+        self.0.gateway.charges.borrow().clone()
+    }
+
+    fn told(&self) -> usize {
+        self.0.journal.tell.0.get()
+    }
 }
 
 const PAY: &str = r#"{"orderId":"1113","customerId":"1","eduNo":"101","guest":"2","amount":"100","cardNo":"4111111111111234"}"#;
@@ -115,12 +100,10 @@ fn with(changes: Value) -> String {
 
 #[test]
 fn a_payment_is_created_and_found_under_its_location() {
-    let cards = Cards::default();
-    let client = Client::new(&cards);
+    let client = Client::new();
     let created = client.pay(PAY);
     assert_eq!(created.status, 201);
-    assert_eq!(created.headers["location"], "http://h/pays/1113");
-    assert_eq!(created.headers["etag"], "\"1\"");
+    assert_eq!(created.response.get("location"), Some("http://h/pays/1113"));
     assert_eq!(
         created.body,
         json!({
@@ -129,60 +112,55 @@ fn a_payment_is_created_and_found_under_its_location() {
             "refundedAt": null, "version": 1, "_links": { "self": { "href": "http://h/pays/1113" }, "pay": { "href": "http://h/pays/1113" } },
         })
     );
-    assert_eq!(client.get("/pays/1113").body, created.body);
+    let shown = client.get("/pays/1113");
+    assert_eq!((&shown.body, shown.response.get("etag")), (&created.body, created.response.get("etag")));
     assert_eq!(client.get("/pays").body["_embedded"]["pays"], json!([created.body]));
 }
 
 #[test]
 fn asking_again_is_200_and_no_second_charge() {
-    let cards = Cards::default();
-    let client = Client::new(&cards);
-    assert!(client.ask(Method::POST, "/pays", &[], PAY).unwrap().committed);
-    let created = client.get("/pays/1113");
+    let client = Client::new();
+    let created = client.pay(PAY);
     let again = client.pay(PAY);
     assert_eq!((again.status, again.body), (200, created.body));
-    assert_eq!(*cards.charges.borrow(), ["1113-1"]);
-    assert!(!client.ask(Method::POST, "/pays", &[], PAY).unwrap().committed);
+    assert_eq!(client.charges(), ["1113-1"]);
+    assert_eq!(client.told(), 1);
 }
 
 #[test]
 fn a_decline_is_an_answer_and_the_next_card_pays() {
-    let cards = Cards::default();
-    let client = Client::new(&cards);
+    let client = Client::new();
     let declined = client.pay(&with(json!({ "cardNo": "4000000000000002" })));
     assert_eq!((declined.status, &declined.body["status"]), (201, &json!("Payment Declined")));
     let paid = client.pay(PAY);
     assert_eq!((paid.status, &paid.body["status"], &paid.body["version"]), (201, &json!("Paid"), &json!(2)));
-    assert_eq!(*cards.charges.borrow(), ["1113-1", "1113-2"]);
+    assert_eq!(client.charges(), ["1113-1", "1113-2"]);
 }
 
 #[test]
 fn nothing_to_pay_needs_no_card() {
-    let cards = Cards::default();
-    let client = Client::new(&cards);
+    let client = Client::new();
     let paid = client.pay(&with(json!({ "amount": 0, "cardNo": null })));
     assert_eq!(
         (paid.status, &paid.body["status"], &paid.body["cardLast4"]),
         (201, &json!("Paid"), &Value::Null)
     );
-    assert!(cards.charges.borrow().is_empty());
+    assert!(client.charges().is_empty());
 }
 
 #[test]
 fn a_gateway_that_fails_is_502_and_nothing_is_stored() {
-    let cards = Cards::default();
-    let client = Client::new(&cards);
+    let client = Client::new();
     let failed = client.pay(&with(json!({ "cardNo": "4000000000000119" })));
     assert_eq!((failed.status, &failed.body["type"]), (502, &json!("/problems/gateway-unavailable")));
-    assert!(failed.headers.contains_key("retry-after"));
-    assert!(!failed.body.to_string().contains("line is down"));
+    assert!(failed.response.get("retry-after").is_some());
+    assert!(!failed.body.to_string().contains("connection is down"));
     assert_eq!(client.get("/pays/1113").status, 404);
 }
 
 #[test]
 fn other_content_under_the_same_number_is_a_conflict() {
-    let cards = Cards::default();
-    let client = Client::new(&cards);
+    let client = Client::new();
     client.pay(PAY);
     for other in [json!({ "amount": 99 }), json!({ "eduNo": 102 }), json!({ "amount": 0 })] {
         let refused = client.pay(&with(other));
@@ -195,8 +173,7 @@ fn other_content_under_the_same_number_is_a_conflict() {
 
 #[test]
 fn a_closed_number_is_a_conflict_that_names_the_present_status() {
-    let cards = Cards::default();
-    let client = Client::new(&cards);
+    let client = Client::new();
     let applicant = Applicant {
         order_id: OrderId::parse(1113).unwrap(),
         customer_id: None,
@@ -204,19 +181,18 @@ fn a_closed_number_is_a_conflict_that_names_the_present_status() {
         guest: Guests::ONE,
         language: Language::Ko,
     };
-    block_on(client.0.close(&[crate::cashier::Wish { applicant, traceparent: None }])).unwrap();
+    block_on(client.0.close(&[Closing { applicant, traceparent: None }])).unwrap();
     let refused = client.pay(PAY);
     assert_eq!((refused.status, &refused.body["type"]), (409, &json!("/problems/payment-closed")));
     assert_eq!(refused.body["presentStatus"], "Payment Canceled");
-    assert!(cards.charges.borrow().is_empty());
+    assert!(client.charges().is_empty());
     let shown = client.get("/pays/1113");
     assert_eq!((&shown.body["status"], &shown.body["amount"]), (&json!("Payment Canceled"), &json!(0)));
 }
 
 #[test]
 fn every_field_that_cannot_be_taken_is_named_and_nothing_is_charged() {
-    let cards = Cards::default();
-    let client = Client::new(&cards);
+    let client = Client::new();
     for (changes, fields) in [
         (json!({ "orderId": null, "eduNo": -1, "amount": null }), vec!["orderId", "eduNo", "amount"]),
         (json!({ "orderId": 9_007_199_254_740_992_u64 }), vec!["orderId"]),
@@ -229,13 +205,12 @@ fn every_field_that_cannot_be_taken_is_named_and_nothing_is_charged() {
         let named: Vec<_> = errors.iter().map(|error| error["field"].as_str().unwrap()).collect();
         assert_eq!((refused.status, named), (422, fields), "{changes}");
     }
-    assert!(cards.charges.borrow().is_empty());
+    assert!(client.charges().is_empty());
 }
 
 #[test]
 fn what_is_not_there_and_what_is_not_taken_is_said() {
-    let cards = Cards::default();
-    let client = Client::new(&cards);
+    let client = Client::new();
     for path in ["/pays/1113", "/pays/0", "/pays/x", "/pays/1/2", "/pays/search/findByName"] {
         assert_eq!(client.get(path).status, 404, "{path}");
     }
@@ -244,8 +219,8 @@ fn what_is_not_there_and_what_is_not_taken_is_said() {
         (Method::PATCH, "/pays/1113", "GET, HEAD, OPTIONS"),
         (Method::PUT, "/pays", "GET, HEAD, POST, OPTIONS"),
     ] {
-        let refused = client.see(method, path, &[], "");
-        assert_eq!((refused.status, &refused.headers["allow"]), (405, &allow.parse().unwrap()), "{path}");
+        let refused = client.ask(method, path, &[], "");
+        assert_eq!((refused.status, refused.response.get("allow")), (405, Some(allow)), "{path}");
     }
     assert_eq!(client.get("/pays/search/findByOrderId").status, 422);
     assert_eq!(client.pay("not json").status, 400);
@@ -253,19 +228,81 @@ fn what_is_not_there_and_what_is_not_taken_is_said() {
 
 #[test]
 fn a_client_that_has_the_present_state_is_not_sent_it_again() {
-    let cards = Cards::default();
-    let client = Client::new(&cards);
+    let client = Client::new();
+    client.pay(&with(json!({ "cardNo": "4000000000000002" })));
+    for path in ["/pays/1113", "/pays", "/pays/search/findByOrderId?orderId=1113"] {
+        let tag = client.get(path).response.get("etag").unwrap().to_owned();
+        let reread = || client.ask(Method::GET, path, &[("if-none-match", &tag)], "").status;
+        assert_eq!(reread(), 304, "{path}");
+    }
+    let tag = client.get("/pays/1113").response.get("etag").unwrap().to_owned();
     client.pay(PAY);
-    let seen = client.see(Method::GET, "/pays/1113", &[("if-none-match", "\"1\"")], "");
-    assert_eq!(seen.status, 304);
+    assert_eq!(client.ask(Method::GET, "/pays/1113", &[("if-none-match", &tag)], "").status, 200);
+    assert_eq!(client.ask(Method::GET, "/pays/1113", &[("if-match", &tag)], "").status, 412);
+}
+
+#[test]
+fn a_condition_that_no_new_payment_can_meet_and_a_key_that_is_not_its_number_are_refused() {
+    let client = Client::new();
+    for (header, status, kind) in [
+        (("if-match", "\"1\""), 412, "precondition-failed"),
+        (("if-none-match", "*"), 412, "precondition-failed"),
+        (("idempotency-key", "a"), 400, "idempotency-key-not-taken"),
+        (("idempotency-key", ""), 400, "idempotency-key-malformed"),
+    ] {
+        let refused = client.ask(Method::POST, "/pays", &[header], PAY);
+        let kind = json!(format!("/problems/{kind}"));
+        assert_eq!((refused.status, &refused.body["type"]), (status, &kind), "{header:?}");
+    }
+    assert!(client.charges().is_empty());
+    assert_eq!(client.ask(Method::POST, "/pays", &[("if-match", "*")], PAY).status, 201);
+}
+
+#[test]
+fn the_searches_lead_to_the_payment() {
+    let client = Client::new();
+    client.pay(PAY);
+    let searches = client.get("/pays/search").body;
+    assert_eq!(
+        searches["_links"]["findByOrderId"],
+        json!({ "href": "http://h/pays/search/findByOrderId{?orderId}", "templated": true })
+    );
+    let found = client.get("/pays/search/findByOrderId?orderId=1113");
+    assert_eq!((found.status, &found.body["orderId"]), (200, &json!(1113)));
+}
+
+#[test]
+fn lists_are_filtered_and_go_by_page_or_by_key() {
+    let client = Client::new();
+    for id in 1..=5 {
+        client.pay(&with(json!({ "orderId": id, "eduNo": 100 + id % 2 })));
+    }
+    let numbers = |path: &str| {
+        let listed = client.get(path).body["_embedded"]["pays"].clone();
+        listed.as_array().unwrap().iter().map(|pay| pay["orderId"].as_u64().unwrap()).collect::<Vec<_>>()
+    };
+    assert_eq!(numbers("/pays?size=2&page=1"), [3, 4]);
+    assert_eq!(numbers("/pays?sort=orderId,desc&size=2"), [5, 4]);
+    assert_eq!(numbers("/pays?after=3"), [4, 5]);
+    assert_eq!(numbers("/pays?eduNo=100&status=Paid"), [2, 4]);
+    assert_eq!(client.get("/pays?eduNo=100").body["page"]["totalElements"], 2);
+    assert_eq!(client.get("/pays?status=Unpaid").status, 422);
 }
 
 #[test]
 fn a_card_number_is_in_no_answer_and_in_no_table() {
-    let cards = Cards::default();
-    let client = Client::new(&cards);
+    let client = Client::new();
     let whole = "4111111111111234";
     assert!(!client.pay(PAY).body.to_string().contains(whole));
-    let stored = block_on(client.0.payments.0.query("SELECT data FROM events", vec![])).unwrap();
-    assert!(!stored[0].text(0).unwrap().contains(whole));
+    for table in ["events", "pays"] {
+        let stored = client.0.journal.storage.dump(table).unwrap();
+        assert!(stored.len() == 1 && !stored[0].contains(whole), "{stored:?}");
+    }
+}
+
+#[test]
+fn a_payment_costs_one_load_and_one_commit() {
+    let client = Client::new();
+    client.pay(PAY);
+    assert_eq!(client.0.journal.storage.statements(), 2);
 }

@@ -38,18 +38,18 @@ fn new_course(capacity: u64, approval: Approval) -> NewCourse {
 }
 
 /// What has happened so far, told as commands: course 101 with this many seats, then the rest.
-fn given(capacity: u64, approval: Approval, before: &[Command]) -> Desk {
-    let mut desk = Desk::default();
-    desk.handle(&Command::Open(edu(101), new_course(capacity, approval)), NOW).unwrap();
+fn given(capacity: u64, approval: Approval, before: &[Command]) -> Snapshot {
+    let mut snapshot = Snapshot::default();
+    snapshot.handle(&Command::Open(edu(101), new_course(capacity, approval)), NOW).unwrap();
     for command in before {
-        desk.handle(command, NOW).unwrap();
+        snapshot.handle(command, NOW).unwrap();
     }
-    desk
+    snapshot
 }
 
 /// The outcome in a few words: one line per event, or the refusal.
-fn when(desk: &mut Desk, command: &Command) -> Vec<String> {
-    match desk.handle(command, NOW) {
+fn when(snapshot: &mut Snapshot, command: &Command) -> Vec<String> {
+    match snapshot.handle(command, NOW) {
         Ok(decided) => decided.iter().map(|decided| told(&decided.event)).collect(),
         Err(refusal) => vec![format!("refused: {refusal}")],
     }
@@ -68,9 +68,9 @@ fn told(event: &Event) -> String {
     }
 }
 
-fn check(desk: Desk, command: Command, outcome: &[&str]) {
-    let mut desk = desk;
-    assert_eq!(when(&mut desk, &command), outcome, "{command:?}");
+fn check(snapshot: Snapshot, command: Command, outcome: &[&str]) {
+    let mut snapshot = snapshot;
+    assert_eq!(when(&mut snapshot, &command), outcome, "{command:?}");
 }
 
 fn pay(order_id: u64, guests: u64) -> Command {
@@ -85,8 +85,16 @@ fn changed(changes: Changes) -> Command {
     Command::Change(edu(101), changes)
 }
 
+fn confirm(order_id: u64) -> Command {
+    Command::Judge(order(order_id), ReservationStatus::ReservationConfirmed)
+}
+
+fn reject(order_id: u64) -> Command {
+    Command::Judge(order(order_id), ReservationStatus::ReservationRejected)
+}
+
 fn moved(to: CourseStatus) -> Command {
-    Command::Move(edu(101), to)
+    Command::Change(edu(101), Changes::to(to))
 }
 
 use Approval::{Automatic, Manual};
@@ -109,20 +117,20 @@ fn a_paid_order_waits_when_there_are_fewer_free_seats_than_guests() {
 }
 
 #[test]
-fn nobody_overtakes_the_head_of_the_line_even_where_a_seat_is_free() {
-    let desk = given(2, Automatic, &[pay(1, 1), pay(2, 2)]);
-    assert_eq!(desk.courses[&edu(101)].free(), 1);
-    check(desk, pay(3, 1), &["3 Waitlisted as number 2"]);
+fn nobody_overtakes_who_waits_longest_even_where_a_seat_is_free() {
+    let snapshot = given(2, Automatic, &[pay(1, 1), pay(2, 2)]);
+    assert_eq!(snapshot.courses[&edu(101)].free(), 1);
+    check(snapshot, pay(3, 1), &["3 Waitlisted as number 2"]);
 }
 
 #[test]
-fn an_application_that_could_never_fit_is_turned_down_instead_of_blocking_the_line() {
+fn an_application_that_could_never_fit_is_turned_down_instead_of_blocking_the_waiting_list() {
     check(given(2, Automatic, &[]), pay(1, 3), &["1 rejected: too-many-guests"]);
 }
 
 #[test]
 fn a_paid_order_for_a_course_that_takes_none_is_rejected_with_the_reason() {
-    check(Desk::default(), pay(1, 1), &["1 rejected: unknown-course"]);
+    check(Snapshot::default(), pay(1, 1), &["1 rejected: unknown-course"]);
     check(given(2, Automatic, &[moved(Started)]), pay(1, 1), &["1 rejected: course-started"]);
     check(
         given(2, Automatic, &[moved(Started), moved(Finished)]),
@@ -136,20 +144,20 @@ fn a_paid_order_for_a_course_that_takes_none_is_rejected_with_the_reason() {
 fn a_payment_heard_twice_reserves_once() {
     check(given(2, Automatic, &[pay(1, 1)]), pay(1, 1), &[]);
     check(given(1, Automatic, &[pay(1, 1), pay(2, 1)]), pay(2, 1), &[]);
-    check(Desk::default(), Command::Settle(edu(101)), &[]);
+    check(Snapshot::default(), Command::Settle(edu(101)), &[]);
 }
 
 #[test]
 fn a_cancellation_that_comes_before_the_payment_is_remembered() {
-    let mut desk = given(2, Automatic, &[]);
-    assert_eq!(when(&mut desk, &cancel_order(1)), ["1 canceled: customer"]);
-    assert_eq!(when(&mut desk, &pay(1, 1)), [""; 0]);
-    assert_eq!(when(&mut desk, &cancel_order(1)), [""; 0]);
-    assert_eq!(desk.courses[&edu(101)].taken, 0);
+    let mut snapshot = given(2, Automatic, &[]);
+    assert_eq!(when(&mut snapshot, &cancel_order(1)), ["1 canceled: customer"]);
+    assert_eq!(when(&mut snapshot, &pay(1, 1)), [""; 0]);
+    assert_eq!(when(&mut snapshot, &cancel_order(1)), [""; 0]);
+    assert_eq!(snapshot.courses[&edu(101)].taken, 0);
 }
 
 #[test]
-fn a_freed_seat_goes_to_the_head_of_the_line_in_the_same_decision() {
+fn a_freed_seat_goes_to_who_waits_longest_in_the_same_decision() {
     check(
         given(1, Automatic, &[pay(1, 1), pay(2, 1), pay(3, 1)]),
         cancel_order(1),
@@ -157,7 +165,7 @@ fn a_freed_seat_goes_to_the_head_of_the_line_in_the_same_decision() {
     );
     check(
         given(1, Manual, &[pay(1, 1), pay(2, 1)]),
-        Command::Reject(order(1)),
+        reject(1),
         &["1 rejected: rejected-by-manager", "2 Reservation Requested"],
     );
 }
@@ -193,34 +201,32 @@ fn a_seat_given_back_after_the_start_is_not_sold_again() {
 
 #[test]
 fn a_manager_confirms_what_was_requested_and_nothing_else() {
-    let confirm = || Command::Confirm(order(1));
-    check(given(1, Manual, &[pay(1, 1)]), confirm(), &["1 ReservationConfirmed"]);
+    check(given(1, Manual, &[pay(1, 1)]), confirm(1), &["1 ReservationConfirmed"]);
     for (before, present) in [
-        (vec![pay(1, 1), confirm()], "Reservation Confirmed"),
+        (vec![pay(1, 1), confirm(1)], "Reservation Confirmed"),
         (vec![pay(2, 1), pay(1, 1)], "Waitlisted"),
-        (vec![pay(1, 1), Command::Reject(order(1))], "Reservation Rejected"),
+        (vec![pay(1, 1), reject(1)], "Reservation Rejected"),
         (vec![cancel_order(1)], "Reservation Canceled"),
     ] {
         let refusal =
             format!("refused: a reservation that is `{present}` cannot become `Reservation Confirmed`");
-        check(given(1, Manual, &before), confirm(), &[&refusal]);
+        check(given(1, Manual, &before), confirm(1), &[&refusal]);
     }
-    check(given(1, Manual, &[]), confirm(), &["refused: there is no reservation for order 1"]);
+    check(given(1, Manual, &[]), confirm(1), &["refused: there is no reservation for order 1"]);
 }
 
 #[test]
 fn a_manager_rejects_what_was_requested_or_waits_and_nothing_else() {
-    let reject = || Command::Reject(order(1));
-    check(given(1, Manual, &[pay(1, 1)]), reject(), &["1 rejected: rejected-by-manager"]);
-    check(given(1, Manual, &[pay(2, 1), pay(1, 1)]), reject(), &["1 rejected: rejected-by-manager"]);
+    check(given(1, Manual, &[pay(1, 1)]), reject(1), &["1 rejected: rejected-by-manager"]);
+    check(given(1, Manual, &[pay(2, 1), pay(1, 1)]), reject(1), &["1 rejected: rejected-by-manager"]);
     for (before, present) in [
-        (vec![pay(1, 1), Command::Confirm(order(1))], "Reservation Confirmed"),
-        (vec![pay(1, 1), reject()], "Reservation Rejected"),
+        (vec![pay(1, 1), confirm(1)], "Reservation Confirmed"),
+        (vec![pay(1, 1), reject(1)], "Reservation Rejected"),
         (vec![cancel_order(1)], "Reservation Canceled"),
     ] {
         let refusal =
             format!("refused: a reservation that is `{present}` cannot become `Reservation Rejected`");
-        check(given(1, Manual, &before), reject(), &[&refusal]);
+        check(given(1, Manual, &before), reject(1), &[&refusal]);
     }
 }
 
@@ -228,7 +234,7 @@ fn a_manager_rejects_what_was_requested_or_waits_and_nothing_else() {
 fn a_reservation_of_a_canceled_course_is_not_confirmed_any_more() {
     check(
         given(1, Manual, &[pay(1, 1), moved(Off)]),
-        Command::Confirm(order(1)),
+        confirm(1),
         &["refused: the course is `Course Canceled`"],
     );
 }
@@ -252,7 +258,7 @@ fn a_course_moves_forward_only() {
     ] {
         check(given(1, Manual, &before), moved(to), &[outcome]);
     }
-    check(Desk::default(), moved(Started), &["refused: there is no course 101"]);
+    check(Snapshot::default(), moved(Started), &["refused: there is no course 101"]);
 }
 
 #[test]
@@ -266,7 +272,11 @@ fn a_course_opened_again_with_the_same_terms_is_the_same_course() {
 #[test]
 fn a_course_ends_after_it_starts() {
     let backwards = NewCourse { ends_at: NOW.plus_minutes(60), ..new_course(1, Manual) };
-    check(Desk::default(), Command::Open(edu(101), backwards), &["refused: a course ends after it starts"]);
+    check(
+        Snapshot::default(),
+        Command::Open(edu(101), backwards),
+        &["refused: a course ends after it starts"],
+    );
     let late = Changes { starts_at: Some(NOW.plus_minutes(120)), ..Changes::default() };
     check(given(1, Manual, &[]), changed(late), &["refused: a course ends after it starts"]);
 }
@@ -322,7 +332,7 @@ fn when_a_course_starts_whoever_still_waits_is_turned_down() {
 
 #[test]
 fn when_a_course_is_canceled_every_living_reservation_is() {
-    let before = [pay(1, 1), Command::Confirm(order(1)), pay(2, 1), pay(3, 1), cancel_order(3), pay(4, 1)];
+    let before = [pay(1, 1), confirm(1), pay(2, 1), pay(3, 1), cancel_order(3), pay(4, 1)];
     check(
         given(2, Manual, &[&before[..], &[moved(Off)]].concat()),
         Command::Settle(edu(101)),
@@ -331,23 +341,45 @@ fn when_a_course_is_canceled_every_living_reservation_is() {
 }
 
 #[test]
-fn a_desk_that_knows_only_the_front_of_the_line_sends_newcomers_to_its_end() {
-    let mut desk = given(1, Automatic, &[pay(1, 1), pay(2, 1), pay(3, 1)]);
-    desk.courses.get_mut(&edu(101)).unwrap().line.truncate(1);
-    assert_eq!(when(&mut desk, &pay(4, 1)), ["4 Waitlisted as number 3"]);
-    assert_eq!(when(&mut desk, &cancel_order(1)), ["1 canceled: customer", "2 Reservation Confirmed"]);
-    // Order 3 is next, though this desk does not know it: the seat stays free until the course is settled.
-    assert_eq!(when(&mut desk, &cancel_order(2)), ["2 canceled: customer"]);
+fn a_snapshot_that_knows_only_the_front_of_the_waiting_list_sends_newcomers_to_its_end() {
+    let mut snapshot = given(1, Automatic, &[pay(1, 1), pay(2, 1), pay(3, 1)]);
+    snapshot.courses.get_mut(&edu(101)).unwrap().waiting_list.truncate(1);
+    assert_eq!(when(&mut snapshot, &pay(4, 1)), ["4 Waitlisted as number 3"]);
+    assert_eq!(when(&mut snapshot, &cancel_order(1)), ["1 canceled: customer", "2 Reservation Confirmed"]);
+    // Order 3 is next, though this snapshot does not know it: the seat stays free until the course is settled.
+    assert_eq!(when(&mut snapshot, &cancel_order(2)), ["2 canceled: customer"]);
 }
 
 #[test]
-fn a_command_made_for_an_older_version_is_refused() {
-    let desk = || given(1, Manual, &[pay(1, 1), moved(Started)]);
-    check(desk(), Command::CourseAt(edu(101), 2), &[]);
-    check(desk(), Command::CourseAt(edu(101), 1), &["refused: it has changed since version 1"]);
-    check(desk(), Command::ReservationAt(order(1), 1), &[]);
-    check(desk(), Command::ReservationAt(order(1), 2), &["refused: it has changed since version 2"]);
-    check(desk(), Command::ReservationAt(order(2), 1), &["refused: there is no reservation for order 2"]);
+fn a_course_is_changed_and_moved_on_in_one_decision() {
+    let both = Changes { fee: Some(Won::ZERO), ..Changes::to(Started) };
+    check(given(2, Manual, &[]), changed(both), &["course/101 CourseChanged", "course/101 CourseStarted"]);
+    let too_late = Changes { fee: Some(Won::ZERO), ..Changes::to(Finished) };
+    check(given(2, Manual, &[moved(Started)]), changed(too_late), &["refused: the course is `Started`"]);
+    let raised = Changes { capacity: Some(Capacity(2)), ..Changes::to(Started) };
+    check(
+        given(1, Automatic, &[pay(1, 1), pay(2, 1)]),
+        changed(raised),
+        &["course/101 CourseChanged", "2 Reservation Confirmed", "course/101 CourseStarted"],
+    );
+}
+
+#[test]
+fn a_course_sent_back_whole_is_not_asked_for_the_status_that_it_has() {
+    let whole = || Changes { fee: Some(Won::fee(50_000).unwrap()), ..Changes::to(Started) };
+    check(given(2, Manual, &[moved(Started)]), changed(whole()), &[]);
+    check(given(2, Manual, &[]), changed(whole()), &["course/101 CourseStarted"]);
+}
+
+#[test]
+fn who_confirms_is_settled_when_a_course_opens() {
+    let approval = |approval| changed(Changes { approval: Some(approval), ..Changes::default() });
+    check(given(2, Manual, &[]), approval(Manual), &[]);
+    check(
+        given(2, Manual, &[]),
+        approval(Automatic),
+        &["refused: approval cannot be changed once the course is open"],
+    );
 }
 
 #[test]
@@ -378,45 +410,45 @@ fn any_command() -> impl Strategy<Value = Command> {
     prop_oneof![
         12 => (1..=ORDERS).prop_map(|id| Command::Reserve(application(id))),
         6 => (1..=ORDERS).prop_map(|id| Command::Cancel(application(id), CancelReason::Customer)),
-        3 => (1..=ORDERS).prop_map(|id| Command::Confirm(order(id))),
-        3 => (1..=ORDERS).prop_map(|id| Command::Reject(order(id))),
+        3 => (1..=ORDERS).prop_map(confirm),
+        3 => (1..=ORDERS).prop_map(reject),
         2 => edu_no().prop_map(Command::Settle),
         3 => (edu_no(), 1..=8u32).prop_map(|(edu_no, seats)| {
             Command::Change(edu_no, Changes { capacity: Some(Capacity(seats)), ..Changes::default() })
         }),
         1 => (edu_no(), prop::sample::select(vec![Started, Finished, Off]))
-            .prop_map(|(edu_no, to)| Command::Move(edu_no, to)),
+            .prop_map(|(edu_no, to)| Command::Change(edu_no, Changes::to(to))),
     ]
 }
 
-/// The whole truth, against which what a desk with a partial view decides is held.
+/// The whole truth, against which what a snapshot with a partial view decides is held.
 struct Truth {
-    desk: Desk,
+    snapshot: Snapshot,
     paid: BTreeSet<OrderId>,
 }
 
 impl Truth {
     fn new() -> Self {
-        let mut desk = Desk::default();
+        let mut snapshot = Snapshot::default();
         for number in 101..101 + COURSES {
             let approval = if number % 2 == 0 { Manual } else { Automatic };
-            desk.handle(&Command::Open(edu(number), new_course(2 + number % 4, approval)), NOW).unwrap();
+            snapshot.handle(&Command::Open(edu(number), new_course(2 + number % 4, approval)), NOW).unwrap();
         }
-        Self { desk, paid: BTreeSet::new() }
+        Self { snapshot, paid: BTreeSet::new() }
     }
 
-    /// A desk that knows no more than `front` of those who wait for each course.
-    fn partial_view(&self, front: usize) -> Desk {
-        let mut desk = self.desk.clone();
-        for course in desk.courses.values_mut() {
-            course.line.truncate(front);
+    /// A snapshot that knows no more than `front` of those who wait for each course.
+    fn partial_view(&self, front: usize) -> Snapshot {
+        let mut snapshot = self.snapshot.clone();
+        for course in snapshot.courses.values_mut() {
+            course.waiting_list.truncate(front);
         }
-        desk
+        snapshot
     }
 
     fn take(&mut self, decided: &Decided) {
         self.check_turn(&decided.event);
-        let version = self.desk.apply(&decided.event);
+        let version = self.snapshot.evolve(&decided.event);
         assert_eq!(version, decided.version, "a gap in the history of {}", decided.event.subject());
         self.check_seats();
     }
@@ -424,44 +456,45 @@ impl Truth {
     /// First come, first served; only the paid get seats; what ended stays ended.
     fn check_turn(&self, event: &Event) {
         let Some(applicant) = event.applicant() else { return };
-        let before = self.desk.reservations.get(&applicant.order_id).map(|reservation| reservation.status);
+        let before =
+            self.snapshot.reservations.get(&applicant.order_id).map(|reservation| reservation.status);
         assert!(before.is_none_or(is_living), "{} had ended as {before:?}", event.subject());
         let Event::Reserved(reserved) = event else { return };
         assert!(self.paid.contains(&applicant.order_id), "{} was never paid", applicant.order_id);
-        let course = &self.desk.courses[&applicant.edu_no];
+        let course = &self.snapshot.courses[&applicant.edu_no];
         assert_eq!(course.terms.status, TakingApplications);
         match (before, reserved.status) {
             (None, ReservationStatus::Waitlisted) => {
                 assert_eq!(reserved.waiting_position, Some(course.waiting + 1));
                 assert!(course.waiting > 0 || seats(applicant) > course.free(), "waits before a free seat");
             }
-            (None, _) => assert_eq!(course.waiting, 0, "{} jumped the line", applicant.order_id),
+            (None, _) => assert_eq!(course.waiting, 0, "{} passed those who wait", applicant.order_id),
             (Some(_), status) => {
                 assert_eq!(status, seated(&course.terms));
-                assert_eq!(course.line.front(), Some(&applicant.order_id), "moved up out of turn");
+                assert_eq!(course.waiting_list.front(), Some(&applicant.order_id), "moved up out of turn");
             }
         }
     }
 
     fn check_seats(&self) {
-        for (edu_no, course) in &self.desk.courses {
-            let of_course = || self.desk.reservations.values().filter(|r| r.applicant.edu_no == *edu_no);
+        for (edu_no, course) in &self.snapshot.courses {
+            let of_course = || self.snapshot.reservations.values().filter(|r| r.applicant.edu_no == *edu_no);
             let seated: u32 =
                 of_course().filter(|r| r.status.takes_seats()).map(|r| seats(&r.applicant)).sum();
             let waiting = of_course().filter(|r| r.status == ReservationStatus::Waitlisted).count() as u64;
             assert_eq!(course.taken, seated, "seats of {edu_no} are miscounted");
-            assert_eq!((course.waiting, course.line.len() as u64), (waiting, waiting));
+            assert_eq!((course.waiting, course.waiting_list.len() as u64), (waiting, waiting));
             assert!(course.taken <= course.terms.capacity, "{edu_no} is oversold");
         }
     }
 
-    /// After everything has been settled, no seat is empty that the head of the line could take, and nobody
+    /// After everything has been settled, no seat is empty that the head of the waiting list could take, and nobody
     /// has a claim on a course that is over.
     fn check_rest(&self) {
-        for course in self.desk.courses.values() {
-            match (course.terms.status, course.line.front()) {
+        for course in self.snapshot.courses.values() {
+            match (course.terms.status, course.waiting_list.front()) {
                 (TakingApplications, Some(head)) => {
-                    let wanted = seats(&self.desk.reservations[head].applicant);
+                    let wanted = seats(&self.snapshot.reservations[head].applicant);
                     assert!(wanted > course.free(), "{head} could have been let in");
                 }
                 (TakingApplications, None) => {}
@@ -475,22 +508,22 @@ impl Truth {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(512))]
 
-    /// Batches of commands as they come from the log: in any order, repeated, and decided by desks that see
-    /// only the front of each line.
+    /// Batches of commands as they come from the log: in any order, repeated, and decided by snapshots that see
+    /// only the front of each waiting list.
     #[test]
-    fn any_history_keeps_seats_lines_and_endings(
+    fn any_history_keeps_seats_waiting_lists_and_endings(
         batches in prop::collection::vec((prop::collection::vec(any_command(), 1..6), 0..4usize, any::<bool>()), 1..40)
     ) {
         let mut truth = Truth::new();
         for (commands, front, repeated) in batches {
             let times = if repeated { 2 } else { 1 };
             for time in 0..times {
-                let mut desk = truth.partial_view(front);
+                let mut snapshot = truth.partial_view(front);
                 for command in &commands {
                     if let Command::Reserve(applicant) = command {
                         truth.paid.insert(applicant.order_id);
                     }
-                    let Ok(decided) = desk.handle(command, NOW) else { continue };
+                    let Ok(decided) = snapshot.handle(command, NOW) else { continue };
                     let heard_before = time > 0 && matches!(command, Command::Reserve(_) | Command::Cancel(..));
                     prop_assert!(decided.is_empty() || !heard_before, "{command:?} was acted on twice");
                     for decided in &decided {
@@ -500,7 +533,7 @@ proptest! {
             }
         }
         for number in 101..101 + COURSES {
-            for decided in truth.desk.clone().handle(&Command::Settle(edu(number)), NOW).unwrap() {
+            for decided in truth.snapshot.clone().handle(&Command::Settle(edu(number)), NOW).unwrap() {
                 truth.take(&decided);
             }
         }
@@ -512,14 +545,14 @@ proptest! {
     fn a_canceled_order_ends_canceled_in_whatever_order_its_events_arrive(
         cancel_first in any::<bool>(), repeats in 1..4usize
     ) {
-        let mut desk = given(1, Automatic, &[]);
+        let mut snapshot = given(1, Automatic, &[]);
         let mut events = [pay(1, 1), cancel_order(1)];
         if cancel_first { events.reverse(); }
         for command in std::iter::repeat_n(events, repeats).flatten() {
-            desk.handle(&command, NOW).unwrap();
+            snapshot.handle(&command, NOW).unwrap();
         }
-        prop_assert_eq!(desk.reservations[&order(1)].status, ReservationStatus::ReservationCanceled);
-        prop_assert_eq!(desk.courses[&edu(101)].taken, 0);
+        prop_assert_eq!(snapshot.reservations[&order(1)].status, ReservationStatus::ReservationCanceled);
+        prop_assert_eq!(snapshot.courses[&edu(101)].taken, 0);
     }
 }
 

@@ -1,17 +1,17 @@
-//! What the desk refuses, as problems.
+//! What is refused, as problems.
 
 use crate::domain::Refusal;
-use crate::store::Undecided;
-use hal::{Error, Problem, StatusCode};
+use crate::service::NotDone;
+use hal::{Error, Problem, Request, StatusCode};
 use kernel::{EduNo, Invalid, OrderId};
-use serde_json::json;
 
-impl From<Undecided> for Error {
-    fn from(undecided: Undecided) -> Self {
-        match undecided {
-            Undecided::Refused(refusal) => problem(&refusal).into(),
-            Undecided::Store(error) => error.into(),
-        }
+/// What a client is told of a command that was not carried out.
+pub(super) fn refuse(request: &Request, not_done: NotDone) -> Error {
+    match not_done {
+        NotDone::Refused(refusal) => problem(&refusal).into(),
+        NotDone::PreconditionFailed => request.preconditions().failed().into(),
+        NotDone::KeyReused => key_reused().into(),
+        NotDone::Store(error) => error.into(),
     }
 }
 
@@ -33,12 +33,12 @@ fn problem(refusal: &Refusal) -> Problem {
             Problem::conflict("course-content-differs", "The number is taken by another course")
                 .detail(format!("Course {} exists with other content.", present.edu_no))
                 .next("Choose another eduNo, leave it out to have one chosen, or PATCH the course.")
-                .with("present", json!(present))
+                .with("present", present)
         }
         Refusal::CourseClosed { present } => Problem::conflict("course-not-open", "The course is not open")
             .detail(format!("The course is `{present}`."))
             .next("Follow the links of the course: they name what can be done now.")
-            .with("presentStatus", json!(present)),
+            .with("presentStatus", present),
         Refusal::CourseTransition { present, asked } => transition(present, asked).next(
             "A course goes from Open to Started to Finished, and may be canceled until it is finished.",
         ),
@@ -49,21 +49,27 @@ fn problem(refusal: &Refusal) -> Problem {
             Problem::conflict("capacity-below-taken", "More seats are taken than the course would then have")
                 .detail(format!("{taken} seats are taken."))
                 .next("Choose at least as many seats as are taken.")
-                .with("taken", json!(taken))
+                .with("taken", taken)
         }
-        Refusal::EndsBeforeStart => {
-            Problem::invalid_fields(&[Invalid::new("endsAt", "must be later than `startsAt`")])
-        }
-        Refusal::Changed { .. } => {
-            Problem::new(StatusCode::PRECONDITION_FAILED, "precondition-failed", "It has changed meanwhile")
-                .detail("Somebody else changed it after the state that If-Match names.")
-                .next("Read it again, decide again, and send the new ETag in If-Match.")
+        Refusal::EndsBeforeStart => Invalid::new("endsAt", "must be later than `startsAt`").into(),
+        Refusal::ApprovalFixed => {
+            Invalid::new("approval", "cannot be changed once the course is open").into()
         }
     }
+}
+
+fn key_reused() -> Problem {
+    Problem::new(
+        StatusCode::UNPROCESSABLE_ENTITY,
+        "idempotency-key-reused",
+        "This Idempotency-Key was used for another request",
+    )
+    .detail("The same key came before with other content.")
+    .next("Send a new key with a new request; nothing was stored.")
 }
 
 fn transition(present: &impl ToString, asked: &impl ToString) -> Problem {
     Problem::conflict("transition-not-allowed", "Its present state does not allow this")
         .detail(format!("It is `{}` and cannot become `{}`.", present.to_string(), asked.to_string()))
-        .with("presentStatus", json!(present.to_string()))
+        .with("presentStatus", present.to_string())
 }

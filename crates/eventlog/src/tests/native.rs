@@ -2,8 +2,6 @@
 
 use redis::{AsyncConnectionConfig, Client, Cmd, Value};
 use spin_sdk::redis::{Error, RedisParameter, RedisResult};
-use std::cell::Cell;
-use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
 
 /// A connection that answers as Spin does: nested arrays lose their brackets.
@@ -61,12 +59,4 @@ pub(crate) async fn sleep(duration: Duration) {
 
 pub(crate) fn spawn(work: impl Future<Output = ()> + 'static) {
     tokio::task::spawn_local(work);
-}
-
-pub(crate) fn random() -> u64 {
-    thread_local! {
-        static DRAWN: Cell<u64> = const { Cell::new(0) };
-    }
-    DRAWN.set(DRAWN.get() + 1);
-    RandomState::new().hash_one(DRAWN.get())
 }

@@ -50,7 +50,7 @@ const RULES: &[Rule] = &[
     messages::each_delivered_once,
     view::rows,
     view::timelines,
-    log::outboxes,
+    log::relays,
     log::groups,
     log::dead_letters,
 ];

@@ -11,12 +11,8 @@ pub(super) fn payments(facts: &Facts) -> Vec<Violation> {
     let resting = facts.order.replicas.iter().filter(|(order, _)| facts.rests(**order));
     let violation = |(order, row): (&u64, &ReplicaRow)| {
         let should = replica(facts, *order);
-        // Asked for again after a refusal, and delayed again: `order`'s own word, until `pay` tells more.
-        let delayed_again = row.pay_status.as_deref() == Some("Payment Delayed")
-            && should.pay_status.as_deref() == Some("Payment Declined")
-            && row.pay_version == should.pay_version;
         let what = row.differences(&should);
-        (!what.is_empty() && !delayed_again).then(|| {
+        (!what.is_empty()).then(|| {
             let message = format!(
                 "what `order` knows of its payment is not what `pay` has told: {}. `sugang replay pay` tells it again",
                 what.join(", ")
@@ -33,11 +29,7 @@ pub(crate) fn replica(facts: &Facts, order: u64) -> ReplicaRow {
         Some(Event::Paid(_)) => Some("Paid"),
         Some(Event::PaymentDeclined(_)) => Some("Payment Declined"),
         Some(Event::PaymentCanceled(_)) => Some("Payment Canceled"),
-        _ => {
-            let ordered = facts.order.history.of(order);
-            let delayed = ordered.iter().any(|told| matches!(told.event, Event::PaymentDelayed(_)));
-            delayed.then_some("Payment Delayed")
-        }
+        _ => None,
     };
     ReplicaRow {
         pay_status: status.map(str::to_owned),

@@ -10,7 +10,7 @@ use crate::check::Violation;
 use crate::facts::{CourseRow, Facts, OrderRow, PayRow, ReservationRow, Tallies, Told};
 
 const REPAIR: &str = "Each decision writes both in one statement: somebody else wrote to the store, or it is damaged \
-    (`PRAGMA integrity_check`). Restore a backup, or set the row right while the system is stopped";
+    (`PRAGMA integrity_check`). `sugang rebuild` with the store's name makes its lists again from the events";
 
 pub(super) fn orders(facts: &Facts) -> Vec<Violation> {
     let should =
@@ -122,6 +122,7 @@ pub(crate) fn order_row(told: &[Told]) -> Option<OrderRow> {
                 row.status = OrderStatus::OrderCanceled.as_str().to_owned();
                 row.cancel_reason = Some(canceled.reason.as_str().to_owned());
             }
+            Event::PaymentDelayed(delayed) => row.delayed_at = i64::try_from(delayed.pay_version).ok(),
             _ => {}
         }
     }
@@ -193,7 +194,8 @@ pub(crate) fn reservation_row(told: &[Told]) -> Option<ReservationRow> {
         let status = match &told.event {
             Event::Reserved(reserved) => {
                 row.reserved_at = Some(reserved.reserved_at.to_string());
-                row.ticket = (reserved.status == ReservationStatus::Waitlisted).then_some(told.seq);
+                row.ticket =
+                    (reserved.status == ReservationStatus::Waitlisted).then_some(told.position.cast_signed());
                 reserved.status
             }
             Event::ReservationConfirmed(_) => ReservationStatus::ReservationConfirmed,

@@ -118,8 +118,12 @@ pub(crate) fn view_row(facts: &Facts, order: u64) -> Option<ViewRow> {
         Event::Ordered(placed) => Some(placed),
         _ => None,
     });
-    let delayed = ordered.iter().any(|told| matches!(told.event, Event::PaymentDelayed(_)));
-    let delayed = delayed.then_some(PayStatus::PaymentDelayed.as_str());
+    // A delay counts until `pay` tells more than was known when the payment was delayed.
+    let delayed = ordered.iter().filter_map(|told| match &told.event {
+        Event::PaymentDelayed(delayed) => Some(delayed.pay_version),
+        _ => None,
+    });
+    let delayed = delayed.max() >= Some(paid.last().map_or(0, |told| told.version));
     let (status, position) = reserved.last().and_then(seat).unzip();
     let applicant = applicant(facts, order, all())?;
     Some(ViewRow {
@@ -131,7 +135,11 @@ pub(crate) fn view_row(facts: &Facts, order: u64) -> Option<ViewRow> {
         order_version: version(ordered),
         order_status: ordered.last().and_then(order_status).map(str::to_owned),
         pay_version: version(paid),
-        pay_status: paid.last().and_then(pay_status).or(delayed).map(str::to_owned),
+        pay_status: if delayed {
+            Some(PayStatus::PaymentDelayed.as_str().to_owned())
+        } else {
+            paid.last().and_then(pay_status).map(str::to_owned)
+        },
         reservation_version: version(reserved),
         reservation_status: status.map(|status| status.as_str().to_owned()),
         waiting_position: position.flatten().and_then(|position| i64::try_from(position).ok()),
@@ -162,7 +170,7 @@ mod tests {
     use crate::facts::Facts;
     use crate::load::{Snapshot, information_store};
     use crate::testing::{applicant, healthy, only, ordered, reserved, stores_in};
-    use eventlog::{Consumer, Envelope};
+    use eventlog::{Envelope, Worker};
     use kernel::event::{Event, PaymentDeclined, ReservationConfirmed, ReservationRejected};
     use kernel::{ReservationStatus, Won};
     use store::native::{Sqlite, at_once};
@@ -198,8 +206,8 @@ mod tests {
         let mut told = Vec::new();
         for (context, history) in facts.histories() {
             told.extend(history.all().map(|told| Envelope {
-                id: format!("{context}:{}", told.seq),
-                source_context: context.to_owned(),
+                id: format!("{context}:{}", told.position),
+                source: context.to_owned(),
                 version: told.version,
                 subject: told.event.subject(),
                 time: told.time,

@@ -1,0 +1,36 @@
+//! What live answers need from outside: time that passes, and somebody to go on once an answer has begun.
+
+use futures::channel::mpsc::Sender;
+use spin_sdk::http::{BoxBody, body, box_body};
+use spin_sdk::time;
+use std::time::Duration;
+
+/// What goes on beside the answers.
+#[allow(async_fn_in_trait, reason = "components are single-threaded, so no future needs to be Send")]
+pub(crate) trait Background: Copy + 'static {
+    /// Lets time pass.
+    async fn sleep(&self, time: Duration);
+
+    /// Has something go on after the answer that began it has been handed over.
+    fn spawn(&self, work: impl Future<Output = ()> + 'static);
+}
+
+/// Spin.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Spin;
+
+impl Background for Spin {
+    async fn sleep(&self, time: Duration) {
+        time::sleep(time).await;
+    }
+
+    fn spawn(&self, work: impl Future<Output = ()> + 'static) {
+        spin_sdk::wasip3::spawn(work);
+    }
+}
+
+/// A body, and where what it consists of is put in.
+pub(crate) fn stream() -> (Sender<String>, BoxBody) {
+    let (client, body) = body::stream();
+    (client, box_body(body))
+}

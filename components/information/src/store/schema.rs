@@ -1,0 +1,140 @@
+//! What the store looks like.
+
+use store::{Schema, Step};
+
+pub(super) static SCHEMA: Schema = Schema {
+    version: 2,
+    oldest_code: 1,
+    tables: &[
+        // `delayed_at` is the newest of `pay`'s versions at which `order` told that the payment is delayed. Until a later
+        // one is told, that is the status of the payment.
+        "CREATE TABLE infomations (
+            order_id INTEGER PRIMARY KEY,
+            customer_id INTEGER,
+            edu_no INTEGER NOT NULL,
+            guest INTEGER NOT NULL,
+            course_title TEXT,
+            amount INTEGER,
+            order_version INTEGER NOT NULL,
+            order_status TEXT,
+            pay_version INTEGER NOT NULL,
+            pay_status TEXT,
+            reservation_version INTEGER NOT NULL,
+            reservation_status TEXT,
+            waiting_position INTEGER,
+            updated_at TEXT NOT NULL,
+            delayed_at INTEGER
+        )",
+        // An index ends with the row's key, so each of these also sorts by orderId.
+        "CREATE INDEX infomations_by_customer ON infomations (customer_id)",
+        "CREATE INDEX infomations_by_course ON infomations (edu_no)",
+        "CREATE INDEX infomations_by_order_status ON infomations (order_status)",
+        "CREATE INDEX infomations_by_pay_status ON infomations (pay_status)",
+        "CREATE INDEX infomations_by_reservation_status ON infomations (reservation_status)",
+        "CREATE INDEX infomations_by_update ON infomations (updated_at)",
+        "CREATE TABLE timeline (
+            order_id INTEGER NOT NULL,
+            context TEXT NOT NULL,
+            version INTEGER NOT NULL,
+            event TEXT NOT NULL,
+            status TEXT NOT NULL,
+            time TEXT NOT NULL,
+            PRIMARY KEY (order_id, context, version)
+        ) WITHOUT ROWID",
+        "CREATE TABLE courses (
+            edu_no INTEGER PRIMARY KEY,
+            version INTEGER NOT NULL,
+            title TEXT NOT NULL,
+            status TEXT NOT NULL
+        )",
+        // How many rows there are: in all (`all`), of a course (`eduNo 101`), in a status (`Paid`).
+        "CREATE TABLE counts (name TEXT PRIMARY KEY, rows INTEGER NOT NULL) WITHOUT ROWID",
+    ],
+    steps: &[Step {
+        to: 2,
+        statements: &[
+            "ALTER TABLE infomations ADD COLUMN delayed_at INTEGER",
+            "UPDATE infomations SET delayed_at = 0
+                WHERE order_id IN (SELECT order_id FROM timeline WHERE event = 'PaymentDelayed')",
+        ],
+    }],
+    programs: &[TOLD, TOLD_OF_ORDER, TOLD_OF_COURSE, INSERTED, UPDATED],
+};
+
+/// Where what events say is inserted.
+const TOLD: &str = "CREATE VIEW told AS
+    SELECT t.context AS source, t.version, t.event, t.time, i.order_id, i.customer_id, i.edu_no, i.guest,
+        c.title, i.amount, i.order_status, i.pay_status, i.delayed_at, i.reservation_status, i.waiting_position,
+        c.status AS course_status
+    FROM timeline AS t JOIN infomations AS i ON i.order_id = t.order_id JOIN courses AS c ON c.edu_no = i.edu_no";
+
+/// Adds a line to the timeline of an order, and joins its row. The line of a delay says what became of the payment.
+pub(super) const TOLD_OF_ORDER: &str =
+    "CREATE TRIGGER told_of_order INSTEAD OF INSERT ON told WHEN NEW.order_id IS NOT NULL BEGIN
+    INSERT INTO timeline (order_id, context, version, event, status, time)
+        VALUES (NEW.order_id, NEW.source, NEW.version, NEW.event,
+            coalesce(NEW.pay_status, NEW.order_status, NEW.reservation_status), NEW.time)
+        ON CONFLICT (order_id, context, version) DO NOTHING;
+    INSERT INTO infomations (order_id, customer_id, edu_no, guest, course_title, amount, order_version, order_status,
+            pay_version, pay_status, reservation_version, reservation_status, waiting_position, updated_at, delayed_at)
+        VALUES (NEW.order_id, NEW.customer_id, NEW.edu_no, NEW.guest, NEW.title, NEW.amount,
+            CASE NEW.source WHEN 'order' THEN NEW.version ELSE 0 END, NEW.order_status,
+            CASE NEW.source WHEN 'pay' THEN NEW.version ELSE 0 END, NEW.pay_status,
+            CASE NEW.source WHEN 'reservation' THEN NEW.version ELSE 0 END, NEW.reservation_status,
+            NEW.waiting_position, NEW.time, NEW.delayed_at)
+        ON CONFLICT (order_id) DO UPDATE SET
+            course_title = coalesce(course_title, excluded.course_title),
+            amount = coalesce(amount, excluded.amount),
+            order_status = CASE WHEN excluded.order_version > 0
+                AND excluded.order_version > order_version -- guard: information.version
+                THEN excluded.order_status ELSE order_status END,
+            order_version = max(order_version, excluded.order_version),
+            pay_status = CASE WHEN excluded.delayed_at >= pay_version OR excluded.pay_version > 0
+                AND excluded.pay_version > max(pay_version, coalesce(delayed_at, 0)) -- guard: information.version
+                THEN excluded.pay_status ELSE pay_status END,
+            delayed_at = coalesce(max(delayed_at, excluded.delayed_at), delayed_at, excluded.delayed_at),
+            pay_version = max(pay_version, excluded.pay_version),
+            reservation_status = CASE WHEN excluded.reservation_version > 0
+                AND excluded.reservation_version > reservation_version -- guard: information.version
+                THEN excluded.reservation_status ELSE reservation_status END,
+            waiting_position = CASE WHEN excluded.reservation_version > 0
+                AND excluded.reservation_version > reservation_version -- guard: information.version
+                THEN excluded.waiting_position ELSE waiting_position END,
+            reservation_version = max(reservation_version, excluded.reservation_version),
+            updated_at = max(updated_at, excluded.updated_at);
+END";
+
+/// Keeps the newest of what was told about a course.
+const TOLD_OF_COURSE: &str =
+    "CREATE TRIGGER told_of_course INSTEAD OF INSERT ON told WHEN NEW.order_id IS NULL BEGIN
+    INSERT INTO courses (edu_no, version, title, status)
+        VALUES (NEW.edu_no, NEW.version, NEW.title, NEW.course_status)
+        ON CONFLICT (edu_no) DO UPDATE
+            SET version = excluded.version, title = excluded.title, status = excluded.status
+            WHERE excluded.version > courses.version;
+END";
+
+const INSERTED: &str = "CREATE TRIGGER infomations_inserted AFTER INSERT ON infomations BEGIN
+    INSERT INTO counts (name, rows)
+        SELECT name, 1
+        FROM (SELECT 'all' AS name UNION ALL SELECT 'eduNo ' || NEW.edu_no
+            UNION ALL SELECT NEW.order_status UNION ALL SELECT NEW.pay_status
+            UNION ALL SELECT NEW.reservation_status)
+        WHERE name IS NOT NULL
+        ON CONFLICT (name) DO UPDATE SET rows = rows + 1;
+END";
+
+const UPDATED: &str = "CREATE TRIGGER infomations_updated
+    AFTER UPDATE OF order_status, pay_status, reservation_status ON infomations
+    WHEN NEW.order_status IS NOT OLD.order_status
+        OR NEW.pay_status IS NOT OLD.pay_status
+        OR NEW.reservation_status IS NOT OLD.reservation_status
+BEGIN
+    INSERT INTO counts (name, rows)
+        SELECT name, change
+        FROM (SELECT OLD.order_status AS name, -1 AS change UNION ALL SELECT OLD.pay_status, -1
+            UNION ALL SELECT OLD.reservation_status, -1 UNION ALL SELECT NEW.order_status, 1
+            UNION ALL SELECT NEW.pay_status, 1 UNION ALL SELECT NEW.reservation_status, 1)
+        WHERE name IS NOT NULL
+        ON CONFLICT (name) DO UPDATE SET rows = rows + excluded.rows;
+END";

@@ -1,0 +1,80 @@
+//! What an `Idempotency-Key` stands for: one course, with one content.
+
+use kernel::{EduNo, Timestamp};
+use serde::Serialize;
+use store::{Row, Statement, Storage, StoreError};
+
+/// How long a key is remembered.
+const KEY_HOURS: i64 = 24;
+
+/// An idempotency key that was used before.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Key {
+    /// The course that it stands for.
+    pub(crate) edu_no: EduNo,
+    /// Whether it came with what opened the course, or with what found it open.
+    pub(crate) opened: bool,
+    /// The content that it came with.
+    pub(crate) fingerprint: String,
+}
+
+/// A key that is kept together with its course.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct NewKey<'a> {
+    /// The key itself.
+    pub(crate) key: &'a str,
+    /// Whether it comes with what opens the course.
+    pub(crate) opened: bool,
+    /// The content that it comes with.
+    pub(crate) fingerprint: &'a str,
+    /// When, in milliseconds.
+    pub(crate) made_at: i64,
+}
+
+impl Key {
+    fn read(row: &Row) -> Result<Self, StoreError> {
+        Ok(Self {
+            edu_no: row.number("edu_no", EduNo::parse)?,
+            opened: row.int("opened")? == 1,
+            fingerprint: row.text("fingerprint")?.to_owned(),
+        })
+    }
+}
+
+/// What a key stands for, if it was used before.
+pub(crate) async fn find_key(storage: &impl Storage, key: &str) -> Result<Option<Key>, StoreError> {
+    let find = "SELECT edu_no, opened, fingerprint FROM idempotency_keys WHERE key = $1";
+    Statement::new(find).bind(key).row(storage).await?.as_ref().map(Key::read).transpose()
+}
+
+/// Keeps what a key came with, where the course was open already; returns what the key stands for, which is something
+/// else if another was faster with it.
+pub(crate) async fn remember_key(
+    storage: &impl Storage,
+    key: &NewKey<'_>,
+    edu_no: EduNo,
+) -> Result<Option<Key>, StoreError> {
+    let remember = Statement::new(
+        "INSERT INTO idempotency_keys (key, edu_no, opened, fingerprint, made_at) VALUES ($1, $2, $3, $4, $5)
+         ON CONFLICT (key) DO UPDATE SET key = excluded.key RETURNING edu_no, opened, fingerprint",
+    )
+    .bind(key.key)
+    .bind(edu_no.get())
+    .bind(i64::from(key.opened))
+    .bind(key.fingerprint)
+    .bind(key.made_at);
+    remember.row(storage).await?.as_ref().map(Key::read).transpose()
+}
+
+/// Forgets up to 1000 keys that are old enough.
+pub(crate) async fn forget_keys(storage: &impl Storage, now: Timestamp) -> Result<(), StoreError> {
+    let forget = "DELETE FROM idempotency_keys WHERE key IN
+        (SELECT key FROM idempotency_keys WHERE made_at < $1 ORDER BY made_at LIMIT 1000)";
+    Statement::new(forget).bind(forgotten(now)).run(storage).await
+}
+
+/// Keys made before this are forgotten, in milliseconds.
+pub(super) const fn forgotten(now: Timestamp) -> i64 {
+    now.plus_minutes(-60 * KEY_HOURS).millis()
+}

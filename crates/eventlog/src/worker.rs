@@ -1,0 +1,103 @@
+//! A context's worker: what it reacts to, and what time demands of it. One implementation runs them all.
+
+use crate::consume::{BUDGET, Drain, Drained, Unhandled};
+use crate::envelope::Envelope;
+use crate::redis::{LogError, Redis};
+use crate::relay::Relay;
+use crate::topology::Consumer;
+use journal::Tell;
+use std::cell::Cell;
+use std::rc::Rc;
+use store::{Database, Storage};
+
+/// What reacts to events. They come late, twice and out of order, and the same end must be reached.
+#[allow(async_fn_in_trait, reason = "components are single-threaded, so no future needs to be Send")]
+pub trait Worker {
+    /// Its consumer's name in the topology, which says what it reacts to.
+    const NAME: &'static str;
+
+    /// Handles a batch (1 to 100 events of each source, in the order of its stream) and returns only when its effects are
+    /// committed. It must be harmless to handle any event again.
+    async fn handle(&self, events: &[Envelope]) -> Result<(), Unhandled>;
+
+    /// Does what time demands, about once a second. `caught_up` says whether everything that was told has been heard.
+    async fn tick(&self, caught_up: bool) -> anyhow::Result<()>;
+}
+
+/// Why a worker was woken, which is all that a message says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wake {
+    /// On `sugang:tick`, with the text `tick`: also do what time demands.
+    Tick,
+    /// Something was appended to a stream; whatever else a message says is taken for that, since looking once too often
+    /// does no harm.
+    Event,
+}
+
+/// The event log as one instance of a component has it.
+#[derive(Clone, Debug)]
+pub struct EventLog<S: 'static = &'static Database> {
+    redis_url: Rc<str>,
+    relay: Option<Relay<S>>,
+    /// In a worker, whose instance may end with its message: whether there is something to relay before that.
+    committed: Option<Rc<Cell<bool>>>,
+}
+
+impl<S: Storage + Clone + 'static> EventLog<S> {
+    /// For what answers requests: what is committed is relayed beside the answers.
+    pub fn answering(redis_url: &str, relay: Relay<S>) -> Self {
+        Self { redis_url: redis_url.into(), relay: Some(relay), committed: None }
+    }
+
+    /// For a worker: what is committed is relayed before its message is done with.
+    pub fn working(redis_url: &str, relay: Relay<S>) -> Self {
+        Self { redis_url: redis_url.into(), relay: Some(relay), committed: Some(Rc::default()) }
+    }
+
+    /// For a worker that decides nothing.
+    pub fn reading(redis_url: &str) -> Self {
+        Self { redis_url: redis_url.into(), relay: None, committed: None }
+    }
+
+    /// Answers one message of a worker's Redis triggers. A duty that fails does not keep the others from being done.
+    pub async fn work(&self, worker: &impl Worker, message: &[u8]) -> anyhow::Result<()> {
+        let wake = if message == b"tick" { Wake::Tick } else { Wake::Event };
+        let drained = self.drain(worker, wake).await;
+        let ticked = match wake {
+            Wake::Tick => worker.tick(drained.as_ref().is_ok_and(Drained::has_caught_up)).await,
+            Wake::Event => Ok(()),
+        };
+        let relayed = self.relay(wake).await;
+        ticked.and(drained.map_err(Into::into)).and(relayed.map_err(Into::into)).map(drop)
+    }
+
+    async fn drain<W: Worker>(&self, worker: &W, wake: Wake) -> Result<Drained, LogError> {
+        let unknown = || LogError::Redis(format!("the topology has no consumer `{}`", W::NAME));
+        let consumer = Consumer::named(W::NAME).ok_or_else(unknown)?;
+        let redis = Redis::connect(&self.redis_url).await?;
+        let handle = async |events: &[Envelope]| worker.handle(events).await;
+        let drained = Drain::new(&redis, consumer, BUDGET, handle).run(wake == Wake::Tick).await?;
+        redis.release();
+        Ok(drained)
+    }
+
+    async fn relay(&self, wake: Wake) -> Result<(), LogError> {
+        let Some(relay) = &self.relay else { return Ok(()) };
+        let committed = self.committed.as_ref().is_some_and(|committed| committed.replace(false));
+        match wake {
+            Wake::Tick => relay.tick(&self.redis_url).await,
+            Wake::Event if committed => relay.run(&self.redis_url).await.map(drop),
+            Wake::Event => Ok(()),
+        }
+    }
+}
+
+impl<S: Storage + Clone + 'static> Tell for EventLog<S> {
+    fn committed(&self) {
+        match (&self.committed, &self.relay) {
+            (Some(committed), _) => committed.set(true),
+            (None, Some(relay)) => relay.soon(&self.redis_url),
+            (None, None) => {}
+        }
+    }
+}
