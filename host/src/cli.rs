@@ -3,17 +3,18 @@
 use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
-    str::FromStr,
 };
 
 use anyhow::{Context, Result};
+use bytesize::ByteSize;
 use clap::Args;
 
 use crate::{
     Application,
     engine::Limits,
-    http_trigger::{Choice, RequestLimits, Reuse, ServerLimits, Span},
+    http_trigger::{RequestLimits, ServerLimits},
     redis_trigger::HandlerLimits,
+    reuse::{Choice, Reuse, Span},
 };
 
 /// The flags of `sugang up`.
@@ -56,8 +57,8 @@ pub struct Up {
     #[arg(short = 'q', long)]
     quiet: bool,
 
-    /// The most requests that one instance answers in its life: a number, or a range like 64..128
-    /// from which each instance gets its own
+    /// The most requests or messages that one instance serves in its life: a number, or a range like
+    /// 64..128 from which each instance gets its own
     #[arg(long, value_name = "COUNT", default_value = "128", help_heading = "Instances")]
     max_instance_reuse_count: Choice<usize>,
 
@@ -77,25 +78,29 @@ pub struct Up {
     #[arg(long, value_name = "TIME", default_value = "2s", help_heading = "Limits")]
     max_busy_time: Span,
 
-    /// The most memory of one instance, in bytes, or with the suffix KiB, MiB or GiB
+    /// The most memory of one instance, all its memories and tables together: bytes, or with a unit
     #[arg(long, value_name = "SIZE", default_value = "128MiB", help_heading = "Limits")]
-    max_memory: Size,
+    max_memory: ByteSize,
 
     /// The most instances at once, of all components
     #[arg(long, value_name = "COUNT", default_value_t = 1024, help_heading = "Limits")]
     max_instances: u32,
 
-    /// The longest request body, in bytes, or with the suffix KiB, MiB or GiB
+    /// The longest request body: bytes, or with a unit like KiB or MiB
     #[arg(long, value_name = "SIZE", default_value = "16MiB", help_heading = "Limits")]
-    max_request_body: Size,
+    max_request_body: ByteSize,
 
-    /// The most requests that are worked on at once; more wait in line
+    /// The most requests that are worked on at once; more wait their turn
     #[arg(long, value_name = "COUNT", default_value_t = 512, help_heading = "Limits")]
     max_concurrent_requests: usize,
 
     /// How long a client may take to send a request's headers, as a time
     #[arg(long, value_name = "TIME", default_value = "15s", help_heading = "Limits")]
     header_timeout: Span,
+
+    /// The longest that an answer's next bytes may wait for the client to take them, as a time
+    #[arg(long, value_name = "TIME", default_value = "30s", help_heading = "Limits")]
+    response_timeout: Span,
 
     /// How long a component may take for one Redis message, as a time
     #[arg(long, value_name = "TIME", default_value = "30s", help_heading = "Limits")]
@@ -108,28 +113,6 @@ pub struct Up {
     /// How long requests in flight may take to finish when the host stops, as a time
     #[arg(long, value_name = "TIME", default_value = "5s", help_heading = "Limits")]
     shutdown_timeout: Span,
-}
-
-/// A number of bytes: `1024`, `64KiB`, `16MiB`, `1GiB`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Size(u64);
-
-impl FromStr for Size {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let digits = text.trim_end_matches(|c: char| !c.is_ascii_digit());
-        let number: u64 =
-            digits.parse().map_err(|_| format!("`{text}` is not a size like `65536` or `16MiB`"))?;
-        let factor: u64 = match text.strip_prefix(digits).unwrap_or_default() {
-            "" | "B" => 1,
-            "KiB" => 1 << 10,
-            "MiB" => 1 << 20,
-            "GiB" => 1 << 30,
-            unit => return Err(format!("`{unit}` is not a unit of size; use `KiB`, `MiB` or `GiB`")),
-        };
-        number.checked_mul(factor).map(Self).ok_or_else(|| format!("`{text}` is too large"))
-    }
 }
 
 impl Up {
@@ -145,16 +128,17 @@ impl Up {
             .listen(listen_address(&self.listen)?)
             .quiet(self.quiet)
             .limits(Limits {
-                max_memory: usize::try_from(self.max_memory.0)?,
+                max_memory: usize::try_from(self.max_memory.as_u64())?,
                 max_instances: self.max_instances,
                 max_busy_time: self.max_busy_time.0,
             })
             .request_limits(RequestLimits {
-                max_body: self.max_request_body.0,
+                max_body: self.max_request_body.as_u64(),
                 max_concurrent: self.max_concurrent_requests,
             })
             .server_limits(ServerLimits {
                 header_timeout: self.header_timeout.0,
+                response_timeout: self.response_timeout.0,
                 shutdown_timeout: self.shutdown_timeout.0,
             })
             .handler_limits(HandlerLimits {
@@ -278,13 +262,6 @@ mod tests {
     }
 
     #[test]
-    fn sizes_have_units() {
-        for (text, size) in [("0", 0), ("10", 10), ("64KiB", 65536), ("16MiB", 16 << 20), ("1GiB", 1 << 30)] {
-            assert_eq!(text.parse(), Ok(Size(size)), "{text}");
-        }
-    }
-
-    #[test]
     fn the_help_is_consistent() {
         use clap::CommandFactory as _;
         Cli::command().debug_assert();
@@ -293,12 +270,13 @@ mod tests {
     #[test]
     fn the_limits_on_the_command_line_are_those_of_the_library() {
         let Cli { up } = Cli::try_parse_from(["sugang"]).unwrap();
-        assert_eq!(up.max_memory.0, Limits::default().max_memory as u64);
+        assert_eq!(up.max_memory.as_u64(), Limits::default().max_memory as u64);
         assert_eq!(up.max_instances, Limits::default().max_instances);
         assert_eq!(up.max_busy_time.0, Limits::default().max_busy_time);
-        assert_eq!(up.max_request_body.0, RequestLimits::default().max_body);
+        assert_eq!(up.max_request_body.as_u64(), RequestLimits::default().max_body);
         assert_eq!(up.max_concurrent_requests, RequestLimits::default().max_concurrent);
         assert_eq!(up.header_timeout.0, ServerLimits::default().header_timeout);
+        assert_eq!(up.response_timeout.0, ServerLimits::default().response_timeout);
         assert_eq!(up.shutdown_timeout.0, ServerLimits::default().shutdown_timeout);
         assert_eq!(up.message_timeout.0, HandlerLimits::default().timeout);
         assert_eq!(up.max_waiting_messages, HandlerLimits::default().max_waiting);

@@ -2,9 +2,9 @@
 
 mod answer;
 mod body;
+mod client;
 mod handler;
 mod headers;
-mod reuse;
 pub mod routes;
 mod server;
 
@@ -27,14 +27,13 @@ use wasmtime_wasi_http::{
     p3::bindings::ServicePre,
 };
 
-pub use reuse::{Choice, Reuse, Span};
 pub use server::{ServerLimits, serve};
 
 use self::{
     handler::Instances,
     routes::{Match, RESERVED_PREFIX, Routes},
 };
-use crate::{component::LoadedComponent, crowd::Crowd, engine, outbound::http::Chain};
+use crate::{component::LoadedComponent, engine, in_flight::InFlight, outbound::http::Chain, reuse::Reuse};
 
 /// The address a component is told for requests of other components; Spin's.
 const CHAINED_CLIENT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED), 0);
@@ -68,12 +67,18 @@ pub struct HttpTrigger {
     components: HashMap<String, ProxyHandler<Instances>>,
     max_body: u64,
     admission: Semaphore,
-    crowd: Crowd,
+    in_flight: InFlight,
 }
 
 impl HttpTrigger {
     /// Nothing is answered yet but the host's own paths.
-    pub fn new(name: &str, version: &str, routes: Routes, limits: RequestLimits, crowd: Crowd) -> Self {
+    pub fn new(
+        name: &str,
+        version: &str,
+        routes: Routes,
+        limits: RequestLimits,
+        in_flight: InFlight,
+    ) -> Self {
         Self {
             name: name.to_owned(),
             version: version.to_owned(),
@@ -81,7 +86,7 @@ impl HttpTrigger {
             components: HashMap::new(),
             max_body: limits.max_body,
             admission: Semaphore::new(limits.max_concurrent.min(Semaphore::MAX_PERMITS)),
-            crowd,
+            in_flight,
         }
     }
 
@@ -125,7 +130,7 @@ impl HttpTrigger {
         let Ok(_admitted) = self.admission.acquire().await else {
             return answer::problem(StatusCode::SERVICE_UNAVAILABLE);
         };
-        let _present = self.crowd.enter();
+        let _in_flight = self.in_flight.begin();
         let response = self.call(&matched, Request::from_parts(parts, body), client).await;
         if too_large.happened() { answer::problem(StatusCode::PAYLOAD_TOO_LARGE) } else { response }
     }

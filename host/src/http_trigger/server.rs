@@ -1,39 +1,41 @@
 //! The HTTP server: connections, and how they come to an end.
+//!
+//! It speaks HTTP/1.1. TLS and HTTP/2 are for the proxy in front of it.
 
-use std::{
-    net::SocketAddr,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
-};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use hyper::service::service_fn;
+use hyper::{server::conn::http1, service::service_fn};
 use hyper_util::{
-    rt::{TokioExecutor, TokioIo, TokioTimer},
-    server::{
-        conn::auto::Builder,
-        graceful::{GracefulShutdown, Watcher},
-    },
+    rt::{TokioIo, TokioTimer},
+    server::graceful::{GracefulShutdown, Watcher},
 };
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 
-use super::HttpTrigger;
+use super::{HttpTrigger, client::Client};
+
+/// What a client is told that stops in the middle of its headers.
+const REQUEST_TIMEOUT: &[u8] =
+    b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
 
 /// How long clients may take, and the host when it stops.
 #[derive(Clone, Copy, Debug)]
 pub struct ServerLimits {
-    /// How long a client may take to send a request's headers.
+    /// How long a client may take to send a request's headers, and stay silent between two requests.
     pub header_timeout: Duration,
+    /// How long an answer's next bytes may wait for the client to take them.
+    pub response_timeout: Duration,
     /// How long requests in flight may take to finish when the host stops.
     pub shutdown_timeout: Duration,
 }
 
 impl Default for ServerLimits {
     fn default() -> Self {
-        Self { header_timeout: Duration::from_secs(15), shutdown_timeout: Duration::from_secs(5) }
+        Self {
+            header_timeout: Duration::from_secs(15),
+            response_timeout: Duration::from_secs(30),
+            shutdown_timeout: Duration::from_secs(5),
+        }
     }
 }
 
@@ -47,8 +49,7 @@ pub async fn serve(
     let connections = GracefulShutdown::new();
     let cut = CancellationToken::new();
     while let Some((stream, client)) = accept(&listener, &stop).await {
-        let serving =
-            serve_connection(trigger.clone(), stream, client, limits.header_timeout, connections.watcher());
+        let serving = serve_connection(trigger.clone(), stream, client, limits, connections.watcher());
         tokio::spawn(cut.clone().run_until_cancelled_owned(serving));
     }
     drop(listener);
@@ -79,43 +80,29 @@ async fn accept(listener: &TcpListener, stop: &CancellationToken) -> Option<(Tcp
 async fn serve_connection(
     trigger: Arc<HttpTrigger>,
     stream: TcpStream,
-    client: SocketAddr,
-    header_timeout: Duration,
+    address: SocketAddr,
+    limits: ServerLimits,
     watcher: Watcher,
 ) {
     // A short answer must not wait for the acknowledgement of what went before it.
     drop(stream.set_nodelay(true));
-    let asked = Arc::new(AtomicBool::new(false));
-    let service = {
-        let asked = asked.clone();
-        service_fn(move |request| {
-            asked.store(true, Ordering::Relaxed);
-            let trigger = trigger.clone();
-            async move { Ok::<_, std::convert::Infallible>(trigger.answer(request, client).await) }
-        })
-    };
-    let builder = builder(header_timeout);
-    let serving = watcher.watch(builder.serve_connection(TokioIo::new(stream), service).into_owned());
-    tokio::select! {
-        served = serving => if let Err(error) = served {
-            tracing::debug!("the connection of {client} ended: {error}");
-        },
-        () = silence(&asked, header_timeout) => tracing::debug!("{client} sent no request in time"),
-    }
-}
-
-fn builder(header_timeout: Duration) -> Builder<TokioExecutor> {
-    let mut builder = Builder::new(TokioExecutor::new());
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(header_timeout);
-    builder.http2().timer(TokioTimer::new()).max_concurrent_streams(256);
-    builder
-}
-
-/// Ends when a connection has not brought its first request in time. The server's own timeout
-/// begins only after it has seen which version of HTTP the client speaks.
-async fn silence(asked: &AtomicBool, timeout: Duration) {
-    tokio::time::sleep(timeout).await;
-    if asked.load(Ordering::Relaxed) {
-        std::future::pending::<()>().await;
+    let client = Client::new(stream, limits.response_timeout);
+    let service = service_fn(|request| {
+        let (trigger, client) = (trigger.clone(), client.clone());
+        async move {
+            let answer = trigger.answer(request, address).await;
+            client.is_answered();
+            Ok::<_, std::convert::Infallible>(answer)
+        }
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits.header_timeout)
+        .serve_connection(TokioIo::new(client.clone()), service);
+    if let Err(error) = watcher.watch(connection).await {
+        tracing::debug!("the connection of {address} ended: {error}");
+        if error.is_timeout() && client.is_heard() {
+            client.say(REQUEST_TIMEOUT);
+        }
     }
 }

@@ -11,10 +11,8 @@ use redis::{PushKind, Value, cmd};
 
 use super::{
     Link, Links, Session,
-    guest::{
-        self,
-        bindings::spin::redis::redis::{Error, RedisResult as Item},
-    },
+    bindings::spin::redis::redis::{Error, RedisResult as Item},
+    guest,
     reply::flatten,
 };
 use crate::outbound::allowed_hosts::AllowedHosts;
