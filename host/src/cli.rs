@@ -267,6 +267,33 @@ mod tests {
         Cli::command().debug_assert();
     }
 
+    /// What a table of flags in a README says, by the flag's long name.
+    fn told(readme: &str) -> std::collections::BTreeMap<&str, &str> {
+        let rows = readme.lines().filter_map(|line| line.strip_prefix("| `")?.strip_suffix(" |"));
+        let flags = rows.filter_map(|row| {
+            let (name, _) = row.split_once("--")?.1.split_once('`')?;
+            Some((name, row.rsplit_once(" | ")?.1.trim_matches('`')))
+        });
+        flags.collect()
+    }
+
+    #[test]
+    fn both_readmes_tell_every_flag_and_its_default() {
+        use clap::CommandFactory as _;
+        let readmes = [include_str!("../../README.md"), include_str!("../../README.ko.md")];
+        for (told, language) in readmes.map(told).iter().zip(["en", "ko"]) {
+            for flag in Cli::command().get_arguments() {
+                let name = flag.get_long().unwrap();
+                let default = told.get(name).unwrap_or_else(|| panic!("{language}: no row for --{name}"));
+                if let [value] = flag.get_default_values()
+                    && flag.get_action().takes_values()
+                {
+                    assert_eq!(*default, value.to_str().unwrap(), "{language}: --{name}");
+                }
+            }
+        }
+    }
+
     #[test]
     fn the_limits_on_the_command_line_are_those_of_the_library() {
         let Cli { up } = Cli::try_parse_from(["sugang"]).unwrap();

@@ -41,7 +41,11 @@ impl Checked {
             .channels()
             .map(|(channel, components)| (channel, components.join(", ")))
             .collect();
-        tasks.spawn(http_trigger::serve(trigger, listener, self.application.server_limits, stop.clone()));
+        let answer = move |request, client| {
+            let trigger = trigger.clone();
+            async move { trigger.answer(request, client).await }
+        };
+        tasks.spawn(http_trigger::serve(answer, listener, self.application.server_limits, stop.clone()));
         self.redis_trigger.start(&mut tasks, &stop);
         Ok(Running { address, routes, channels, stop, tasks, _engine: self.engine, _chain: chain })
     }

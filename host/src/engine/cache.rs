@@ -80,3 +80,49 @@ pub(super) fn make_private(directory: &Path) -> Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    fn directory(mode: u32) -> (tempfile::TempDir, std::path::PathBuf) {
+        let parent = tempfile::tempdir().unwrap();
+        let directory = parent.path().join("cache");
+        fs::create_dir(&directory).unwrap();
+        fs::set_permissions(&directory, fs::Permissions::from_mode(mode)).unwrap();
+        (parent, directory)
+    }
+
+    fn mode(directory: &Path) -> u32 {
+        fs::metadata(directory).unwrap().permissions().mode() & 0o777
+    }
+
+    #[test]
+    fn a_directory_is_made_for_its_user_alone_and_one_that_others_may_read_is_closed() {
+        let (_parent, found) = directory(0o755);
+        make_private(&found).unwrap();
+        assert_eq!(mode(&found), 0o700);
+        let made = found.join("a/b");
+        make_private(&made).unwrap();
+        assert_eq!((mode(&made), mode(&found.join("a"))), (0o700, 0o700));
+    }
+
+    #[test]
+    fn code_in_a_directory_that_others_may_write_is_never_loaded() {
+        let wasm = || Code::new(wat::parse_str("(component)").unwrap());
+        for (mode, used) in [(0o770, false), (0o707, false), (0o1777, false), (0o700, true)] {
+            let (_parent, cache) = directory(mode);
+            let engine = crate::engine::Engine::new(&Default::default(), Some(cache.clone())).unwrap();
+            let planted = cache.join(file_name(engine.wasmtime(), &wasm()));
+            fs::write(&planted, "not code at all").unwrap();
+            engine.compile(&wasm()).unwrap();
+            // Whoever looks into the directory finds that the file is of no use, and makes a better one.
+            assert_eq!(fs::read(&planted).unwrap() != b"not code at all", used, "{mode:o}");
+        }
+        let (_parent, cache) = directory(0o770);
+        let refusal = format!("{:#}", make_private(&cache).unwrap_err());
+        assert!(refusal.contains("can be written by others") && refusal.contains("chmod 700"), "{refusal}");
+    }
+}
