@@ -1,18 +1,19 @@
 //! The flags of `sugang up`: Spin's under Spin's names, and the limits of this host.
 
 use std::{
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     path::{Path, PathBuf},
 };
 
 use anyhow::{Context, Result};
 use bytesize::ByteSize;
 use clap::Args;
+use ipnet::IpNet;
 
 use crate::{
     Application,
     engine::Limits,
-    http_trigger::{RequestLimits, ServerLimits},
+    http_trigger::{Origin, RequestLimits, ServerLimits, public_url},
     redis_trigger::HandlerLimits,
     reuse::{Choice, Reuse, Span},
 };
@@ -31,6 +32,15 @@ pub struct Up {
     /// Address and port to serve HTTP at; port 0 is any free one
     #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:3000")]
     listen: String,
+
+    /// Where clients reach the application, if not at the address it listens at: https://edu.example.com
+    #[arg(long, value_name = "URL")]
+    public_url: Option<String>,
+
+    /// A proxy, or a network of them, whose X-Forwarded-For, -Proto and -Host count; may be given
+    /// several times
+    #[arg(long = "trusted-proxy", value_name = "ADDR|CIDR")]
+    trusted_proxies: Vec<String>,
 
     /// Which store is behind which label, and the values of variables
     #[arg(long, value_name = "FILE")]
@@ -90,7 +100,11 @@ pub struct Up {
     #[arg(long, value_name = "SIZE", default_value = "16MiB", help_heading = "Limits")]
     max_request_body: ByteSize,
 
-    /// The most requests that are worked on at once; more wait their turn
+    /// How long the next 16 KiB of a request's body, or its end, may take to come, as a time
+    #[arg(long, value_name = "TIME", default_value = "15s", help_heading = "Limits")]
+    body_timeout: Span,
+
+    /// The most requests that are worked on at once, half of them from one client; more wait their turn
     #[arg(long, value_name = "COUNT", default_value_t = 512, help_heading = "Limits")]
     max_concurrent_requests: usize,
 
@@ -127,6 +141,7 @@ impl Up {
         let mut application = Application::builder(self.from)
             .listen(listen_address(&self.listen)?)
             .quiet(self.quiet)
+            .origin(origin(self.public_url.as_deref(), &self.trusted_proxies)?)
             .limits(Limits {
                 max_memory: usize::try_from(self.max_memory.as_u64())?,
                 max_instances: self.max_instances,
@@ -134,6 +149,7 @@ impl Up {
             })
             .request_limits(RequestLimits {
                 max_body: self.max_request_body.as_u64(),
+                body_timeout: self.body_timeout.0,
                 max_concurrent: self.max_concurrent_requests,
             })
             .server_limits(ServerLimits {
@@ -184,6 +200,16 @@ fn listen_address(text: &str) -> Result<SocketAddr> {
         .collect();
     let loopback = addresses.iter().find(|address| address.ip() == Ipv4Addr::LOCALHOST);
     loopback.or(addresses.first()).copied().with_context(|| format!("--listen {text}: no such address"))
+}
+
+fn origin(public: Option<&str>, proxies: &[String]) -> Result<Origin> {
+    let public =
+        public.map(|url| public_url(url).with_context(|| format!("--public-url {url}"))).transpose()?;
+    let network = |proxy: &String| {
+        let network = proxy.parse::<IpAddr>().map(IpNet::from).or_else(|_| proxy.parse());
+        network.with_context(|| format!("--trusted-proxy {proxy}: neither an address nor a network"))
+    };
+    Ok(Origin { public, proxies: proxies.iter().map(network).collect::<Result<_>>()? })
 }
 
 fn pair<'a>(flag: &str, text: &'a str) -> Result<(&'a str, &'a str)> {
@@ -243,6 +269,12 @@ mod tests {
             "1s",
             "--idle-instance-timeout",
             "5ms",
+            "--public-url",
+            "https://edu.example",
+            "--trusted-proxy",
+            "10.0.0.0/8",
+            "--trusted-proxy",
+            "::1",
         ])
         .unwrap();
     }
@@ -255,6 +287,8 @@ mod tests {
             ["--variable", "a=@/no/such/file"],
             ["--max-memory", "12parsecs"],
             ["--request-timeout", "2h"],
+            ["--public-url", "edu.example"],
+            ["--trusted-proxy", "proxy.example"],
             ["--max-instance-reuse-count", "8..1"],
         ] {
             assert!(up(&arguments).is_err(), "{arguments:?}");
@@ -301,6 +335,7 @@ mod tests {
         assert_eq!(up.max_instances, Limits::default().max_instances);
         assert_eq!(up.max_busy_time.0, Limits::default().max_busy_time);
         assert_eq!(up.max_request_body.as_u64(), RequestLimits::default().max_body);
+        assert_eq!(up.body_timeout.0, RequestLimits::default().body_timeout);
         assert_eq!(up.max_concurrent_requests, RequestLimits::default().max_concurrent);
         assert_eq!(up.header_timeout.0, ServerLimits::default().header_timeout);
         assert_eq!(up.response_timeout.0, ServerLimits::default().response_timeout);

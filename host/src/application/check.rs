@@ -91,8 +91,9 @@ fn http_trigger(
     components: &IndexMap<String, Arc<LoadedComponent>>,
     stop: &CancellationToken,
 ) -> Result<HttpTrigger> {
-    let mut trigger =
-        HttpTrigger::new(&manifest.name, &manifest.version, routes, application.request_limits, in_flight);
+    let (origin, limits) = (application.origin.clone(), application.request_limits);
+    let (name, version) = (&manifest.name, &manifest.version);
+    let mut trigger = HttpTrigger::new(name, version, routes, origin, limits, in_flight);
     for id in manifest.http_triggers.iter().map(|trigger| &trigger.component).collect::<BTreeSet<_>>() {
         trigger.add(loaded(components, id)?, application.reuse, stop)?;
     }

@@ -10,7 +10,7 @@ use anyhow::Result;
 
 use crate::{
     engine::Limits,
-    http_trigger::{RequestLimits, ServerLimits},
+    http_trigger::{Origin, RequestLimits, ServerLimits},
     redis_trigger::HandlerLimits,
     reuse::Reuse,
 };
@@ -44,6 +44,7 @@ pub struct Application {
     components: Vec<String>,
     quiet: bool,
     limits: Limits,
+    origin: Origin,
     request_limits: RequestLimits,
     server_limits: ServerLimits,
     handler_limits: HandlerLimits,
@@ -64,6 +65,7 @@ impl Application {
             components: Vec::new(),
             quiet: false,
             limits: Limits::default(),
+            origin: Origin::default(),
             request_limits: RequestLimits::default(),
             server_limits: ServerLimits::default(),
             handler_limits: HandlerLimits::default(),
@@ -125,7 +127,13 @@ impl Application {
         self
     }
 
-    /// How many requests are let in, and how long their bodies may be.
+    /// Where clients reach the application, and through which proxies. By default there are none.
+    pub fn origin(mut self, origin: Origin) -> Self {
+        self.origin = origin;
+        self
+    }
+
+    /// How many requests are let in, and what their bodies may be.
     pub fn request_limits(mut self, limits: RequestLimits) -> Self {
         self.request_limits = limits;
         self
