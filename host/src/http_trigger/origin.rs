@@ -7,7 +7,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use anyhow::{Context as _, Result, ensure};
 use http::{
-    HeaderMap, Uri, header,
+    HeaderMap, HeaderValue, Uri, header,
     request::Parts,
     uri::{Authority, PathAndQuery, Scheme},
 };
@@ -61,6 +61,7 @@ impl Origin {
         if let Some(public) = &self.public {
             (scheme, authority) = public.clone();
         }
+        request.headers.insert(header::HOST, HeaderValue::from_str(authority.as_str()).ok()?);
         let path = normalized(request.uri.path_and_query()?)?;
         let uri = Uri::builder().scheme(scheme).authority(authority).path_and_query(path).build().ok()?;
         Some((client, uri))
@@ -173,6 +174,9 @@ mod tests {
         };
         let (mut parts, ()) = built.body(()).unwrap().into_parts();
         let asked = origin.of(&mut parts, format!("{peer}:99").parse().unwrap());
+        if let Some((_, uri)) = &asked {
+            assert_eq!(parts.headers[header::HOST], uri.authority().unwrap().as_str());
+        }
         let asked = asked.map(|(client, uri)| (client.ip().to_string(), uri.to_string()));
         let expected = expected.map(|(client, uri)| (client.to_owned(), uri.to_owned()));
         assert_eq!(asked, expected, "{request}");

@@ -10,12 +10,15 @@ use hyper_util::{
     rt::{TokioIo, TokioTimer},
     server::graceful::{GracefulShutdown, Watcher},
 };
-use tokio::net::{TcpListener, TcpStream};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::Semaphore,
+};
 use tokio_util::sync::CancellationToken;
 
 use wasmtime_wasi_http::WasiBody;
 
-use super::client::Client;
+use super::{admission::Shares, client::Client};
 
 /// What a client is told that stops in the middle of its headers.
 const REQUEST_TIMEOUT: &[u8] =
@@ -50,15 +53,38 @@ where
 {
     let connections = GracefulShutdown::new();
     let cut = CancellationToken::new();
+    let shares = Shares::new(most_connections_of_one_client());
     while let Some((stream, client)) = accept(&listener, &stop).await {
+        let Ok(share) = shares.of(client.ip()).try_acquire_owned() else {
+            tracing::debug!("{client} has as many connections as one client may have");
+            continue;
+        };
         let serving = serve_connection(answer.clone(), stream, client, limits, connections.watcher());
-        tokio::spawn(cut.clone().run_until_cancelled_owned(serving));
+        let serving = cut.clone().run_until_cancelled_owned(serving);
+        tokio::spawn(async move {
+            let _share = share;
+            serving.await
+        });
     }
     drop(listener);
     if tokio::time::timeout(limits.shutdown_timeout, connections.shutdown()).await.is_err() {
         tracing::warn!("some requests were still in flight after {:?}", limits.shutdown_timeout);
         cut.cancel();
     }
+}
+
+/// Half of what the host can have open, after it has asked for as much as it may: so that
+/// connections on which nothing is said leave room for others.
+fn most_connections_of_one_client() -> usize {
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
+    let raised = rustix::process::Rlimit { current: limit.maximum, ..limit };
+    let limit = match rustix::process::setrlimit(rustix::process::Resource::Nofile, raised) {
+        Ok(()) => limit.maximum,
+        Err(_) => limit.current,
+    };
+    limit
+        .map_or(Semaphore::MAX_PERMITS, |files| usize::try_from(files / 2).unwrap_or(usize::MAX))
+        .min(Semaphore::MAX_PERMITS)
 }
 
 /// The next connection; none when it is time to stop.

@@ -274,6 +274,30 @@ async fn a_selection_or_a_variable_that_does_not_exist_is_refused() {
 }
 
 #[tokio::test]
+async fn an_address_that_a_secret_went_into_is_never_part_of_a_refusal() {
+    let redis = "[[trigger.redis]]\nchannel = \"x\"\naddress = \"{{ url }}\"\ncomponent = \"c\"\n";
+    let manifest =
+        component("").replace(HTTP, redis) + "[variables]\nurl = { required = true, secret = true }";
+    for url in [
+        "hunter2",
+        "redis://:hunter2@",
+        "redis://:hunter2@h:port",
+        "redis://h/hunter2",
+        "rediss://:hunter2@h#hunter2",
+        "http://:hunter2@h",
+        "redis://h?hunter2=hunter2",
+    ] {
+        let fixture = Fixture::new(&manifest).with("c.wasm", wat::parse_str("(component)").unwrap());
+        let refusal = refusal(fixture.application().variable("url", url)).await;
+        assert!(!refusal.contains("hunter2"), "{refusal}");
+    }
+    let config = "[key_value_store.default]\ntype = \"redis\"\nurl = \"redis://:hunter2@h:port\"";
+    let fixture = Fixture::new(&component("")).with("runtime.toml", config);
+    let refusal = refusal(fixture.application().runtime_config(fixture.path().join("runtime.toml"))).await;
+    assert!(refusal.contains("key_value_store.default") && !refusal.contains("hunter2"), "{refusal}");
+}
+
+#[tokio::test]
 async fn a_secret_is_never_part_of_a_refusal() {
     let manifest = component("allowed_outbound_hosts = [\"{{ host }}\"]")
         + "[variables]\nhost = { required = true, secret = true }";
