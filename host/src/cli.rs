@@ -1,19 +1,21 @@
 //! The flags of `sugang up`: Spin's under Spin's names, and the limits of this host.
 
 use std::{
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     path::{Path, PathBuf},
-    str::FromStr,
 };
 
 use anyhow::{Context, Result};
+use bytesize::ByteSize;
 use clap::Args;
+use ipnet::IpNet;
 
 use crate::{
     Application,
     engine::Limits,
-    http_trigger::{Choice, RequestLimits, Reuse, ServerLimits, Span},
+    http_trigger::{Origin, RequestLimits, ServerLimits, public_url},
     redis_trigger::HandlerLimits,
+    reuse::{Choice, Reuse, Span},
 };
 
 /// The flags of `sugang up`.
@@ -30,6 +32,15 @@ pub struct Up {
     /// Address and port to serve HTTP at; port 0 is any free one
     #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:3000")]
     listen: String,
+
+    /// Where clients reach the application, if not at the address it listens at: https://edu.example.com
+    #[arg(long, value_name = "URL")]
+    public_url: Option<String>,
+
+    /// A proxy, or a network of them, whose X-Forwarded-For, -Proto and -Host count; may be given
+    /// several times
+    #[arg(long = "trusted-proxy", value_name = "ADDR|CIDR")]
+    trusted_proxies: Vec<String>,
 
     /// Which store is behind which label, and the values of variables
     #[arg(long, value_name = "FILE")]
@@ -56,8 +67,8 @@ pub struct Up {
     #[arg(short = 'q', long)]
     quiet: bool,
 
-    /// The most requests that one instance answers in its life: a number, or a range like 64..128
-    /// from which each instance gets its own
+    /// The most requests or messages that one instance serves in its life: a number, or a range like
+    /// 64..128 from which each instance gets its own
     #[arg(long, value_name = "COUNT", default_value = "128", help_heading = "Instances")]
     max_instance_reuse_count: Choice<usize>,
 
@@ -77,25 +88,33 @@ pub struct Up {
     #[arg(long, value_name = "TIME", default_value = "2s", help_heading = "Limits")]
     max_busy_time: Span,
 
-    /// The most memory of one instance, in bytes, or with the suffix KiB, MiB or GiB
+    /// The most memory of one instance, all its memories and tables together: bytes, or with a unit
     #[arg(long, value_name = "SIZE", default_value = "128MiB", help_heading = "Limits")]
-    max_memory: Size,
+    max_memory: ByteSize,
 
     /// The most instances at once, of all components
     #[arg(long, value_name = "COUNT", default_value_t = 1024, help_heading = "Limits")]
     max_instances: u32,
 
-    /// The longest request body, in bytes, or with the suffix KiB, MiB or GiB
+    /// The longest request body: bytes, or with a unit like KiB or MiB
     #[arg(long, value_name = "SIZE", default_value = "16MiB", help_heading = "Limits")]
-    max_request_body: Size,
+    max_request_body: ByteSize,
 
-    /// The most requests that are worked on at once; more wait in line
+    /// How long the next 16 KiB of a request's body, or its end, may take to come, as a time
+    #[arg(long, value_name = "TIME", default_value = "15s", help_heading = "Limits")]
+    body_timeout: Span,
+
+    /// The most requests that are worked on at once, half of them from one client; more wait their turn
     #[arg(long, value_name = "COUNT", default_value_t = 512, help_heading = "Limits")]
     max_concurrent_requests: usize,
 
     /// How long a client may take to send a request's headers, as a time
     #[arg(long, value_name = "TIME", default_value = "15s", help_heading = "Limits")]
     header_timeout: Span,
+
+    /// The longest that an answer's next bytes may wait for the client to take them, as a time
+    #[arg(long, value_name = "TIME", default_value = "30s", help_heading = "Limits")]
+    response_timeout: Span,
 
     /// How long a component may take for one Redis message, as a time
     #[arg(long, value_name = "TIME", default_value = "30s", help_heading = "Limits")]
@@ -110,28 +129,6 @@ pub struct Up {
     shutdown_timeout: Span,
 }
 
-/// A number of bytes: `1024`, `64KiB`, `16MiB`, `1GiB`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Size(u64);
-
-impl FromStr for Size {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let digits = text.trim_end_matches(|c: char| !c.is_ascii_digit());
-        let number: u64 =
-            digits.parse().map_err(|_| format!("`{text}` is not a size like `65536` or `16MiB`"))?;
-        let factor: u64 = match text.strip_prefix(digits).unwrap_or_default() {
-            "" | "B" => 1,
-            "KiB" => 1 << 10,
-            "MiB" => 1 << 20,
-            "GiB" => 1 << 30,
-            unit => return Err(format!("`{unit}` is not a unit of size; use `KiB`, `MiB` or `GiB`")),
-        };
-        number.checked_mul(factor).map(Self).ok_or_else(|| format!("`{text}` is too large"))
-    }
-}
-
 impl Up {
     /// Where stores without a place of their own are kept, if that was said.
     #[must_use]
@@ -144,17 +141,20 @@ impl Up {
         let mut application = Application::builder(self.from)
             .listen(listen_address(&self.listen)?)
             .quiet(self.quiet)
+            .origin(origin(self.public_url.as_deref(), &self.trusted_proxies)?)
             .limits(Limits {
-                max_memory: usize::try_from(self.max_memory.0)?,
+                max_memory: usize::try_from(self.max_memory.as_u64())?,
                 max_instances: self.max_instances,
                 max_busy_time: self.max_busy_time.0,
             })
             .request_limits(RequestLimits {
-                max_body: self.max_request_body.0,
+                max_body: self.max_request_body.as_u64(),
+                body_timeout: self.body_timeout.0,
                 max_concurrent: self.max_concurrent_requests,
             })
             .server_limits(ServerLimits {
                 header_timeout: self.header_timeout.0,
+                response_timeout: self.response_timeout.0,
                 shutdown_timeout: self.shutdown_timeout.0,
             })
             .handler_limits(HandlerLimits {
@@ -200,6 +200,16 @@ fn listen_address(text: &str) -> Result<SocketAddr> {
         .collect();
     let loopback = addresses.iter().find(|address| address.ip() == Ipv4Addr::LOCALHOST);
     loopback.or(addresses.first()).copied().with_context(|| format!("--listen {text}: no such address"))
+}
+
+fn origin(public: Option<&str>, proxies: &[String]) -> Result<Origin> {
+    let public =
+        public.map(|url| public_url(url).with_context(|| format!("--public-url {url}"))).transpose()?;
+    let network = |proxy: &String| {
+        let network = proxy.parse::<IpAddr>().map(IpNet::from).or_else(|_| proxy.parse());
+        network.with_context(|| format!("--trusted-proxy {proxy}: neither an address nor a network"))
+    };
+    Ok(Origin { public, proxies: proxies.iter().map(network).collect::<Result<_>>()? })
 }
 
 fn pair<'a>(flag: &str, text: &'a str) -> Result<(&'a str, &'a str)> {
@@ -259,6 +269,12 @@ mod tests {
             "1s",
             "--idle-instance-timeout",
             "5ms",
+            "--public-url",
+            "https://edu.example",
+            "--trusted-proxy",
+            "10.0.0.0/8",
+            "--trusted-proxy",
+            "::1",
         ])
         .unwrap();
     }
@@ -271,16 +287,11 @@ mod tests {
             ["--variable", "a=@/no/such/file"],
             ["--max-memory", "12parsecs"],
             ["--request-timeout", "2h"],
+            ["--public-url", "edu.example"],
+            ["--trusted-proxy", "proxy.example"],
             ["--max-instance-reuse-count", "8..1"],
         ] {
             assert!(up(&arguments).is_err(), "{arguments:?}");
-        }
-    }
-
-    #[test]
-    fn sizes_have_units() {
-        for (text, size) in [("0", 0), ("10", 10), ("64KiB", 65536), ("16MiB", 16 << 20), ("1GiB", 1 << 30)] {
-            assert_eq!(text.parse(), Ok(Size(size)), "{text}");
         }
     }
 
@@ -290,15 +301,44 @@ mod tests {
         Cli::command().debug_assert();
     }
 
+    /// What a table of flags in a README says, by the flag's long name.
+    fn told(readme: &str) -> std::collections::BTreeMap<&str, &str> {
+        let rows = readme.lines().filter_map(|line| line.strip_prefix("| `")?.strip_suffix(" |"));
+        let flags = rows.filter_map(|row| {
+            let (name, _) = row.split_once("--")?.1.split_once('`')?;
+            Some((name, row.rsplit_once(" | ")?.1.trim_matches('`')))
+        });
+        flags.collect()
+    }
+
+    #[test]
+    fn both_readmes_tell_every_flag_and_its_default() {
+        use clap::CommandFactory as _;
+        let readmes = [include_str!("../../README.md"), include_str!("../../README.ko.md")];
+        for (told, language) in readmes.map(told).iter().zip(["en", "ko"]) {
+            for flag in Cli::command().get_arguments() {
+                let name = flag.get_long().unwrap();
+                let default = told.get(name).unwrap_or_else(|| panic!("{language}: no row for --{name}"));
+                if let [value] = flag.get_default_values()
+                    && flag.get_action().takes_values()
+                {
+                    assert_eq!(*default, value.to_str().unwrap(), "{language}: --{name}");
+                }
+            }
+        }
+    }
+
     #[test]
     fn the_limits_on_the_command_line_are_those_of_the_library() {
         let Cli { up } = Cli::try_parse_from(["sugang"]).unwrap();
-        assert_eq!(up.max_memory.0, Limits::default().max_memory as u64);
+        assert_eq!(up.max_memory.as_u64(), Limits::default().max_memory as u64);
         assert_eq!(up.max_instances, Limits::default().max_instances);
         assert_eq!(up.max_busy_time.0, Limits::default().max_busy_time);
-        assert_eq!(up.max_request_body.0, RequestLimits::default().max_body);
+        assert_eq!(up.max_request_body.as_u64(), RequestLimits::default().max_body);
+        assert_eq!(up.body_timeout.0, RequestLimits::default().body_timeout);
         assert_eq!(up.max_concurrent_requests, RequestLimits::default().max_concurrent);
         assert_eq!(up.header_timeout.0, ServerLimits::default().header_timeout);
+        assert_eq!(up.response_timeout.0, ServerLimits::default().response_timeout);
         assert_eq!(up.shutdown_timeout.0, ServerLimits::default().shutdown_timeout);
         assert_eq!(up.message_timeout.0, HandlerLimits::default().timeout);
         assert_eq!(up.max_waiting_messages, HandlerLimits::default().max_waiting);

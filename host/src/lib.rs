@@ -1,21 +1,21 @@
 //! The embedded host: runs a Spin application (manifest version 2) on wasmtime.
 //!
 //! It has what the application here uses, with Spin's meaning, and refuses the rest by name when
-//! it starts: other trigger types, other stores, any key it does not know. It deliberately has no
-//! TLS of its own, no language models, no registry and no plugins.
+//! it starts: other trigger types, other stores, functions that no component of the application
+//! imports, any key it does not know. It deliberately has no TLS of its own, no language models, no registry and no plugins.
 //!
-//! The way of an application is the way through this crate: [`manifest`] and [`runtime_config`]
-//! are read, [`variables`] settled, every component's grants checked, its code composed
-//! ([`composition`]) and compiled ([`engine`]), and then the triggers ([`http_trigger`],
+//! What [`application`] does to an application is also the order to read this crate in: [`manifest`]
+//! and [`runtime_config`] are read, [`variables`] settled, every component's grants checked, its code
+//! composed ([`composition`]) and compiled ([`engine`]), and then the triggers ([`http_trigger`],
 //! [`redis_trigger`]) call its [`instance`]s. Only this crate knows wasmtime.
 
 pub mod application;
 pub mod cli;
 pub mod component;
 pub mod composition;
-mod crowd;
 pub mod engine;
 pub mod http_trigger;
+mod in_flight;
 pub mod instance;
 pub mod key_value;
 mod logs;
@@ -23,6 +23,7 @@ pub mod manifest;
 pub mod outbound;
 pub mod redis_client;
 pub mod redis_trigger;
+pub mod reuse;
 pub mod runtime_config;
 pub mod sqlite;
 pub mod variables;

@@ -8,15 +8,15 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use serde::Deserialize;
 
 /// What the operator configured; empty where there is no file.
 #[derive(Clone, Debug, Default)]
 pub struct RuntimeConfig {
-    /// The directory that relative paths in the file start from: the file's own.
+    /// The file's own directory, from which key-value stores start.
     pub directory: PathBuf,
-    /// Where state is kept, if the file says so.
+    /// Where state is kept, if the file says so; as in Spin, from the working directory.
     pub state_dir: Option<PathBuf>,
     /// `[key_value_store.<label>]`, by label.
     pub key_value_stores: toml::Table,
@@ -45,7 +45,13 @@ struct StaticProvider {
     #[serde(rename = "type")]
     _kind: String,
     #[serde(default)]
-    values: BTreeMap<String, String>,
+    values: toml::Table,
+}
+
+/// Where the file is wrong and why, without the line itself: it may hold a secret.
+fn in_words(text: &str, error: &toml::de::Error) -> anyhow::Error {
+    let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+    anyhow!("line {}: {}", before.matches('\n').count() + 1, error.message())
 }
 
 impl RuntimeConfig {
@@ -59,7 +65,11 @@ impl RuntimeConfig {
     }
 
     fn parse(text: &str, directory: PathBuf) -> Result<Self> {
-        let document: Document = toml::from_str(text)?;
+        let document: Document = toml::from_str(text).map_err(|error| in_words(text, &error))?;
+        ensure!(
+            document.state_dir.as_ref().is_none_or(|path| !path.as_os_str().is_empty()),
+            "`state_dir` is empty: stores in memory are not supported"
+        );
         let mut variables = BTreeMap::new();
         for provider in document.variables_provider {
             for (name, value) in static_values(provider).context("[[variables_provider]]")? {
@@ -68,7 +78,7 @@ impl RuntimeConfig {
             }
         }
         Ok(Self {
-            state_dir: document.state_dir.map(|state_dir| directory.join(state_dir)),
+            state_dir: document.state_dir,
             directory,
             key_value_stores: document.key_value_store,
             sqlite_databases: document.sqlite_database,
@@ -84,5 +94,35 @@ fn static_values(provider: toml::Table) -> Result<BTreeMap<String, String>> {
         None => bail!("has no `type`; supported: `static`"),
     }
     let provider: StaticProvider = toml::Value::Table(provider).try_into()?;
-    Ok(provider.values)
+    let text = |(name, value)| match value {
+        toml::Value::String(value) => Ok((name, value)),
+        _ => bail!("the value of `{name}` must be a string"),
+    };
+    provider.values.into_iter().map(text).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn state_starts_in_the_working_directory_and_key_value_stores_beside_the_file() {
+        let config = RuntimeConfig::parse("state_dir = 'state'", PathBuf::from("/etc/app")).unwrap();
+        assert_eq!(config.state_dir.as_deref(), Some(Path::new("state")));
+        assert_eq!(config.directory, Path::new("/etc/app"));
+        assert!(RuntimeConfig::parse("state_dir = ''", PathBuf::new()).is_err());
+    }
+
+    #[test]
+    fn no_value_is_part_of_a_refusal() {
+        for text in [
+            "[[variables_provider]]\ntype = 'static'\nvalues = { pw = 'hunter2 }",
+            "[[variables_provider]]\ntype = 'static'\nvalues = { pw = 42424242 }",
+            "[[variables_provider]]\ntype = 'static'\nvalues = ['hunter2']",
+            "pw = 'hunter2'",
+        ] {
+            let refusal = format!("{:#}", RuntimeConfig::parse(text, PathBuf::new()).unwrap_err());
+            assert!(!refusal.contains("hunter2") && !refusal.contains("42424242"), "{refusal}");
+        }
+    }
 }

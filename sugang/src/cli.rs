@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 use operations::Timestamp;
 use sugang_host::cli::Up;
-use sugang_host::http_trigger::Span;
+use sugang_host::reuse::Span;
 
 use crate::place::{RedisPlace, StoresPlace};
 

@@ -12,35 +12,59 @@ use wasmtime::{ResourceLimiter, Result};
 
 use super::TICK;
 
-/// Refuses to let an instance's memories grow past a limit. The instance sees an allocation
-/// that fails, and mostly traps; others do not notice.
+/// Refuses to let an instance's memories and tables together grow past a limit. The instance sees
+/// an allocation that fails, and mostly traps; others do not notice.
 #[derive(Clone, Debug)]
 pub struct MemoryLimit {
-    max: usize,
+    /// How many bytes the instance may still ask for.
+    left: usize,
+    /// What it asked for last: not taken, if the host has not got it either.
+    last: usize,
     /// Whether a growth was refused: why the instance probably failed.
     reached: bool,
 }
 
 impl MemoryLimit {
-    /// At most `max` bytes in each memory.
+    /// At most `max` bytes in all.
     pub fn new(max: usize) -> Self {
-        Self { max, reached: false }
+        Self { left: max, last: 0, reached: false }
     }
 
     /// Whether the instance has asked for more than it may have.
     pub fn reached(&self) -> bool {
         self.reached
     }
+
+    fn take(&mut self, bytes: usize) -> bool {
+        let left = self.left.checked_sub(bytes);
+        self.reached |= left.is_none();
+        self.last = if left.is_some() { bytes } else { 0 };
+        self.left = left.unwrap_or(self.left);
+        left.is_some()
+    }
+
+    fn give_back(&mut self) -> Result<()> {
+        self.left += std::mem::take(&mut self.last);
+        Ok(())
+    }
 }
 
 impl ResourceLimiter for MemoryLimit {
-    fn memory_growing(&mut self, _current: usize, desired: usize, _maximum: Option<usize>) -> Result<bool> {
-        self.reached |= desired > self.max;
-        Ok(desired <= self.max)
+    fn memory_growing(&mut self, current: usize, desired: usize, _maximum: Option<usize>) -> Result<bool> {
+        Ok(self.take(desired.saturating_sub(current)))
     }
 
-    fn table_growing(&mut self, _current: usize, desired: usize, _maximum: Option<usize>) -> Result<bool> {
-        Ok(desired <= 100_000)
+    fn memory_grow_failed(&mut self, _error: wasmtime::Error) -> Result<()> {
+        self.give_back()
+    }
+
+    fn table_growing(&mut self, current: usize, desired: usize, _maximum: Option<usize>) -> Result<bool> {
+        // An element of a table is a pointer.
+        Ok(self.take(desired.saturating_sub(current).saturating_mul(size_of::<usize>())))
+    }
+
+    fn table_grow_failed(&mut self, _error: wasmtime::Error) -> Result<()> {
+        self.give_back()
     }
 }
 
@@ -107,9 +131,23 @@ mod tests {
     }
 
     #[test]
-    fn memory_grows_up_to_the_limit_only() {
+    fn memories_and_tables_together_grow_up_to_the_limit_only() {
         let mut limit = MemoryLimit::new(1000);
-        assert!(limit.memory_growing(0, 1000, None).unwrap() && !limit.reached());
-        assert!(!limit.memory_growing(1000, 1001, None).unwrap() && limit.reached());
+        assert!(limit.memory_growing(0, 600, None).unwrap());
+        assert!(limit.table_growing(0, 25, None).unwrap());
+        assert!(limit.memory_growing(0, 200, None).unwrap() && !limit.reached());
+        assert!(!limit.memory_growing(600, 601, None).unwrap() && limit.reached());
+        assert!(!limit.table_growing(25, 26, None).unwrap());
+    }
+
+    #[test]
+    fn memory_that_the_host_has_not_got_does_not_count() {
+        let mut limit = MemoryLimit::new(1000);
+        assert!(limit.memory_growing(0, 1000, None).unwrap());
+        limit.memory_grow_failed(wasmtime::Error::msg("none left")).unwrap();
+        assert!(limit.memory_growing(0, 1000, None).unwrap());
+        assert!(!limit.memory_growing(1000, 2000, None).unwrap());
+        limit.memory_grow_failed(wasmtime::Error::msg("refused")).unwrap();
+        assert!(!limit.memory_growing(1000, 1001, None).unwrap());
     }
 }

@@ -18,7 +18,7 @@ pub const TICK: Duration = Duration::from_millis(10);
 /// The limits within which components run.
 #[derive(Clone, Debug)]
 pub struct Limits {
-    /// The most linear memory one instance may have, in bytes.
+    /// The most memory one instance may have, in bytes: all its linear memories and tables together.
     pub max_memory: usize,
     /// The most instances that may exist at once.
     pub max_instances: u32,
@@ -44,6 +44,13 @@ impl Engine {
         let wasmtime = wasmtime::Engine::new(&config(limits))
             .map_err(anyhow::Error::from)
             .context("cannot set up the WebAssembly engine")?;
+        let cache = cache.filter(|cache| match cache::make_private(cache) {
+            Ok(()) => true,
+            Err(problem) => {
+                tracing::warn!("compiling everything anew: `{}` {problem:#}", cache.display());
+                false
+            }
+        });
         start_ticking(wasmtime.weak()).context("cannot start the engine's clock")?;
         Ok(Self { wasmtime, cache })
     }
@@ -64,8 +71,8 @@ pub fn is_full(error: &wasmtime::Error) -> bool {
     error.is::<wasmtime::PoolConcurrencyLimitError>()
 }
 
-/// What identifies a component's code: the SHA-256 of its bytes.
-pub type CodeId = [u8; 32];
+/// What identifies a component's code: the SHA-256 of its bytes, in hexadecimal digits.
+pub type CodeId = String;
 
 /// A component's code, ready to be compiled.
 pub struct Code {
@@ -79,7 +86,7 @@ impl Code {
     /// The code in `bytes`.
     pub fn new(bytes: Vec<u8>) -> Self {
         use sha2::Digest as _;
-        Self { id: sha2::Sha256::digest(&bytes).into(), bytes }
+        Self { id: format!("{:x}", sha2::Sha256::digest(&bytes)), bytes }
     }
 }
 

@@ -8,7 +8,11 @@ use wasmtime_wasi_http::WasiBody;
 pub(super) fn problem(status: StatusCode) -> Response<WasiBody> {
     let title = status.canonical_reason().unwrap_or("Error");
     let text = format!("{{\"type\":\"about:blank\",\"title\":\"{title}\",\"status\":{}}}\n", status.as_u16());
-    answer(status, "application/problem+json", text)
+    let mut response = answer(status, "application/problem+json", text);
+    if status == StatusCode::REQUEST_TIMEOUT {
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
 }
 
 /// A plain text.

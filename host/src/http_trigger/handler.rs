@@ -20,11 +20,11 @@ use wasmtime_wasi_http::{
     p3::bindings::ServicePre,
 };
 
-use super::reuse::Reuse;
 use crate::{
     component::{CalledBy, LoadedComponent},
     engine::BusyTime,
     instance::InstanceState,
+    reuse::Reuse,
 };
 
 /// Makes the instances of one component.

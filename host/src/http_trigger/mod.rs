@@ -1,10 +1,12 @@
 //! The HTTP trigger: requests find their component by route, and are answered by its instances.
 
+mod admission;
 mod answer;
 mod body;
+mod client;
 mod handler;
 mod headers;
-mod reuse;
+mod origin;
 pub mod routes;
 mod server;
 
@@ -17,9 +19,8 @@ use std::{
 
 use anyhow::{Context, Result};
 use futures::future::BoxFuture;
-use http::{Request, Response, StatusCode, header};
+use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use wasmtime_wasi_http::{
     WasiBody,
@@ -27,36 +28,38 @@ use wasmtime_wasi_http::{
     p3::bindings::ServicePre,
 };
 
-pub use reuse::{Choice, Reuse, Span};
+pub use origin::{Origin, public_url};
 pub use server::{ServerLimits, serve};
 
 use self::{
+    admission::Admission,
+    body::Bodies,
     handler::Instances,
     routes::{Match, RESERVED_PREFIX, Routes},
 };
-use crate::{component::LoadedComponent, crowd::Crowd, engine, outbound::http::Chain};
+use crate::{component::LoadedComponent, engine, in_flight::InFlight, outbound::http::Chain, reuse::Reuse};
 
 /// The address a component is told for requests of other components; Spin's.
 const CHAINED_CLIENT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED), 0);
 
-/// The most that is read and thrown away of a body that was announced as too long.
-const DRAINED: u64 = 64 << 20;
-
 /// How long a request waits for an instance where there are as many as there may be.
 const INSTANCE_PATIENCE: Duration = Duration::from_secs(5);
 
-/// How many requests are let in, and how long their bodies may be.
+/// How many requests are let in, and what their bodies may be.
 #[derive(Clone, Copy, Debug)]
 pub struct RequestLimits {
     /// The longest request body, in bytes.
     pub max_body: u64,
-    /// How many requests may wait for the beginning of their answer at once; more wait in line.
+    /// How long the next 16 KiB of a body, or its end, may take to come.
+    pub body_timeout: Duration,
+    /// How many requests may wait for the beginning of their answer at once, half of them from one
+    /// client; more wait until others are answered.
     pub max_concurrent: usize,
 }
 
 impl Default for RequestLimits {
     fn default() -> Self {
-        Self { max_body: 16 << 20, max_concurrent: 512 }
+        Self { max_body: 16 << 20, body_timeout: Duration::from_secs(15), max_concurrent: 512 }
     }
 }
 
@@ -66,22 +69,31 @@ pub struct HttpTrigger {
     version: String,
     routes: Routes,
     components: HashMap<String, ProxyHandler<Instances>>,
-    max_body: u64,
-    admission: Semaphore,
-    crowd: Crowd,
+    origin: Origin,
+    bodies: Bodies,
+    admission: Admission,
+    in_flight: InFlight,
 }
 
 impl HttpTrigger {
     /// Nothing is answered yet but the host's own paths.
-    pub fn new(name: &str, version: &str, routes: Routes, limits: RequestLimits, crowd: Crowd) -> Self {
+    pub fn new(
+        name: &str,
+        version: &str,
+        routes: Routes,
+        origin: Origin,
+        limits: RequestLimits,
+        in_flight: InFlight,
+    ) -> Self {
         Self {
             name: name.to_owned(),
             version: version.to_owned(),
             routes,
             components: HashMap::new(),
-            max_body: limits.max_body,
-            admission: Semaphore::new(limits.max_concurrent.min(Semaphore::MAX_PERMITS)),
-            crowd,
+            origin,
+            bodies: Bodies::new(limits.max_body, limits.body_timeout),
+            admission: Admission::new(limits.max_concurrent),
+            in_flight,
         }
     }
 
@@ -107,27 +119,33 @@ impl HttpTrigger {
     }
 
     /// Answers a request that came over the network.
-    pub async fn answer(&self, request: Request<Incoming>, client: SocketAddr) -> Response<WasiBody> {
-        if let Some(own) = request.uri().path().strip_prefix(RESERVED_PREFIX) {
+    pub async fn answer(&self, request: Request<Incoming>, peer: SocketAddr) -> Response<WasiBody> {
+        self.answer_or_status(request, peer).await.unwrap_or_else(answer::problem)
+    }
+
+    async fn answer_or_status(
+        &self,
+        request: Request<Incoming>,
+        peer: SocketAddr,
+    ) -> Result<Response<WasiBody>, StatusCode> {
+        let (mut parts, body) = request.into_parts();
+        let (client, uri) = self.origin.of(&mut parts, peer).ok_or(StatusCode::BAD_REQUEST)?;
+        let path = uri.path();
+        if path == "*" {
+            return about_the_server(&parts.method);
+        }
+        if let Some(own) = path.strip_prefix(RESERVED_PREFIX) {
             return self.answer_about_itself(own);
         }
-        let (mut parts, body) = request.into_parts();
-        let Some(uri) = routed_uri(&parts) else { return answer::problem(StatusCode::BAD_REQUEST) };
-        let path = uri.path().to_owned();
-        let Some(matched) = self.routes.find(&path) else { return answer::problem(StatusCode::NOT_FOUND) };
-        if announced_length(&parts).is_some_and(|length| length > self.max_body) {
-            body::drain(body, DRAINED);
-            return answer::problem(StatusCode::PAYLOAD_TOO_LARGE);
-        }
+        let path = path.to_owned();
+        let matched = self.routes.find(&path).ok_or(StatusCode::NOT_FOUND)?;
         headers::remove_connection_headers(&mut parts.headers);
         parts.uri = uri;
-        let (body, too_large) = body::limited(body, self.max_body);
-        let Ok(_admitted) = self.admission.acquire().await else {
-            return answer::problem(StatusCode::SERVICE_UNAVAILABLE);
-        };
-        let _present = self.crowd.enter();
-        let response = self.call(&matched, Request::from_parts(parts, body), client).await;
-        if too_large.happened() { answer::problem(StatusCode::PAYLOAD_TOO_LARGE) } else { response }
+        let (body, _memory) = self.bodies.receive(body).await?.into_body();
+        let admitted = self.admission.enter(client.ip()).await;
+        let _admitted = admitted.ok_or(StatusCode::SERVICE_UNAVAILABLE)?;
+        let _in_flight = self.in_flight.begin();
+        Ok(self.call(&matched, Request::from_parts(parts, body), client).await)
     }
 
     /// Lets the matched component answer.
@@ -148,13 +166,26 @@ impl HttpTrigger {
         }
     }
 
-    fn answer_about_itself(&self, path: &str) -> Response<WasiBody> {
+    fn answer_about_itself(&self, path: &str) -> Result<Response<WasiBody>, StatusCode> {
         match path {
-            "health" => answer::text("OK"),
-            "info" => answer::json(&serde_json::json!({ "name": self.name, "version": self.version })),
-            _ => answer::problem(StatusCode::NOT_FOUND),
+            "health" => Ok(answer::text("OK")),
+            "info" => Ok(answer::json(&serde_json::json!({ "name": self.name, "version": self.version }))),
+            _ => Err(StatusCode::NOT_FOUND),
         }
     }
+}
+
+/// `OPTIONS *` asks about the server as a whole, and nothing else does (RFC 9110, section 9.3.7).
+fn about_the_server(method: &Method) -> Result<Response<WasiBody>, StatusCode> {
+    if method != Method::OPTIONS {
+        return Err(StatusCode::BAD_REQUEST);
+    }
+    let mut response = answer::text("");
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    response.headers_mut().clear();
+    let allowed = HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
+    response.headers_mut().insert(header::ALLOW, allowed);
+    Ok(response)
 }
 
 /// Other components reach a component whatever its routes, as if all paths were its own.
@@ -168,23 +199,6 @@ impl Chain for Arc<HttpTrigger> {
             HttpTrigger::call(&trigger, &matched, request, CHAINED_CLIENT).await
         })
     }
-}
-
-/// The whole URI that was asked for; none where the request does not clearly say which.
-fn routed_uri(request: &http::request::Parts) -> Option<http::Uri> {
-    let host = request.headers.get(header::HOST);
-    let host = host.map(|host| http::uri::Authority::try_from(host.as_bytes())).transpose().ok()?;
-    let authority = match (host, request.uri.authority()) {
-        (Some(host), Some(authority)) if host != *authority => return None,
-        (Some(host), _) => host,
-        (None, authority) => authority?.clone(),
-    };
-    let path = request.uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
-    http::Uri::builder().scheme("http").authority(authority).path_and_query(path).build().ok()
-}
-
-fn announced_length(request: &http::request::Parts) -> Option<u64> {
-    request.headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
 /// Lets an instance answer. Where there are as many instances as there may be, waits for a while

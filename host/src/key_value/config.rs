@@ -8,12 +8,12 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 
-use super::{memory::Memory, redis::Redis, sqlite::Sqlite, store::Store};
+use super::{redis::Redis, sqlite::Sqlite, store::Store};
 
 /// The file of the label `default` where nothing else is configured, under the state directory.
 const DEFAULT_FILE: &str = "sqlite_key_value.db";
 
-const SUPPORTED: &str = "\"spin\" (a SQLite file, or memory without a path) and \"redis\"";
+const SUPPORTED: &str = "\"spin\" (a SQLite file) and \"redis\"";
 
 /// The stores of an application, by label.
 #[derive(Default)]
@@ -29,23 +29,21 @@ struct Configured {
 enum Kind {
     File(PathBuf),
     Redis(Redis),
-    Memory,
 }
 
 impl Stores {
-    /// Reads the table `key_value_store`. Relative paths are meant from `base`; without a state
-    /// directory the label `default` is in memory.
+    /// Reads the table `key_value_store`. Relative paths start at `base`.
     ///
     /// Refused by name: types other than `spin` and `redis`, a key they do not have, a value of the
     /// wrong kind, an address that is none.
-    pub fn from_runtime_config(tables: &toml::Table, state_dir: Option<&Path>, base: &Path) -> Result<Self> {
+    pub fn from_runtime_config(tables: &toml::Table, state_dir: &Path, base: &Path) -> Result<Self> {
         let mut by_label = BTreeMap::new();
         for (label, table) in tables {
             let kind = Kind::read(table, base).with_context(|| format!("[key_value_store.{label}]"))?;
             by_label.insert(label.clone(), Configured { kind, opened: OnceLock::new() });
         }
         by_label.entry("default".to_owned()).or_insert_with(|| Configured {
-            kind: state_dir.map_or(Kind::Memory, |state_dir| Kind::File(state_dir.join(DEFAULT_FILE))),
+            kind: Kind::File(state_dir.join(DEFAULT_FILE)),
             opened: OnceLock::new(),
         });
         Ok(Self { by_label })
@@ -83,7 +81,6 @@ impl Stores {
     async fn open(&self, label: &str, kind: &Kind) -> Result<Store> {
         let path = match kind {
             Kind::Redis(redis) => return Ok(Store::Redis(redis.clone())),
-            Kind::Memory => return Ok(Store::Memory(Memory::default())),
             Kind::File(path) => path,
         };
         // Two labels of one file share its writer.
@@ -116,10 +113,10 @@ impl Kind {
             None => Ok(None),
         };
         let (kind, known) = match text("type")? {
-            Some("spin") => match text("path")? {
-                Some(path) => (Self::File(base.join(path)), "path"),
-                None => (Self::Memory, "path"),
-            },
+            Some("spin") => {
+                let path = text("path")?.context("needs a path: a store in memory is not supported")?;
+                (Self::File(base.join(path)), "path")
+            }
             Some("redis") => {
                 let url = text("url")?.context("needs a url, such as \"redis://127.0.0.1:6379\"")?;
                 (Self::Redis(Redis::at(url).context("url is not the address of a Redis")?), "url")

@@ -2,53 +2,39 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use wasmtime::component::{HasData, Linker, Resource, ResourceTable};
+use wasmtime::component::{Accessor, HasData, Linker, Resource, ResourceTable};
 
 use super::{
+    bindings::{
+        spin::key_value::key_value as spin,
+        wasi::keyvalue::{atomics, store as wasi},
+    },
     config::Stores,
-    store::{Error, Store},
+    error::Error,
+    store::Store,
 };
-
-pub(super) mod bindings {
-    wasmtime::component::bindgen!({
-        path: "wit",
-        inline: "
-            package sugang:key-value-host;
-            world stores {
-                include sugang:host/key-value;
-                include sugang:host/wasi-key-value;
-            }
-        ",
-        world: "sugang:key-value-host/stores",
-        imports: { default: async | trappable },
-        with: {
-            "spin:key-value/key-value.store": crate::key_value::Store,
-            "wasi:keyvalue/store.bucket": crate::key_value::Store,
-            "wasi:keyvalue/atomics.cas": crate::key_value::Swap,
-        },
-    });
-}
 
 /// How many stores one instance may hold open; Spin's own limit.
 const STORES: usize = 256;
+
+type Answer<T> = wasmtime::Result<Result<T, Error>>;
 
 /// The key-value stores one instance may use, and those it has open.
 pub struct KeyValueState {
     stores: Arc<Stores>,
     granted: Arc<BTreeSet<String>>,
-    pub(super) open: ResourceTable,
+    open: ResourceTable,
     count: usize,
-    pub(super) swaps: usize,
 }
 
 impl KeyValueState {
     /// `granted` are the labels under `key_value_stores` of the instance's component.
     pub fn new(stores: Arc<Stores>, granted: Arc<BTreeSet<String>>) -> Self {
-        Self { stores, granted, open: ResourceTable::new(), count: 0, swaps: 0 }
+        Self { stores, granted, open: ResourceTable::new(), count: 0 }
     }
 
     /// Opens the store behind `label`, if the component may.
-    pub(super) fn open(&mut self, label: &str) -> wasmtime::Result<Result<Resource<Store>, Error>> {
+    fn open(&mut self, label: &str) -> Answer<Resource<Store>> {
         if !self.granted.contains(label) {
             return Ok(Err(Error::AccessDenied));
         }
@@ -60,18 +46,18 @@ impl KeyValueState {
         Ok(Ok(self.open.push(store)?))
     }
 
-    pub(super) fn store(&self, store: &Resource<Store>) -> wasmtime::Result<Store> {
+    fn store(&self, store: &Resource<Store>) -> wasmtime::Result<Store> {
         Ok(self.open.get(store)?.clone())
     }
 
-    pub(super) fn close(&mut self, store: Resource<Store>) -> wasmtime::Result<()> {
+    fn close(&mut self, store: Resource<Store>) -> wasmtime::Result<()> {
         self.open.delete(store)?;
         self.count = self.count.saturating_sub(1);
         Ok(())
     }
 }
 
-pub(super) struct HasKeyValue;
+struct HasKeyValue;
 
 impl HasData for HasKeyValue {
     type Data<'a> = &'a mut KeyValueState;
@@ -82,8 +68,81 @@ pub fn add_to_linker<T: Send + 'static>(
     linker: &mut Linker<T>,
     state: fn(&mut T) -> &mut KeyValueState,
 ) -> wasmtime::Result<()> {
-    bindings::spin::key_value::key_value::add_to_linker::<T, HasKeyValue>(linker, state)?;
-    bindings::wasi::keyvalue::store::add_to_linker::<T, HasKeyValue>(linker, state)?;
-    bindings::wasi::keyvalue::atomics::add_to_linker::<T, HasKeyValue>(linker, state)?;
-    bindings::wasi::keyvalue::batch::add_to_linker::<T, HasKeyValue>(linker, state)
+    spin::add_to_linker::<T, HasKeyValue>(linker, state)?;
+    wasi::add_to_linker::<T, HasKeyValue>(linker, state)?;
+    atomics::add_to_linker::<T, HasKeyValue>(linker, state)
+}
+
+impl spin::Host for KeyValueState {}
+
+impl spin::HostStore for KeyValueState {
+    async fn drop(&mut self, store: Resource<Store>) -> wasmtime::Result<()> {
+        self.close(store)
+    }
+}
+
+fn store<T: 'static>(
+    accessor: &Accessor<T, HasKeyValue>,
+    store: &Resource<Store>,
+) -> wasmtime::Result<Store> {
+    accessor.with(|mut access| access.get().store(store))
+}
+
+impl<T: Send + 'static> spin::HostStoreWithStore<T> for HasKeyValue {
+    async fn open(accessor: &Accessor<T, Self>, label: String) -> Answer<Resource<Store>> {
+        accessor.with(|mut access| access.get().open(&label))
+    }
+
+    async fn get(
+        accessor: &Accessor<T, Self>,
+        resource: Resource<Store>,
+        key: String,
+    ) -> Answer<Option<Vec<u8>>> {
+        Ok(store(accessor, &resource)?.get(key).await)
+    }
+
+    async fn set(
+        accessor: &Accessor<T, Self>,
+        resource: Resource<Store>,
+        key: String,
+        value: Vec<u8>,
+    ) -> Answer<()> {
+        Ok(store(accessor, &resource)?.set(key, value).await)
+    }
+
+    async fn delete(accessor: &Accessor<T, Self>, resource: Resource<Store>, key: String) -> Answer<()> {
+        Ok(store(accessor, &resource)?.delete(key).await)
+    }
+}
+
+fn explain(error: Error) -> wasi::Error {
+    match error {
+        Error::NoSuchStore => wasi::Error::NoSuchStore,
+        Error::AccessDenied => wasi::Error::AccessDenied,
+        Error::StoreTableFull => wasi::Error::Other("store table full".to_owned()),
+        Error::Other(text) => wasi::Error::Other(text),
+    }
+}
+
+impl wasi::Host for KeyValueState {
+    async fn open(&mut self, label: String) -> wasmtime::Result<Result<Resource<Store>, wasi::Error>> {
+        Ok(Self::open(self, &label)?.map_err(explain))
+    }
+}
+
+impl wasi::HostBucket for KeyValueState {
+    async fn drop(&mut self, bucket: Resource<Store>) -> wasmtime::Result<()> {
+        self.close(bucket)
+    }
+}
+
+impl atomics::Host for KeyValueState {
+    async fn increment(
+        &mut self,
+        bucket: Resource<Store>,
+        key: String,
+        delta: i64,
+    ) -> wasmtime::Result<Result<i64, wasi::Error>> {
+        Ok(self.store(&bucket)?.increment(key, delta).await.map_err(explain))
+    }
 }

@@ -7,9 +7,11 @@ use std::{path::Path, sync::Arc};
 
 use rusqlite::{OptionalExtension, params};
 
-use super::store::{Error, number, other, sum};
-use crate::crowd::Crowd;
-use crate::sqlite::{Connection, Database, failure};
+use super::error::{Error, other};
+use crate::{
+    in_flight::InFlight,
+    sqlite::{Connection, Database, failure},
+};
 
 const TABLE: &str = "CREATE TABLE IF NOT EXISTS spin_key_value (
     store TEXT NOT NULL, key TEXT NOT NULL, value BLOB NOT NULL, PRIMARY KEY (store, key))";
@@ -29,7 +31,7 @@ pub struct Sqlite {
 impl Sqlite {
     /// Opens the file at `path`, or makes it.
     pub(super) async fn open(label: &str, path: &Path) -> Result<Self, Error> {
-        let database = Database::open(label, Some(path), false, Crowd::default()).map_err(explain)?;
+        let database = Database::open(label, path, InFlight::default()).map_err(explain)?;
         // Not written to without need: somebody else may hold the file's lock for longer than is waited for.
         let is_there = |connection: &Connection| connection.prepare(IS_THERE)?.exists([]);
         if !database.read_with(is_there).await.map_err(explain)? {
@@ -44,75 +46,31 @@ impl Sqlite {
         Self { label: label.into(), ..self.clone() }
     }
 
-    pub(super) async fn get(&self, key: &str) -> Result<Option<Vec<u8>>, Error> {
-        let key = key.to_owned();
-        self.read(move |connection, label| get(connection, label, &key)).await
+    pub(super) async fn get(&self, key: String) -> Result<Option<Vec<u8>>, Error> {
+        let label = self.label.clone();
+        let read = move |connection: &Connection| get(connection, &label, &key);
+        self.database.read_with(read).await.map_err(explain)
     }
 
-    pub(super) async fn exists(&self, key: &str) -> Result<bool, Error> {
-        let key = key.to_owned();
-        self.read(move |connection, label| connection.prepare(GET)?.exists(params![label, key])).await
+    pub(super) async fn set(&self, key: String, value: Vec<u8>) -> Result<(), Error> {
+        self.write(move |connection, label| connection.execute(SET, params![label, key, value]).map(drop))
+            .await
     }
 
-    pub(super) async fn keys(&self) -> Result<Vec<String>, Error> {
-        self.read(|connection, label| {
-            let mut select = connection.prepare("SELECT key FROM spin_key_value WHERE store = ?1")?;
-            select.query_map([label], |row| row.get(0))?.collect()
-        })
-        .await
-    }
-
-    pub(super) async fn get_many(&self, keys: &[String]) -> Result<Vec<Option<Vec<u8>>>, Error> {
-        let keys = keys.to_owned();
-        self.read(move |connection, label| keys.iter().map(|key| get(connection, label, key)).collect()).await
-    }
-
-    pub(super) async fn set_many(&self, entries: Vec<(String, Vec<u8>)>) -> Result<(), Error> {
-        self.write(move |connection, label| {
-            entries
-                .iter()
-                .try_for_each(|(key, value)| connection.execute(SET, params![label, key, value]).map(drop))
-        })
-        .await
-    }
-
-    pub(super) async fn delete_many(&self, keys: Vec<String>) -> Result<(), Error> {
-        self.write(move |connection, label| {
-            keys.iter().try_for_each(|key| connection.execute(DELETE, params![label, key]).map(drop))
-        })
-        .await
+    pub(super) async fn delete(&self, key: String) -> Result<(), Error> {
+        self.write(move |connection, label| connection.execute(DELETE, params![label, key]).map(drop)).await
     }
 
     pub(super) async fn increment(&self, key: String, delta: i64) -> Result<i64, Error> {
         self.write(move |connection, label| {
             let value = get(connection, label, &key)?;
-            let sum = number(value.as_deref()).and_then(|number| sum(number, delta));
+            let sum = sum(value.as_deref(), delta);
             if let Ok(sum) = &sum {
                 connection.execute(SET, params![label, key, sum.to_le_bytes()])?;
             }
             Ok(sum)
         })
         .await?
-    }
-
-    pub(super) async fn swap(&self, key: String, old: Option<Vec<u8>>, new: Vec<u8>) -> Result<bool, Error> {
-        self.write(move |connection, label| {
-            let unchanged = get(connection, label, &key)? == old;
-            if unchanged {
-                connection.execute(SET, params![label, key, new])?;
-            }
-            Ok(unchanged)
-        })
-        .await
-    }
-
-    async fn read<R, F>(&self, work: F) -> Result<R, Error>
-    where
-        R: Send + 'static,
-        F: Fn(&Connection, &Arc<str>) -> rusqlite::Result<R> + Send + 'static,
-    {
-        let label = self.label.clone();
-        self.database.read_with(move |connection| work(connection, &label)).await.map_err(explain)
     }
 
     /// All of `work` or nothing of it, in the next group. The writer holds the file's lock, so what
@@ -123,15 +81,20 @@ impl Sqlite {
         F: FnMut(&Connection, &Arc<str>) -> rusqlite::Result<R> + Send + 'static,
     {
         let label = self.label.clone();
-        let atomically = move |connection: &Connection| {
-            connection.atomically(|connection| work(connection, &label)).map_err(failure)
-        };
-        self.database.write(atomically).await.map_err(explain)
+        let work = move |connection: &Connection| work(connection, &label).map_err(failure);
+        self.database.write(work).await.map_err(explain)
     }
 }
 
 fn get(connection: &Connection, label: &Arc<str>, key: &str) -> rusqlite::Result<Option<Vec<u8>>> {
     connection.prepare(GET)?.query_row(params![label, key], |row| row.get(0)).optional()
+}
+
+/// The number in `value`, as Spin keeps it in files (eight bytes, the lowest first), and `delta` together.
+fn sum(value: Option<&[u8]>, delta: i64) -> Result<i64, Error> {
+    let number = value.map_or(Ok(0), |value| value.try_into().map(i64::from_le_bytes));
+    let number = number.map_err(|_| other("the value is not a number that increment made"))?;
+    number.checked_add(delta).ok_or_else(|| other("the number would be too large"))
 }
 
 fn explain(error: crate::sqlite::Error) -> Error {

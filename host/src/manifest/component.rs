@@ -6,18 +6,7 @@ use anyhow::{Context, Result, bail, ensure};
 use indexmap::IndexMap;
 use serde::Deserialize;
 
-use super::{listed, table};
-
-/// What a dependency may inherit from the component it is composed into.
-const INHERITABLE: [&str; 7] = [
-    "ai_models",
-    "allowed_outbound_hosts",
-    "environment",
-    "files",
-    "key_value_stores",
-    "sqlite_databases",
-    "variables",
-];
+use super::table;
 
 /// One component: where its code is, and what it may use.
 #[derive(Clone, Debug)]
@@ -59,8 +48,6 @@ pub struct Dependency {
     pub source: DependencySource,
     /// The export that satisfies the import, where it is not the import's own name.
     pub export: Option<String>,
-    /// What it may use of its component's grants.
-    pub inherited: Inherited,
 }
 
 /// Where the code of a dependency is.
@@ -70,25 +57,6 @@ pub enum DependencySource {
     Path(PathBuf),
     /// The code of another component of the application.
     Component(String),
-}
-
-/// What a dependency may use of what its component was granted.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Inherited {
-    /// Everything.
-    All,
-    /// These manifest keys only; none where the list is empty.
-    Only(Vec<String>),
-}
-
-impl Inherited {
-    /// Whether what the manifest key `key` grants is inherited.
-    pub fn includes(&self, key: &str) -> bool {
-        match self {
-            Self::All => true,
-            Self::Only(keys) => keys.iter().any(|inherited| inherited == key),
-        }
-    }
 }
 
 #[derive(Deserialize)]
@@ -147,14 +115,7 @@ struct DependencyTable {
     #[serde(default)]
     export: Option<String>,
     #[serde(default)]
-    inherit_configuration: Option<InheritTable>,
-}
-
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum InheritTable {
-    Everything(bool),
-    Only(Vec<String>),
+    inherit_configuration: Option<toml::Value>,
 }
 
 impl ComponentManifest {
@@ -272,24 +233,10 @@ fn dependency(import: &str, value: toml::Value, all_inherit: Option<bool>) -> Re
         all_inherit.is_none() || dependency.inherit_configuration.is_none(),
         "`inherit_configuration` cannot be combined with the component's `dependencies_inherit_configuration`"
     );
-    let inherited = inherited(dependency.inherit_configuration, all_inherit)?;
-    Ok(Dependency { source, export: dependency.export, inherited })
-}
-
-fn inherited(own: Option<InheritTable>, all: Option<bool>) -> Result<Inherited> {
-    let keys = match own {
-        Some(InheritTable::Everything(true)) => return Ok(Inherited::All),
-        Some(InheritTable::Only(keys)) => keys,
-        Some(InheritTable::Everything(false)) => Vec::new(),
-        None if all == Some(true) => return Ok(Inherited::All),
-        None => Vec::new(),
-    };
-    for key in &keys {
-        ensure!(
-            INHERITABLE.contains(&key.as_str()),
-            "inherit_configuration: `{key}` is not supported; supported: {}",
-            listed(INHERITABLE)
-        );
-    }
-    Ok(Inherited::Only(keys))
+    let inherits = dependency.inherit_configuration.or(all_inherit.map(toml::Value::Boolean));
+    ensure!(
+        inherits == Some(toml::Value::Boolean(true)),
+        "only `inherit_configuration = true` is supported: here a dependency has all that its component is granted"
+    );
+    Ok(Dependency { source, export: dependency.export })
 }

@@ -7,13 +7,16 @@
 mod component;
 mod trigger;
 
-use std::{fmt, path::Path};
+use std::path::Path;
 
 use anyhow::{Context, Result, bail, ensure};
 use indexmap::IndexMap;
 use serde::{Deserialize, de::DeserializeOwned};
 
-pub use component::{ComponentManifest, Dependency, DependencySource, FileMount, Inherited};
+pub(crate) use crate::variables::listed;
+use crate::variables::{VariableDeclaration, name_problem};
+
+pub use component::{ComponentManifest, Dependency, DependencySource, FileMount};
 pub use trigger::{HttpTrigger, RedisTrigger, Route};
 
 /// A manifest whose every key is understood.
@@ -33,21 +36,6 @@ pub struct Manifest {
     pub redis_triggers: Vec<RedisTrigger>,
     /// The components by id, in the manifest's order.
     pub components: IndexMap<String, ComponentManifest>,
-}
-
-/// One entry of `[variables]`.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct VariableDeclaration {
-    #[serde(default, rename = "description")]
-    _description: String,
-    #[serde(default)]
-    required: bool,
-    /// The value where nothing else gives one.
-    #[serde(default)]
-    pub default: Option<String>,
-    #[serde(default, rename = "secret")]
-    _secret: bool,
 }
 
 /// The manifest's outermost tables.
@@ -167,7 +155,7 @@ impl Manifest {
 fn variables(tables: IndexMap<String, toml::Table>) -> Result<IndexMap<String, VariableDeclaration>> {
     let mut variables = IndexMap::new();
     for (name, value) in tables {
-        if let Some(problem) = crate::variables::name_problem(&name) {
+        if let Some(problem) = name_problem(&name) {
             bail!("[variables] `{name}`: the name {problem}");
         }
         let declaration: VariableDeclaration = table(&format!("[variables] `{name}`"), value)?;
@@ -205,10 +193,4 @@ fn is_kebab_case(id: &str) -> bool {
             && (word.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit())
                 || word.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit()))
     })
-}
-
-/// `a`, `b`, `c`: how refusals say what there is.
-pub(crate) fn listed<T: fmt::Display>(names: impl IntoIterator<Item = T>) -> String {
-    let names: Vec<String> = names.into_iter().map(|name| format!("`{name}`")).collect();
-    if names.is_empty() { "none".to_owned() } else { names.join(", ") }
 }

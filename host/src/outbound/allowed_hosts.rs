@@ -6,7 +6,7 @@
 
 use std::{net::IpAddr, ops::Range};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use ipnet::IpNet;
 use url::{Host, Url};
 
@@ -37,7 +37,14 @@ impl AllowedHosts {
             if !literal && matches!(filled.as_str(), "" | "http://" | "https://") {
                 continue;
             }
-            parsed.extend(AllowedHost::parse(&filled).with_context(context)?.for_components(components));
+            let host = match AllowedHost::parse(&filled) {
+                Err(_) if !literal => Err(anyhow!(
+                    "with its variables filled in, it is not `<scheme>://<host>[:<port>]` (user, password and path \
+                     cannot be granted: give them in a variable of their own)"
+                )),
+                host => host,
+            };
+            parsed.extend(host.with_context(context)?.for_components(components));
         }
         Ok(Self { entries: parsed })
     }
@@ -406,6 +413,35 @@ mod tests {
         for entry in ["{{ host }}", "http://{{ host }}", "https://{{ host }}"] {
             let hosts = AllowedHosts::parse(&[entry.to_owned()], &variables, &[]).unwrap();
             assert!(!hosts.allows("http://example.com", "http") && !hosts.allows_self(), "{entry}");
+        }
+    }
+
+    #[test]
+    fn no_refusal_shows_what_a_variable_made_of_an_entry() {
+        for value in [
+            "redis://:hunter2@h:6379",
+            "redis://h:6379/hunter2",
+            "redis://hunter2 x",
+            "hunter2",
+            "redis://h:hunter2",
+        ] {
+            let declared = toml::from_str(&format!("url = {{ default = '{value}' }}")).unwrap();
+            let variables = Variables::settle(&declared, &crate::variables::Sources::default()).unwrap();
+            for entry in ["{{ url }}", "{{url}}:1", "redis://{{ url }}"] {
+                let refused = AllowedHosts::parse(&[entry.to_owned()], &variables, &[]);
+                let Err(refusal) = refused else { continue };
+                let refusal = format!("{refusal:#}");
+                assert!(!refusal.contains("hunter2") && refusal.contains(&format!("`{entry}`")), "{refusal}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_redis_with_a_password_and_a_number_is_granted_by_its_address() {
+        for scheme in ["redis", "rediss"] {
+            let hosts = granted(&[&format!("{scheme}://db.example:6380")]).unwrap();
+            assert!(hosts.allows(&format!("{scheme}://user:p%40ss@db.example:6380/3"), "redis"));
+            assert!(!hosts.allows(&format!("{scheme}://user:p%40ss@db.example:6381/3"), "redis"));
         }
     }
 

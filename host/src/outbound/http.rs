@@ -185,13 +185,10 @@ impl InstanceHttp {
     }
 }
 
-/// Without path and query, which may be private.
+/// Without user, path and query, which may be private.
 fn origin(uri: &Uri) -> String {
-    format!(
-        "{}://{}",
-        uri.scheme_str().unwrap_or("https"),
-        uri.authority().map_or("", uri::Authority::as_str)
-    )
+    let port = uri.port().map_or_else(String::new, |port| format!(":{port}"));
+    format!("{}://{}{port}", uri.scheme_str().unwrap_or("https"), uri.host().unwrap_or_default())
 }
 
 /// Says what went wrong in the words of `wasi:http`, so that a component can tell a refused

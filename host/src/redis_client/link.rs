@@ -1,4 +1,7 @@
 //! The application's connection to one Redis, made when first needed and again when it broke.
+//!
+//! `redis`'s own `ConnectionManager` does not serve here: it repeats the outcome of an earlier attempt to
+//! the next who asks, and after a refusal that is no I/O error (a password that was wrong for a while) for ever.
 
 use std::{
     collections::HashMap,
@@ -9,7 +12,7 @@ use std::{
 
 use redis::{
     AsyncConnectionConfig, Client, Cmd, IntoConnectionInfo, RedisResult, Value,
-    aio::{ConnectionLike, MultiplexedConnection},
+    aio::{ConnectionLike as _, MultiplexedConnection},
     io::tcp::{TcpSettings, socket2::TcpKeepalive},
 };
 
@@ -62,14 +65,7 @@ pub(crate) struct Link {
     client: Client,
     /// The lock is held while connecting, so that a Redis that comes back is met by one connection
     /// and not by a hundred.
-    current: tokio::sync::Mutex<Current>,
-}
-
-#[derive(Default)]
-struct Current {
-    connection: Option<MultiplexedConnection>,
-    /// Counts the connections made, so that a late error does not throw away a newer one.
-    generation: u64,
+    current: tokio::sync::Mutex<Option<Arc<MultiplexedConnection>>>,
 }
 
 /// Without the address, which may hold a password.
@@ -87,12 +83,20 @@ impl Link {
 
     /// Sends `command` over the shared connection.
     pub(crate) async fn run(&self, command: &Cmd) -> RedisResult<Value> {
-        let (mut connection, generation) = self.connection().await?;
-        let result = connection.req_packed_command(command).await.and_then(Value::extract_error);
-        if result.as_ref().is_err_and(redis::RedisError::is_unrecoverable_error) {
-            self.give_up(generation).await;
+        let connection = {
+            let mut current = self.current.lock().await;
+            match &*current {
+                Some(connection) => connection.clone(),
+                None => current.insert(Arc::new(self.own().await?)).clone(),
+            }
+        };
+        let answer = MultiplexedConnection::clone(&connection).req_packed_command(command).await;
+        let answer = answer.and_then(Value::extract_error);
+        if answer.as_ref().is_err_and(redis::RedisError::is_unrecoverable_error) {
+            // A late error must not throw away a newer connection.
+            self.current.lock().await.take_if(|current| Arc::ptr_eq(current, &connection));
         }
-        result
+        answer
     }
 
     /// Makes sure that the Redis answers. A connection that broke since it was last used is
@@ -107,29 +111,11 @@ impl Link {
     }
 
     /// A connection for one user alone.
-    pub(crate) async fn own(&self) -> RedisResult<MultiplexedConnection> {
+    pub(super) async fn own(&self) -> RedisResult<MultiplexedConnection> {
         // No limit on answers: how long a blocking command blocks is the component's affair.
         let config =
             AsyncConnectionConfig::new().set_connection_timeout(Some(CONNECTING)).set_response_timeout(None);
         self.client.get_multiplexed_async_connection_with_config(&config).await
-    }
-
-    async fn connection(&self) -> RedisResult<(MultiplexedConnection, u64)> {
-        let mut current = self.current.lock().await;
-        if let Some(connection) = &current.connection {
-            return Ok((connection.clone(), current.generation));
-        }
-        let connection = self.own().await?;
-        current.connection = Some(connection.clone());
-        current.generation += 1;
-        Ok((connection, current.generation))
-    }
-
-    async fn give_up(&self, generation: u64) {
-        let mut current = self.current.lock().await;
-        if current.generation == generation {
-            current.connection = None;
-        }
     }
 }
 

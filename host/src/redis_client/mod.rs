@@ -4,7 +4,11 @@
 //! per address, over which commands of all instances flow side by side; a component's handle gets a
 //! connection of its own only when it begins something that lives on a connection or stops it (a
 //! transaction, a subscription, a blocking read): see [`session`].
+//!
+//! Of the interface there is `execute`, which takes any command; the functions for single commands
+//! are imported by no component, and refused at start by name.
 
+mod bindings;
 mod guest;
 mod link;
 mod reply;

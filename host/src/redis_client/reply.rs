@@ -5,7 +5,7 @@
 
 use redis::{ErrorKind, RedisError, RedisResult, Value};
 
-use super::guest::bindings::spin::redis::redis::RedisResult as Item;
+use super::bindings::spin::redis::redis::RedisResult as Item;
 
 /// The items of `value`, in their order.
 pub(super) fn flatten(value: Value) -> RedisResult<Vec<Item>> {

@@ -11,10 +11,8 @@ use redis::{PushKind, Value, cmd};
 
 use super::{
     Link, Links, Session,
-    guest::{
-        self,
-        bindings::spin::redis::redis::{Error, RedisResult as Item},
-    },
+    bindings::spin::redis::redis::{Error, RedisResult as Item},
+    guest,
     reply::flatten,
 };
 use crate::outbound::allowed_hosts::AllowedHosts;
@@ -277,4 +275,36 @@ async fn commands_follow_each_other_on_one_connection() {
         check(&session, &["PING"], "+PONG").await;
     }
     assert_eq!(made().await, before);
+}
+
+#[tokio::test]
+async fn a_password_and_a_database_of_its_own_are_part_of_an_address() {
+    let server = Server::start().await;
+    let session = server.session(&Links::default()).await;
+    check(&session, &["CONFIG", "SET", "requirepass", "p@ss/word"], "+OK").await;
+    let address = server.url().replace("redis://", "redis://:p%40ss%2Fword@") + "/3";
+    let grants = [server.url()];
+    let allowed = AllowedHosts::parse(&grants, &crate::variables::Variables::default(), &[]).unwrap();
+    let links = Links::default();
+    let open = async |address: &str| guest::open(&links, &allowed, address).await;
+    let session = open(&address).await.unwrap();
+    check(&session, &["SET", "k", "v"], "+OK").await;
+    let in_first = open(&address.replace("/3", "/0")).await.unwrap();
+    check(&in_first, &["GET", "k"], "nil").await;
+    let refused = open(&address.replace("p%40ss", "wrong")).await.unwrap_err();
+    assert!(!format!("{refused:?}").contains("wrong"), "{refused:?}");
+}
+
+#[tokio::test]
+async fn an_address_with_two_s_is_spoken_to_in_tls() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = format!("rediss://:secret@{}", listener.local_addr().unwrap());
+    let opening = tokio::spawn(async move { Session::open(Links::default().to(&address).unwrap()).await });
+    let (mut stream, _) = listener.accept().await.unwrap();
+    let first = tokio::io::AsyncReadExt::read_u8(&mut stream).await.unwrap();
+    // A handshake record: RFC 8446, section 5.1.
+    assert_eq!(first, 22);
+    drop(stream);
+    let refused = opening.await.unwrap().unwrap_err();
+    assert!(!format!("{refused} {refused:?}").contains("secret"), "{refused:?}");
 }

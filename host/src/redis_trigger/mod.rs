@@ -1,8 +1,11 @@
 //! The Redis trigger: messages on channels are handed to components.
 //!
-//! As in Spin, every message gets an instance of its own, and one component handles its messages
-//! one after another. Unlike Spin, a lost connection is made again, and different components do
-//! not wait for each other.
+//! As in Spin, one component handles its messages one after another. Unlike Spin:
+//!
+//! - A lost connection is made again, and different components do not wait for each other.
+//! - An instance serves several messages in a row, as it does HTTP requests in Spin and here. What a
+//!   component keeps in memory, and what it left running, may still be there at its next message.
+//!   A message that fails, traps or takes too long ends its instance.
 //!
 //! Publish/subscribe is at most once: what is published while there is no connection is gone.
 //! Components treat a message as a wake-up call, so messages that wait for the same component
@@ -29,6 +32,7 @@ use crate::{
     component::{CalledBy, LoadedComponent},
     engine,
     instance::InstanceState,
+    reuse::Reuse,
 };
 
 mod bindings {
@@ -57,8 +61,9 @@ impl Default for HandlerLimits {
 }
 
 /// The Redis side of an application, before it is started.
-#[derive(Default)]
 pub struct RedisTrigger {
+    limits: HandlerLimits,
+    reuse: Reuse,
     handlers: IndexMap<String, Handler>,
     servers: IndexMap<String, Subscriptions>,
 }
@@ -68,43 +73,53 @@ struct Handler {
     component: Arc<LoadedComponent>,
     guest: RedisTriggerPre<InstanceState>,
     queue: Arc<Queue>,
+    timeout: Duration,
+    reuse: Reuse,
+}
+
+/// An instance that handles messages, and how many more.
+struct Instance {
+    store: Store<InstanceState>,
+    guest: bindings::RedisTrigger,
+    left: usize,
 }
 
 impl RedisTrigger {
+    /// Nothing is subscribed to yet.
+    pub fn new(limits: HandlerLimits, reuse: Reuse) -> Self {
+        Self { limits, reuse, handlers: IndexMap::new(), servers: IndexMap::new() }
+    }
+
     /// Lets a component handle the messages of a channel. Refuses one without a handler, and an
     /// address that is none.
-    pub fn add(
-        &mut self,
-        component: &Arc<LoadedComponent>,
-        address: &str,
-        channel: &str,
-        limits: HandlerLimits,
-    ) -> Result<()> {
-        let place = || format!("[[trigger.redis]] of component `{}`", component.id);
+    pub fn add(&mut self, component: &Arc<LoadedComponent>, address: &str, channel: &str) -> Result<()> {
         if !self.servers.contains_key(address) {
             // The address is not repeated: it may hold a password.
-            let info = address
-                .into_connection_info()
-                .context("the address is not a Redis URL")
-                .with_context(place)?;
+            let info = address.into_connection_info().context("the address is not a Redis URL")?;
             self.servers.insert(address.to_owned(), Subscriptions::new(info));
         }
-        let queue = self.queue(component, limits).with_context(place)?;
+        let queue = self.queue(component)?;
         if let Some(server) = self.servers.get_mut(address) {
             server.add(channel, queue);
         }
         Ok(())
     }
 
-    fn queue(&mut self, component: &Arc<LoadedComponent>, limits: HandlerLimits) -> Result<Arc<Queue>> {
+    fn queue(&mut self, component: &Arc<LoadedComponent>) -> Result<Arc<Queue>> {
         if let Some(handler) = self.handlers.get(&*component.id) {
             return Ok(handler.queue.clone());
         }
         let guest = RedisTriggerPre::new(component.pre.clone())
             .map_err(anyhow::Error::from)
             .context("the component does not export `spin:redis/inbound-redis@3.0.0`")?;
-        let queue = Arc::new(Queue::new(&component.id, limits.max_waiting));
-        let handler = Handler { component: component.clone(), guest, queue: queue.clone() };
+        let queue = Arc::new(Queue::new(&component.id, self.limits.max_waiting));
+        let handler = Handler {
+            component: component.clone(),
+            guest,
+            queue: queue.clone(),
+            timeout: self.limits.timeout,
+            reuse: self.reuse,
+        };
         self.handlers.insert(component.id.to_string(), handler);
         Ok(queue)
     }
@@ -115,57 +130,80 @@ impl RedisTrigger {
     }
 
     /// Subscribes and handles messages until told to stop.
-    pub fn start(self, tasks: &mut JoinSet<()>, limits: HandlerLimits, stop: &CancellationToken) {
+    pub fn start(self, tasks: &mut JoinSet<()>, stop: &CancellationToken) {
         for server in self.servers.into_values() {
             let listening = stop.clone().run_until_cancelled_owned(server.listen());
             tasks.spawn(async { listening.await.unwrap_or_default() });
         }
         for handler in self.handlers.into_values() {
-            tasks.spawn(handler.run(limits.timeout, stop.clone()));
+            tasks.spawn(handler.run(stop.clone()));
         }
     }
 }
 
 impl Handler {
     /// Handles one message after another; finishes the one it is at when told to stop.
-    async fn run(self, timeout: Duration, stop: CancellationToken) {
-        while let Some(message) = stop.run_until_cancelled(self.queue.next()).await {
-            match tokio::time::timeout(timeout, self.handle(message)).await {
-                Ok(Ok(())) => {}
+    async fn run(self, stop: CancellationToken) {
+        let mut kept = None;
+        while let Some(message) = stop.run_until_cancelled(self.next(&mut kept)).await {
+            match tokio::time::timeout(self.timeout, self.handle(kept.take(), message)).await {
+                Ok(Ok(instance)) => kept = (instance.left > 0).then_some(instance),
                 Ok(Err(error)) => {
                     tracing::error!("component `{}` failed to handle a message: {error:?}", self.component.id)
                 }
                 Err(_) => tracing::error!(
-                    "component `{}` did not handle a message within {timeout:?}",
-                    self.component.id
+                    "component `{}` did not handle a message within {:?}",
+                    self.component.id,
+                    self.timeout
                 ),
             }
         }
     }
 
+    /// The next message. An instance that waits for it too long is given up meanwhile.
+    async fn next(&self, kept: &mut Option<Instance>) -> Vec<u8> {
+        let patience = self.reuse.idle_timeout.choose_time();
+        if let Ok(message) = tokio::time::timeout(patience, self.queue.next()).await {
+            return message;
+        }
+        *kept = None;
+        self.queue.next().await
+    }
+
     /// Waits where there are as many instances as there may be: the message must not get lost.
-    async fn instantiate(&self) -> Result<(Store<InstanceState>, bindings::RedisTrigger)> {
+    async fn instantiate(&self) -> Result<Instance> {
         loop {
             let mut store = self.component.store(CalledBy::Redis)?;
             match self.guest.instantiate_async(&mut store).await {
-                Ok(guest) => return Ok((store, guest)),
+                Ok(guest) => return Ok(Instance { store, guest, left: self.reuse.requests.choose() }),
                 Err(error) if engine::is_full(&error) => tokio::time::sleep(Duration::from_millis(10)).await,
                 Err(error) => return Err(error.into()),
             }
         }
     }
 
-    async fn handle(&self, message: Vec<u8>) -> Result<()> {
-        let (mut store, guest) = self.instantiate().await?;
+    /// Has `kept`, or a new instance, handle a message, and answers it if it is still good.
+    async fn handle(&self, kept: Option<Instance>, message: Vec<u8>) -> Result<Instance> {
+        let mut instance = match kept {
+            Some(kept) => kept,
+            None => self.instantiate().await?,
+        };
+        let Instance { store, guest, left } = &mut instance;
+        *left = left.saturating_sub(1);
+        // It may have slept through many ticks; that is no reason to interrupt it now.
+        store.set_epoch_deadline(1);
         let busy = store.data().busy.clone();
-        let mut call = std::pin::pin!(store.run_concurrent(async |accessor| {
-            guest.spin_redis_inbound_redis().call_handle_message(accessor, message).await
-        }));
-        let answer = std::future::poll_fn(|context| {
-            let polled = call.as_mut().poll(context);
-            busy.pause();
-            polled
-        });
-        answer.await??.map_err(|error| anyhow::anyhow!("it answered with an error: {error:?}"))
+        {
+            let mut call = std::pin::pin!(store.run_concurrent(async |accessor| {
+                guest.spin_redis_inbound_redis().call_handle_message(accessor, message).await
+            }));
+            let answer = std::future::poll_fn(|context| {
+                let polled = call.as_mut().poll(context);
+                busy.pause();
+                polled
+            });
+            answer.await??.map_err(|error| anyhow::anyhow!("it answered with an error: {error:?}"))?;
+        }
+        Ok(instance)
     }
 }

@@ -3,7 +3,11 @@
 use std::time::{Duration, Instant};
 
 use crate::{
-    application::Application, engine::Limits, redis_client::tests::Server, redis_trigger::HandlerLimits,
+    application::Application,
+    engine::Limits,
+    redis_client::tests::Server,
+    redis_trigger::HandlerLimits,
+    reuse::{Choice, Reuse, Span},
 };
 
 /// A component that does `BODY` for every message.
@@ -31,6 +35,18 @@ const HANDLER: &str = r#"(component
 /// How long a host that is told to stop is still at a message for which its component does `body`.
 /// There are so many components.
 async fn at_a_message(body: &str, timeout: Duration, limits: Limits, components: usize) -> Duration {
+    at_messages(&["x"], body, timeout, limits, components, Reuse::default()).await
+}
+
+/// The same, of several messages.
+async fn at_messages(
+    messages: &[&str],
+    body: &str,
+    timeout: Duration,
+    limits: Limits,
+    components: usize,
+    reuse: Reuse,
+) -> Duration {
     let (server, directory) = (Server::start().await, tempfile::tempdir().unwrap());
     let path = |name: &str| directory.path().join(name);
     let mut manifest = "spin_manifest_version = 2\n[application]\nname = \"a\"\n".to_owned();
@@ -50,13 +66,21 @@ async fn at_a_message(body: &str, timeout: Duration, limits: Limits, components:
         .quiet(true)
         .limits(limits)
         .handler_limits(HandlerLimits { timeout, max_waiting: 10 })
+        .reuse(reuse)
         .start()
         .await
         .unwrap();
     let client = redis::Client::open(server.url()).unwrap();
-    let mut redis = client.get_multiplexed_async_connection().await.unwrap();
-    while redis::cmd("PUBLISH").arg("c").arg("x").query_async::<i64>(&mut redis).await.unwrap() == 0 {
+    let redis = client.get_multiplexed_async_connection().await.unwrap();
+    let publish = async |message: &str| -> i64 {
+        redis::cmd("PUBLISH").arg("c").arg(message).query_async(&mut redis.clone()).await.unwrap()
+    };
+    while publish(messages[0]).await == 0 {
         tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    for message in &messages[1..] {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        publish(message).await;
     }
     let begun = Instant::now();
     tokio::time::sleep(Duration::from_millis(100)).await;
@@ -89,4 +113,29 @@ async fn a_message_waits_while_there_are_as_many_instances_as_there_may_be() {
     let limits = Limits { max_instances: 1, ..Limits::default() };
     let took = at_a_message(body, Duration::from_secs(30), limits, 2).await;
     assert!(took >= Duration::from_millis(900), "one after the other: {took:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_instance_serves_several_messages_in_a_row_but_no_more_than_it_may_and_not_after_a_pause() {
+    // The second message of an instance takes a second.
+    let body = "(i32.store (i32.const 8) (i32.add (i32.load (i32.const 8)) (i32.const 1)))
+        (if (i32.eq (i32.load (i32.const 8)) (i32.const 2)) (then (call $wait (i64.const 1000000000))))";
+    let once = Reuse { requests: Choice::Value(1), ..Reuse::default() };
+    let briefly = Reuse { idle_timeout: Choice::Value(Span(Duration::from_millis(20))), ..Reuse::default() };
+    let patience = Duration::from_secs(30);
+    for (reuse, again) in [(Reuse::default(), true), (once, false), (briefly, false)] {
+        let took = at_messages(&["x", "y"], body, patience, Limits::default(), 1, reuse).await;
+        assert_eq!(took >= Duration::from_millis(900), again, "{reuse:?}: {took:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_instance_that_failed_at_a_message_serves_no_other() {
+    // Waits where it is at its second message, and fails at its first.
+    let body = "(i32.store (i32.const 8) (i32.add (i32.load (i32.const 8)) (i32.const 1)))
+        (if (i32.eq (i32.load (i32.const 8)) (i32.const 2)) (then (call $wait (i64.const 1000000000))))
+        unreachable";
+    let patience = Duration::from_secs(30);
+    let took = at_messages(&["x", "y"], body, patience, Limits::default(), 1, Reuse::default()).await;
+    assert!(took < Duration::from_millis(900), "{took:?}");
 }

@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 
-use crate::crowd::Crowd;
+use crate::in_flight::InFlight;
 
 use super::database::Database;
 
@@ -19,39 +19,35 @@ const DEFAULT_FILE: &str = "sqlite_db.db";
 #[derive(Debug, Default)]
 pub struct Databases {
     by_label: BTreeMap<String, Configured>,
-    crowd: Crowd,
+    in_flight: InFlight,
 }
 
 #[derive(Debug)]
 struct Configured {
-    path: Option<PathBuf>,
-    allow_attach_file: bool,
+    path: PathBuf,
     opened: OnceLock<Arc<Database>>,
 }
 
 impl Databases {
-    /// Reads the table `sqlite_database`. Relative paths are meant from `base`; without a state
-    /// directory the label `default` is in memory.
+    /// Reads the table `sqlite_database`. Relative paths start at `base`.
     ///
     /// Refused by name: a type other than `spin`, a key it does not have, a value of the wrong kind.
-    pub fn from_runtime_config(tables: &toml::Table, state_dir: Option<&Path>, base: &Path) -> Result<Self> {
+    pub fn from_runtime_config(tables: &toml::Table, state_dir: &Path, base: &Path) -> Result<Self> {
         let mut by_label = BTreeMap::new();
         for (label, table) in tables {
             let configured =
                 Configured::read(table, base).with_context(|| format!("[sqlite_database.{label}]"))?;
             by_label.insert(label.clone(), configured);
         }
-        by_label.entry("default".to_owned()).or_insert_with(|| Configured {
-            path: state_dir.map(|state_dir| state_dir.join(DEFAULT_FILE)),
-            allow_attach_file: false,
-            opened: OnceLock::new(),
-        });
-        Ok(Self { by_label, crowd: Crowd::default() })
+        by_label
+            .entry("default".to_owned())
+            .or_insert_with(|| Configured { path: state_dir.join(DEFAULT_FILE), opened: OnceLock::new() });
+        Ok(Self { by_label, in_flight: InFlight::default() })
     }
 
-    /// The requests by whose number writes gather: to be entered by whoever lets components answer.
-    pub fn crowd(&self) -> &Crowd {
-        &self.crowd
+    /// The requests in flight, by whose number writes gather. Whoever calls components counts them there.
+    pub fn in_flight(&self) -> &InFlight {
+        &self.in_flight
     }
 
     /// Makes sure that `component` can have every database it asks for, and opens them.
@@ -78,15 +74,11 @@ impl Databases {
         if configured.opened.get().is_some() {
             return Ok(());
         }
-        // Two labels of one file share its writer, if both may do the same with it.
-        let same = |other: &&Configured| {
-            other.path.is_some()
-                && other.path == configured.path
-                && other.allow_attach_file == configured.allow_attach_file
-        };
+        // Two labels of one file share its writer.
+        let same = |other: &&Configured| other.path == configured.path;
         let database = match self.by_label.values().filter(same).find_map(|other| other.opened.get()) {
             Some(database) => database.clone(),
-            None => configured.open(label, &self.crowd)?,
+            None => configured.open(label, &self.in_flight)?,
         };
         configured.opened.get_or_init(|| database);
         Ok(())
@@ -105,30 +97,20 @@ impl Configured {
             Some(other) => bail!("type {other:?} is not supported; supported is \"spin\" (a SQLite file)"),
             None => bail!("needs a type; supported is \"spin\" (a SQLite file)"),
         }
-        if let Some(key) =
-            table.keys().find(|key| !matches!(key.as_str(), "type" | "path" | "allow_attach_file"))
-        {
-            bail!("unknown key {key:?}; known are type, path and allow_attach_file");
+        if let Some(key) = table.keys().find(|key| !matches!(key.as_str(), "type" | "path")) {
+            bail!("unknown key {key:?}; known are type and path");
         }
-        let path = match table.get("path") {
-            Some(path) => Some(base.join(path.as_str().context("path must be a string")?)),
-            None => None,
-        };
-        let allow_attach_file = match table.get("allow_attach_file") {
-            Some(allow) => allow.as_bool().context("allow_attach_file must be true or false")?,
-            None => false,
-        };
-        Ok(Self { path, allow_attach_file, opened: OnceLock::new() })
+        let path = table.get("path").context("needs a path: a database in memory is not supported")?;
+        let path = base.join(path.as_str().context("path must be a string")?);
+        Ok(Self { path, opened: OnceLock::new() })
     }
 
-    fn open(&self, label: &str, crowd: &Crowd) -> Result<Arc<Database>> {
-        if let Some(directory) = self.path.as_deref().and_then(Path::parent) {
+    fn open(&self, label: &str, in_flight: &InFlight) -> Result<Arc<Database>> {
+        if let Some(directory) = self.path.parent() {
             std::fs::create_dir_all(directory)
                 .with_context(|| format!("creating {}", directory.display()))?;
         }
-        let shown =
-            self.path.as_deref().map_or_else(|| "in memory".to_owned(), |path| path.display().to_string());
-        Database::open(label, self.path.as_deref(), self.allow_attach_file, crowd.clone())
-            .with_context(|| format!("opening the database {shown}"))
+        Database::open(label, &self.path, in_flight.clone())
+            .with_context(|| format!("opening the database {}", self.path.display()))
     }
 }

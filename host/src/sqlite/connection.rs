@@ -12,15 +12,13 @@ use std::{
     time::Duration,
 };
 
-use rusqlite::{
-    StatementStatus,
-    ffi::SQLITE_ATTACH,
-    hooks::{AuthAction, Authorization},
-};
+use rusqlite::StatementStatus;
 
 use super::{
+    answer::Answer,
+    caller::Caller,
     statement::{Announced, Class},
-    value::{Error, RowResult, Value, failure},
+    value::{ANSWER_BYTES, Error, RowResult, Value, failure, too_large},
 };
 
 /// How long a lock held by another process is waited for; what Spin waits too.
@@ -46,40 +44,6 @@ pub(super) enum Purpose {
     Writing,
 }
 
-/// Whether somebody still waits for a statement. The waiting side holds a [`Waiting`].
-#[derive(Clone, Debug, Default)]
-pub(super) struct Caller(Arc<AtomicBool>);
-
-/// Held by whoever waits for a statement: dropped, the statement ends.
-#[derive(Debug)]
-pub(super) struct Waiting(Caller);
-
-impl Caller {
-    pub(super) fn waiting() -> (Self, Waiting) {
-        let caller = Self::default();
-        (caller.clone(), Waiting(caller))
-    }
-
-    /// Whether nobody waits any more.
-    pub(super) fn is_gone(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
-    }
-}
-
-impl Drop for Waiting {
-    fn drop(&mut self) {
-        self.0.0.store(true, Ordering::Relaxed);
-    }
-}
-
-/// Where a database is, and what its connections may do.
-#[derive(Clone, Debug)]
-pub(super) struct Location {
-    /// `None`: in memory, a new and empty database for every connection, as in Spin.
-    pub(super) path: Option<Arc<Path>>,
-    pub(super) allow_attach_file: bool,
-}
-
 /// One connection; used by one thread at a time.
 pub(crate) struct Connection {
     inner: rusqlite::Connection,
@@ -90,21 +54,14 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    pub(super) fn open(location: &Location, purpose: Purpose) -> Result<Self, Error> {
-        let inner = match &location.path {
-            Some(path) => rusqlite::Connection::open(path),
-            None => rusqlite::Connection::open_in_memory(),
-        };
+    pub(super) fn open(path: &Path, purpose: Purpose) -> Result<Self, Error> {
         let mut connection = Self {
-            inner: inner.map_err(failure)?,
+            inner: rusqlite::Connection::open(path).map_err(failure)?,
             announced: Arc::default(),
             caller: Arc::default(),
             ended: Arc::default(),
         };
-        connection
-            .configure(purpose)
-            .and_then(|()| connection.listen(location.allow_attach_file))
-            .map_err(failure)?;
+        connection.configure(purpose).and_then(|()| connection.listen()).map_err(failure)?;
         Ok(connection)
     }
 
@@ -114,28 +71,15 @@ impl Connection {
         self.inner.pragma_update(None, "synchronous", "FULL")?;
         match purpose {
             Purpose::Reading => self.inner.pragma_update(None, "query_only", true),
-            Purpose::Writing => self.inner.execute_batch(
-                "PRAGMA temp_store = MEMORY;
-                 CREATE TEMP TABLE \"rowid before the statement\" (id INTEGER PRIMARY KEY)",
-            ),
+            // What undoes one statement of many is short: it needs no file.
+            Purpose::Writing => self.inner.pragma_update(None, "temp_store", "MEMORY"),
         }
     }
 
-    fn listen(&mut self, allow_attach_file: bool) -> rusqlite::Result<()> {
+    fn listen(&mut self) -> rusqlite::Result<()> {
         let announced = self.announced.clone();
         self.inner.authorizer(Some(move |context: rusqlite::hooks::AuthContext<'_>| {
-            lock(&announced).note(&context);
-            match context.action {
-                // A component reaches no file but the one behind its label.
-                AuthAction::Attach { filename }
-                    if !allow_attach_file && !matches!(filename, "" | ":memory:") =>
-                {
-                    Authorization::Deny
-                }
-                // A name that is no plain text is not told.
-                AuthAction::Unknown { code: SQLITE_ATTACH, .. } if !allow_attach_file => Authorization::Deny,
-                _ => Authorization::Allow,
-            }
+            lock(&announced).note(&context)
         }))?;
         let (caller, ended) = (self.caller.clone(), self.ended.clone());
         let is_to_end = move || {
@@ -155,7 +99,7 @@ impl Connection {
     /// millisecond of computing, and no waiting for locks. Also says whether that millisecond ran out.
     pub(super) fn briefly<R>(&self, work: impl FnOnce() -> R) -> (R, bool) {
         self.ended.store(false, Ordering::Relaxed);
-        self.serve(Some(&Caller(Arc::new(AtomicBool::new(true)))));
+        self.serve(Some(&Caller::gone()));
         IN_A_HURRY.set(true);
         let result = work();
         IN_A_HURRY.set(false);
@@ -163,15 +107,20 @@ impl Connection {
         (result, self.ended.load(Ordering::Relaxed))
     }
 
-    /// What kind of statement `sql` is.
+    /// What class of statement `sql` is.
     pub(super) fn classify(&self, sql: &str) -> Result<Class, Error> {
-        self.with_fresh_schema(|| {
+        let readonly = self.with_fresh_schema(|| {
             // A statement out of the cache would announce nothing.
             *lock(&self.announced) = Announced::default();
-            let statement = self.inner.prepare(sql)?;
-            Ok(lock(&self.announced).class(statement.readonly()))
-        })
-        .map_err(failure)
+            self.inner.prepare(sql).map(|statement| statement.readonly())
+        });
+        let readonly = readonly.map_err(|error| self.explain(error))?;
+        lock(&self.announced).class(readonly).map_err(refusal)
+    }
+
+    /// Why a statement could not be prepared.
+    fn explain(&self, error: rusqlite::Error) -> Error {
+        lock(&self.announced).refused.take().map_or_else(|| failure(error), refusal)
     }
 
     /// Prepares a statement, and once more if it does not come about: this connection may not have
@@ -191,7 +140,9 @@ impl Connection {
         columns: impl FnOnce(Vec<String>),
         mut row: impl FnMut(RowResult) -> bool,
     ) -> Result<(), Error> {
-        let mut statement = self.with_fresh_schema(|| self.prepare(sql)).map_err(failure)?;
+        lock(&self.announced).refused = None;
+        let statement = self.with_fresh_schema(|| self.prepare(sql));
+        let mut statement = statement.map_err(|error| self.explain(error))?;
         let width = statement.column_count();
         columns(statement.column_names().map(str::to_owned).collect());
         let mut rows = statement.query(rusqlite::params_from_iter(parameters)).map_err(failure)?;
@@ -201,6 +152,36 @@ impl Connection {
             }
         }
         Ok(())
+    }
+
+    /// Runs a statement to its end and keeps all its rows.
+    pub(super) fn collect_all(&self, sql: &str, parameters: &[Value]) -> Result<Answer, Error> {
+        self.collect(sql, parameters, ANSWER_BYTES)?.ok_or_else(too_large)
+    }
+
+    /// Runs a statement to its end and keeps all its rows; none if they take more than `limit` bytes. One
+    /// that answers more is run to its end all the same: it has changed what it changed.
+    pub(super) fn collect(
+        &self,
+        sql: &str,
+        parameters: &[Value],
+        limit: usize,
+    ) -> Result<Option<Answer>, Error> {
+        let (mut columns, mut head, mut bytes) = (Vec::new(), Vec::<RowResult>::new(), 0);
+        self.run(
+            sql,
+            parameters,
+            |names| columns = names,
+            |row| {
+                bytes += row.memory_size();
+                match bytes <= limit {
+                    true => head.push(row),
+                    false => head = Vec::new(),
+                }
+                true
+            },
+        )?;
+        Ok((bytes <= limit).then_some(Answer { columns, head, rest: None }))
     }
 
     /// Runs a statement of the host's own and answers how many rows it changed.
@@ -217,67 +198,15 @@ impl Connection {
         Ok(statement)
     }
 
-    /// All of `work` or nothing of it, whether or not a transaction is already open.
-    pub(crate) fn atomically<R>(
-        &self,
-        work: impl FnOnce(&Self) -> rusqlite::Result<R>,
-    ) -> rusqlite::Result<R> {
-        self.execute("SAVEPOINT work", [])?;
-        let result = work(self);
-        if result.is_err() && !self.inner.is_autocommit() {
-            self.execute("ROLLBACK TO work", [])?;
-        }
-        if !self.inner.is_autocommit() {
-            self.execute("RELEASE work", [])?;
-        }
-        result
-    }
-
     /// Whether no transaction is open.
     pub(super) fn is_autocommit(&self) -> bool {
         self.inner.is_autocommit()
     }
+}
 
-    pub(super) fn last_insert_rowid(&self) -> i64 {
-        self.inner.last_insert_rowid()
-    }
-
-    pub(super) fn changes(&self) -> u64 {
-        self.inner.changes()
-    }
-
-    /// Makes `last_insert_rowid()` what it last was for the session served now. Inserting exactly
-    /// that row id into a temporary table is the one way to do it without C.
-    pub(super) fn restore_rowid(&self, rowid: i64) -> Result<(), Error> {
-        if self.inner.last_insert_rowid() == rowid {
-            return Ok(());
-        }
-        self.execute("INSERT INTO temp.\"rowid before the statement\" VALUES (?1)", [rowid])
-            .and_then(|_| self.execute("DELETE FROM temp.\"rowid before the statement\"", []))
-            .map(drop)
-            .map_err(failure)
-    }
-
-    /// Makes `last_insert_rowid()` and `changes()` what they last were for the session served now:
-    /// the row id by inserting it, the number of changes by deleting that many rows.
-    pub(super) fn restore_counters(&self, rowid: i64, changes: u64) -> Result<(), Error> {
-        let changes = i64::try_from(changes).unwrap_or(i64::MAX);
-        let restore = || -> rusqlite::Result<()> {
-            self.execute("DELETE FROM temp.\"rowid before the statement\"", [])?;
-            self.execute(
-                "WITH RECURSIVE n(i) AS (SELECT 1 WHERE ?1 > 0 UNION ALL SELECT i + 1 FROM n WHERE i < ?1)
-                 INSERT INTO temp.\"rowid before the statement\" SELECT i FROM n",
-                [changes],
-            )?;
-            self.execute("INSERT OR REPLACE INTO temp.\"rowid before the statement\" VALUES (?1)", [rowid])?;
-            self.execute(
-                "DELETE FROM temp.\"rowid before the statement\" WHERE id BETWEEN 1 AND ?1",
-                [changes],
-            )?;
-            Ok(())
-        };
-        restore().map_err(failure)
-    }
+/// What a component is told whose statement asks for what this host does not have.
+fn refusal(what: &str) -> Error {
+    Error::Io(format!("the embedded host does not offer {what}"))
 }
 
 /// SQLite's own way to wait sleeps up to 100 ms between two looks, which is where the slowest

@@ -17,22 +17,12 @@ use wasmtime::{
 };
 
 use super::{
+    answer::Answer,
+    bindings::spin::sqlite::sqlite::{self, QueryResult},
     config::Databases,
-    session::{Answer, Session},
+    session::Session,
     value::{Error, RowResult, Value},
 };
-
-#[expect(missing_docs, reason = "generated from the interface text")]
-pub(super) mod bindings {
-    wasmtime::component::bindgen!({
-        path: "wit",
-        world: "sugang:host/sqlite",
-        imports: { default: async | trappable },
-        with: { "spin:sqlite/sqlite.connection": crate::sqlite::Session },
-    });
-}
-
-use bindings::spin::sqlite::sqlite::{self, QueryResult};
 
 /// How many connections one instance may hold; Spin's own limit.
 const CONNECTIONS: usize = 256;
@@ -60,7 +50,7 @@ impl SqliteState {
             return Ok(Err(Error::Io("too many connections opened".to_owned())));
         }
         self.open += 1;
-        Ok(Ok(self.connections.push(database.connect())?))
+        Ok(Ok(self.connections.push(Session::new(database))?))
     }
 
     fn session(&self, connection: &Resource<Session>) -> wasmtime::Result<Session> {
@@ -100,14 +90,6 @@ impl sqlite::HostConnection for SqliteState {
         Ok(answer.await.map(|(columns, rows)| QueryResult { columns, rows }))
     }
 
-    async fn last_insert_rowid(&mut self, connection: Resource<Session>) -> wasmtime::Result<i64> {
-        Ok(self.session(&connection)?.last_insert_rowid())
-    }
-
-    async fn changes(&mut self, connection: Resource<Session>) -> wasmtime::Result<u64> {
-        Ok(self.session(&connection)?.changes())
-    }
-
     async fn drop(&mut self, connection: Resource<Session>) -> wasmtime::Result<()> {
         self.connections.delete(connection)?;
         self.open = self.open.saturating_sub(1);
@@ -135,7 +117,7 @@ impl<T: Send + 'static> sqlite::HostConnectionWithStore<T> for HasSqlite {
         // As in Spin, whatever goes wrong is told by the future, not here.
         let (answer, outcome) = match session.execute(statement, parameters).await {
             Ok(answer) => (answer, Ok(())),
-            Err(error) => (Answer { columns: Vec::new(), head: Vec::new(), rest: None }, Err(error)),
+            Err(error) => (Answer::default(), Err(error)),
         };
         let Answer { columns, head, rest } = answer;
         accessor.with(|mut access| {
@@ -153,20 +135,6 @@ impl<T: Send + 'static> sqlite::HostConnectionWithStore<T> for HasSqlite {
             Ok(Ok((columns, rows, outcome)))
         })
     }
-
-    async fn last_insert_rowid_async(
-        accessor: &Accessor<T, Self>,
-        connection: Resource<Session>,
-    ) -> wasmtime::Result<i64> {
-        Ok(accessor.with(|mut access| access.get().session(&connection))?.last_insert_rowid())
-    }
-
-    async fn changes_async(
-        accessor: &Accessor<T, Self>,
-        connection: Resource<Session>,
-    ) -> wasmtime::Result<u64> {
-        Ok(accessor.with(|mut access| access.get().session(&connection))?.changes())
-    }
 }
 
 /// The rows of a long answer: those already read, then those that come.
@@ -174,7 +142,7 @@ struct Rows {
     head: Vec<RowResult>,
     rest: mpsc::Receiver<RowResult>,
     /// Dropped with the stream, it ends the statement.
-    _waiting: Option<super::connection::Waiting>,
+    _waiting: Option<super::caller::Waiting>,
 }
 
 /// How many rows are handed over at a time.
@@ -261,7 +229,7 @@ mod tests {
     async fn a_long_answer_reaches_a_component_whole_or_with_its_error() {
         let directory = tempfile::tempdir().unwrap();
         let tables = "[mine]\ntype = 'spin'\npath = 'a.db'".parse().unwrap();
-        let databases = Databases::from_runtime_config(&tables, None, directory.path()).unwrap();
+        let databases = Databases::from_runtime_config(&tables, directory.path(), directory.path()).unwrap();
         databases.require("test", ["mine"]).unwrap();
         let granted = BTreeSet::from(["mine".to_owned()]);
         let state = SqliteState::new(Arc::new(databases), Arc::new(granted));

@@ -5,6 +5,7 @@
 
 use std::{
     cell::RefCell,
+    path::Path,
     sync::{Arc, Mutex},
 };
 
@@ -14,9 +15,9 @@ use tokio::{
 };
 
 use super::{
-    connection::{Caller, Connection, Location, Purpose, lock},
-    database::collect,
-    session::{Answer, Rest},
+    answer::{Answer, Rest},
+    caller::Caller,
+    connection::{Connection, Purpose, lock},
     statement::Class,
     value::{Error, RowResult, Value, failure},
 };
@@ -53,14 +54,14 @@ pub(super) enum AtOnce {
 }
 
 pub(super) struct Readers {
-    location: Location,
+    path: Arc<Path>,
     idle: Mutex<Vec<Connection>>,
     turns: Arc<Semaphore>,
 }
 
 impl Readers {
-    pub(super) fn new(location: Location) -> Self {
-        Self { location, idle: Mutex::default(), turns: Arc::new(Semaphore::new(AT_ONCE)) }
+    pub(super) fn new(path: Arc<Path>) -> Self {
+        Self { path, idle: Mutex::default(), turns: Arc::new(Semaphore::new(AT_ONCE)) }
     }
 
     /// Runs `sql`, once SQLite has said that it only reads (`known`: it has said so before).
@@ -100,12 +101,11 @@ impl Readers {
         read
     }
 
-    /// Runs a statement that is known to only read on the thread that asks: handing it to another
-    /// thread and its rows back would take longer than most reads do. Where it does not answer,
+    /// Runs a statement that is known to only read on the thread that asks. Where it does not answer,
     /// [`read`](Self::read) has the last word.
     pub(super) fn read_at_once(&self, sql: &str, parameters: &[Value]) -> AtOnce {
         let Ok(connection) = self.take() else { return AtOnce::NotNow };
-        let (answer, ran_out) = connection.briefly(|| collect(&connection, sql, parameters, HEAD_BYTES));
+        let (answer, ran_out) = connection.briefly(|| connection.collect(sql, parameters, HEAD_BYTES));
         self.give_back(connection);
         match answer {
             Ok(Some(answer)) => AtOnce::Answer(answer),
@@ -140,7 +140,7 @@ impl Readers {
 
     fn take(&self) -> Result<Connection, Error> {
         let idle = lock(&self.idle).pop();
-        idle.map_or_else(|| Connection::open(&self.location, Purpose::Reading), Ok)
+        idle.map_or_else(|| Connection::open(&self.path, Purpose::Reading), Ok)
     }
 
     fn give_back(&self, connection: Connection) {
@@ -230,7 +230,7 @@ mod tests {
     fn connections_are_kept_for_the_next_but_not_without_end() {
         let directory = tempfile::tempdir().unwrap();
         let path = Arc::from(directory.path().join("test.db"));
-        let readers = Readers::new(Location { path: Some(path), allow_attach_file: false });
+        let readers = Readers::new(path);
         for _ in 0..2 {
             assert!(matches!(readers.read_at_once("SELECT 1", &[]), AtOnce::Answer(_)));
             assert_eq!(lock(&readers.idle).len(), 1);
@@ -244,7 +244,7 @@ mod tests {
     async fn connections_of_long_reads_are_kept_too() {
         let directory = tempfile::tempdir().unwrap();
         let path = Arc::from(directory.path().join("test.db"));
-        let readers = Arc::new(Readers::new(Location { path: Some(path), allow_attach_file: false }));
+        let readers = Arc::new(Readers::new(path));
         assert!(readers.read("SELECT 1".to_owned(), Vec::new(), false).await.is_ok());
         tokio::time::sleep(std::time::Duration::from_millis(300)).await;
         assert_eq!(lock(&readers.idle).len(), 1);

@@ -11,7 +11,7 @@ use std::{
 use tokio::task::JoinSet;
 
 use super::*;
-use crate::crowd::Crowd;
+use crate::in_flight::InFlight;
 
 /// A database file in a directory of its own, which goes with it.
 struct Fixture {
@@ -32,7 +32,17 @@ impl Fixture {
 }
 
 fn open(path: &Path) -> Arc<Database> {
-    Database::open("test", Some(path), false, Crowd::default()).unwrap()
+    Database::open("test", path, InFlight::default()).unwrap()
+}
+
+trait Connect {
+    fn connect(&self) -> Session;
+}
+
+impl Connect for Arc<Database> {
+    fn connect(&self) -> Session {
+        Session::new(self.clone())
+    }
 }
 
 async fn run(session: &Session, sql: &str) -> Result<Vec<Vec<Value>>, Error> {
@@ -252,9 +262,9 @@ async fn two_hosts_write_one_file() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn among_many_requests_a_write_waits_for_others_and_among_few_it_does_not() {
     let fixture = Fixture::new();
-    let crowd = Crowd::default();
-    let path = fixture.directory.path().join("crowded.db");
-    let database = Database::open("test", Some(&path), false, crowd.clone()).unwrap();
+    let in_flight = InFlight::default();
+    let path = fixture.directory.path().join("busy.db");
+    let database = Database::open("test", &path, in_flight.clone()).unwrap();
     let session = database.connect();
     run(&session, "CREATE TABLE t (id)").await.unwrap();
     let fastest_write = async || {
@@ -267,12 +277,12 @@ async fn among_many_requests_a_write_waits_for_others_and_among_few_it_does_not(
         fastest
     };
     let among_few = fastest_write().await;
-    let present: Vec<_> = (0..100).map(|_| crowd.enter()).collect();
+    let present: Vec<_> = (0..100).map(|_| in_flight.begin()).collect();
     let among_many = fastest_write().await;
     assert!(among_many >= Duration::from_millis(12), "{among_many:?}");
     assert!(among_few < among_many, "{among_few:?}");
     drop(present);
-    assert_eq!(crowd.size(), 0);
+    assert_eq!(in_flight.count(), 0);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -310,49 +320,6 @@ async fn a_transaction_is_its_sessions_own_until_it_ends() {
     drop(session);
     run(&other, "INSERT INTO t VALUES (3)").await.unwrap();
     assert_eq!(number(&other, "SELECT count(*) FROM t").await, 2);
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn row_ids_and_counts_are_each_sessions_own() {
-    let fixture = Fixture::new();
-    let (one, two) = (fixture.database.connect(), fixture.database.connect());
-    run_all(&one, &["CREATE TABLE t (id INTEGER PRIMARY KEY, v UNIQUE)", "CREATE TABLE refers (id)"]).await;
-    run(&one, "INSERT INTO t VALUES (10, 'a'), (11, 'b')").await.unwrap();
-    run(&two, "INSERT INTO t VALUES (20, 'c')").await.unwrap();
-    assert_eq!((one.last_insert_rowid(), one.changes()), (11, 2));
-    assert_eq!((two.last_insert_rowid(), two.changes()), (20, 1));
-
-    // An upsert that updates inserts no row.
-    run(&one, "INSERT INTO t VALUES (30, 'c') ON CONFLICT (v) DO UPDATE SET v = 'd'").await.unwrap();
-    assert_eq!((one.last_insert_rowid(), one.changes()), (11, 1));
-    run(&two, "UPDATE t SET v = v || '!' WHERE id < 15").await.unwrap();
-    assert_eq!((two.last_insert_rowid(), two.changes()), (20, 2));
-    run(&one, "CREATE TABLE more (id)").await.unwrap();
-    assert_eq!(one.changes(), 1);
-
-    // The same by SQL.
-    assert_eq!(number(&one, "SELECT last_insert_rowid()").await, 11);
-    assert_eq!(number(&two, "SELECT changes() * 100 + last_insert_rowid()").await, 220);
-    run(&one, "INSERT INTO refers VALUES (last_insert_rowid())").await.unwrap();
-    assert_eq!(number(&one, "SELECT id FROM refers").await, 11);
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn row_ids_and_counts_of_a_transaction_are_told_in_it_and_after_it() {
-    let fixture = Fixture::new();
-    let (session, other) = (fixture.database.connect(), fixture.database.connect());
-    run(&session, "CREATE TABLE t (id INTEGER PRIMARY KEY)").await.unwrap();
-    run_all(&session, &["BEGIN", "INSERT INTO t VALUES (10), (11)"]).await;
-    assert_eq!((session.last_insert_rowid(), session.changes()), (11, 2));
-    assert_eq!(number(&session, "SELECT changes() * 100 + last_insert_rowid()").await, 211);
-    run(&session, "COMMIT").await.unwrap();
-    assert_eq!((session.last_insert_rowid(), session.changes()), (11, 2));
-    assert_eq!(number(&session, "SELECT changes() * 100 + last_insert_rowid()").await, 211);
-    assert_eq!((other.last_insert_rowid(), other.changes()), (0, 0));
-    // The connection of the last transaction is that of the next, and knows what was done elsewhere meanwhile.
-    run(&session, "INSERT INTO t VALUES (20)").await.unwrap();
-    run_all(&session, &["BEGIN", "DELETE FROM t WHERE id < 0"]).await;
-    assert_eq!(number(&session, "SELECT changes() * 100 + last_insert_rowid()").await, 20);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -451,31 +418,82 @@ async fn pragmas_do_what_they_say() {
     assert_eq!(number(&other, "PRAGMA user_version").await, 7);
     assert_eq!(number(&session, "PRAGMA synchronous").await, 2);
 
-    run_all(
-        &session,
-        &["CREATE TABLE parent (id INTEGER PRIMARY KEY)", "CREATE TABLE child (id REFERENCES parent)"],
-    )
-    .await;
-    run(&other, "PRAGMA foreign_keys = OFF").await.unwrap();
-    run(&other, "INSERT INTO child VALUES (1)").await.unwrap();
-    let refused = run(&session, "INSERT INTO child VALUES (2)").await.unwrap_err();
-    assert_eq!(message(refused), "FOREIGN KEY constraint failed");
     run(&session, "VACUUM").await.unwrap();
-    // What was set there goes with its connection: the next transaction is durable.
-    run_all(&session, &["PRAGMA synchronous = OFF", "BEGIN"]).await;
-    assert_eq!(number(&session, "PRAGMA synchronous").await, 2);
-    run(&session, "COMMIT").await.unwrap();
+    run_all(&session, &["PRAGMA wal_checkpoint(TRUNCATE)", "PRAGMA optimize", "PRAGMA foreign_keys = ON"])
+        .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_temporary_table_belongs_to_its_session() {
+async fn what_would_have_to_stay_on_one_connection_is_refused_by_name() {
+    let fixture = Fixture::new();
+    let session = fixture.database.connect();
+    run_all(&session, &["CREATE TABLE t (id)", "INSERT INTO t VALUES (1)", "INSERT INTO t VALUES (2)"]).await;
+    for within in [false, true] {
+        for (sql, name) in [
+            ("SELECT last_insert_rowid()", "last_insert_rowid()"),
+            ("SELECT LAST_INSERT_ROWID()", "last_insert_rowid()"),
+            ("UPDATE t SET id = changes()", "changes()"),
+            ("SELECT total_changes()", "changes()"),
+            ("CREATE TEMP TABLE mine (id)", "temporary tables"),
+            ("CREATE TEMP VIEW mine AS SELECT 1", "temporary tables"),
+            ("PRAGMA foreign_keys = OFF", "PRAGMA"),
+            ("PRAGMA case_sensitive_like = 1", "PRAGMA"),
+            ("PRAGMA synchronous = OFF", "PRAGMA"),
+        ] {
+            for _ in 0..2 {
+                let refusal = message(run(&session, sql).await.unwrap_err());
+                let expected =
+                    refusal.starts_with("the embedded host does not offer") && refusal.contains(name);
+                assert!(expected, "{sql}: {refusal}");
+            }
+            // And the connection is as good as before.
+            assert_eq!(number(&session, "SELECT count(*) FROM t").await, 2, "{sql}");
+        }
+        if !within {
+            run(&session, "BEGIN").await.unwrap();
+        }
+    }
+    run(&session, "ROLLBACK").await.unwrap();
+    let asks = "WITH asked AS (SELECT changes() AS n) SELECT n FROM asked";
+    assert!(message(run(&session, asks).await.unwrap_err()).contains("changes()"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_trigger_may_ask_what_it_has_changed_itself() {
+    let fixture = Fixture::new();
+    let session = fixture.database.connect();
+    run_all(
+        &session,
+        &[
+            "CREATE TABLE t (id INTEGER PRIMARY KEY, n)",
+            "CREATE VIEW decisions AS SELECT id FROM t",
+            "CREATE TRIGGER decide INSTEAD OF INSERT ON decisions BEGIN
+            UPDATE t SET n = n + 1 WHERE id = new.id;
+            SELECT RAISE(ABORT, 'nothing changed') WHERE changes() = 0;
+        END",
+            "INSERT INTO t VALUES (1, 0)",
+            "INSERT INTO decisions VALUES (1)",
+        ],
+    )
+    .await;
+    let refusal = run(&session, "INSERT INTO decisions VALUES (2)").await.unwrap_err();
+    assert_eq!(message(refusal), "nothing changed");
+    assert_eq!(number(&session, "SELECT n FROM t").await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_migration_is_one_transaction_whatever_others_do_meanwhile() {
     let fixture = Fixture::new();
     let (session, other) = (fixture.database.connect(), fixture.database.connect());
-    run_all(&session, &["CREATE TEMP TABLE t (id)", "INSERT INTO t VALUES (1)"]).await;
-    assert_eq!(number(&session, "SELECT count(*) FROM t").await, 1);
-    assert!(
-        message(run(&other, "SELECT count(*) FROM t").await.unwrap_err()).starts_with("no such table: t")
-    );
+    run_all(&session, &["CREATE TABLE t (id)", "PRAGMA user_version = 1", "BEGIN IMMEDIATE"]).await;
+    let waiting = tokio::spawn(async move { run(&other, "INSERT INTO t (id) VALUES (1)").await });
+    run_all(&session, &["ALTER TABLE t ADD COLUMN v DEFAULT 7", "PRAGMA user_version = 2"]).await;
+    assert_eq!(number(&session, "PRAGMA user_version").await, 2);
+    assert_eq!(number(&fixture.database.connect(), "PRAGMA user_version").await, 1);
+    run(&session, "COMMIT").await.unwrap();
+    waiting.await.unwrap().unwrap();
+    assert_eq!(number(&session, "SELECT v FROM t").await, 7);
+    assert_eq!(number(&session, "PRAGMA user_version").await, 2);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -569,16 +587,6 @@ async fn a_read_that_takes_long_does_not_hold_up_the_thread_that_asks() {
     assert_eq!(long, 2_000_001_000_000);
     assert!(!ended_first);
     assert_eq!(sum(2_000_000).await, 2_000_001_000_000);
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn without_a_path_every_session_has_a_database_of_its_own() {
-    let database = Database::open("test", None, false, Crowd::default()).unwrap();
-    let (session, other) = (database.connect(), database.connect());
-    run_all(&session, &["CREATE TABLE t (id)", "INSERT INTO t VALUES (1)"]).await;
-    assert_eq!(number(&session, "SELECT count(*) FROM t").await, 1);
-    assert_eq!(session.changes(), 1);
-    assert!(message(run(&other, "SELECT * FROM t").await.unwrap_err()).starts_with("no such table"));
 }
 
 /// What the child process of the next test is told by.
@@ -716,35 +724,6 @@ async fn whoever_reads_slowly_holds_up_no_writer() {
     assert_eq!((columns, rows.len()), (vec!["id".to_owned()], 20_000));
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn row_ids_and_counts_are_told_however_small_they_are() {
-    let fixture = Fixture::new();
-    let session = fixture.database.connect();
-    run_all(&session, &["CREATE TABLE t (id INTEGER PRIMARY KEY)", "BEGIN", "COMMIT"]).await;
-    for (sql, told) in [
-        ("INSERT INTO t VALUES (1), (2), (3)", 303),
-        ("INSERT INTO t VALUES (4)", 104),
-        ("UPDATE t SET id = id", 404),
-    ] {
-        run(&session, sql).await.unwrap();
-        assert_eq!(number(&session, "SELECT changes() * 100 + last_insert_rowid()").await, told, "{sql}");
-        let within =
-            "WITH asked AS (SELECT changes() * 100 + last_insert_rowid() AS told) SELECT told FROM asked";
-        assert_eq!(number(&session, within).await, told, "{sql}");
-    }
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_update_that_asks_for_the_row_id_within_a_with_gets_its_sessions_own() {
-    let fixture = Fixture::new();
-    let (one, two) = (fixture.database.connect(), fixture.database.connect());
-    run_all(&one, &["CREATE TABLE t (id INTEGER PRIMARY KEY, v)", "INSERT INTO t VALUES (5, 0)"]).await;
-    run(&two, "INSERT INTO t VALUES (9, 0)").await.unwrap();
-    let update = "WITH asked AS (SELECT last_insert_rowid() AS id) UPDATE t SET v = (SELECT id FROM asked)";
-    run(&one, update).await.unwrap();
-    assert_eq!(number(&one, "SELECT max(v) FROM t").await, 5);
-}
-
 #[test]
 fn a_file_that_somebody_goes_on_writing_is_refused_in_the_end() {
     let directory = tempfile::tempdir().unwrap();
@@ -752,7 +731,7 @@ fn a_file_that_somebody_goes_on_writing_is_refused_in_the_end() {
     let other = rusqlite::Connection::open(&path).unwrap();
     other.execute_batch("CREATE TABLE t (id); BEGIN IMMEDIATE").unwrap();
     let begun = Instant::now();
-    let refusal = Database::open("test", Some(&path), false, Crowd::default()).unwrap_err();
+    let refusal = Database::open("test", &path, InFlight::default()).unwrap_err();
     assert!(format!("{refusal:?}").contains("database is locked"), "{refusal:?}");
     assert!(begun.elapsed() >= Duration::from_millis(4_900), "{:?}", begun.elapsed());
 }
@@ -778,16 +757,30 @@ fn values_without_content_take_memory_too() {
 mod components {
     use wasmtime::component::Resource;
 
-    use super::{guest::bindings::spin::sqlite::sqlite::HostConnection, *};
+    use super::{bindings::spin::sqlite::sqlite::HostConnection, *};
 
     async fn open(state: &mut SqliteState, label: &str) -> Result<Resource<Session>, Error> {
         HostConnection::open(state, label.to_owned()).await.unwrap()
     }
 
+    /// What a component that does not want to wait for a stream reads by, without leaving its thread.
+    #[tokio::test]
+    async fn a_short_read_is_answered_without_waiting_for_anything() {
+        let fixture = Fixture::new();
+        let session = fixture.database.connect();
+        run_all(&session, &["CREATE TABLE t (id)", "INSERT INTO t VALUES (7)", "SELECT id FROM t"]).await;
+        let answer = session.execute("SELECT id FROM t".to_owned(), Vec::new());
+        let answer = futures::FutureExt::now_or_never(answer).expect("an answer at the first look").unwrap();
+        assert_eq!(integer(&answer.head[0].values), 7);
+    }
+
     #[tokio::test]
     async fn a_component_opens_what_it_was_granted_and_no_more_than_it_may_hold() {
-        let tables = "[mine]\ntype = 'spin'\n[other]\ntype = 'spin'".parse().unwrap();
-        let databases = Databases::from_runtime_config(&tables, None, Path::new("/base")).unwrap();
+        let directory = tempfile::tempdir().unwrap();
+        let tables =
+            "[mine]\ntype = 'spin'\npath = 'm.db'\n[other]\ntype = 'spin'\npath = 'o.db'".parse().unwrap();
+        let path = directory.path();
+        let databases = Databases::from_runtime_config(&tables, path, path).unwrap();
         databases.require("test", ["mine", "other"]).unwrap();
         let granted = BTreeSet::from(["mine", "absent"].map(str::to_owned));
         let mut state = SqliteState::new(Arc::new(databases), Arc::new(granted));
@@ -801,7 +794,8 @@ mod components {
         let closed = held.pop().unwrap();
         let again = Resource::new_borrow(closed.rep());
         HostConnection::drop(&mut state, closed).await.unwrap();
-        assert!(HostConnection::changes(&mut state, again).await.is_err(), "it is closed");
+        let asked = HostConnection::execute(&mut state, again, "SELECT 1".to_owned(), Vec::new()).await;
+        assert!(asked.is_err(), "it is closed");
         open(&mut state, "mine").await.unwrap();
     }
 }
@@ -810,7 +804,7 @@ mod configuration {
     use super::*;
 
     fn parse(text: &str) -> anyhow::Result<Databases> {
-        Databases::from_runtime_config(&text.parse().unwrap(), None, Path::new("/base"))
+        Databases::from_runtime_config(&text.parse().unwrap(), Path::new("/state"), Path::new("/base"))
     }
 
     #[track_caller]
@@ -826,6 +820,8 @@ mod configuration {
         check_refusal("[orders]\ntype = 'libsql'", &["[sqlite_database.orders]", "\"libsql\"", "\"spin\""]);
         check_refusal("[orders]\npath = 'x'", &["[sqlite_database.orders]", "needs a type"]);
         check_refusal("[orders]\ntype = 'spin'\nurl = 'x'", &["unknown key \"url\""]);
+        check_refusal("[orders]\ntype = 'spin'\nallow_attach_file = true", &["\"allow_attach_file\""]);
+        check_refusal("[orders]\ntype = 'spin'", &["needs a path", "in memory"]);
         check_refusal("[orders]\ntype = 'spin'\npath = 3", &["path must be a string"]);
         check_refusal("orders = 3", &["[sqlite_database.orders]", "table"]);
     }
@@ -842,41 +838,10 @@ mod configuration {
         let state = directory.path().join("state");
         let tables = "[orders]\ntype = 'spin'\npath = 'deep/orders.db'\n[same]\ntype = 'spin'\npath = 'deep/orders.db'";
         let databases =
-            Databases::from_runtime_config(&tables.parse().unwrap(), Some(&state), directory.path()).unwrap();
+            Databases::from_runtime_config(&tables.parse().unwrap(), &state, directory.path()).unwrap();
         databases.require("order", ["default", "orders", "same"]).unwrap();
         assert!(state.join("sqlite_db.db").exists());
         assert!(directory.path().join("deep/orders.db").exists());
         assert!(Arc::ptr_eq(&databases.get("orders").unwrap(), &databases.get("same").unwrap()));
-    }
-
-    #[tokio::test]
-    async fn files_are_attached_only_where_that_is_configured() {
-        let directory = tempfile::tempdir().unwrap();
-        let tables = "[plain]\ntype = 'spin'\npath = 'a.db'
-            [may]\ntype = 'spin'\npath = 'b.db'\nallow_attach_file = true";
-        let tables = tables.parse().unwrap();
-        let databases =
-            Databases::from_runtime_config(&tables, Some(directory.path()), directory.path()).unwrap();
-        databases.require("order", ["default", "plain", "may"]).unwrap();
-        let attach = format!("ATTACH '{}' AS other", directory.path().join("a.db").display());
-        for (label, allowed) in [("default", false), ("plain", false), ("may", true)] {
-            let session = databases.get(label).unwrap().connect();
-            assert_eq!(run(&session, &attach).await.is_ok(), allowed, "{label}");
-        }
-        let wrong = "[orders]\ntype = 'spin'\nallow_attach_file = 'yes'";
-        check_refusal(wrong, &["allow_attach_file must be"]);
-    }
-
-    #[tokio::test]
-    async fn a_label_attaches_files_only_if_it_may_itself_whoever_shares_its_file() {
-        let directory = tempfile::tempdir().unwrap();
-        let tables = "[plain]\ntype = 'spin'\npath = 'a.db'
-            [may]\ntype = 'spin'\npath = 'a.db'\nallow_attach_file = true";
-        let tables = tables.parse().unwrap();
-        let databases = Databases::from_runtime_config(&tables, None, directory.path()).unwrap();
-        databases.require("order", ["may", "plain"]).unwrap();
-        let attach = format!("ATTACH '{}' AS other", directory.path().join("b.db").display());
-        assert!(run(&databases.get("may").unwrap().connect(), &attach).await.is_ok());
-        assert!(run(&databases.get("plain").unwrap().connect(), &attach).await.is_err());
     }
 }

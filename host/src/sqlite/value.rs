@@ -2,7 +2,7 @@
 
 use rusqlite::types::{ToSql, ToSqlOutput, ValueRef};
 
-pub use super::guest::bindings::spin::sqlite::sqlite::{Error, RowResult, Value};
+pub use super::bindings::spin::sqlite::sqlite::{Error, RowResult, Value};
 
 /// The most that one answer may hold in the host's memory; Spin's own limit.
 pub(super) const ANSWER_BYTES: usize = 128 << 20;

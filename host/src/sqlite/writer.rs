@@ -5,8 +5,8 @@
 //! durable; while that `COMMIT` is under way, the next group gathers.
 //!
 //! Groups are larger, and each statement so much cheaper, if the writer waits a little before it begins
-//! one. It does so where many requests are being answered, each of which waits for its turn on the
-//! processor anyway: they win the time back, and more. A few would only lose it.
+//! one. It does so where many requests are in flight, each of which waits for the processor anyway:
+//! they win the time back, and more. A few would only lose it.
 //!
 //! A statement that fails (a constraint, a trigger's `RAISE(ABORT, …)`) fails alone: SQLite undoes
 //! it and keeps the transaction, so it needs no savepoint. Where SQLite gives up the transaction
@@ -14,15 +14,16 @@
 //! been answered yet, and the group is run again one statement at a time: whoever is at fault gets
 //! the error, the others succeed.
 
-use std::{thread, time::Duration};
+use std::{path::Path, thread, time::Duration};
 
 use rusqlite::ErrorCode;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::crowd::Crowd;
+use crate::in_flight::InFlight;
 
 use super::{
-    connection::{Caller, Connection, Location, Purpose, wait_for_lock},
+    caller::Caller,
+    connection::{Connection, Purpose, wait_for_lock},
     value::{Error, failure},
 };
 
@@ -32,7 +33,7 @@ const GROUP: usize = 256;
 /// How many statements may wait; beyond it callers wait to be let in.
 const QUEUE: usize = 4096;
 
-/// Up to so many requests being answered are a few: nothing waits for them.
+/// Up to so many requests in flight are a few: no group waits for more.
 const FEW: usize = 8;
 
 /// How long a group gathers for each request beyond these.
@@ -49,13 +50,13 @@ pub(super) struct Writer {
 
 impl Writer {
     /// Opens the file for writing and starts its thread.
-    pub(super) fn start(location: &Location, label: &str, crowd: Crowd) -> Result<Self, Error> {
-        let connection = Connection::open(location, Purpose::Writing)?;
+    pub(super) fn start(path: &Path, label: &str, in_flight: InFlight) -> Result<Self, Error> {
+        let connection = Connection::open(path, Purpose::Writing)?;
         use_write_ahead_log(&connection, label)?;
         let (queue, waiting) = mpsc::channel(QUEUE);
         thread::Builder::new()
             .name(format!("sqlite {label}"))
-            .spawn(move || serve(&connection, waiting, &crowd))
+            .spawn(move || serve(&connection, waiting, &in_flight))
             .map_err(|problem| Error::Io(format!("the writer could not be started: {problem}")))?;
         Ok(Self { queue })
     }
@@ -150,9 +151,9 @@ where
     }
 }
 
-fn serve(connection: &Connection, mut queue: mpsc::Receiver<Box<dyn Entry>>, crowd: &Crowd) {
+fn serve(connection: &Connection, mut queue: mpsc::Receiver<Box<dyn Entry>>, in_flight: &InFlight) {
     while let Some(first) = queue.blocking_recv() {
-        let patience = patience(crowd.size());
+        let patience = patience(in_flight.count());
         if !patience.is_zero() {
             thread::sleep(patience);
         }
@@ -168,7 +169,7 @@ fn serve(connection: &Connection, mut queue: mpsc::Receiver<Box<dyn Entry>>, cro
     }
 }
 
-/// How long a group gathers while so many requests are being answered.
+/// How long a group gathers while so many requests are in flight.
 fn patience(requests: usize) -> Duration {
     let beyond = u32::try_from(requests.saturating_sub(FEW)).unwrap_or(u32::MAX);
     PATIENCE.saturating_mul(beyond).min(LONGEST_PATIENCE)

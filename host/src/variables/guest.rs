@@ -1,4 +1,4 @@
-//! What a component asks about its variables: `spin:variables` and `wasi:config/store`.
+//! What a component asks about its variables: `spin:variables`.
 
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
@@ -14,10 +14,7 @@ mod bindings {
     });
 }
 
-use bindings::{
-    spin::variables::variables::{self, Error},
-    wasi::config::store,
-};
+use bindings::spin::variables::variables::{self, Error};
 
 /// The variables one component sees, with their values.
 #[derive(Clone, Default)]
@@ -55,13 +52,12 @@ impl HasData for HasVariables {
     type Data<'a> = VariablesView<'a>;
 }
 
-/// Offers `spin:variables` and `wasi:config/store` to the components of `linker`.
+/// Offers `spin:variables` to the components of `linker`.
 pub fn add_to_linker<T: Send + 'static>(
     linker: &mut Linker<T>,
     view: fn(&mut T) -> VariablesView<'_>,
 ) -> wasmtime::Result<()> {
-    variables::add_to_linker::<T, HasVariables>(linker, view)?;
-    store::add_to_linker::<T, HasVariables>(linker, view)
+    variables::add_to_linker::<T, HasVariables>(linker, view)
 }
 
 impl variables::Host for VariablesView<'_> {}
@@ -69,15 +65,5 @@ impl variables::Host for VariablesView<'_> {}
 impl<T: Send> variables::HostWithStore<T> for HasVariables {
     async fn get(accessor: &Accessor<T, Self>, name: String) -> wasmtime::Result<Result<String, Error>> {
         Ok(accessor.with(|mut access| access.get().0.get(&name)))
-    }
-}
-
-impl store::Host for VariablesView<'_> {
-    fn get(&mut self, key: String) -> wasmtime::Result<Result<Option<String>, store::Error>> {
-        Ok(Ok(self.0.values.get(&key).cloned()))
-    }
-
-    fn get_all(&mut self) -> wasmtime::Result<Result<Vec<(String, String)>, store::Error>> {
-        Ok(Ok(self.0.values.iter().map(|(name, value)| (name.clone(), value.clone())).collect()))
     }
 }

@@ -11,14 +11,28 @@ use std::{collections::BTreeMap, fmt};
 
 use anyhow::{Context, Result, bail};
 use indexmap::IndexMap;
+use serde::Deserialize;
 
 pub use guest::{ComponentVariables, VariablesView, add_to_linker};
 pub use template::Template;
 
-use crate::manifest::VariableDeclaration;
-
 /// The prefix of the environment variables that set application variables, as in Spin.
 const ENVIRONMENT_PREFIX: &str = "SPIN_VARIABLE_";
+
+/// One entry of `[variables]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct VariableDeclaration {
+    #[serde(default, rename = "description")]
+    _description: String,
+    #[serde(default)]
+    pub(crate) required: bool,
+    /// The value where nothing else gives one.
+    #[serde(default)]
+    pub default: Option<String>,
+    #[serde(default, rename = "secret")]
+    _secret: bool,
+}
 
 /// The application's variables, each with its value.
 #[derive(Clone, Default)]
@@ -110,7 +124,8 @@ pub fn name_problem(name: &str) -> Option<&'static str> {
     }
 }
 
-fn listed<T: fmt::Display>(names: impl IntoIterator<Item = T>) -> String {
+/// `a`, `b`, `c`: how refusals say what there is.
+pub(crate) fn listed<T: fmt::Display>(names: impl IntoIterator<Item = T>) -> String {
     let names: Vec<String> = names.into_iter().map(|name| format!("`{name}`")).collect();
     if names.is_empty() { "none".to_owned() } else { names.join(", ") }
 }

@@ -9,7 +9,7 @@ use std::{
 };
 
 use crate::support::Fixture;
-use sugang_host::engine::Limits;
+use sugang_host::{engine::Limits, http_trigger::RequestLimits};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
@@ -142,6 +142,15 @@ async fn garbage_is_answered_or_dropped_and_the_host_lives() {
         ("GET /trap HTTP/1.1\r\nconnection: close\r\n\r\n", "HTTP/1.1 400 "),
         ("GET /trap HTTP/1.1\r\nhost: a b\r\nconnection: close\r\n\r\n", "HTTP/1.1 400 "),
         ("GET http://a/trap HTTP/1.1\r\nhost: b\r\nconnection: close\r\n\r\n", "HTTP/1.1 400 "),
+        ("GET /trap HTTP/1.1\r\nhost: a\r\nhost: a\r\nconnection: close\r\n\r\n", "HTTP/1.1 400 "),
+        (
+            "GET /.well-known/spin/health HTTP/1.1\r\nhost: a\r\nhost: b\r\nconnection: close\r\n\r\n",
+            "HTTP/1.1 400 ",
+        ),
+        ("OPTIONS * HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n", "HTTP/1.1 204 "),
+        ("GET * HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n", "HTTP/1.1 400 "),
+        ("CONNECT a:80 HTTP/1.1\r\nhost: a:80\r\nconnection: close\r\n\r\n", "HTTP/1.1 400 "),
+        ("GET /%74r%61p HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n", "HTTP/1.1 500 "),
         ("BREW\r\n\r\n", "HTTP/1.1 400 "),
         ("GET /\u{0} HTTP/1.1\r\n\r\n", "HTTP/1.1 400 "),
         ("POST /trap HTTP/1.1\r\nhost: a\r\ncontent-length: 99999999999999999999\r\n\r\n", "HTTP/1.1 400 "),
@@ -209,5 +218,51 @@ async fn a_request_does_not_wait_for_ever_for_an_instance() {
         get(address, "/trap").await
     });
     assert!(waiting.starts_with("HTTP/1.1 503 "), "{waiting}");
+    running.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn clients_that_send_slowly_hold_up_nobody_and_are_told_in_the_end() {
+    let fixture = misbehaving();
+    let limits =
+        RequestLimits { max_concurrent: 2, body_timeout: Duration::from_secs(2), ..RequestLimits::default() };
+    let running = fixture.application().request_limits(limits).start().await.unwrap();
+    let address = running.address();
+    let mut slow = Vec::new();
+    for _ in 0..50 {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        let begun = b"POST /trap HTTP/1.1\r\nhost: a\r\ncontent-length: 100\r\n\r\nhalf of it";
+        stream.write_all(begun).await.unwrap();
+        slow.push(stream);
+    }
+    let begun = Instant::now();
+    assert!(get(address, "/trap").await.starts_with("HTTP/1.1 500 "));
+    assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
+    for mut stream in slow {
+        let mut answer = String::new();
+        tokio::time::timeout(Duration::from_secs(5), stream.read_to_string(&mut answer))
+            .await
+            .unwrap()
+            .unwrap();
+        assert!(answer.starts_with("HTTP/1.1 408 "), "{answer}");
+    }
+    running.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_body_that_turns_out_longer_than_it_may_be_is_refused() {
+    let fixture = misbehaving();
+    let limits = RequestLimits { max_body: 100_000, ..RequestLimits::default() };
+    let running = fixture.application().request_limits(limits).start().await.unwrap();
+    for (size, status) in [(99_000, "500"), (101_000, "413")] {
+        let mut request =
+            "POST /trap HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\nconnection: close\r\n\r\n"
+                .to_owned();
+        for _ in 0..size / 1000 {
+            request += &format!("3e8\r\n{}\r\n", "x".repeat(1000));
+        }
+        let answer = send(running.address(), (request + "0\r\n\r\n").as_bytes()).await;
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{size}: {answer}");
+    }
     running.shutdown().await;
 }

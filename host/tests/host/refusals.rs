@@ -79,9 +79,13 @@ async fn what_spin_has_and_this_host_has_not_is_refused_by_name() {
         ),
         (
             component(
-                "[component.c.dependencies]\n\"a:b\" = { path = \"x\", inherit_configuration = [\"secrets\"] }",
+                "[component.c.dependencies]\n\"a:b\" = { path = \"x\", inherit_configuration = [\"variables\"] }",
             ),
-            vec!["`a:b`", "`secrets`", "`variables`"],
+            vec!["`a:b`", "only `inherit_configuration = true`"],
+        ),
+        (
+            component("[component.c.dependencies]\n\"a:b\" = { path = \"x\" }"),
+            vec!["`a:b`", "only `inherit_configuration = true`"],
         ),
         (
             component("").replace(HTTP, &format!("{HTTP}executor = {{ type = \"wagi\" }}\n")),
@@ -113,10 +117,22 @@ async fn what_is_named_but_missing_is_refused() {
         (with_tables("[variables]\nx = { required = true }"), vec!["required", "`x`", "SPIN_VARIABLE_"]),
         (with_tables("[variables]\nx = {}"), vec!["`x`", "default"]),
         (with_tables("[variables]\nx = { required = true, default = \"\" }"), vec!["`x`", "at once"]),
-        (component("[component.c.dependencies]\n\"a:b\" = { component = \"d\" }"), vec!["`a:b`", "`d`"]),
-        (component("[component.c.dependencies]\n\"a:b\" = { path = \"d.wasm\" }"), vec!["`a:b`", "d.wasm"]),
         (
-            component("[component.c.dependencies]\n\"a:b\" = { path = \"c.wasm\" }"),
+            component(
+                "[component.c.dependencies]\n\"a:b\" = { component = \"d\", inherit_configuration = true }",
+            ),
+            vec!["`a:b`", "`d`"],
+        ),
+        (
+            component(
+                "[component.c.dependencies]\n\"a:b\" = { path = \"d.wasm\", inherit_configuration = true }",
+            ),
+            vec!["`a:b`", "d.wasm"],
+        ),
+        (
+            component(
+                "[component.c.dependencies]\n\"a:b\" = { path = \"c.wasm\", inherit_configuration = true }",
+            ),
             vec!["`a:b`", "matches no import"],
         ),
         (component("files = [{ source = \"gone\", destination = \"/\" }]"), vec!["[component.c]", "gone"]),
@@ -151,6 +167,24 @@ async fn what_is_named_but_missing_is_refused() {
 }
 
 #[tokio::test]
+async fn a_function_that_this_host_does_not_offer_is_refused_by_name() {
+    for (interface, function, signature) in [
+        ("spin:sqlite/sqlite@3.1.0", "[method]connection.changes", "(result u64)"),
+        ("spin:sqlite/sqlite@3.1.0", "[method]connection.last-insert-rowid", "(result s64)"),
+    ] {
+        let text = format!(
+            "(component (import \"{interface}\" (instance (export \"connection\" (type $c (sub resource)))
+                (export \"{function}\" (func (param \"self\" (borrow $c)) {signature})))))"
+        );
+        let fixture = Fixture::new(&component("")).with("c.wasm", wat::parse_str(text).unwrap());
+        let refusal = fixture.refusal().await;
+        for part in ["component `c`", "the embedded host does not offer", interface, function] {
+            assert!(refusal.contains(part), "{refusal}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn what_contradicts_itself_is_refused() {
     let chained = |host: &str| component(&format!("allowed_outbound_hosts = [\"{host}\"]"));
     for (manifest, expected) in [
@@ -180,7 +214,7 @@ async fn what_contradicts_itself_is_refused() {
         (
             with_tables("[component.d]\nsource = \"c.wasm\"\nsqlite_databases = [\"default\"]").replace(
                 "source = \"c.wasm\"\n\n",
-                "source = \"c.wasm\"\n[component.c.dependencies]\n\"a:b\" = { component = \"d\" }\n",
+                "source = \"c.wasm\"\n[component.c.dependencies]\n\"a:b\" = { component = \"d\", inherit_configuration = true }\n",
             ),
             vec!["`a:b`", "`d`", "sqlite_databases"],
         ),
@@ -210,6 +244,7 @@ async fn a_runtime_configuration_that_asks_for_too_much_is_refused() {
     for (config, expected) in [
         ("[llm_compute]\ntype = \"spin\"", vec!["llm_compute", "`sqlite_database`"]),
         ("[[variables_provider]]\ntype = \"vault\"", vec!["`vault`", "`static`"]),
+        ("[sqlite_database.default]\ntype = \"spin\"", vec!["sqlite_database.default", "in memory"]),
         ("[sqlite_database.default]\ntype = \"libsql\"", vec!["sqlite_database.default", "libsql", "spin"]),
         (
             "[key_value_store.default]\ntype = \"azure_cosmos\"",
@@ -236,6 +271,30 @@ async fn a_selection_or_a_variable_that_does_not_exist_is_refused() {
     assert!(unknown.contains("`order`") && unknown.contains("`c`"), "{unknown}");
     let undeclared = refusal(fixture.application().variable("nope", "secret-value")).await;
     assert!(undeclared.contains("`nope`") && !undeclared.contains("secret-value"), "{undeclared}");
+}
+
+#[tokio::test]
+async fn an_address_that_a_secret_went_into_is_never_part_of_a_refusal() {
+    let redis = "[[trigger.redis]]\nchannel = \"x\"\naddress = \"{{ url }}\"\ncomponent = \"c\"\n";
+    let manifest =
+        component("").replace(HTTP, redis) + "[variables]\nurl = { required = true, secret = true }";
+    for url in [
+        "hunter2",
+        "redis://:hunter2@",
+        "redis://:hunter2@h:port",
+        "redis://h/hunter2",
+        "rediss://:hunter2@h#hunter2",
+        "http://:hunter2@h",
+        "redis://h?hunter2=hunter2",
+    ] {
+        let fixture = Fixture::new(&manifest).with("c.wasm", wat::parse_str("(component)").unwrap());
+        let refusal = refusal(fixture.application().variable("url", url)).await;
+        assert!(!refusal.contains("hunter2"), "{refusal}");
+    }
+    let config = "[key_value_store.default]\ntype = \"redis\"\nurl = \"redis://:hunter2@h:port\"";
+    let fixture = Fixture::new(&component("")).with("runtime.toml", config);
+    let refusal = refusal(fixture.application().runtime_config(fixture.path().join("runtime.toml"))).await;
+    assert!(refusal.contains("key_value_store.default") && !refusal.contains("hunter2"), "{refusal}");
 }
 
 #[tokio::test]

@@ -69,9 +69,9 @@ impl Choice<Span> {
 /// When an instance is used again, and when it is given up.
 #[derive(Clone, Copy, Debug)]
 pub struct Reuse {
-    /// How many requests an instance answers in its life.
+    /// How many requests, or Redis messages, an instance serves in its life.
     pub requests: Choice<usize>,
-    /// How many it answers at once.
+    /// How many requests it answers at once.
     pub concurrent: Choice<usize>,
     /// How long one request may take until its answer begins.
     pub request_timeout: Choice<Span>,

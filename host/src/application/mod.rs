@@ -1,0 +1,166 @@
+//! An application from its manifest to its end: everything is checked before anything runs.
+
+mod check;
+mod load;
+mod running;
+
+use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf};
+
+use anyhow::Result;
+
+use crate::{
+    engine::Limits,
+    http_trigger::{Origin, RequestLimits, ServerLimits},
+    redis_trigger::HandlerLimits,
+    reuse::Reuse,
+};
+
+pub use running::Running;
+
+/// An application that has yet to be started.
+///
+/// ```no_run
+/// # async fn run() -> anyhow::Result<()> {
+/// let running = sugang_host::Application::builder("spin.toml")
+///     .listen("127.0.0.1:0".parse()?)
+///     .variable("redis_url", "redis://127.0.0.1:6379")
+///     .component("order")
+///     .start()
+///     .await?;
+/// println!("http://{}", running.address());
+/// running.shutdown().await;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+pub struct Application {
+    manifest: PathBuf,
+    runtime_config: Option<PathBuf>,
+    listen: SocketAddr,
+    state_dir: Option<PathBuf>,
+    cache_dir: Option<PathBuf>,
+    variables: BTreeMap<String, String>,
+    environment: Vec<(String, String)>,
+    components: Vec<String>,
+    quiet: bool,
+    limits: Limits,
+    origin: Origin,
+    request_limits: RequestLimits,
+    server_limits: ServerLimits,
+    handler_limits: HandlerLimits,
+    reuse: Reuse,
+}
+
+impl Application {
+    /// The application of the manifest at `path`: a `spin.toml`, or the directory it is in.
+    pub fn builder(path: impl Into<PathBuf>) -> Self {
+        Self {
+            manifest: path.into(),
+            runtime_config: None,
+            listen: SocketAddr::from(([127, 0, 0, 1], 3000)),
+            state_dir: None,
+            cache_dir: None,
+            variables: BTreeMap::new(),
+            environment: Vec::new(),
+            components: Vec::new(),
+            quiet: false,
+            limits: Limits::default(),
+            origin: Origin::default(),
+            request_limits: RequestLimits::default(),
+            server_limits: ServerLimits::default(),
+            handler_limits: HandlerLimits::default(),
+            reuse: Reuse::default(),
+        }
+    }
+
+    /// The address to serve at; port 0 for any free one. `127.0.0.1:3000` by default.
+    pub fn listen(mut self, address: SocketAddr) -> Self {
+        self.listen = address;
+        self
+    }
+
+    /// The runtime configuration. By default there is none.
+    pub fn runtime_config(mut self, path: impl Into<PathBuf>) -> Self {
+        self.runtime_config = Some(path.into());
+        self
+    }
+
+    /// Where stores without a place of their own are kept; `.spin` beside the manifest by default.
+    pub fn state_dir(mut self, path: impl Into<PathBuf>) -> Self {
+        self.state_dir = Some(path.into());
+        self
+    }
+
+    /// Where compiled code is kept: by default `$SUGANG_CACHE_DIR`, or the user's cache directory.
+    pub fn cache_dir(mut self, path: impl Into<PathBuf>) -> Self {
+        self.cache_dir = Some(path.into());
+        self
+    }
+
+    /// Gives an application variable its value.
+    pub fn variable(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.variables.insert(name.into(), value.into());
+        self
+    }
+
+    /// An environment variable that all components see.
+    pub fn env(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.environment.push((name.into(), value.into()));
+        self
+    }
+
+    /// Starts this component; called at least once, only those named are started.
+    pub fn component(mut self, id: impl Into<String>) -> Self {
+        self.components.push(id.into());
+        self
+    }
+
+    /// Throws away what components print.
+    pub fn quiet(mut self, quiet: bool) -> Self {
+        self.quiet = quiet;
+        self
+    }
+
+    /// The limits within which components run.
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// Where clients reach the application, and through which proxies. By default there are none.
+    pub fn origin(mut self, origin: Origin) -> Self {
+        self.origin = origin;
+        self
+    }
+
+    /// How many requests are let in, and what their bodies may be.
+    pub fn request_limits(mut self, limits: RequestLimits) -> Self {
+        self.request_limits = limits;
+        self
+    }
+
+    /// How long clients may take, and the host when it stops.
+    pub fn server_limits(mut self, limits: ServerLimits) -> Self {
+        self.server_limits = limits;
+        self
+    }
+
+    /// How long a component may take for a Redis message, and how many may wait.
+    pub fn handler_limits(mut self, limits: HandlerLimits) -> Self {
+        self.handler_limits = limits;
+        self
+    }
+
+    /// When instances are used again.
+    pub fn reuse(mut self, reuse: Reuse) -> Self {
+        self.reuse = reuse;
+        self
+    }
+
+    /// Checks everything, then serves. What the manifest asks for and this host lacks, or what is
+    /// wrong, is refused here, by name.
+    pub async fn start(self) -> Result<Running> {
+        let checked = tokio::task::spawn_blocking(move || check::check(self)).await??;
+        checked.serve().await
+    }
+}

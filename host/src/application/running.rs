@@ -1,0 +1,92 @@
+//! An application while it serves.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use anyhow::{Context as _, Result};
+use tokio::{net::TcpListener, task::JoinSet};
+use tokio_util::sync::CancellationToken;
+
+use super::Application;
+use crate::{
+    engine::Engine,
+    http_trigger::{self, HttpTrigger},
+    outbound::http::{Chain, OutboundHttp},
+    redis_trigger::RedisTrigger,
+};
+
+/// An application that is right, and can serve.
+pub(super) struct Checked {
+    pub(super) application: Application,
+    pub(super) engine: Engine,
+    pub(super) http: Arc<OutboundHttp>,
+    pub(super) http_trigger: HttpTrigger,
+    pub(super) redis_trigger: RedisTrigger,
+    pub(super) stop: CancellationToken,
+}
+
+impl Checked {
+    pub(super) async fn serve(self) -> Result<Running> {
+        let listen = self.application.listen;
+        let listener =
+            TcpListener::bind(listen).await.with_context(|| format!("cannot listen on {listen}"))?;
+        let address = listener.local_addr()?;
+        let trigger = Arc::new(self.http_trigger);
+        let chain: Arc<dyn Chain> = Arc::new(trigger.clone());
+        self.http.set_application(Arc::downgrade(&chain), address);
+        let (stop, mut tasks) = (self.stop, JoinSet::new());
+        let routes =
+            trigger.routes().iter().map(|route| (route.pattern.clone(), route.component.clone())).collect();
+        let channels = self
+            .redis_trigger
+            .channels()
+            .map(|(channel, components)| (channel, components.join(", ")))
+            .collect();
+        let answer = move |request, client| {
+            let trigger = trigger.clone();
+            async move { trigger.answer(request, client).await }
+        };
+        tasks.spawn(http_trigger::serve(answer, listener, self.application.server_limits, stop.clone()));
+        self.redis_trigger.start(&mut tasks, &stop);
+        Ok(Running { address, routes, channels, stop, tasks, _engine: self.engine, _chain: chain })
+    }
+}
+
+/// An application that serves, until it is shut down or dropped.
+pub struct Running {
+    address: SocketAddr,
+    routes: Vec<(String, String)>,
+    channels: Vec<(String, String)>,
+    stop: CancellationToken,
+    tasks: JoinSet<()>,
+    _engine: Engine,
+    _chain: Arc<dyn Chain>,
+}
+
+impl Running {
+    /// The address it serves at.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The routes, each with its component.
+    pub fn routes(&self) -> &[(String, String)] {
+        &self.routes
+    }
+
+    /// The Redis channels, each with its components.
+    pub fn channels(&self) -> &[(String, String)] {
+        &self.channels
+    }
+
+    /// Takes on nothing more, and finishes what is in flight.
+    pub async fn shutdown(mut self) {
+        self.stop.cancel();
+        while self.tasks.join_next().await.is_some() {}
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
