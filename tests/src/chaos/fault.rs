@@ -191,7 +191,8 @@ impl Deck {
     }
 
     fn any_source(&mut self) -> &'static str {
-        self.rng.choice(topology::sources()).unwrap_or("order")
+        let sources: Vec<_> = topology::sources().collect();
+        self.rng.choice(sources).unwrap_or("order")
     }
 
     fn processes(&mut self) -> Vec<Fault> {
@@ -216,7 +217,8 @@ impl Deck {
 
     fn redis(&mut self) -> Vec<Fault> {
         let stream = self.any_source();
-        let group = self.rng.choice(topology::readers_of(stream)).map_or("information", |reader| reader.name);
+        let readers: Vec<_> = topology::readers_of(stream).collect();
+        let group = self.rng.choice(readers).map_or("information", |reader| reader.name);
         vec![
             Fault::StreamDeleted(self.any_source()),
             Fault::GroupForgotten(stream, group),
