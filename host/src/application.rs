@@ -22,6 +22,7 @@ use crate::{
     key_value,
     logs::Output,
     manifest::{ComponentManifest, DependencySource, Manifest, Route, listed},
+    metrics,
     outbound::{
         allowed_hosts::{AllowedHosts, chained_component},
         http::{Chain, OutboundHttp},
@@ -58,6 +59,7 @@ pub struct Application {
     manifest: PathBuf,
     runtime_config: Option<PathBuf>,
     listen: SocketAddr,
+    metrics_listen: Option<SocketAddr>,
     state_dir: Option<PathBuf>,
     cache_dir: Option<PathBuf>,
     variables: BTreeMap<String, String>,
@@ -78,6 +80,7 @@ impl Application {
             manifest: path.into(),
             runtime_config: None,
             listen: SocketAddr::from(([127, 0, 0, 1], 3000)),
+            metrics_listen: None,
             state_dir: None,
             cache_dir: None,
             variables: BTreeMap::new(),
@@ -95,6 +98,12 @@ impl Application {
     /// The address to serve at; port 0 for any free one. `127.0.0.1:3000` by default.
     pub fn listen(mut self, address: SocketAddr) -> Self {
         self.listen = address;
+        self
+    }
+
+    /// The address to answer the host's counters at; nowhere by default.
+    pub fn metrics_listen(mut self, address: SocketAddr) -> Self {
+        self.metrics_listen = Some(address);
         self
     }
 
@@ -457,8 +466,7 @@ struct Checked {
 impl Checked {
     async fn serve(self) -> Result<Running> {
         let listen = self.application.listen;
-        let listener =
-            TcpListener::bind(listen).await.with_context(|| format!("cannot listen on {listen}"))?;
+        let listener = bind(listen).await?;
         let address = listener.local_addr()?;
         let trigger = Arc::new(self.http_trigger);
         let chain: Arc<dyn Chain> = Arc::new(trigger.clone());
@@ -471,10 +479,20 @@ impl Checked {
             .channels()
             .map(|(channel, components)| (channel, components.join(", ")))
             .collect();
+        if let Some(listen) = self.application.metrics_listen {
+            let listener = bind(listen).await?;
+            tracing::info!("metrics at http://{}/", listener.local_addr()?);
+            let serving = stop.clone().run_until_cancelled_owned(metrics::serve(listener));
+            tasks.spawn(async { serving.await.unwrap_or_default() });
+        }
         tasks.spawn(http_trigger::serve(trigger, listener, self.application.server_limits, stop.clone()));
         self.redis_trigger.start(&mut tasks, self.application.handler_limits, &stop);
         Ok(Running { address, routes, channels, stop, tasks, _engine: self.engine, _chain: chain })
     }
+}
+
+async fn bind(address: SocketAddr) -> Result<TcpListener> {
+    TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))
 }
 
 /// An application that serves, until it is shut down or dropped.

@@ -13,6 +13,8 @@ use redis::{
     io::tcp::{TcpSettings, socket2::TcpKeepalive},
 };
 
+use crate::metrics;
+
 /// How long connecting may take before the Redis counts as away.
 pub(crate) const CONNECTING: Duration = Duration::from_secs(5);
 
@@ -88,6 +90,7 @@ impl Link {
     /// Sends `command` over the shared connection.
     pub(crate) async fn run(&self, command: &Cmd) -> RedisResult<Value> {
         let (mut connection, generation) = self.connection().await?;
+        metrics::REDIS_COMMANDS.add_one();
         let result = connection.req_packed_command(command).await.and_then(Value::extract_error);
         if result.as_ref().is_err_and(redis::RedisError::is_unrecoverable_error) {
             self.give_up(generation).await;

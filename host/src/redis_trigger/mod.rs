@@ -29,6 +29,7 @@ use crate::{
     component::{CalledBy, LoadedComponent},
     engine,
     instance::InstanceState,
+    metrics,
 };
 
 mod bindings {
@@ -130,6 +131,7 @@ impl Handler {
     /// Handles one message after another; finishes the one it is at when told to stop.
     async fn run(self, timeout: Duration, stop: CancellationToken) {
         while let Some(message) = stop.run_until_cancelled(self.queue.next()).await {
+            metrics::REDIS_MESSAGES.add_one();
             match tokio::time::timeout(timeout, self.handle(message)).await {
                 Ok(Ok(())) => {}
                 Ok(Err(error)) => {

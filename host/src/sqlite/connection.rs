@@ -18,6 +18,8 @@ use rusqlite::{
     hooks::{AuthAction, Authorization},
 };
 
+use crate::metrics;
+
 use super::{
     statement::{Announced, Class},
     value::{Error, RowResult, Value, failure},
@@ -114,10 +116,17 @@ impl Connection {
         self.inner.pragma_update(None, "synchronous", "FULL")?;
         match purpose {
             Purpose::Reading => self.inner.pragma_update(None, "query_only", true),
-            Purpose::Writing => self.inner.execute_batch(
-                "PRAGMA temp_store = MEMORY;
-                 CREATE TEMP TABLE \"rowid before the statement\" (id INTEGER PRIMARY KEY)",
-            ),
+            Purpose::Writing => {
+                self.inner.execute_batch(
+                    "PRAGMA temp_store = MEMORY;
+                     CREATE TEMP TABLE \"rowid before the statement\" (id INTEGER PRIMARY KEY)",
+                )?;
+                let count = || {
+                    metrics::SQL_COMMITS.add_one();
+                    false // Let it commit.
+                };
+                self.inner.commit_hook(Some(count))
+            }
         }
     }
 

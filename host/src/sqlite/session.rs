@@ -13,6 +13,8 @@ use tokio::{
     task,
 };
 
+use crate::metrics;
+
 use super::{
     connection::{Caller, Connection, Waiting},
     database::{Database, Written, collect},
@@ -91,6 +93,7 @@ impl Session {
 
     /// Runs one statement.
     pub async fn execute(&self, sql: String, mut parameters: Vec<Value>) -> Result<Answer, Error> {
+        metrics::SQL_STATEMENTS.add_one();
         if self.apart.load(Ordering::Acquire) {
             return self.execute_apart(sql, parameters, None).await;
         }
