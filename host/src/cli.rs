@@ -46,6 +46,11 @@ pub struct Up {
     #[arg(long, value_name = "FILE")]
     runtime_config_file: Option<PathBuf>,
 
+    /// Address and port to answer the host's counters at, as Prometheus text; none by default. Port 0
+    /// is any free one, which the log tells. Whoever reaches it may read them
+    #[arg(long, value_name = "ADDR:PORT")]
+    metrics_listen: Option<String>,
+
     /// Where stores without a place of their own are kept [default: .spin beside the manifest]
     #[arg(long, value_name = "DIR")]
     state_dir: Option<PathBuf>,
@@ -139,7 +144,7 @@ impl Up {
     /// The application that the flags describe.
     pub fn application(self) -> Result<Application> {
         let mut application = Application::builder(self.from)
-            .listen(listen_address(&self.listen)?)
+            .listen(listen_address("--listen", &self.listen)?)
             .quiet(self.quiet)
             .origin(origin(self.public_url.as_deref(), &self.trusted_proxies)?)
             .limits(Limits {
@@ -181,6 +186,9 @@ impl Up {
         if let Some(path) = self.runtime_config_file {
             application = application.runtime_config(path);
         }
+        if let Some(address) = &self.metrics_listen {
+            application = application.metrics_listen(listen_address("--metrics-listen", address)?);
+        }
         if let Some(path) = self.state_dir {
             application = application.state_dir(path);
         }
@@ -192,14 +200,14 @@ impl Up {
 }
 
 /// Of the addresses a name stands for, the IPv4 loopback is preferred, as in Spin.
-fn listen_address(text: &str) -> Result<SocketAddr> {
+fn listen_address(flag: &str, text: &str) -> Result<SocketAddr> {
     use std::net::{Ipv4Addr, ToSocketAddrs as _};
     let addresses: Vec<SocketAddr> = text
         .to_socket_addrs()
-        .with_context(|| format!("--listen {text}: not an address with a port"))?
+        .with_context(|| format!("{flag} {text}: not an address with a port"))?
         .collect();
     let loopback = addresses.iter().find(|address| address.ip() == Ipv4Addr::LOCALHOST);
-    loopback.or(addresses.first()).copied().with_context(|| format!("--listen {text}: no such address"))
+    loopback.or(addresses.first()).copied().with_context(|| format!("{flag} {text}: no such address"))
 }
 
 fn origin(public: Option<&str>, proxies: &[String]) -> Result<Origin> {
@@ -252,6 +260,8 @@ mod tests {
             "pay",
             "--listen",
             "localhost:0",
+            "--metrics-listen",
+            "localhost:0",
             "--runtime-config-file",
             "r.toml",
             "--state-dir",
@@ -283,6 +293,7 @@ mod tests {
     fn flags_that_make_no_sense_are_refused() {
         for arguments in [
             ["--listen", "nowhere"],
+            ["--metrics-listen", "nowhere"],
             ["--variable", "novalue"],
             ["--variable", "a=@/no/such/file"],
             ["--max-memory", "12parsecs"],

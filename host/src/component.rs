@@ -15,6 +15,7 @@ use crate::{
     instance::{InstanceState, store},
     key_value::{self, KeyValueState},
     logs::Output,
+    metrics,
     outbound::{
         allowed_hosts::AllowedHosts,
         http::{InstanceHttp, OutboundHttp},
@@ -72,6 +73,7 @@ pub enum CalledBy {
 impl LoadedComponent {
     /// A store for a new instance, with what the component was granted.
     pub fn store(&self, called_by: CalledBy) -> Result<Store<InstanceState>> {
+        metrics::INSTANCES.add_one();
         let grants = &self.grants;
         let state = InstanceState {
             component: self.id.clone(),

@@ -20,6 +20,7 @@ pub mod instance;
 pub mod key_value;
 mod logs;
 pub mod manifest;
+mod metrics;
 pub mod outbound;
 pub mod redis_client;
 pub mod redis_trigger;

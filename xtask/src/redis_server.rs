@@ -80,6 +80,12 @@ impl RedisServer {
         log_file(&self.folder)
     }
 
+    /// Its process id.
+    #[must_use]
+    pub fn process_id(&self) -> u32 {
+        self.process.id()
+    }
+
     /// The process, to signal it or to see it end.
     pub fn process(&mut self) -> &mut Process {
         &mut self.process

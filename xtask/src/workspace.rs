@@ -72,8 +72,16 @@ pub fn runtime_config() -> PathBuf {
 /// A call of the cargo that is running us, in the root of the repository.
 #[must_use]
 pub fn cargo(arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Command {
+    let mut command = cargo_in(&root(), arguments);
+    command.arg("--target-dir").arg(target_dir());
+    command
+}
+
+/// A call of the same cargo in another folder, which decides for itself where it builds into.
+#[must_use]
+pub fn cargo_in(folder: &Path, arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Command {
     let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    command.args(arguments).arg("--target-dir").arg(target_dir()).current_dir(root());
+    command.args(arguments).current_dir(folder).env_remove("CARGO_TARGET_DIR");
     // What `cargo run` sets for us is about this package, and would only have build scripts that look at it run again
     // (that of `ring`, and so the host, whenever somebody had called cargo without us).
     let about_us = |name: &OsString| {

@@ -23,7 +23,7 @@ pub use running::Running;
 /// # async fn run() -> anyhow::Result<()> {
 /// let running = sugang_host::Application::builder("spin.toml")
 ///     .listen("127.0.0.1:0".parse()?)
-///     .variable("redis_url", "redis://127.0.0.1:6379")
+///     .variable("redis_address", "127.0.0.1:6379")
 ///     .component("order")
 ///     .start()
 ///     .await?;
@@ -37,6 +37,7 @@ pub struct Application {
     manifest: PathBuf,
     runtime_config: Option<PathBuf>,
     listen: SocketAddr,
+    metrics_listen: Option<SocketAddr>,
     state_dir: Option<PathBuf>,
     cache_dir: Option<PathBuf>,
     variables: BTreeMap<String, String>,
@@ -58,6 +59,7 @@ impl Application {
             manifest: path.into(),
             runtime_config: None,
             listen: SocketAddr::from(([127, 0, 0, 1], 3000)),
+            metrics_listen: None,
             state_dir: None,
             cache_dir: None,
             variables: BTreeMap::new(),
@@ -76,6 +78,12 @@ impl Application {
     /// The address to serve at; port 0 for any free one. `127.0.0.1:3000` by default.
     pub fn listen(mut self, address: SocketAddr) -> Self {
         self.listen = address;
+        self
+    }
+
+    /// The address to answer the host's counters at; nowhere by default.
+    pub fn metrics_listen(mut self, address: SocketAddr) -> Self {
+        self.metrics_listen = Some(address);
         self
     }
 

@@ -10,6 +10,7 @@ use super::Application;
 use crate::{
     engine::Engine,
     http_trigger::{self, HttpTrigger},
+    metrics,
     outbound::http::{Chain, OutboundHttp},
     redis_trigger::RedisTrigger,
 };
@@ -26,9 +27,7 @@ pub(super) struct Checked {
 
 impl Checked {
     pub(super) async fn serve(self) -> Result<Running> {
-        let listen = self.application.listen;
-        let listener =
-            TcpListener::bind(listen).await.with_context(|| format!("cannot listen on {listen}"))?;
+        let listener = bind(self.application.listen).await?;
         let address = listener.local_addr()?;
         let trigger = Arc::new(self.http_trigger);
         let chain: Arc<dyn Chain> = Arc::new(trigger.clone());
@@ -41,6 +40,12 @@ impl Checked {
             .channels()
             .map(|(channel, components)| (channel, components.join(", ")))
             .collect();
+        if let Some(listen) = self.application.metrics_listen {
+            let listener = bind(listen).await?;
+            tracing::info!("metrics at http://{}/", listener.local_addr()?);
+            let serving = stop.clone().run_until_cancelled_owned(metrics::serve(listener));
+            tasks.spawn(async { serving.await.unwrap_or_default() });
+        }
         let answer = move |request, client| {
             let trigger = trigger.clone();
             async move { trigger.answer(request, client).await }
@@ -49,6 +54,10 @@ impl Checked {
         self.redis_trigger.start(&mut tasks, &stop);
         Ok(Running { address, routes, channels, stop, tasks, _engine: self.engine, _chain: chain })
     }
+}
+
+async fn bind(address: SocketAddr) -> Result<TcpListener> {
+    TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))
 }
 
 /// An application that serves, until it is shut down or dropped.

@@ -7,13 +7,17 @@ use std::{path::PathBuf, time::Duration};
 
 use anyhow::{Context, Result};
 use wasmtime::{
-    Config, EngineWeak, InstanceAllocationStrategy, PoolingAllocationConfig, component::Component,
+    Config, EngineWeak, InstanceAllocationStrategy, PoolingAllocationConfig, ProfilingStrategy,
+    component::Component,
 };
 
 pub use limits::{BusyTime, MemoryLimit};
 
 /// How often running code is interrupted to see whether it should go on.
 pub const TICK: Duration = Duration::from_millis(10);
+
+/// Set to anything, it has `perf` find the names of components' functions, in `/tmp/perf-<process id>.map`.
+const PERF_MAP_VARIABLE: &str = "SUGANG_PERF_MAP";
 
 /// The limits within which components run.
 #[derive(Clone, Debug)]
@@ -95,6 +99,9 @@ fn config(limits: &Limits) -> Config {
     config.wasm_component_model(true);
     config.wasm_component_model_async(true);
     config.epoch_interruption(true);
+    if std::env::var_os(PERF_MAP_VARIABLE).is_some() {
+        config.profiler(ProfilingStrategy::PerfMap);
+    }
     config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(limits)));
     config
 }

@@ -18,6 +18,10 @@ pub const CHAINING_DOMAIN: &str = "spin.internal";
 /// The host name, in place of none, by which a component asks its own application.
 pub const SELF_HOST: &str = "self.alt";
 
+/// Why an entry with an `@` is refused.
+const NO_CREDENTIALS: &str =
+    "user, password and path cannot be granted: give them in a variable of their own";
+
 /// The outbound addresses one component was granted.
 #[derive(Clone, Debug, Default)]
 pub struct AllowedHosts {
@@ -30,8 +34,9 @@ impl AllowedHosts {
     pub fn parse(entries: &[String], variables: &Variables, components: &[String]) -> Result<Self> {
         let mut parsed = Vec::new();
         for entry in entries {
-            // The refusal shows the entry as written: what a variable made of it may be secret.
-            let context = || format!("allowed_outbound_hosts: `{entry}`");
+            // The refusal shows the entry as written, since what a variable made of it may be secret, and without a
+            // password that somebody wrote there.
+            let context = || format!("allowed_outbound_hosts: `{}`", without_credentials(entry));
             let literal = Template::parse(entry).with_context(context)?.is_literal();
             let filled = variables.fill(entry).with_context(context)?;
             if !literal && matches!(filled.as_str(), "" | "http://" | "https://") {
@@ -39,8 +44,7 @@ impl AllowedHosts {
             }
             let host = match AllowedHost::parse(&filled) {
                 Err(_) if !literal => Err(anyhow!(
-                    "with its variables filled in, it is not `<scheme>://<host>[:<port>]` (user, password and path \
-                     cannot be granted: give them in a variable of their own)"
+                    "with its variables filled in, it is not `<scheme>://<host>[:<port>]` ({NO_CREDENTIALS})"
                 )),
                 host => host,
             };
@@ -122,6 +126,8 @@ impl AllowedHost {
         let Some((scheme, rest)) = entry.trim().split_once("://") else {
             bail!("has no scheme: write `<scheme>://<host>[:<port>]`, where `*` stands for any of the three");
         };
+        // What else is wrong with it is not looked into: that would be said with a part of it.
+        ensure!(!rest.contains('@'), "{NO_CREDENTIALS}");
         let (host, port) = split_port(rest)?;
         Ok(Self {
             scheme: SchemeRule::parse(scheme)?,
@@ -146,6 +152,15 @@ impl AllowedHost {
 
     fn allows(&self, target: &Target) -> bool {
         self.scheme.allows(&target.scheme) && self.host.allows(&target.host) && self.port.allows(target.port)
+    }
+}
+
+/// An entry as it may be shown.
+fn without_credentials(entry: &str) -> String {
+    match (entry.split_once("://"), entry.rsplit_once('@')) {
+        (Some((scheme, _)), Some((_, host))) => format!("{scheme}://…@{host}"),
+        (None, Some((_, host))) => format!("…@{host}"),
+        (_, None) => entry.to_owned(),
     }
 }
 
@@ -433,6 +448,22 @@ mod tests {
                 let refusal = format!("{refusal:#}");
                 assert!(!refusal.contains("hunter2") && refusal.contains(&format!("`{entry}`")), "{refusal}");
             }
+        }
+    }
+
+    #[test]
+    fn no_refusal_shows_a_password_that_is_written_in_an_entry() {
+        for entry in [
+            "redis://:hunter2@h:6379",
+            "redis://user:hunter2@h",
+            "redis://hunter2@h:6379",
+            "redis://:hunter2://@h",
+            "redis://:hunter2@{{ unknown }}",
+            "redis://:hunter2@{{ unknown",
+            ":hunter2@h",
+        ] {
+            let refusal = format!("{:#}", granted(&[entry]).unwrap_err());
+            assert!(refusal.contains("@") && !refusal.contains("hunter2"), "{entry}: {refusal}");
         }
     }
 

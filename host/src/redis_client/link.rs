@@ -16,6 +16,8 @@ use redis::{
     io::tcp::{TcpSettings, socket2::TcpKeepalive},
 };
 
+use crate::metrics;
+
 /// How long connecting may take before the Redis counts as away.
 pub(crate) const CONNECTING: Duration = Duration::from_secs(5);
 
@@ -90,6 +92,7 @@ impl Link {
                 None => current.insert(Arc::new(self.own().await?)).clone(),
             }
         };
+        metrics::REDIS_COMMANDS.add_one();
         let answer = MultiplexedConnection::clone(&connection).req_packed_command(command).await;
         let answer = answer.and_then(Value::extract_error);
         if answer.as_ref().is_err_and(redis::RedisError::is_unrecoverable_error) {

@@ -9,6 +9,7 @@ use redis::{
 use tokio::sync::OnceCell;
 
 use super::link::Link;
+use crate::metrics;
 
 /// Sends commands over the application's shared connection until one of them needs a connection of
 /// its own; that and all later ones then go there. If that one breaks, so does the handle, as in
@@ -33,6 +34,7 @@ impl Session {
             None if !needs_own_connection(&command) => return self.link.run(&command).await,
             None => self.own.get_or_try_init(|| self.link.own()).await?,
         };
+        metrics::REDIS_COMMANDS.add_one();
         own.clone().req_packed_command(&command).await.and_then(Value::extract_error)
     }
 }

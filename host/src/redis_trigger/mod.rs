@@ -32,6 +32,7 @@ use crate::{
     component::{CalledBy, LoadedComponent},
     engine,
     instance::InstanceState,
+    metrics,
     reuse::Reuse,
 };
 
@@ -146,6 +147,7 @@ impl Handler {
     async fn run(self, stop: CancellationToken) {
         let mut kept = None;
         while let Some(message) = stop.run_until_cancelled(self.next(&mut kept)).await {
+            metrics::REDIS_MESSAGES.add_one();
             match tokio::time::timeout(self.timeout, self.handle(kept.take(), message)).await {
                 Ok(Ok(instance)) => kept = (instance.left > 0).then_some(instance),
                 Ok(Err(error)) => {

@@ -14,6 +14,8 @@ use std::{
 
 use rusqlite::StatementStatus;
 
+use crate::metrics;
+
 use super::{
     answer::Answer,
     caller::Caller,
@@ -71,8 +73,15 @@ impl Connection {
         self.inner.pragma_update(None, "synchronous", "FULL")?;
         match purpose {
             Purpose::Reading => self.inner.pragma_update(None, "query_only", true),
-            // What undoes one statement of many is short: it needs no file.
-            Purpose::Writing => self.inner.pragma_update(None, "temp_store", "MEMORY"),
+            Purpose::Writing => {
+                let count = || {
+                    metrics::SQL_COMMITS.add_one();
+                    false // Let it commit.
+                };
+                self.inner.commit_hook(Some(count))?;
+                // What undoes one statement of many is short: it needs no file.
+                self.inner.pragma_update(None, "temp_store", "MEMORY")
+            }
         }
     }
 

@@ -9,6 +9,8 @@ use std::sync::{
 
 use tokio::{sync::Mutex, task};
 
+use crate::metrics;
+
 use super::{
     answer::Answer,
     caller::Caller,
@@ -36,6 +38,7 @@ impl Session {
 
     /// Runs one statement. A short read runs right here, without waiting for anything.
     pub async fn execute(&self, sql: String, parameters: Vec<Value>) -> Result<Answer, Error> {
+        metrics::SQL_STATEMENTS.add_one();
         if self.in_transaction.load(Ordering::Acquire) {
             return self.execute_apart(sql, parameters).await;
         }

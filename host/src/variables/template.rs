@@ -1,11 +1,11 @@
-//! Templates: text in which `{{ name }}` stands for an application variable.
+//! Templates: text in which `{{ name }}` stands for an application variable. No refusal repeats the text: somebody may
+//! have written a password there.
 
 use anyhow::{Result, bail};
 
 /// A parsed template, such as `http://{{ host }}:8080`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Template {
-    source: String,
     parts: Vec<Part>,
 }
 
@@ -25,7 +25,7 @@ impl Template {
                 parts.push(Part::Text(text.to_owned()));
             }
             let Some((name, tail)) = after.split_once("}}") else {
-                bail!("the template `{source}` has a `{{{{` without its `}}}}`");
+                bail!("the template has a `{{{{` without its `}}}}`");
             };
             parts.push(Part::Variable(name.trim().to_owned()));
             rest = tail;
@@ -33,7 +33,7 @@ impl Template {
         if !rest.is_empty() {
             parts.push(Part::Text(rest.to_owned()));
         }
-        Ok(Self { source: source.to_owned(), parts })
+        Ok(Self { parts })
     }
 
     /// Whether the template names no variable at all.
@@ -51,16 +51,15 @@ impl Template {
 
     /// The text with every variable replaced by what `value` returns for it.
     pub fn fill<'a>(&'a self, mut value: impl FnMut(&str) -> Option<&'a str>) -> Result<String> {
-        let mut filled = String::with_capacity(self.source.len());
+        let mut filled = String::new();
         for part in &self.parts {
             match part {
                 Part::Text(text) => filled.push_str(text),
                 Part::Variable(name) => match value(name) {
                     Some(value) => filled.push_str(value),
-                    None => bail!(
-                        "the template `{}` refers to `{name}`, which is not declared under [variables]",
-                        self.source
-                    ),
+                    None => {
+                        bail!("the template refers to `{name}`, which is not declared under [variables]")
+                    }
                 },
             }
         }
@@ -102,9 +101,9 @@ mod tests {
     fn a_template_that_cannot_be_filled_is_refused_by_name() {
         check(
             "{{ other }}",
-            "refused: the template `{{ other }}` refers to `other`, which is not declared under [variables]",
+            "refused: the template refers to `other`, which is not declared under [variables]",
         );
-        check("{{ host", "refused: the template `{{ host` has a `{{` without its `}}`");
+        check("{{ host", "refused: the template has a `{{` without its `}}`");
     }
 
     #[test]

@@ -3,11 +3,14 @@
 //! The measuring itself is a program of the end-to-end tests' crate, since it drives the system the way they do,
 //! and since a load generator that is not optimised would measure itself. Here is what it takes, and the call.
 
+pub mod revision;
+
 use std::process::Command;
 
 use anyhow::Result;
 use clap::{Args, Subcommand};
 
+use self::revision::Revision;
 use crate::{build, setup, workspace};
 
 /// Measure the system, started for the purpose with state and ports of its own.
@@ -28,6 +31,12 @@ enum Which {
 /// Drives POST /orders from keep-alive connections, each waiting for its answer before the next order. Prints rate
 /// and latencies, the time from the end of the load until every order is in the view, and the counts of every
 /// store. The floor: at least 400 orders/s, a p99 of at most 250 ms, all in the view within 2 s, none lost.
+///
+/// Beside them stands what an order costs under the load, and what one costs alone on an idle system: processor time,
+/// SQL statements, commits, Redis commands, wake-ups; and how much memory the host and redis-server take.
+///
+/// With --against, another revision is built in a folder of its own (target/revisions) and both are measured in turn,
+/// pair by pair; the medians and their ratios are printed. It fails only if an order is lost.
 #[derive(Args, Clone, Debug)]
 pub struct Flow {
     /// How long the load lasts
@@ -41,6 +50,26 @@ pub struct Flow {
     /// How long to warm up before the measurement
     #[arg(long, value_name = "SECONDS", default_value_t = 3)]
     pub warmup: u64,
+
+    /// How long a single connection is measured before the load; 0 leaves it out
+    #[arg(long, value_name = "SECONDS", default_value_t = 10)]
+    pub single: u64,
+
+    /// How many orders are measured each alone on the idle system; 0 leaves it out
+    #[arg(long, value_name = "N", default_value_t = 5)]
+    pub alone: u32,
+
+    /// How long after the load memory is read
+    #[arg(long, value_name = "SECONDS", default_value_t = 20)]
+    pub rest: u64,
+
+    /// Measure this git revision too, in turn with the present state of the files
+    #[arg(long, value_name = "REVISION")]
+    pub against: Option<String>,
+
+    /// How many times both are measured
+    #[arg(long, value_name = "N", default_value_t = 5, requires = "against")]
+    pub pairs: u32,
 }
 
 /// The seed's experiment with its circuit breaker: siege, with pay at 400 ms ± 220 ms.
@@ -65,7 +94,12 @@ impl Bench {
         setup::ensure_redis()?;
         build::everything()?;
         match &self.which {
-            Which::Flow(flow) => measure("bench-flow", &flow.arguments()),
+            Which::Flow(flow) => {
+                if let Some(name) = &flow.against {
+                    Revision::find(name)?.build()?;
+                }
+                measure("bench-flow", &flow.arguments())
+            }
             Which::Siege(siege) => {
                 setup::ensure_siege()?;
                 measure("bench-siege", &siege.arguments())
@@ -82,11 +116,18 @@ fn measure(program: &str, arguments: &[String]) -> Result<()> {
 
 impl Flow {
     fn arguments(&self) -> Vec<String> {
-        vec![
+        let mut arguments = vec![
             format!("--seconds={}", self.seconds),
             format!("--connections={}", self.connections),
             format!("--warmup={}", self.warmup),
-        ]
+            format!("--single={}", self.single),
+            format!("--alone={}", self.alone),
+            format!("--rest={}", self.rest),
+        ];
+        if let Some(revision) = &self.against {
+            arguments.extend([format!("--against={revision}"), format!("--pairs={}", self.pairs)]);
+        }
+        arguments
     }
 }
 

@@ -1,0 +1,104 @@
+//! Two systems measured in turn, so that whatever else the machine does meets both.
+
+use anyhow::Result;
+use xtask::bench::{Flow, revision::Revision};
+use xtask::workspace;
+
+use crate::cost::{COSTS, Cost};
+use crate::measure::{Measured, measure};
+use crate::report::shown;
+use crate::system::System;
+
+/// What is compared, in the order it is printed; none where a system does not tell.
+type Row = (String, Option<f64>);
+
+/// Measures so many pairs and prints the medians with their ratios; says whether no order was lost.
+pub(crate) fn compare(flow: &Flow, revision: &Revision) -> Result<bool> {
+    let (there, here) = (revision.root().to_owned(), workspace::root());
+    let (mut theirs, mut ours, mut complete) = (Vec::new(), Vec::new(), true);
+    for pair in 1..=flow.pairs {
+        // Whoever comes second may find the machine warmer, or its disk busier: they take turns at that.
+        let they_begin = pair % 2 == 1;
+        for is_theirs in [they_begin, !they_begin] {
+            let (name, root, rows) = match is_theirs {
+                true => (revision.name(), &there, &mut theirs),
+                false => ("here", &here, &mut ours),
+            };
+            println!("pair {pair} of {}: {name}", flow.pairs);
+            let measured = measure(flow, &System::start_compiled(root)?)?;
+            if measured.catch_up.is_none() {
+                println!("  not every order came into the view");
+                complete = false;
+            }
+            let measured = rows_of(&measured);
+            for (name, value) in measured.iter().take(SHOWN_AT_ONCE) {
+                println!("  {name:<44}{:>10}", shown(*value));
+            }
+            rows.push(measured);
+        }
+    }
+    print_medians(revision.name(), &theirs, &ours);
+    Ok(complete)
+}
+
+/// How many rows are shown of every measurement as soon as it is made.
+const SHOWN_AT_ONCE: usize = 4;
+
+fn rows_of(measured: &Measured) -> Vec<Row> {
+    let Measured { load, single, per_order, alone, .. } = measured;
+    let milliseconds = |time: std::time::Duration| time.as_secs_f64() * 1_000.0;
+    let from = load.connections;
+    let mut rows = vec![
+        (format!("orders/s, {from} connections"), Some(load.rate())),
+        (format!("p50, {from} connections (ms)"), Some(milliseconds(load.percentile(50)))),
+        (
+            "p50, a single connection (ms)".to_owned(),
+            single.as_ref().map(|it| milliseconds(it.percentile(50))),
+        ),
+        ("an order under load: processor, all (ms)".to_owned(), per_order.processor()),
+        (format!("p99, {from} connections (ms)"), Some(milliseconds(load.percentile(99)))),
+        ("until all is in the view (ms)".to_owned(), measured.catch_up.map(milliseconds)),
+    ];
+    let costs = |case: &str, cost: &Cost| -> Vec<Row> {
+        COSTS.iter().zip(cost.0).map(|(name, cost)| (format!("{case}: {name}"), cost)).collect()
+    };
+    rows.extend(costs("an order under load", per_order));
+    rows.extend(alone.iter().flat_map(|alone| costs("an order alone", alone)));
+    let memory = [("idle", measured.idle_memory), ("after rest", measured.rested_memory)];
+    rows.extend(memory.map(|(when, memory)| {
+        (format!("memory, {when} (MiB)"), memory.map(|memory| memory.all() as f64 / 1024.0 / 1024.0))
+    }));
+    rows
+}
+
+fn print_medians(name: &str, theirs: &[Vec<Row>], ours: &[Vec<Row>]) {
+    println!("\n{:<64}{name:>12}{:>12}{:>10}", "medians", "here", "ratio");
+    let Some(first) = ours.first() else { return };
+    for (index, (row, _)) in first.iter().enumerate() {
+        let median_of = |all: &[Vec<Row>]| {
+            median(all.iter().filter_map(|rows| rows.get(index)).filter_map(|(_, value)| *value).collect())
+        };
+        let (there, here) = (median_of(theirs), median_of(ours));
+        let ratio = there.zip(here).filter(|(there, _)| *there != 0.0).map(|(there, here)| here / there);
+        println!("  {row:<62}{:>12}{:>12}{:>10}", shown(there), shown(here), shown(ratio));
+    }
+}
+
+fn median(mut values: Vec<f64>) -> Option<f64> {
+    values.sort_unstable_by(f64::total_cmp);
+    let upper = *values.get(values.len() / 2)?;
+    let lower = *values.get(values.len().saturating_sub(1) / 2)?;
+    Some((lower + upper) / 2.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_median_of_an_even_number_lies_between_the_two_in_the_middle() {
+        assert_eq!(median(vec![4.0, 1.0, 3.0, 2.0]), Some(2.5));
+        assert_eq!(median(vec![9.0, 1.0, 2.0]), Some(2.0));
+        assert_eq!(median(Vec::new()), None);
+    }
+}

@@ -1,0 +1,124 @@
+//! One whole system, driven and looked at from outside only: it may be of any revision.
+
+use std::fs::{self, File};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use sugang_tests::{Api, PATIENCE};
+use tempfile::TempDir;
+use xtask::process::Process;
+use xtask::redis_server::{self, RedisServer};
+use xtask::tick::{self, Tick};
+use xtask::workspace;
+
+/// The flag by which a host answers its counters; older ones have none.
+const METRICS_FLAG: &str = "--metrics-listen";
+
+/// A host, its Redis and its state directory; all of it ends with this value.
+pub(crate) struct System {
+    // In this order they end: the host may still need its Redis, and both the folder.
+    host: Process,
+    redis: RedisServer,
+    folder: TempDir,
+    api: Api,
+    metrics: Option<Api>,
+}
+
+impl System {
+    /// Starts what was built under `root`, and waits until it serves. Nothing ticks yet.
+    ///
+    /// It is started twice: the first time a host may have to compile the components, which leaves it with memory that
+    /// others never take.
+    pub(crate) fn start_compiled(root: &Path) -> Result<Self> {
+        drop(Self::start(root)?);
+        Self::start(root)
+    }
+
+    fn start(root: &Path) -> Result<Self> {
+        let folder = tempfile::Builder::new().prefix("sugang-bench-").tempdir()?;
+        let mut redis = RedisServer::start(&folder.path().join("redis"), None)?;
+        let binary = binary(root);
+        let metrics = match has_metrics(&binary)? {
+            true => Some(free_address()?),
+            false => None,
+        };
+        let address = free_address()?;
+        let mut command = Command::new(&binary);
+        command.current_dir(root).env(workspace::CACHE_VARIABLE, root.join("target/sugang-cache"));
+        command.arg("up").arg("--from").arg(root.join("spin.toml"));
+        command.arg("--runtime-config-file").arg(root.join("runtime-config.toml"));
+        command.arg("--state-dir").arg(folder.path());
+        command.args(["--listen", &address.to_string()]);
+        command.args(["--variable", &format!("redis_url={}", redis.url())]);
+        command.args(["--variable", &format!("application_url=http://{address}")]);
+        if let Some(metrics) = metrics {
+            command.args([METRICS_FLAG, &metrics.to_string()]);
+        }
+        let log = folder.path().join("host.log");
+        let output = File::create(&log)?;
+        command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);
+        let mut host = Process::start("the host", &mut command)?;
+        let api = Api::new(address);
+        let deadline = Instant::now() + PATIENCE;
+        while !api.is_up() {
+            if host.exited()?.is_some() || redis.process().exited()?.is_some() || Instant::now() > deadline {
+                bail!("the host did not start:\n{}", fs::read_to_string(&log)?);
+            }
+            thread::sleep(Duration::from_millis(5));
+        }
+        Ok(Self { host, redis, folder, api, metrics: metrics.map(Api::new) })
+    }
+
+    /// Ticks for as long as the value lives, as often as `cargo xtask up` does.
+    pub(crate) fn tick(&self) -> Result<Tick> {
+        Tick::start(&self.redis.url(), tick::PERIOD)
+    }
+
+    /// A client of it.
+    pub(crate) fn api(&self) -> &Api {
+        &self.api
+    }
+
+    /// A client of its counters, if it has any.
+    pub(crate) fn metrics(&self) -> Option<&Api> {
+        self.metrics.as_ref()
+    }
+
+    /// The address of its Redis.
+    pub(crate) fn redis_url(&self) -> String {
+        self.redis.url()
+    }
+
+    /// Where its stores are.
+    pub(crate) fn state(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// The process ids of the host and of redis-server.
+    pub(crate) fn processes(&self) -> [u32; 2] {
+        [self.host.id(), self.redis.process_id()]
+    }
+}
+
+/// The host that was built under `root`.
+fn binary(root: &Path) -> PathBuf {
+    let built = workspace::host_binary();
+    let relative = built.strip_prefix(workspace::root()).unwrap_or(&built);
+    root.join(relative)
+}
+
+fn has_metrics(binary: &Path) -> Result<bool> {
+    let help = Command::new(binary)
+        .args(["up", "--help"])
+        .output()
+        .with_context(|| format!("cannot run {}: is it built?", binary.display()))?;
+    Ok(String::from_utf8_lossy(&help.stdout).contains(METRICS_FLAG))
+}
+
+fn free_address() -> Result<SocketAddr> {
+    Ok(SocketAddr::from((Ipv4Addr::LOCALHOST, redis_server::free_port()?)))
+}
