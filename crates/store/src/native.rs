@@ -72,7 +72,7 @@ impl Sqlite {
     pub fn run(&self, sql: &str, params: &[Value]) -> Result<Vec<Row>, StoreError> {
         let rows = || -> rusqlite::Result<Vec<Row>> {
             let mut statement = self.0.connection.prepare_cached(sql)?;
-            let columns: Rc<[String]> = statement.column_names().into_iter().map(str::to_owned).collect();
+            let columns: Rc<[String]> = statement.column_names().map(str::to_owned).collect();
             let params = rusqlite::params_from_iter(params.iter().map(Parameter));
             let rows = statement.query_map(params, |row| {
                 let values = (0..columns.len()).map(|column| from_sqlite(column, row.get_ref(column)?));

@@ -13,8 +13,20 @@ pub use generate::history;
 pub struct Setting {
     /// Course 101 and course 102.
     pub courses: [Course; 2],
-    /// Whether whatever still hangs at the end goes on, instead of ending in a crash.
-    pub hanging_goes_on: bool,
+    /// What becomes of whatever still hangs at the end.
+    pub hanging: Hanging,
+}
+
+/// What becomes of whatever hangs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hanging {
+    /// It ends in a crash.
+    Crashes,
+    /// It goes on to its end.
+    GoesOn,
+    /// It is frozen until others have claimed what it held and all is quiet; then it goes on for so many statements, and
+    /// ends in a crash.
+    Frozen(u8),
 }
 
 /// The terms of a course.

@@ -14,7 +14,7 @@ pub use stores::Stores;
 
 use crate::invariants;
 use crate::paused::Work;
-use crate::step::{Act, Conditions, Pace, Setting, Step, Tick, Told, Wait, Which};
+use crate::step::{Act, Conditions, Hanging, Pace, Setting, Step, Tick, Told, Wait, Which};
 use eventlog::topology::CONSUMERS;
 use kernel::{Timestamp, clock};
 use log::Log;
@@ -51,7 +51,7 @@ pub struct Shared {
     reached: RefCell<BTreeSet<String>>,
 }
 
-/// What happened, line by line, and what is wrong with it.
+/// What happened, step by step, and what is wrong with it.
 #[derive(Debug)]
 pub struct Violation {
     /// The steps up to where something was wrong, numbered, with what came of each.
@@ -122,14 +122,17 @@ impl World {
             let _ = writeln!(self.history, "{number:2}. {step}{came}.");
             self.check(invariants::after_each_step(&self.shared.stores))?;
         }
-        if setting.hanging_goes_on {
-            self.finish_what_hangs();
-            self.check(invariants::after_each_step(&self.shared.stores))?;
-        } else {
-            self.shared.hanging.borrow_mut().clear();
+        match setting.hanging {
+            Hanging::Crashes => self.shared.hanging.borrow_mut().clear(),
+            Hanging::GoesOn => self.go_on_with_what_hangs(|work| Some(work.finish()))?,
+            Hanging::Frozen(_) => self.shared.log.borrow_mut().claim_all(),
         }
         self.check(invariants::made_again(&self.shared.stores))?;
         self.come_to_rest()?;
+        if let Hanging::Frozen(statements) = setting.hanging {
+            self.go_on_with_what_hangs(|work| work.go_on(usize::from(statements)))?;
+            self.come_to_rest()?;
+        }
         self.check(invariants::at_rest(&self.shared.stores))?;
         self.tell_everything_again()
     }
@@ -238,11 +241,17 @@ impl World {
         }
     }
 
-    fn finish_what_hangs(&self) {
+    fn go_on_with_what_hangs(
+        &self,
+        mut go_on: impl FnMut(&mut Work) -> Option<String>,
+    ) -> Result<(), Violation> {
         loop {
             // What goes on may leave a late call behind.
-            let Some(mut work) = self.shared.hanging.borrow_mut().pop() else { return };
-            work.finish();
+            let Some(mut work) = self.shared.hanging.borrow_mut().pop() else { return Ok(()) };
+            if let Some(outcome) = go_on(&mut work) {
+                self.shared.reach(&outcome);
+            }
+            self.check(invariants::after_each_step(&self.shared.stores))?;
         }
     }
 

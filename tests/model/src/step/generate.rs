@@ -1,7 +1,7 @@
 //! What proptest makes histories of.
 
 use super::{
-    Act, Call, Card, Change, Conditions, Course, Link, Pace, Setting, Step, Tick, Told, Wait, Which,
+    Act, Call, Card, Change, Conditions, Course, Hanging, Link, Pace, Setting, Step, Tick, Told, Wait, Which,
 };
 use eventlog::topology::CONSUMERS;
 use proptest::prelude::*;
@@ -10,8 +10,9 @@ use proptest::prelude::*;
 fn setting() -> impl Strategy<Value = Setting> {
     let course = (1..=3_u8, prop_oneof![4 => Just(100), 1 => Just(0)], any::<bool>())
         .prop_map(|(capacity, fee, manual)| Course { capacity, fee, manual });
-    ([course.clone(), course], any::<bool>())
-        .prop_map(|(courses, hanging_goes_on)| Setting { courses, hanging_goes_on })
+    let hanging =
+        prop_oneof![Just(Hanging::Crashes), Just(Hanging::GoesOn), (1..=6_u8).prop_map(Hanging::Frozen),];
+    ([course.clone(), course], hanging).prop_map(|(courses, hanging)| Setting { courses, hanging })
 }
 
 // What is made of one act is large, and is boxed so that the stack need not hold many of them.
@@ -26,7 +27,7 @@ fn step() -> impl Strategy<Value = Step> {
         12 => (act(), conditions(), pace()).prop_map(|(act, conditions, pace)| Step::Begin { act, conditions, pace }),
         5 => (rivals(), after(), conditions())
             .prop_map(|((first, second), after, conditions)| Step::Meet { first, after, second, conditions }),
-        4 => (0..4_u8, pace()).prop_map(|(which, pace)| Step::GoOn(which, pace)),
+        4 => (0..4_u8, next_pace()).prop_map(|(which, pace)| Step::GoOn(which, pace)),
         3 => Just(Step::Round),
         2 => prop_oneof![
             4 => (1..=35_u8).prop_map(Wait::Seconds),
@@ -42,7 +43,7 @@ fn after() -> impl Strategy<Value = u8> {
 }
 
 fn act() -> BoxedStrategy<Act> {
-    let order = prop_oneof![4 => (1..=4_u8).prop_map(Some), 1 => Just(None)];
+    let order = prop_oneof![4 => (1..=6_u8).prop_map(Some), 1 => Just(None)];
     let which = || (0..3_u8).prop_map(Which);
     let course = || prop_oneof![3 => Just(0_u8), 1 => Just(1)];
     let key = prop_oneof![3 => Just(None), 1 => (1..=2_u8).prop_map(Some)];
@@ -70,6 +71,7 @@ fn rivals() -> BoxedStrategy<(Act, Act)> {
     let consumer = prop_oneof![3 => Just("reservation"), 1 => consumer()];
     prop_oneof![
         2 => consumer.prop_flat_map(move |consumer| (tell(consumer), tell(consumer))),
+        2 => (news(), news()).prop_map(|(one, other)| (Act::Tell("reservation", one), Act::Tell("reservation", other))),
         1 => (tell("reservation"), managing()),
         1 => (managing(), tell("reservation")),
         1 => (paying(), paying()),
@@ -124,9 +126,13 @@ fn change() -> impl Strategy<Value = Change> {
     ]
 }
 
+fn news() -> impl Strategy<Value = Told> {
+    prop_oneof![Just(1_u8), Just(2), Just(100)].prop_map(Told::Next)
+}
+
 fn told() -> impl Strategy<Value = Told> {
     prop_oneof![
-        3 => prop_oneof![Just(1_u8), Just(2), Just(100)].prop_map(Told::Next),
+        3 => news(),
         2 => prop::collection::vec(any::<u8>(), 1..=3).prop_map(Told::Any),
     ]
 }
@@ -149,9 +155,19 @@ fn conditions() -> impl Strategy<Value = Conditions> {
 }
 
 fn pace() -> impl Strategy<Value = Pace> {
+    let hang = prop_oneof![1 => Just(1), 1 => 2..=4_u8, 1 => 0..=5_u8];
     prop_oneof![
         5 => Just(Pace::Through),
-        3 => prop_oneof![1 => Just(1), 2 => 0..=5_u8].prop_map(Pace::Hang),
+        3 => hang.prop_map(Pace::Hang),
         1 => (0..=5_u8).prop_map(Pace::Crash),
+    ]
+}
+
+/// Of something that hangs little is left to do.
+fn next_pace() -> impl Strategy<Value = Pace> {
+    prop_oneof![
+        3 => Just(Pace::Through),
+        3 => (1..=2_u8).prop_map(Pace::Hang),
+        1 => (1..=2_u8).prop_map(Pace::Crash),
     ]
 }

@@ -1,7 +1,7 @@
 //! Steps in plain English.
 
 use super::{
-    Act, Call, Card, Change, Conditions, Course, Link, Pace, Setting, Step, Tick, Told, Wait, Which,
+    Act, Call, Card, Change, Conditions, Course, Hanging, Link, Pace, Setting, Step, Tick, Told, Wait, Which,
     course_number,
 };
 use std::fmt;
@@ -13,8 +13,14 @@ impl fmt::Display for Setting {
             let by = if *manual { "its manager confirms" } else { "confirmed automatically" };
             writeln!(f, "   Course {number} is open: {capacity} seats, {fee} won per person, {by}.")?;
         }
-        let end = if self.hanging_goes_on { "goes on" } else { "ends in a crash" };
-        write!(f, "   What hangs at the end {end}.")
+        f.write_str("   What hangs at the end ")?;
+        match self.hanging {
+            Hanging::Crashes => f.write_str("ends in a crash."),
+            Hanging::GoesOn => f.write_str("goes on."),
+            Hanging::Frozen(statements) => {
+                write!(f, "goes on for {statements} statements when all is quiet, and ends in a crash.")
+            }
+        }
     }
 }
 

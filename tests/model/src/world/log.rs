@@ -80,6 +80,11 @@ impl Log {
         !self.heard.contains(&handed.heard) && !self.pending.contains(&handed.heard)
     }
 
+    /// Whatever somebody holds without an end is given to others.
+    pub(super) fn claim_all(&mut self) {
+        self.pending.clear();
+    }
+
     /// The names of everything that was told.
     pub(super) fn names(&self) -> BTreeSet<&'static str> {
         self.told.values().flatten().map(|event| event.event.name()).collect()
