@@ -34,7 +34,9 @@ impl StoresPlace {
 /// Where the event log is.
 #[derive(Args, Debug)]
 pub(crate) struct RedisPlace {
-    /// The event log's Redis [default: $REDIS_URL, or the one that `cargo xtask up` noted in the state directory]
+    /// The event log's Redis: redis://[[user]:password@]host[:port][/database], or rediss://… for TLS. A password is
+    /// better given in $REDIS_URL, since others on this machine see a command line
+    /// [default: $REDIS_URL, or the one that `cargo xtask up` noted in the state directory]
     #[arg(long, value_name = "URL", global = true)]
     redis: Option<String>,
 }

@@ -1,7 +1,7 @@
 //! The published contract, `openapi.json`, held against every answer the tests get.
 //!
-//! A status that an operation does not promise, a media type it does not name, a body that is not what its schema
-//! says: any of these fails the test in which it is seen, whatever that test is about.
+//! A status that an operation does not promise, a media type it does not name, a body or a header that is not what its
+//! schema says: any of these fails the test in which it is seen, whatever that test is about.
 
 use std::collections::HashMap;
 use std::fs;
@@ -46,6 +46,7 @@ pub(crate) fn check(method: &str, path: &str, answer: &Answer) -> Result<()> {
         .or_else(|| promised("default"))
         .with_context(|| format!("{method} {template} does not promise a {}", answer.status))?;
     let place = follow(place);
+    check_headers(&place, answer).with_context(|| format!("{method} {template}, {}", answer.status))?;
     let media_type = answer.header("content-type").split(';').next().unwrap_or_default().trim();
     let Some(content) = CONTRACT.pointer(&format!("{place}/content")) else {
         if !answer.body.is_empty() {
@@ -60,6 +61,23 @@ pub(crate) fn check(method: &str, path: &str, answer: &Answer) -> Result<()> {
     if media_type.ends_with("json") && CONTRACT.pointer(&schema).is_some() {
         validate(&schema, &answer.json())
             .with_context(|| format!("{method} {template}, {}", answer.status))?;
+    }
+    Ok(())
+}
+
+/// Holds the headers that there are against their schemas.
+fn check_headers(place: &str, answer: &Answer) -> Result<()> {
+    let Some(headers) = CONTRACT.pointer(&format!("{place}/headers")).and_then(Value::as_object) else {
+        return Ok(());
+    };
+    for name in headers.keys() {
+        let value = answer.header(&name.to_ascii_lowercase());
+        if value.is_empty() {
+            continue;
+        }
+        let header = follow(format!("{place}/headers/{}", escape(name)));
+        let value = value.parse::<u64>().map_or_else(|_| Value::from(value), Value::from);
+        validate(&format!("{header}/schema"), &value).with_context(|| name.clone())?;
     }
     Ok(())
 }

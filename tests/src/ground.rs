@@ -23,6 +23,12 @@ const DEMONSTRATION_COURSES: i64 = 6;
 /// Tests need not wait a whole second for what time alone brings about.
 const TICK: Duration = Duration::from_millis(200);
 
+/// The password of a Redis that wants one, with all that means something else in an address.
+pub const PASSWORD: &str = "p@ss/w:rd%41?#{{x}}";
+
+/// The database that is used of such a Redis.
+const DATABASE: &str = "/3";
+
 /// A Redis, the tick and a state directory: everything but the hosts. All of it ends with this value.
 #[derive(Debug)]
 pub struct Ground {
@@ -31,6 +37,7 @@ pub struct Ground {
     redis: Option<RedisServer>,
     redis_url: String,
     redis_folder: PathBuf,
+    password: Option<&'static str>,
     folder: TempDir,
 }
 
@@ -42,18 +49,30 @@ impl Ground {
         Self::try_new().expect("a Redis of its own")
     }
 
-    /// The same, for whoever wants to handle the error.
+    /// The same, with a Redis that wants a [`PASSWORD`] and whose other databases are somebody else's.
+    #[track_caller]
+    #[must_use]
+    pub fn with_password() -> Self {
+        Self::start(Some(PASSWORD), DATABASE).expect("a Redis of its own")
+    }
+
+    /// A ground of one's own, for whoever wants to handle the error.
     pub fn try_new() -> Result<Self> {
+        Self::start(None, "")
+    }
+
+    fn start(password: Option<&'static str>, database: &str) -> Result<Self> {
         let folder =
             tempfile::Builder::new().prefix("sugang-").tempdir().context("no temporary directory")?;
         let redis_folder = folder.path().join("redis");
-        let redis = RedisServer::start(&redis_folder, None)?;
-        let redis_url = redis.url();
+        let redis = start_redis(&redis_folder, password)?;
+        let redis_url = redis.url() + database;
         Ok(Self {
             tick: Some(Tick::start(&redis_url, TICK)?),
             redis: Some(redis),
             redis_url,
             redis_folder,
+            password,
             folder,
         })
     }
@@ -108,8 +127,8 @@ impl Ground {
     /// Redis is there again, on the same port and with what it had.
     #[track_caller]
     pub fn start_redis(&mut self) {
-        let server = RedisServer::start(&self.redis_folder, None).expect("Redis to start again");
-        assert_eq!(server.url(), self.redis_url, "its port was taken meanwhile");
+        let server = start_redis(&self.redis_folder, self.password).expect("Redis to start again");
+        assert!(self.redis_url.starts_with(&server.url()), "its port was taken meanwhile");
         self.redis = Some(server);
     }
 
@@ -117,6 +136,13 @@ impl Ground {
     #[track_caller]
     pub fn signal_redis(&mut self, signal: Signal) {
         self.redis.as_mut().expect("a Redis that runs").process().signal(signal).expect("to signal Redis");
+    }
+}
+
+fn start_redis(folder: &Path, password: Option<&str>) -> Result<RedisServer> {
+    match password {
+        Some(password) => RedisServer::start_with_password(folder, password),
+        None => RedisServer::start(folder, None),
     }
 }
 

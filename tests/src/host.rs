@@ -15,6 +15,7 @@ use rustix::process::Signal;
 use sugang_host::{Application, engine::Limits};
 use tokio::runtime::Runtime;
 use xtask::process::Process;
+use xtask::redis_url::RedisUrl;
 use xtask::{redis_server, workspace};
 
 use crate::api::Api;
@@ -122,10 +123,11 @@ impl Host {
             None => redis_server::free_port()?,
         };
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-        let defaults =
-            [("redis_url", ground.redis_url().to_owned()), ("application_url", format!("http://{address}"))];
+        let redis = RedisUrl::parse(ground.redis_url())?;
+        let application_url = format!("http://{address}");
+        let defaults = redis.variables().into_iter().chain([("application_url", application_url.as_str())]);
         for (name, value) in defaults {
-            options.variables.entry(name.to_owned()).or_insert(value);
+            options.variables.entry(name.to_owned()).or_insert_with(|| value.to_owned());
         }
         if !options.process {
             return Self::start_here(ground, &options, address);

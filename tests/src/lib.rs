@@ -26,6 +26,6 @@ mod wait;
 
 pub use answer::{Answer, median};
 pub use api::{Api, raw};
-pub use ground::{CONTEXTS, Ground, Sugang};
+pub use ground::{CONTEXTS, Ground, PASSWORD, Sugang};
 pub use host::{Host, Options};
 pub use wait::{PATIENCE, eventually, until, within};

@@ -31,6 +31,8 @@ pub struct RedisServer {
     process: Process,
     port: u16,
     folder: PathBuf,
+    /// What clients have to know, if anything.
+    password: Option<String>,
 }
 
 impl RedisServer {
@@ -42,8 +44,22 @@ impl RedisServer {
         Self::start_in(folder, lease, &[])
     }
 
+    /// The same, with a password; others on this machine can see it, so it is one for tests.
+    pub fn start_with_password(folder: &Path, password: &str) -> Result<Self> {
+        Self::start_as(folder, None, &[], Some(password))
+    }
+
     /// The same, in an environment with this added.
     pub fn start_in(folder: &Path, lease: Option<&File>, environment: &[(&str, OsString)]) -> Result<Self> {
+        Self::start_as(folder, lease, environment, None)
+    }
+
+    fn start_as(
+        folder: &Path,
+        lease: Option<&File>,
+        environment: &[(&str, OsString)],
+        password: Option<&str>,
+    ) -> Result<Self> {
         let Some(program) = program() else { bail!("{}", setup::how_to_get_redis()) };
         fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
         let mut preferred =
@@ -55,10 +71,14 @@ impl RedisServer {
             };
             let mut command = command(&program, folder, port, lease)?;
             command.envs(environment.iter().map(|(name, value)| (name, value)));
+            if let Some(password) = password {
+                command.args(["--requirepass", password]);
+            }
             let mut server = Self {
                 process: Process::start("redis-server", &mut command)?,
                 port,
                 folder: folder.to_owned(),
+                password: password.map(str::to_owned),
             };
             if server.wait_until_it_answers()? {
                 fs::write(port_file(folder), port.to_string())?;
@@ -68,10 +88,14 @@ impl RedisServer {
         bail!("redis-server ended {ATTEMPTS} times while starting; see {}", log_file(folder).display())
     }
 
-    /// The address for clients.
+    /// The address for clients, with the password if there is one.
     #[must_use]
     pub fn url(&self) -> String {
-        format!("redis://127.0.0.1:{}", self.port)
+        let encoded = |password: &String| -> String {
+            let bytes: String = password.bytes().map(|byte| format!("%{byte:02X}")).collect();
+            format!(":{bytes}@")
+        };
+        format!("redis://{}127.0.0.1:{}", self.password.as_ref().map(encoded).unwrap_or_default(), self.port)
     }
 
     /// Where it writes what it has to say.

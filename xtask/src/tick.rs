@@ -29,8 +29,9 @@ pub struct Tick {
 impl Tick {
     /// Starts publishing to the Redis at `url`, which need not be up yet.
     pub fn start(url: &str, period: Duration) -> Result<Self> {
+        // The address is not repeated: it may hold a password.
         let client =
-            redis::Client::open(url).with_context(|| format!("{url} is not the address of a Redis"))?;
+            redis::Client::open(url).context("what is to be ticked at is not the address of a Redis")?;
         let (end, ended) = mpsc::channel::<()>();
         let thread = thread::Builder::new().name("tick".to_owned()).spawn(move || {
             let mut connection = None;
@@ -76,6 +77,9 @@ fn connect(client: &redis::Client) -> redis::RedisResult<redis::Connection> {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Read as _;
+    use std::net::TcpListener;
+
     use super::*;
     use crate::redis_server::RedisServer;
 
@@ -96,5 +100,21 @@ mod tests {
         server.process().kill().unwrap();
         let server = RedisServer::start(folder.path(), None).unwrap();
         assert!(hears_a_tick(&server.url()));
+    }
+
+    #[test]
+    fn a_redis_behind_tls_is_ticked_at_in_tls() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let _tick = Tick::start(&format!("rediss://{}", listener.local_addr().unwrap()), PERIOD).unwrap();
+        let mut first = [0];
+        listener.accept().unwrap().0.read_exact(&mut first).unwrap();
+        // A handshake record: RFC 8446, section 5.1.
+        assert_eq!(first, [22]);
+    }
+
+    #[test]
+    fn what_is_no_address_is_not_repeated() {
+        let refusal = Tick::start("redis://:hunter2@h/x", PERIOD).unwrap_err();
+        assert!(!format!("{refusal:?}").contains("hunter2"), "{refusal:?}");
     }
 }

@@ -17,6 +17,7 @@ use signal_hook::iterator::Signals;
 
 use crate::process::Process;
 use crate::redis_server::RedisServer;
+use crate::redis_url::{CREDENTIALS, RedisUrl};
 use crate::state::StateDir;
 use crate::tick::{self, Tick};
 use crate::{build, setup, workspace};
@@ -52,7 +53,8 @@ pub struct Up {
     #[arg(long, value_name = "KEY=VALUE", value_parser = parse_variable)]
     variable: Vec<(String, String)>,
 
-    /// Use another Redis than a private one
+    /// Use another Redis than a private one: redis://[[user]:password@]host[:port][/database], or rediss://… for TLS.
+    /// A password is better given in the environment, which others on this machine do not see
     #[arg(long, value_name = "URL", env = "REDIS_URL", hide_env_values = true)]
     redis_url: Option<String>,
 
@@ -77,6 +79,8 @@ impl Up {
     /// Runs until Ctrl-C, or until a part dies, which is an error.
     pub fn run(&self) -> Result<()> {
         // What can be refused is refused before minutes go into building.
+        let redis_url = self.redis_url.as_deref().map(RedisUrl::parse).transpose();
+        let redis_url = redis_url.context("--redis-url (or REDIS_URL) is not the address of a Redis")?;
         let listen = reserve(self.listen)?;
         let mut state = StateDir::claim(&self.state_dir, self.fresh)?;
         if self.redis_url.is_none() {
@@ -89,18 +93,18 @@ impl Up {
         let started = Instant::now();
         let (happens, happenings) = mpsc::channel();
         watch_signals(happens.clone())?;
-        let mut system = System::start(self, listen, &mut state, happens)?;
+        let mut system = System::start(self, listen, redis_url, &mut state, happens)?;
         let outcome = system.run(&happenings, started);
         system.stop()?;
         outcome
     }
 
-    /// Every variable the host gets: our defaults, and over them what was asked for.
-    fn variables(&self, listen: SocketAddr, redis_url: &str) -> BTreeMap<String, String> {
-        let mut variables = BTreeMap::from([
-            ("redis_url".to_owned(), redis_url.to_owned()),
-            ("application_url".to_owned(), format!("http://{}", reachable(listen))),
-        ]);
+    /// Every variable on the host's command line: our defaults, and over them what was asked for.
+    fn variables(&self, listen: SocketAddr, redis_url: &RedisUrl) -> BTreeMap<String, String> {
+        let redis = redis_url.variables().into_iter().filter(|(name, _)| *name != CREDENTIALS);
+        let mut variables: BTreeMap<_, _> =
+            redis.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+        variables.insert("application_url".to_owned(), format!("http://{}", reachable(listen)));
         variables.extend(self.variable.iter().cloned());
         variables
     }
@@ -168,24 +172,24 @@ impl System {
     fn start(
         options: &Up,
         listen: SocketAddr,
+        redis_url: Option<RedisUrl>,
         state: &mut StateDir,
         happens: Sender<Happening>,
     ) -> Result<Self> {
-        let redis = match options.redis_url {
-            Some(_) => None,
-            None => Some(RedisServer::start(&state.path().join("redis"), Some(state.lease()))?),
-        };
-        let redis_url = match (&redis, &options.redis_url) {
-            (Some(server), _) => server.url(),
-            (None, url) => url.clone().unwrap_or_default(),
+        let (mut redis, redis_url) = match redis_url {
+            Some(url) => (None, url),
+            None => {
+                let server = RedisServer::start(&state.path().join("redis"), Some(state.lease()))?;
+                let url = RedisUrl::parse(&server.url())?;
+                (Some(server), url)
+            }
         };
         note_redis(state.path(), &redis_url)?;
-        let tick = Tick::start(&redis_url, tick::PERIOD)?;
+        let tick = Tick::start(&redis_url.with_credentials(), tick::PERIOD)?;
         let logs = state.path().join("logs");
         fs::create_dir_all(&logs).with_context(|| format!("cannot create {}", logs.display()))?;
 
-        let variables = options.variables(listen, &redis_url);
-        let mut command = host_command(options, listen, state, &variables)?;
+        let mut command = host_command(options, listen, state, &redis_url)?;
         command.stdin(Stdio::from(state.lease().try_clone()?)).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut host = Process::start("the host", &mut command)?;
         let log = OpenOptions::new().create(true).append(true).open(logs.join("host.log"))?;
@@ -203,7 +207,6 @@ impl System {
         }
 
         let mut processes = vec![("up", std::process::id()), ("host", host.id())];
-        let mut redis = redis;
         if let Some(server) = &mut redis {
             processes.push(("redis-server", server.process().id()));
         }
@@ -277,12 +280,7 @@ fn copy_lines(
 }
 
 /// The command line of the embedded host: the flags of `spin up`, under the same names.
-fn host_command(
-    options: &Up,
-    listen: SocketAddr,
-    state: &StateDir,
-    variables: &BTreeMap<String, String>,
-) -> Result<Command> {
+fn host_command(options: &Up, listen: SocketAddr, state: &StateDir, redis_url: &RedisUrl) -> Result<Command> {
     let binary = workspace::host_binary();
     if !binary.exists() {
         bail!("{} is not built: run `cargo xtask build`, or leave out --no-build", binary.display());
@@ -298,33 +296,35 @@ fn host_command(
     for component in &options.component {
         command.args(["--component-id", component]);
     }
-    for (key, value) in variables {
+    for (key, value) in options.variables(listen, redis_url) {
         command.arg("--variable").arg(format!("{key}={value}"));
     }
+    // A command line is there for everybody on this machine to see; the environment is not.
+    let secret = format!("SPIN_VARIABLE_{}", CREDENTIALS.to_ascii_uppercase());
+    command.env(secret, redis_url.credentials());
     command.args(&options.host_flags);
     Ok(command)
 }
 
 /// Writes down where the event log is, for the commands that an operator runs beside the system. The address may
 /// carry a password, so that the file is for its owner's eyes alone.
-fn note_redis(state: &Path, redis_url: &str) -> Result<()> {
+fn note_redis(state: &Path, redis_url: &RedisUrl) -> Result<()> {
     let path = state.join("redis-url");
     let mut options = OpenOptions::new();
     options.write(true).create(true).truncate(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let written = options.open(&path).and_then(|mut file| writeln!(file, "{redis_url}"));
+    let written = options.open(&path).and_then(|mut file| writeln!(file, "{}", redis_url.with_credentials()));
     written.with_context(|| format!("cannot write {}", path.display()))
 }
 
 /// Where everything is.
-fn banner(address: SocketAddr, state: &Path, redis_url: &str, redis: Option<&RedisServer>) -> String {
+fn banner(address: SocketAddr, state: &Path, redis_url: &RedisUrl, redis: Option<&RedisServer>) -> String {
     let site = format!("http://{address}");
     let state = state.display();
     let redis = match redis {
         Some(server) => format!("{redis_url}   (log {})", server.log().display()),
-        // It may carry a password, which belongs on no screen.
-        None => "the one REDIS_URL names".to_owned(),
+        None => redis_url.to_string(),
     };
     let rows = [
         ("site", format!("{site}/")),
@@ -365,10 +365,7 @@ mod tests {
 
     #[test]
     fn a_variable_is_a_key_and_a_value_which_may_hold_anything() {
-        assert_eq!(
-            parse_variable("redis_url=redis://x/?a=b"),
-            Ok(("redis_url".into(), "redis://x/?a=b".into()))
-        );
+        assert_eq!(parse_variable("pay_url=http://x/?a=b"), Ok(("pay_url".into(), "http://x/?a=b".into())));
         assert!(parse_variable("=x").is_err() && parse_variable("x").is_err());
     }
 }

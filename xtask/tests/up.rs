@@ -10,11 +10,13 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
+use xtask::redis_server::RedisServer;
 
 /// How long anything may take before the test fails.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -35,13 +37,17 @@ struct Up {
 
 impl Up {
     fn start(state: &Path) -> Self {
-        let mut child = command(state, &["--listen", "127.0.0.1:0"]).spawn().unwrap();
+        Self::run(&mut command(state, &["--listen", "127.0.0.1:0"]))
+    }
+
+    fn run(command: &mut Command) -> Self {
+        let mut child = command.spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
         let mut find = |name: &str, prefix: &str| -> SocketAddr {
             let row = lines.find(|line| line.trim_start().starts_with(name));
             let row = row.unwrap_or_else(|| panic!("it ended without saying where its {name} is"));
             let place = row.split_whitespace().find_map(|word| word.strip_prefix(prefix)).unwrap();
-            place.trim_end_matches('/').parse().unwrap()
+            place.split('/').next().unwrap().parse().unwrap()
         };
         let (site, redis) = (find("site", "http://"), find("redis ", "redis://"));
         // Read on, so that it never waits for us.
@@ -120,6 +126,41 @@ fn two_systems_run_side_by_side_and_never_meet() {
     first.stop();
     assert!(get(second.site, "/.well-known/spin/health").starts_with("HTTP/1.1 200"));
     second.stop();
+}
+
+#[test]
+fn another_redis_is_used_with_its_password_which_is_shown_nowhere() {
+    let folder = tempfile::tempdir().unwrap();
+    let state = folder.path().join("state");
+    let redis = RedisServer::start_with_password(&folder.path().join("redis"), "hunter2/@").unwrap();
+    let url = format!("{}/3", redis.url());
+    let up = Up::run(command(&state, &["--listen", "127.0.0.1:0"]).env("REDIS_URL", &url));
+    let deadline = Instant::now() + PATIENCE;
+    // The demonstration courses are there once the tick was heard.
+    while !get(up.site, "/courses/101").starts_with("HTTP/1.1 200") {
+        assert!(Instant::now() < deadline, "it does not work with that Redis");
+    }
+    let noted = state.join("redis-url");
+    assert_eq!(std::fs::read_to_string(&noted).unwrap().trim(), url);
+    assert_eq!(std::fs::metadata(&noted).unwrap().permissions().mode() & 0o777, 0o600);
+    let (_, host) = parts(&state).into_iter().find(|(part, _)| part == "host").unwrap();
+    let seen = std::fs::read_to_string(format!("/proc/{host}/cmdline")).unwrap();
+    let said = std::fs::read_to_string(state.join("logs").join("host.log")).unwrap();
+    up.signal(Signal::INT);
+    let (status, errors) = up.wait();
+    assert!(status.success(), "{status}: {errors}");
+    let credentials = url.split_once("@").unwrap().0.rsplit_once(':').unwrap().1;
+    for text in [seen, said, errors] {
+        assert!(!text.contains("hunter2") && !text.contains(credentials), "it tells the password: {text}");
+    }
+}
+
+#[test]
+fn what_is_no_address_of_a_redis_is_refused_at_once_and_not_repeated() {
+    let state = tempfile::tempdir().unwrap();
+    let refusal = refusal(command(state.path(), &["--redis-url", "redis://:hunter2/@127.0.0.1"]));
+    assert!(refusal.contains("--redis-url") && !refusal.contains("hunter2"), "{refusal}");
+    assert_eq!(std::fs::read_dir(state.path()).unwrap().count(), 0, "nothing has been created");
 }
 
 #[test]

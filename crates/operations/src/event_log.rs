@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use eventlog::{EntryId, keys, topology};
-use redis::{Connection, Value};
+use redis::{Connection, RedisError, Value};
 
 use crate::dead_letters::{self, DeadLetter};
 
@@ -37,7 +37,7 @@ pub(crate) struct Group {
 /// Connects, or says what cannot be reached. The address may carry a password, so it is not repeated.
 pub(crate) fn connect(redis_url: &str) -> Result<Connection> {
     let client = redis::Client::open(redis_url)
-        .context("the address of the event log's Redis (--redis) must look like redis://127.0.0.1:6379")?;
+        .context("the address of the event log's Redis (--redis) must look like redis://[[user]:password@]127.0.0.1:6379[/3]")?;
     let connection = client.get_connection_with_timeout(Duration::from_secs(5)).with_context(|| {
         let address = client.get_connection_info().addr().to_string();
         format!(
@@ -49,17 +49,19 @@ pub(crate) fn connect(redis_url: &str) -> Result<Connection> {
     Ok(connection)
 }
 
+/// Whether this is why nothing could be asked: nobody listens there. One that answers and refuses is not away.
+pub(crate) fn is_away(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<RedisError>().is_some_and(RedisError::is_connection_refusal)
+}
+
 impl Log {
     pub(crate) fn load(redis_url: &str) -> Result<Self> {
         let mut redis = connect(redis_url)?;
         let mut log = Self { dead: dead_letters::list(&mut redis, None)?, ..Self::default() };
         for context in topology::sources() {
+            let Some(end) = last_id(&mut redis, context)? else { continue };
+            log.ends.insert(context, end);
             let stream = keys::stream(context);
-            let exists: bool = redis::cmd("EXISTS").arg(&stream).query(&mut redis)?;
-            if !exists {
-                continue;
-            }
-            log.ends.extend(last_id(&mut redis, &stream)?.map(|id| (context, id)));
             let known = groups(&mut redis, &stream)?;
             for consumer in topology::readers_of(context) {
                 // One that has never read anything will begin at the beginning.
@@ -78,7 +80,13 @@ impl Log {
     }
 }
 
-fn last_id(redis: &mut Connection, stream: &str) -> Result<Option<EntryId>> {
+/// The id of the last event that a context's stream ever had; none where there is no stream.
+pub(crate) fn last_id(redis: &mut Connection, context: &str) -> Result<Option<EntryId>> {
+    let stream = keys::stream(context);
+    let exists: bool = redis::cmd("EXISTS").arg(&stream).query(redis)?;
+    if !exists {
+        return Ok(None);
+    }
     let about: HashMap<String, Value> = redis::cmd("XINFO").arg("STREAM").arg(stream).query(redis)?;
     let last = about.get("last-generated-id").context("XINFO STREAM tells no last-generated-id")?;
     let last: String = redis::from_redis_value(last.clone())?;
@@ -119,4 +127,46 @@ fn groups(redis: &mut Connection, stream: &str) -> Result<HashMap<String, (Strin
         found.insert(text("name")?, (text("last-delivered-id")?, pending));
     }
     Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read as _;
+    use std::net::TcpListener;
+    use std::thread;
+
+    use super::*;
+
+    fn refusal(url: &str) -> anyhow::Error {
+        connect(url).err().unwrap()
+    }
+
+    #[test]
+    fn no_refusal_repeats_an_address_with_its_password() {
+        let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        for (url, away) in [
+            (format!("redis://:hunter2@{free}/3"), true),
+            (format!("rediss://user:hunter2@{free}"), true),
+            ("redis://:hunter2@h/x".to_owned(), false),
+            ("redis://:hunter2/@h".to_owned(), false),
+            ("hunter2".to_owned(), false),
+        ] {
+            let error = refusal(&url);
+            assert!(!format!("{error:?}").contains("hunter2"), "{error:?}");
+            assert_eq!(is_away(&error), away, "{error:?}");
+        }
+    }
+
+    #[test]
+    fn an_address_with_two_s_is_spoken_to_in_tls() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("rediss://:hunter2@{}", listener.local_addr().unwrap());
+        let connecting = thread::spawn(move || refusal(&url));
+        let mut first = [0];
+        listener.accept().unwrap().0.read_exact(&mut first).unwrap();
+        // A handshake record: RFC 8446, section 5.1.
+        assert_eq!(first, [22]);
+        let error = connecting.join().unwrap();
+        assert!(!is_away(&error) && !format!("{error:?}").contains("hunter2"), "{error:?}");
+    }
 }

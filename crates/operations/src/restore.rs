@@ -8,14 +8,14 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-use eventlog::{keys, topology};
+use eventlog::topology;
 use kernel::Timestamp;
 use rusqlite::Connection;
 use rustix::fs::OFlags;
 use rustix::process::{Flock, FlockOffsetType, FlockType, fcntl_getlk};
 
 use crate::backup::{FORMAT, MANIFEST, Manifest, sha256, sync};
-use crate::event_log::connect;
+use crate::event_log::{connect, is_away, last_id};
 use crate::replay::again;
 use crate::stores::{LABELS, Stores};
 
@@ -179,15 +179,19 @@ fn nobody_uses(file: &Path) -> Result<()> {
     }
 }
 
-/// Events of the time after the backup would be taken for those of the time to come.
+/// Events of the time after the backup would be taken for those of the time to come, and where they have been handled and
+/// trimmed, the streams go on at their ids.
 fn log_is_empty(redis_url: &str) -> Result<()> {
-    // A Redis that does not run is the system's own, and goes aside with it.
-    let Ok(mut redis) = connect(redis_url) else { return Ok(()) };
+    let mut redis = match connect(redis_url) {
+        Ok(redis) => redis,
+        // A Redis that does not run is the system's own, and goes aside with it.
+        Err(error) if is_away(&error) => return Ok(()),
+        Err(error) => return Err(error),
+    };
     for context in topology::sources() {
-        let length: u64 = redis::cmd("XLEN").arg(keys::stream(context)).query(&mut redis)?;
-        if length > 0 {
+        if last_id(&mut redis, context)?.is_some_and(|last| last.position > 0) {
             bail!(
-                "the event log's Redis still holds events of `{context}`, which may be of a time after the backup. Delete its \
+                "the event log's Redis has had events of `{context}`, some of a time after the backup perhaps. Delete its \
                  keys that begin with `sugang:` (for a Redis that holds nothing else: redis-cli FLUSHALL); it is made again"
             );
         }

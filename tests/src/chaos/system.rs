@@ -7,6 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 
 use anyhow::{Context, Result};
+use xtask::redis_url::RedisUrl;
 use xtask::workspace;
 
 use super::log::Log;
@@ -115,6 +116,7 @@ impl System {
         let mut ports = Ports::default();
         let log = Log::start(&settings.folder.join("redis"), ports.free()?)?;
         let redis_url = log.url().to_owned();
+        let redis_variables = RedisUrl::parse(&redis_url)?;
         let pay_port = ports.free()?;
         let proxy = Proxy::start(ports.free()?, (Ipv4Addr::LOCALHOST, pay_port).into())?;
 
@@ -122,13 +124,11 @@ impl System {
         let shape = settings.shape;
         for (name, components) in shape.members() {
             let port = if name == shape.home("pay") { pay_port } else { ports.free()? };
-            let own = [
-                ("redis_url", redis_url.clone()),
-                ("pay_url", proxy.url()),
-                ("application_url", format!("http://127.0.0.1:{port}")),
-            ];
-            let own = own.map(|(name, value)| (name.to_owned(), value));
-            let variables = own.into_iter().chain(settings.variables.clone()).collect();
+            let (pay_url, application_url) = (proxy.url(), format!("http://127.0.0.1:{port}"));
+            let own = [("pay_url", pay_url.as_str()), ("application_url", application_url.as_str())];
+            let own = redis_variables.variables().into_iter().chain(own);
+            let own = own.map(|(name, value)| (name.to_owned(), value.to_owned()));
+            let variables = own.chain(settings.variables.clone()).collect();
             members.push((name, Mutex::new(Member::new(name, components, port, &settings, variables))));
         }
         let api = |context| {

@@ -1,5 +1,7 @@
 //! The published contract. Every answer of every test is held against it; here is what no other test asks for.
 
+use std::collections::BTreeSet;
+
 use serde_json::json;
 use sugang_tests::orders::{AUTOMATIC, MANUAL, TWO_SEATS, order};
 use sugang_tests::{Sugang, contract, eventually, stores};
@@ -33,6 +35,7 @@ fn every_resource_and_every_search_keeps_the_contract() {
         "/pays?eduNo=103",
         "/pays/1",
         "/pays/2",
+        "/pays/search",
         "/pays/search/findByOrderId?orderId=2",
         "/reservations",
         "/reservations?status=Waitlisted",
@@ -78,11 +81,60 @@ fn what_has_not_changed_is_not_sent_again() {
     let sugang = Sugang::start();
     sugang.apply(&order(1, AUTOMATIC)).expect(201);
     eventually(|| sugang.statuses(1), "Ordered / Paid / Reservation Confirmed");
-    for path in ["/orders/1", "/pays/1", "/reservations/1", "/courses/101", "/infomations/1"] {
+    for path in [
+        "/",
+        "/openapi.json",
+        "/problems/not-found",
+        "/orders/1",
+        "/orders?customerId=7",
+        "/orders/search",
+        "/orders/search/findByOrderId?orderId=1",
+        "/pays/1",
+        "/reservations/1",
+        "/courses/101",
+        "/courses?after=0",
+        "/courses/101/roster",
+        "/infomations/1",
+        "/infomations",
+    ] {
         let etag = sugang.get(path).expect(200).header("etag").to_owned();
         assert!(etag.starts_with('"'), "{path}: {etag}");
-        let again = sugang.send(sugang.request("GET", path).header("if-none-match", &etag), None).expect(304);
-        assert_eq!(again.body, "", "{path}");
+        let ask =
+            |name: &str, value: &str| sugang.send(sugang.request("GET", path).header(name, value), None);
+        assert_eq!(ask("if-none-match", &etag).expect(304).body, "", "{path}");
+        ask("if-match", &etag).expect(200);
+        ask("if-match", "\"0000000000000000\"").expect(412);
+    }
+}
+
+#[test]
+fn every_path_of_the_contract_takes_the_methods_that_it_names() {
+    let sugang = Sugang::start();
+    let paths = contract::document()["paths"].as_object().unwrap();
+    for (template, item) in paths.iter().filter(|(path, _)| !path.starts_with("/.well-known")) {
+        let path = template.replace("{orderId}", "1").replace("{eduNo}", "101").replace("{id}", "order:1:1");
+        let path = path.replace("{slug}", "not-found");
+        let answer = sugang.send(sugang.request("OPTIONS", &path), None).expect(204);
+        let allowed: BTreeSet<_> = answer.header("allow").split(", ").filter(|it| *it != "HEAD").collect();
+        let named = item.as_object().unwrap().keys().filter(|key| *key != "parameters");
+        let named: BTreeSet<_> = named.map(|method| method.to_uppercase()).collect();
+        assert_eq!(allowed, named.iter().map(String::as_str).collect(), "{template}");
+    }
+    for path in ["/orders/9007199254740992", "/courses/0", "/problems/no-such-kind", "/nothing"] {
+        sugang.send(sugang.request("OPTIONS", path), None).expect(404);
+    }
+}
+
+#[test]
+fn a_page_is_asked_for_by_number_or_by_key() {
+    let sugang = Sugang::start();
+    for path in ["/orders", "/pays", "/reservations", "/courses", "/infomations", "/notifications"] {
+        for query in ["after=0&page=0", "after=0&sort=orderId", "page=", "size=", "status=", "size=1&size=2"]
+        {
+            sugang.get(&format!("{path}?{query}")).expect(422);
+        }
+        sugang.get(&format!("{path}?after=0&size=2")).expect(200);
+        sugang.get(&format!("{path}?page=0&size=2")).expect(200);
     }
 }
 
@@ -111,7 +163,7 @@ fn a_page_too_long_to_be_read_in_one_go_is_whole() {
     sugang.get("/infomations").expect(200);
     let rows = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1000)
         INSERT INTO infomations SELECT i, 7, 101, 1, 'Title', 10000, 1, 'Ordered', 1, 'Paid', 1,
-            'Reservation Confirmed', NULL, '2026-01-01T00:00:00.000Z' FROM n";
+            'Reservation Confirmed', NULL, '2026-01-01T00:00:00.000Z', NULL FROM n";
     stores::tamper(sugang.state(), "information", rows);
     // Again, when its statement is known; and again, when it is known as a long one.
     for _ in 0..3 {
@@ -124,7 +176,7 @@ fn a_page_too_long_to_be_read_in_one_go_is_whole() {
 #[test]
 fn every_search_is_a_template_and_says_so() {
     let sugang = Sugang::start();
-    for path in ["/orders/search", "/infomations/search", "/notifications/search"] {
+    for path in ["/orders/search", "/pays/search", "/infomations/search", "/notifications/search"] {
         let link = sugang.get(path).expect(200).at("/_links/findByOrderId");
         assert_eq!(link["templated"], true, "{path}: {link}");
         assert_eq!(link["href"], sugang.url(&format!("{path}/findByOrderId{{?orderId}}")), "{path}");

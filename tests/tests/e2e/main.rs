@@ -19,6 +19,7 @@ mod live;
 mod manager;
 mod operations;
 mod outages;
+mod password;
 mod payment;
 mod released;
 mod walkthrough;

@@ -21,15 +21,15 @@ const CONTEXTS: [&str; 3] = ["order", "pay", "reservation"];
 
 /// What a command printed, on both outputs, and how it ended.
 #[derive(Debug)]
-struct Done {
+pub(crate) struct Done {
     code: i32,
-    text: String,
+    pub(crate) text: String,
 }
 
 impl Done {
     /// That it ended so, and said all of this.
     #[track_caller]
-    fn says(self, code: i32, words: &[&str]) -> Self {
+    pub(crate) fn says(self, code: i32, words: &[&str]) -> Self {
         assert_eq!(self.code, code, "{}", self.text);
         for word in words {
             assert!(self.text.contains(word), "it does not say `{word}`:\n{}", self.text);
@@ -48,7 +48,7 @@ fn run(arguments: &[&str]) -> Done {
 }
 
 /// Runs `sugang` on the system that keeps its state there.
-fn operate(state: &Path, arguments: &[&str]) -> Done {
+pub(crate) fn operate(state: &Path, arguments: &[&str]) -> Done {
     run(&[arguments, &["--state-dir", state.to_str().unwrap()]].concat())
 }
 
@@ -409,20 +409,21 @@ fn nothing_is_restored_under_a_system_that_runs() {
     comes_to_rest(sugang.state());
     let elsewhere = tempfile::tempdir().unwrap();
     operate(elsewhere.path(), &["restore", backup, "--redis", sugang.ground().redis_url()])
-        .says(1, &["still holds events of `reservation`"]);
+        .says(1, &["has had events of `reservation`"]);
 }
 
 #[test]
 fn a_host_whose_output_nobody_can_write_down_goes_on_serving() {
     let ground = Ground::new();
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let redis = ground.redis_url().strip_prefix("redis://").expect("no more than host and port");
     let full = || std::fs::OpenOptions::new().write(true).open("/dev/full").expect("a disk that is full");
     let mut host = Command::new(workspace::host_binary())
         .current_dir(workspace::root())
         .args(["up", "--runtime-config-file", workspace::runtime_config().to_str().unwrap()])
         .args(["--listen", &port.to_string(), "--state-dir", ground.state().to_str().unwrap()])
         .args(["-c", "information", "-c", "information-worker"])
-        .args(["--variable", &format!("redis_url={}", ground.redis_url())])
+        .args(["--variable", &format!("redis_address={redis}")])
         .stdout(full())
         .stderr(full())
         .spawn()

@@ -12,6 +12,7 @@ use sugang_tests::{Api, PATIENCE};
 use tempfile::TempDir;
 use xtask::process::Process;
 use xtask::redis_server::{self, RedisServer};
+use xtask::redis_url::RedisUrl;
 use xtask::tick::{self, Tick};
 use xtask::workspace;
 
@@ -53,7 +54,9 @@ impl System {
         command.arg("--runtime-config-file").arg(root.join("runtime-config.toml"));
         command.arg("--state-dir").arg(folder.path());
         command.args(["--listen", &address.to_string()]);
-        command.args(["--variable", &format!("redis_url={}", redis.url())]);
+        for variable in redis_variables(root, &redis.url())? {
+            command.args(["--variable", &variable]);
+        }
         command.args(["--variable", &format!("application_url=http://{address}")]);
         if let Some(metrics) = metrics {
             command.args([METRICS_FLAG, &metrics.to_string()]);
@@ -109,6 +112,16 @@ fn binary(root: &Path) -> PathBuf {
     let built = workspace::host_binary();
     let relative = built.strip_prefix(workspace::root()).unwrap_or(&built);
     root.join(relative)
+}
+
+/// How the application that lies under `root` is told where its Redis is; older ones take the whole address in one.
+fn redis_variables(root: &Path, redis_url: &str) -> Result<Vec<String>> {
+    let manifest = fs::read_to_string(root.join("spin.toml"))?;
+    if manifest.lines().any(|line| line.starts_with("redis_address ")) {
+        let redis_url = RedisUrl::parse(redis_url)?;
+        return Ok(redis_url.variables().map(|(name, value)| format!("{name}={value}")).into());
+    }
+    Ok(vec![format!("redis_url={redis_url}")])
 }
 
 fn has_metrics(binary: &Path) -> Result<bool> {
