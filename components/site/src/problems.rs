@@ -96,15 +96,15 @@ pub(crate) const KINDS: &[Kind] = &[
         title: "Something failed on our side",
         meaning: "A defect, or something that the application needs is broken. The cause is in the operator's log \
                   and is never shown.",
-        next: "Try again: the same request is not carried out twice. If it keeps failing, tell the operator when it \
-               happened.",
+        next: "Try again. If you asked for a change, look first whether it was made. If it keeps failing, tell the \
+               operator when it happened.",
     },
     Kind {
         slug: "invalid-fields",
         status: 422,
         title: "Some fields cannot be taken as they are",
-        meaning: "The request could be read, and some of its fields or query parameters are missing, of another \
-                  type, or out of range. `errors` names each of them with its range. Nothing was stored.",
+        meaning: "The request could be read, and some of its fields or query parameters are missing, empty, given \
+                  twice, of another type, or out of range. `errors` names each of them. Nothing was stored.",
         next: "Correct the fields named in `errors` and send the request again.",
     },
     Kind {
@@ -163,8 +163,8 @@ pub(crate) const KINDS: &[Kind] = &[
         slug: "precondition-failed",
         status: 412,
         title: "It has changed meanwhile",
-        meaning: "`If-Match` names another state than the present one: somebody changed it after you read it. \
-                  Nothing was changed now.",
+        meaning: "`If-Match` names another state than the present one, so somebody changed it after you read it; or \
+                  `If-None-Match` forbids the present one; or one of them cannot be read. Nothing was changed now.",
         next: "Read it again, decide again, and send the new ETag in `If-Match`.",
     },
     Kind {
@@ -172,8 +172,9 @@ pub(crate) const KINDS: &[Kind] = &[
         status: 503,
         title: "The store is busy or not reachable",
         meaning: "The store of this part of the application could not be used, or others kept deciding about the \
-                  same thing first. Nothing was stored.",
-        next: "Try again after the seconds in `Retry-After`.",
+                  same thing first.",
+        next: "Try again after the seconds in `Retry-After`. If you asked for a change, look first whether it was \
+               made.",
     },
     Kind {
         slug: "transition-not-allowed",
@@ -202,7 +203,7 @@ pub(crate) const KINDS: &[Kind] = &[
         slug: "unsupported-media-type",
         status: 415,
         title: "The body is not in a format that is read here",
-        meaning: "`Content-Type` names something else than JSON. Nothing was stored.",
-        next: "Send JSON with `Content-Type: application/json`.",
+        meaning: "`Content-Type` names something else than JSON, or `Content-Encoding` a coding. Nothing was stored.",
+        next: "Send the body as it is, as JSON with `Content-Type: application/json`.",
     },
 ];
