@@ -75,7 +75,9 @@ impl Fields {
         let parsed = match self.value(name) {
             Ok(None) => return None,
             Ok(Some(Value::String(text))) => parse(text),
-            Ok(Some(Value::Number(number))) => parse(&number.to_string()),
+            Ok(Some(Value::Number(number))) => {
+                parse(&whole(number).map_or_else(|| number.to_string(), |number| number.to_string()))
+            }
             Ok(Some(_)) => Err(Invalid::new(name, "must be a text")),
             Err(refused) => Err(refused),
         };
@@ -245,7 +247,7 @@ mod tests {
 
     #[test]
     fn a_card_number_may_be_a_number_or_a_text() {
-        for json in [r#"{"cardNo":1234}"#, r#"{"cardNo":"1234"}"#] {
+        for json in [r#"{"cardNo":1234}"#, r#"{"cardNo":1234.0}"#, r#"{"cardNo":"1234"}"#] {
             assert_eq!(fields(json).text("cardNo", CardNumber::parse).unwrap().digits(), "1234");
         }
     }

@@ -606,7 +606,8 @@ async fn what_was_answered_survives_a_crash() {
             tasks.spawn(async move {
                 for id in (0..).map(|n| n * 16 + task) {
                     run_with(&session, "INSERT INTO t VALUES (?)", vec![Value::Integer(id)]).await.unwrap();
-                    writeln!(std::io::stderr(), "written {id}").unwrap();
+                    // One write, so that the end of the child leaves no part of a line.
+                    std::io::stderr().write_all(format!("written {id}\n").as_bytes()).unwrap();
                 }
             });
         }

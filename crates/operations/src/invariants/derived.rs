@@ -18,11 +18,9 @@ pub(crate) fn tables(facts: &mut Facts) {
         courses.filter_map(|(edu_no, told)| Some((*edu_no, tables::course_row(told)?))).collect();
     let replicas = facts.order.orders.keys().map(|order| (*order, replicas::replica(facts, *order)));
     facts.order.replicas = replicas.collect();
-    let copies =
-        facts.reservation.courses.iter().map(|(edu_no, row)| (*edu_no, (row.version, row.title.clone())));
-    facts.order.courses = copies.collect();
-    facts.notification.courses = facts.order.courses.clone();
-    facts.information.courses = facts.order.courses.clone();
+    facts.order.courses = replicas::courses_of(facts, "order");
+    facts.notification.courses = replicas::courses_of(facts, "notification");
+    facts.information.courses = replicas::courses_of(facts, "information");
     let mut tallies = Tallies::new();
     for row in facts.order.orders.values() {
         *tallies.entry(format!("{} {}", row.edu_no, row.status)).or_default() += 1;
