@@ -217,16 +217,6 @@ impl Stored {
         Self { order: domain::evolve(self.order, event), version: self.version + 1, ..self }
     }
 
-    /// The order once this is known.
-    pub(crate) fn told(self, fact: Fact) -> Self {
-        if fact.version <= self.payment.version {
-            return self;
-        }
-        let card_last4 = fact.card_last4.or(self.payment.card_last4);
-        let payment = Payment { status: Some(fact.status), version: fact.version, card_last4 };
-        Self { payment, ..self }
-    }
-
     fn read(row: &Row) -> Result<Self, StoreError> {
         let applicant = Applicant {
             order_id: row.number("order_id", OrderId::parse)?,

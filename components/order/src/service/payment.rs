@@ -100,8 +100,12 @@ impl<P: Ports, S: Storage, T: Tell> Service<P, S, T> {
         faults::point("order", "pay-answered").await;
         let stored = match answer {
             Answer::Settled(fact) => {
-                store::hear(&self.journal.storage, std::slice::from_ref(&fact)).await?;
-                stored.told(fact)
+                // It may have ended while `pay` was asked, so the answer is what the store says now.
+                let storage = &self.journal.storage;
+                match store::hear(storage, &[fact]).await?.pop() {
+                    Some(heard) => heard,
+                    None => find(storage, stored.order_id()).await?,
+                }
             }
             Answer::Open(reason) => self.delay(stored, reason, traceparent).await?,
             Answer::Refused => self.delay(stored, DelayReason::Unavailable, traceparent).await?,

@@ -391,6 +391,30 @@ fn an_order_that_ends_while_pay_is_asked_in_vain_has_ended() {
 }
 
 #[test]
+fn an_order_that_expires_while_pay_charges_it_is_not_answered_as_if_it_lived() {
+    let orders = Orders::new();
+    orders.ports.answer.set(Some((201, PAID)));
+    let sqlite = orders.sqlite().clone();
+    let expired: Box<dyn FnOnce()> =
+        Box::new(move || Orders::over(sqlite).expire_at(NOW.plus_minutes(31)).unwrap());
+    orders.ports.while_paying.replace(Some(expired));
+    let answered = apply(&orders, &applying(1));
+    assert_eq!(answered.order.canceled, Some(CancelReason::Expired));
+    assert_eq!(answered, orders.stored(1));
+}
+
+#[test]
+fn whoever_pays_is_answered_what_pay_told_last_even_if_its_answer_came_late() {
+    let orders = Orders::new();
+    orders.ports.answer.set(Some((201, PAID)));
+    let sqlite = orders.sqlite().clone();
+    let refunded: Box<dyn FnOnce()> =
+        Box::new(move || Orders::over(sqlite).hear(1, PayStatus::PaymentCanceled, 2));
+    orders.ports.while_paying.replace(Some(refunded));
+    assert_eq!(apply(&orders, &applying(1)).payment.status, Some(PayStatus::PaymentCanceled));
+}
+
+#[test]
 fn whoever_is_always_too_late_gives_up() {
     let orders = Orders::new();
     orders.take_it(&applying(1));

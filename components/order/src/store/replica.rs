@@ -1,5 +1,6 @@
 //! What this context keeps of what others have told: `pay` of payments, `reservation` of courses.
 
+use super::{COLUMNS, Stored, read_all};
 use kernel::event::Course;
 use kernel::{OrderId, PayStatus};
 use serde::Serialize;
@@ -31,16 +32,17 @@ const HEAR: &str = "UPDATE orders SET pay_status = told.status, pay_version = to
 
 const IS_NEWS: &str = "orders.pay_version < told.version";
 
-/// Writes down what `pay` has told, of whatever is news; what came late changes nothing.
-pub(crate) async fn hear(storage: &impl Storage, facts: &[Fact]) -> Result<(), StoreError> {
+/// Writes down what `pay` has told, of whatever is news; what came late changes nothing. Returns the orders that it was
+/// news of, as they are with it.
+pub(crate) async fn hear(storage: &impl Storage, facts: &[Fact]) -> Result<Vec<Stored>, StoreError> {
     let newest = newest(facts);
     if newest.is_empty() {
-        return Ok(());
+        return Ok(vec![]);
     }
     // Without the guard: whatever was seen before.
-    let hear =
-        if faults::guard("order.pay-version") { format!("{HEAR} AND {IS_NEWS}") } else { HEAR.to_owned() };
-    Statement::new(hear).bind_list(newest.values()).run(storage).await
+    let only_news = if faults::guard("order.pay-version") { format!("AND {IS_NEWS}") } else { String::new() };
+    let hear = Statement::new(format!("{HEAR} {only_news} RETURNING {COLUMNS}"));
+    read_all(storage, hear.bind_list(newest.values())).await
 }
 
 /// The same for facts of which most are known already: without news nothing is written.
@@ -57,7 +59,7 @@ pub(crate) async fn hear_news(storage: &impl Storage, facts: &[Fact]) -> Result<
         newest.retain(|order_id, _| news.contains(order_id));
     }
     let news: Vec<_> = newest.into_values().cloned().collect();
-    hear(storage, &news).await
+    hear(storage, &news).await.map(drop)
 }
 
 fn newest(facts: &[Fact]) -> BTreeMap<OrderId, &Fact> {
