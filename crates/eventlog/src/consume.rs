@@ -70,10 +70,15 @@ end
 return taken";
 
 /// Acknowledges for the group ARGV[1] pairs of stream (its index) and id. What was replayed (the last stream) is gone then.
-const ACKNOWLEDGE: &str = "for i = 2, #ARGV, 2 do
-    local stream = KEYS[tonumber(ARGV[i])]
-    redis.call('XACK', stream, ARGV[1], ARGV[i + 1])
-    if tonumber(ARGV[i]) == #KEYS then redis.call('XDEL', stream, ARGV[i + 1]) end
+const ACKNOWLEDGE: &str = "local ids = {}
+for i = 2, #ARGV, 2 do
+    local stream = tonumber(ARGV[i])
+    ids[stream] = ids[stream] or {}
+    table.insert(ids[stream], ARGV[i + 1])
+end
+for stream, of in pairs(ids) do
+    redis.call('XACK', KEYS[stream], ARGV[1], unpack(of))
+    if stream == #KEYS then redis.call('XDEL', KEYS[stream], unpack(of)) end
 end
 return 1";
 

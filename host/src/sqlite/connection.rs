@@ -12,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-use rusqlite::StatementStatus;
+use rusqlite::{StatementStatus, config::DbConfig};
 
 use crate::metrics;
 
@@ -69,6 +69,8 @@ impl Connection {
 
     fn configure(&mut self, purpose: Purpose) -> rusqlite::Result<()> {
         self.inner.set_prepared_statement_cache_capacity(STATEMENT_CACHE);
+        // Else SQLite plans a statement anew whenever a parameter that its plan looked at is bound again: every time.
+        self.inner.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
         self.inner.busy_handler(Some(wait_for_lock))?;
         self.inner.pragma_update(None, "synchronous", "FULL")?;
         match purpose {
