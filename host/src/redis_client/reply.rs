@@ -24,7 +24,7 @@ fn append(items: &mut Vec<Item>, value: Value) -> RedisResult<()> {
         Value::Boolean(boolean) => Item::Int64(boolean.into()),
         Value::BulkString(bytes) => Item::Binary(bytes),
         Value::Double(double) => Item::Binary(double.to_string().into_bytes()),
-        Value::BigNumber(number) => Item::Binary(number.to_string().into_bytes()),
+        Value::BigNumber(digits) => Item::Binary(digits),
         Value::SimpleString(status) => Item::Status(status),
         Value::Okay => Item::Status("OK".to_owned()),
         Value::ServerError(error) => return Err(error.into()),

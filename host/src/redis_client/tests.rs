@@ -116,7 +116,7 @@ async fn connections(session: &Session) -> usize {
 
 #[test]
 fn what_only_newer_answers_have_comes_out_as_spin_hands_it_over_or_is_an_error() {
-    let number = Value::BigNumber("12345678901234567890".parse().unwrap());
+    let number = Value::BigNumber(b"12345678901234567890".to_vec());
     let known = Value::Set(vec![Value::Boolean(true), Value::Double(1.5), number, Value::Okay]);
     assert_eq!(show(&flatten(known).unwrap()), ":1 1.5 12345678901234567890 +OK");
     let push = Value::Push { kind: PushKind::Invalidate, data: vec![] };
