@@ -1,7 +1,7 @@
 //! The tick: the text `tick` on a Redis channel, about once a second.
 //!
 //! The workers do on it whatever is due by time alone. A tick that is missed is no loss, since the next one
-//! does the same; so this never fails, it only tries again. On Kubernetes a `CronJob` or a Deployment does the same.
+//! does the same; so this never fails, it only tries again. On Kubernetes a Deployment does the same.
 
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::thread::{self, JoinHandle};

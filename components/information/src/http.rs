@@ -7,7 +7,6 @@ use ::store::{Direction, Page, Storage};
 use hal::{Error, Links, Method, Paging, Problem, Request, Response};
 use kernel::OrderId;
 use serde::Serialize;
-use serde_json::json;
 
 /// What a collection can be sorted by.
 const SORTABLE: &[&str] = &["orderId", "eduNo", "updatedAt"];
@@ -55,7 +54,7 @@ pub(crate) async fn answer<S: Storage + Clone + 'static>(
         Route::All => all(storage, request).await,
         Route::One(order_id) => one(storage, request, order_id).await,
         Route::Events(order_id) => live::follow(storage, background, request, order_id).await,
-        Route::Searches => Ok(searches(request)),
+        Route::Searches => Ok(Response::searches(request, "infomations")),
         Route::FindByOrderId => one(storage, request, request.query.required("orderId")?).await,
     }
 }
@@ -86,12 +85,6 @@ async fn one(storage: &impl Storage, request: &Request, order_id: OrderId) -> Re
         Some(found) => Ok(Response::ok(&Document::of(&found, &request.base))),
         None => Err(unknown(order_id).into()),
     }
-}
-
-fn searches(request: &Request) -> Response {
-    let here = format!("{}/infomations/search", request.base);
-    let find = format!("{here}/findByOrderId{{?orderId}}");
-    Response::ok(&json!({ "_links": Links::new().templated("findByOrderId", find).with("self", here) }))
 }
 
 /// Nothing has been heard of an order: it does not exist, or not yet here.
@@ -126,6 +119,7 @@ mod tests {
     use crate::samples;
     use ::store::native::{Sqlite, at_once};
     use kernel::Timestamp;
+    use serde_json::json;
 
     fn get(storage: &Sqlite, path: &str, headers: &[(&str, &str)]) -> Response {
         let request = Request::new(Method::GET, path, headers, "").unwrap();

@@ -5,7 +5,6 @@ use ::store::{Direction, Page, Storage};
 use hal::{Error, Links, Method, Paging, Problem, Request, Response};
 use kernel::OrderId;
 use serde::Serialize;
-use serde_json::json;
 
 /// What a collection can be sorted by. Messages are numbered as they are written.
 const SORTABLE: &[&str] = &["createdAt"];
@@ -45,7 +44,7 @@ pub(crate) async fn answer(storage: &impl Storage, request: &Request) -> Result<
     match route {
         Route::All => all(storage, request).await,
         Route::One(id) => one(storage, request, id).await,
-        Route::Searches => Ok(searches(request)),
+        Route::Searches => Ok(Response::searches(request, "notifications")),
         Route::FindByOrderId => {
             request.query.required::<OrderId>("orderId")?;
             all(storage, request).await
@@ -81,14 +80,6 @@ async fn one(storage: &impl Storage, request: &Request, id: &str) -> Result<Resp
     }
 }
 
-fn searches(request: &Request) -> Response {
-    let here = format!("{}/notifications/search", request.base);
-    let links = Links::new()
-        .templated("findByOrderId", format!("{here}/findByOrderId{{?orderId}}"))
-        .with("self", here);
-    Response::ok(&json!({ "_links": links }))
-}
-
 /// One message as a HAL document.
 #[derive(Serialize)]
 struct Document<'a> {
@@ -111,6 +102,7 @@ mod tests {
     use crate::samples;
     use ::store::native::{Sqlite, at_once};
     use kernel::{Language, Timestamp};
+    use serde_json::json;
 
     fn get(storage: &Sqlite, path: &str, headers: &[(&str, &str)]) -> Response {
         let request = Request::new(Method::GET, path, headers, "").unwrap();

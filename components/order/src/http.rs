@@ -20,11 +20,10 @@ use crate::service::{Applied, Applying, LOOK_AGAIN, Service};
 use crate::store::{self, Filter, Stored};
 use ::store::{Direction, Page, Storage};
 use document::{Document, href};
-use hal::{Error, Links, Method, Paging, Preconditions, Problem, Request, Response, StatusCode};
+use hal::{Error, Method, Paging, Preconditions, Problem, Request, Response, StatusCode};
 use journal::Tell;
 use kernel::{CardNumber, CustomerId, EduNo, Guests, OrderId, OrderStatus, PayStatus};
-use problems::{refuse, refuse_key};
-use serde_json::json;
+use problems::refuse;
 
 /// A path of this context, parsed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,7 +64,7 @@ pub async fn answer<P: Ports, S: Storage, T: Tell>(
             cancel(service, request, order_id).await.map(|_| Response::no_content())
         }
         (Route::Payment(order_id), &Method::POST) => pay(service, request, order_id).await,
-        (Route::Searches, &Method::GET) => Ok(searches(request)),
+        (Route::Searches, &Method::GET) => Ok(Response::searches(request, "orders")),
         (Route::FindByOrderId, &Method::GET) => {
             show(service, request, request.query.required("orderId")?).await
         }
@@ -121,7 +120,8 @@ async fn pay<P: Ports, S: Storage, T: Tell>(
     order_id: OrderId,
 ) -> Result<Response, Error> {
     if request.idempotency_key()?.is_some() {
-        return Err(refuse_key().into());
+        let known_by = "A payment is known by its order's number: an order is never charged twice.";
+        return Err(Problem::key_not_taken(known_by).into());
     }
     let mut fields = request.fields()?;
     let card = fields.text("cardNo", CardNumber::parse);
@@ -214,12 +214,6 @@ async fn list(storage: &impl Storage, request: &Request) -> Result<Response, Err
         listed.iter().zip(&hrefs).map(|(stored, here)| Document::of(stored, here)).collect();
     let last = listed.last().map(|stored| stored.order_id().get());
     Ok(paging.respond(request, "orders", &documents, total, last))
-}
-
-fn searches(request: &Request) -> Response {
-    let here = format!("{}/orders/search", request.base);
-    let find = format!("{here}/findByOrderId{{?orderId}}");
-    Response::ok(&json!({ "_links": Links::new().templated("findByOrderId", find).with("self", here) }))
 }
 
 fn is_delayed(stored: &Stored) -> bool {

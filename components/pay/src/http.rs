@@ -19,7 +19,6 @@ use journal::Tell;
 use kernel::event::Applicant;
 use kernel::{CardNumber, CustomerId, EduNo, Guests, Invalid, Language, OrderId, PayStatus, Timestamp, Won};
 use serde::Serialize;
-use serde_json::json;
 
 /// A path of this context, parsed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,7 +53,7 @@ pub async fn answer<G: Gateway, S: Storage, T: Tell>(
         (Route::Pays, &Method::GET) => list(storage, request).await,
         (Route::Pays, &Method::POST) => pay(service, request).await,
         (Route::Pay(order_id), &Method::GET) => show(storage, request, order_id).await,
-        (Route::Searches, &Method::GET) => Ok(searches(request)),
+        (Route::Searches, &Method::GET) => Ok(Response::searches(request, "pays")),
         (Route::FindByOrderId, &Method::GET) => {
             show(storage, request, request.query.required("orderId")?).await
         }
@@ -70,7 +69,8 @@ async fn pay<G: Gateway, S: Storage, T: Tell>(
 ) -> Result<Response, Error> {
     request.preconditions().check_untagged()?;
     if request.idempotency_key()?.is_some() {
-        return Err(refuse_key().into());
+        let known_by = "A payment is known by its `orderId`: an order is never charged twice.";
+        return Err(Problem::key_not_taken(known_by).into());
     }
     let (terms, card) = wanted(request.fields()?, request.language())?;
     let order_id = terms.applicant.order_id;
@@ -101,14 +101,6 @@ fn wanted(mut fields: Fields, language: Language) -> Result<(Terms, Option<CardN
         // What is required and not there was named above.
         _ => Err(Problem::invalid_fields(&[])),
     }
-}
-
-/// A key is promised to stand for one request, and what stands for a payment is its order's number. Whoever relied on the
-/// key would pay twice with two numbers.
-fn refuse_key() -> Problem {
-    Problem::new(StatusCode::BAD_REQUEST, "idempotency-key-not-taken", "No Idempotency-Key is taken here")
-        .detail("A payment is known by its `orderId`: an order is never charged twice.")
-        .next("Send the request without the header, as often as you like.")
 }
 
 fn refuse(order_id: OrderId, not_done: NotDone) -> Error {
@@ -174,12 +166,6 @@ async fn show(storage: &impl Storage, request: &Request, order_id: OrderId) -> R
         return Err(Problem::not_found(format!("Order {order_id} has no payment.")).into());
     };
     Ok(Response::ok(&Document::of(&stored, &href(request, order_id))))
-}
-
-fn searches(request: &Request) -> Response {
-    let here = format!("{}/pays/search", request.base);
-    let find = format!("{here}/findByOrderId{{?orderId}}");
-    Response::ok(&json!({ "_links": Links::new().templated("findByOrderId", find).with("self", here) }))
 }
 
 fn href(request: &Request, order_id: OrderId) -> String {

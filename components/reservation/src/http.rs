@@ -7,7 +7,7 @@
 //! | `/courses/{eduNo}/roster` | `GET` (JSON or CSV) | [`roster`] |
 //! | `/reservations` | `GET` by page, with filters | [`reservations`] |
 //! | `/reservations/{orderId}` | `GET`, `PATCH` | [`reservations`] |
-//! | `/reservations/search/findByOrderId?orderId=` | `GET` | [`reservations`] |
+//! | `/reservations/search`, `/reservations/search/findByOrderId?orderId=` | `GET` | [`reservations`] |
 //!
 //! Nothing here makes a reservation: that takes a paid order, and so comes as an event.
 
@@ -32,6 +32,7 @@ enum Route {
     Roster(EduNo),
     Reservations,
     Reservation(OrderId),
+    Searches,
     FindByOrderId,
 }
 
@@ -43,6 +44,7 @@ impl Route {
             ["courses", edu_no] => edu_no.parse().ok().map(Self::Course),
             ["courses", edu_no, "roster"] => edu_no.parse().ok().map(Self::Roster),
             ["reservations"] => Some(Self::Reservations),
+            ["reservations", "search"] => Some(Self::Searches),
             ["reservations", "search", "findByOrderId"] => Some(Self::FindByOrderId),
             ["reservations", order_id] => order_id.parse().ok().map(Self::Reservation),
             _ => None,
@@ -68,12 +70,15 @@ pub async fn answer<S: Storage, T: Tell>(
         (Route::Reservation(order_id), &Method::PATCH) => {
             reservations::patch(service, request, order_id).await
         }
+        (Route::Searches, &Method::GET) => Ok(Response::searches(request, "reservations")),
         (Route::FindByOrderId, &Method::GET) => {
             reservations::show(storage, request, request.query.required("orderId")?).await
         }
         (Route::Courses, _) => request.other_method(&["GET", "POST"]),
         (Route::Course(_) | Route::Reservation(_), _) => request.other_method(&["GET", "PATCH"]),
-        (Route::Roster(_) | Route::Reservations | Route::FindByOrderId, _) => request.other_method(&["GET"]),
+        (Route::Roster(_) | Route::Reservations | Route::Searches | Route::FindByOrderId, _) => {
+            request.other_method(&["GET"])
+        }
     }
 }
 

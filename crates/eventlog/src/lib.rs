@@ -12,7 +12,7 @@
 //! - [`topology`]: who reacts to what.
 //! - [`Envelope`]: one event as it travels, a CloudEvent 1.0 in structured JSON.
 //!
-//! This is the only crate that knows Redis streams. What it deliberately does not do: decide anything, or keep
+//! Only this crate writes Redis streams (`operations` reads them, and works on dead letters). What it deliberately does not do: decide anything, or keep
 //! the truth. A stream can be lost and is made again from the events.
 
 mod consume;

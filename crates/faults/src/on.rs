@@ -78,7 +78,7 @@ mod tests {
     #[test]
     fn only_the_chosen_point_stops_and_only_at_the_chosen_time() {
         assert_eq!(time_to_stop("order.committed", "order", "committed"), Some(1));
-        assert_eq!(time_to_stop("order.relay.marked*3", "order", "relay.marked"), Some(3));
+        assert_eq!(time_to_stop("order.relay.appended*3", "order", "relay.appended"), Some(3));
         assert_eq!(time_to_stop("order.committed", "pay", "committed"), None);
         assert_eq!(time_to_stop("order.committed", "order", "commit"), None);
         assert_eq!(time_to_stop("order.committed*x", "order", "committed"), None);

@@ -90,6 +90,31 @@ impl Problem {
         Self::new(StatusCode::CONFLICT, slug, title)
     }
 
+    /// What is asked for does not follow from the present state.
+    pub fn transition_not_allowed(present: impl Serialize) -> Self {
+        Self::conflict("transition-not-allowed", "Its present state does not allow this")
+            .with("presentStatus", present)
+    }
+
+    /// An `Idempotency-Key` came with other content than before.
+    pub fn key_reused() -> Self {
+        Self::new(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "idempotency-key-reused",
+            "This Idempotency-Key was used for another request",
+        )
+        .detail("The same key came before with other content.")
+        .next("Send a new key with a new request; nothing was stored.")
+    }
+
+    /// An `Idempotency-Key` came where something else already makes it safe to ask again, which `known_by` says. A key
+    /// is promised to stand for one request: whoever relied on it here would pay twice with two numbers.
+    pub fn key_not_taken(known_by: &str) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "idempotency-key-not-taken", "No Idempotency-Key is taken here")
+            .detail(known_by)
+            .next("Send the request without the header, as often as you like.")
+    }
+
     /// A failure may come before, while or after something is written, so nothing is said about that.
     pub(crate) fn internal() -> Self {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "Something failed on our side").next(

@@ -1,8 +1,9 @@
 //! Answers.
 
 use crate::precondition::tag;
-use crate::{Problem, StatusCode};
+use crate::{Links, Problem, Request, StatusCode};
 use serde::Serialize;
+use serde_json::json;
 use spin_sdk::http::BoxBody;
 
 /// What a 304 says about the representation that it stands for (RFC 9110 §15.4.5).
@@ -35,6 +36,13 @@ impl Response {
     /// 201 with a HAL document and where it is from now on.
     pub fn created(document: &impl Serialize, location: &str) -> Self {
         Self::hal(StatusCode::CREATED, document).header("location", location)
+    }
+
+    /// The searches of a collection: each has `findByOrderId`.
+    pub fn searches(request: &Request, collection: &str) -> Self {
+        let here = format!("{}/{collection}/search", request.base);
+        let find = format!("{here}/findByOrderId{{?orderId}}");
+        Self::ok(&json!({ "_links": Links::new().templated("findByOrderId", find).with("self", here) }))
     }
 
     /// 204.

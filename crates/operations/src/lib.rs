@@ -11,7 +11,7 @@
 //!
 //! It opens the SQLite files and the Redis that the system itself uses, while it runs. What the rules are is
 //! said in `invariants` a second time, on purpose: a check that shared the components' code would share their
-//! mistakes. Only the rebuilding of the view runs a component's own code.
+//! mistakes. What makes lists and the view again is the components' own.
 
 mod backup;
 mod check;

@@ -6,7 +6,7 @@ use std::borrow::Cow;
 
 /// A statement and its parameters, in the order of `$1`, `$2`, … in its text.
 ///
-/// The same text must mean the same to SQLite and PostgreSQL. SQLite numbers `$1` by where it is first seen, so the
+/// SQLite numbers `$1` by where it is first seen, so the
 /// first mention of each parameter comes in the order of the numbers.
 ///
 /// ```

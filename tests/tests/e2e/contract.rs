@@ -41,6 +41,7 @@ fn every_resource_and_every_search_keeps_the_contract() {
         "/reservations?status=Waitlisted",
         "/reservations/1",
         "/reservations/5",
+        "/reservations/search",
         "/reservations/search/findByOrderId?orderId=2",
         "/courses",
         "/courses?status=Open",
@@ -176,8 +177,9 @@ fn a_page_too_long_to_be_read_in_one_go_is_whole() {
 #[test]
 fn every_search_is_a_template_and_says_so() {
     let sugang = Sugang::start();
-    for path in ["/orders/search", "/pays/search", "/infomations/search", "/notifications/search"] {
-        let link = sugang.get(path).expect(200).at("/_links/findByOrderId");
+    let collections = ["orders", "pays", "reservations", "infomations", "notifications"];
+    for path in collections.map(|collection| format!("/{collection}/search")) {
+        let link = sugang.get(&path).expect(200).at("/_links/findByOrderId");
         assert_eq!(link["templated"], true, "{path}: {link}");
         assert_eq!(link["href"], sugang.url(&format!("{path}/findByOrderId{{?orderId}}")), "{path}");
     }

@@ -10,7 +10,7 @@ pub(super) fn refuse(preconditions: &Preconditions, not_done: NotDone) -> Error 
     let refusal = match not_done {
         NotDone::Refused(refusal) => refusal,
         NotDone::PreconditionFailed => return preconditions.failed().into(),
-        NotDone::KeyReused => return key_reused().into(),
+        NotDone::KeyReused => return Problem::key_reused().into(),
         NotDone::CardMissing => {
             return Invalid::new("cardNo", "is required where there is something to pay").into();
         }
@@ -33,40 +33,17 @@ pub(super) fn refuse(preconditions: &Preconditions, not_done: NotDone) -> Error 
                 .next("Choose another `orderId`, or leave it out; to pay with another card, `POST /orders/{orderId}/payment`.")
         }
         Refusal::UnknownOrder => return Problem::not_found("There is no order with this number.").into(),
-        Refusal::Ended(_) => not_now(OrderStatus::OrderCanceled)
+        Refusal::Ended(_) => Problem::transition_not_allowed(OrderStatus::OrderCanceled)
             .next("A canceled order stays canceled; apply again with `POST /orders`."),
-        Refusal::CourseFinished => not_now(OrderStatus::Ordered)
+        Refusal::CourseFinished => Problem::transition_not_allowed(OrderStatus::Ordered)
             .with("courseStatus", CourseStatus::Finished)
             .next("A course that was paid for and is over cannot be canceled; ask its manager."),
         Refusal::Paid => {
-            not_now(OrderStatus::Ordered).next("Cancel it with `DELETE` if that is what you want.")
+            Problem::transition_not_allowed(OrderStatus::Ordered).next("Cancel it with `DELETE` if that is what you want.")
         }
     }
     .detail(detail)
     .into()
-}
-
-fn not_now(present: OrderStatus) -> Problem {
-    Problem::conflict("transition-not-allowed", "Its present state does not allow this")
-        .with("presentStatus", present)
-}
-
-fn key_reused() -> Problem {
-    Problem::new(
-        StatusCode::UNPROCESSABLE_ENTITY,
-        "idempotency-key-reused",
-        "This Idempotency-Key was used for another request",
-    )
-    .detail("The same key came before with other content.")
-    .next("Send a new key with a new request; nothing was stored.")
-}
-
-/// A key is promised to stand for one request. What stands for a payment is its order's number, and another card after a
-/// refusal is another try.
-pub(super) fn refuse_key() -> Problem {
-    Problem::new(StatusCode::BAD_REQUEST, "idempotency-key-not-taken", "No Idempotency-Key is taken here")
-        .detail("A payment is known by its order's number: an order is never charged twice.")
-        .next("Send the request without the header, as often as you like.")
 }
 
 #[cfg(test)]
@@ -79,10 +56,7 @@ mod tests {
 
     /// What the client is told.
     fn told(not_done: NotDone) -> Value {
-        shown(refuse(&Preconditions::default(), not_done))
-    }
-
-    fn shown(error: Error) -> Value {
+        let error = refuse(&Preconditions::default(), not_done);
         Response::from(error.into_problem("/orders")).json()
     }
 
@@ -103,7 +77,7 @@ mod tests {
             NotDone::PreconditionFailed,
             NotDone::KeyReused,
         ]);
-        for problem in refused.map(told).chain([shown(refuse_key().into())]) {
+        for problem in refused.map(told) {
             assert!(problem["next"].is_string(), "no word on what to do next: {problem}");
             assert!(problem["detail"].is_string(), "no word on what was wrong: {problem}");
         }

@@ -3,6 +3,7 @@
 use super::*;
 use crate::testing::*;
 use kernel::CourseStatus;
+use serde_json::json;
 
 const APPLICATION: &str = r#"{"orderId":7,"eduNo":101,"cardNo":"4111111111111234"}"#;
 const OTHER: &str = r#"{"orderId":8,"eduNo":101,"cardNo":"4111111111111234"}"#;

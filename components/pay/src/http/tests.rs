@@ -8,6 +8,7 @@ use futures::executor::block_on;
 use journal::Journal;
 use kernel::{Unavailable, clock};
 use serde_json::Value;
+use serde_json::json;
 use std::cell::{Cell, RefCell};
 
 /// A card company that approves, declines or fails by the card, and remembers nothing.

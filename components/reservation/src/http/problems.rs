@@ -2,7 +2,7 @@
 
 use crate::domain::Refusal;
 use crate::service::NotDone;
-use hal::{Error, Problem, Request, StatusCode};
+use hal::{Error, Problem, Request};
 use kernel::{EduNo, Invalid, OrderId};
 
 /// What a client is told of a command that was not carried out.
@@ -10,7 +10,7 @@ pub(super) fn refuse(request: &Request, not_done: NotDone) -> Error {
     match not_done {
         NotDone::Refused(refusal) => problem(&refusal).into(),
         NotDone::PreconditionFailed => request.preconditions().failed().into(),
-        NotDone::KeyReused => key_reused().into(),
+        NotDone::KeyReused => Problem::key_reused().into(),
         NotDone::Store(error) => error.into(),
     }
 }
@@ -58,18 +58,8 @@ fn problem(refusal: &Refusal) -> Problem {
     }
 }
 
-fn key_reused() -> Problem {
-    Problem::new(
-        StatusCode::UNPROCESSABLE_ENTITY,
-        "idempotency-key-reused",
-        "This Idempotency-Key was used for another request",
-    )
-    .detail("The same key came before with other content.")
-    .next("Send a new key with a new request; nothing was stored.")
-}
-
 fn transition(present: &impl ToString, asked: &impl ToString) -> Problem {
-    Problem::conflict("transition-not-allowed", "Its present state does not allow this")
-        .detail(format!("It is `{}` and cannot become `{}`.", present.to_string(), asked.to_string()))
-        .with("presentStatus", present.to_string())
+    let (present, asked) = (present.to_string(), asked.to_string());
+    let detail = format!("It is `{present}` and cannot become `{asked}`.");
+    Problem::transition_not_allowed(present).detail(detail)
 }

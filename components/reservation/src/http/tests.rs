@@ -314,7 +314,7 @@ fn what_is_not_there_or_not_allowed_says_so() {
         "/courses/102",
         "/courses/101/seats",
         "/reservations/1",
-        "/reservations/search",
+        "/reservations/search/findByNothing",
         "/reservations/1/2",
     ] {
         assert_eq!(get(&service, path).problem(), "404 not-found", "{path}");

@@ -69,7 +69,7 @@ pub(super) fn each_delivered_once(facts: &Facts) -> Vec<Violation> {
             ("Sent", 1) => continue,
             (_, 2..) => format!("reached the customer {arrived} times. Apologise"),
             ("Failed", _) => {
-                "was given up after eight tries (its `problem` says why). Mend the channel, then set its \
+                "was given up after its last try (its `problem` says why). Mend the channel, then set its \
                               `status` to Pending and `attempts` to 0"
                     .to_owned()
             }
