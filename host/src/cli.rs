@@ -3,6 +3,7 @@
 use std::{
     net::{IpAddr, SocketAddr},
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use anyhow::{Context, Result};
@@ -129,6 +130,11 @@ pub struct Up {
     #[arg(long, value_name = "COUNT", default_value_t = 1024, help_heading = "Limits")]
     max_waiting_messages: usize,
 
+    /// How long the host goes on answering after a SIGTERM, while it says at /readyz that it is not
+    /// ready, as a time
+    #[arg(long, value_name = "TIME", default_value = "0s", help_heading = "Limits")]
+    drain_time: Span,
+
     /// How long requests in flight may take to finish when the host stops, as a time
     #[arg(long, value_name = "TIME", default_value = "5s", help_heading = "Limits")]
     shutdown_timeout: Span,
@@ -139,6 +145,12 @@ impl Up {
     #[must_use]
     pub fn state_dir(&self) -> Option<&Path> {
         self.state_dir.as_deref()
+    }
+
+    /// How long to go on answering after a SIGTERM.
+    #[must_use]
+    pub fn drain_time(&self) -> Duration {
+        self.drain_time.0
     }
 
     /// The application that the flags describe.

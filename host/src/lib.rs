@@ -27,6 +27,7 @@ pub mod redis_trigger;
 pub mod reuse;
 pub mod runtime_config;
 pub mod sqlite;
+mod stopping;
 pub mod variables;
 
 pub use application::{Application, Running};

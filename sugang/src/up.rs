@@ -11,6 +11,7 @@ pub(crate) async fn run(options: Up) -> anyhow::Result<()> {
     if let Some(state) = options.state_dir() {
         operations::ensure_restored(state)?;
     }
+    let drain_time = options.drain_time();
     let starting = options.application()?.start();
     let running = tokio::select! {
         running = starting => running?,
@@ -20,7 +21,13 @@ pub(crate) async fn run(options: Up) -> anyhow::Result<()> {
     announce(&running);
     tokio::select! {
         _ = interrupt.recv() => {}
-        _ = terminate.recv() => {}
+        _ = terminate.recv() => {
+            tokio::select! {
+                () = running.leave(drain_time) => {}
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+            }
+        }
     }
     say(&mut io::stderr(), "Finishing the requests in flight; once more to stop at once.\n");
     tokio::select! {

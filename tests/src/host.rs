@@ -6,7 +6,7 @@ use std::fmt;
 use std::fs::File;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::ops::Deref;
-use std::process::{Command, Stdio};
+use std::process::{Command, ExitStatus, Stdio};
 use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
@@ -29,6 +29,7 @@ pub struct Options {
     components: Vec<String>,
     port: Option<u16>,
     process: bool,
+    drain_time: Option<String>,
 }
 
 impl Options {
@@ -81,6 +82,13 @@ impl Options {
     pub fn port(mut self, port: u16) -> Self {
         self.port = Some(port);
         self
+    }
+
+    /// As a process that goes on answering for so long after a SIGTERM.
+    #[must_use]
+    pub fn drain_time(mut self, time: &str) -> Self {
+        self.drain_time = Some(time.to_owned());
+        self.process()
     }
 
     /// As a process of its own, which can be killed or stand still without harm to the test.
@@ -173,6 +181,12 @@ impl Host {
         self.process().signal(signal).expect("to signal the host");
     }
 
+    /// How the process has ended, if it has.
+    #[track_caller]
+    pub fn exited(&mut self) -> Option<ExitStatus> {
+        self.process().exited().expect("to look at the host")
+    }
+
     /// Ends it at once, as a crash would.
     #[track_caller]
     pub fn kill(mut self) {
@@ -235,6 +249,9 @@ fn spawn(ground: &Ground, options: &Options, address: SocketAddr) -> Result<Proc
     command.arg("--listen").arg(address.to_string());
     for component in &options.components {
         command.args(["--component-id", component]);
+    }
+    if let Some(time) = &options.drain_time {
+        command.args(["--drain-time", time]);
     }
     for (name, value) in &options.variables {
         command.arg("--variable").arg(format!("{name}={value}"));

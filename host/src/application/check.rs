@@ -8,7 +8,6 @@ use std::{
 
 use anyhow::{Context, Result, bail, ensure};
 use indexmap::IndexMap;
-use tokio_util::sync::CancellationToken;
 
 use super::{Application, load, running::Checked};
 use crate::{
@@ -21,6 +20,7 @@ use crate::{
     redis_trigger::RedisTrigger,
     runtime_config::RuntimeConfig,
     sqlite::Databases,
+    stopping::Stopping,
     variables::{Sources, Variables},
 };
 
@@ -66,10 +66,10 @@ pub(super) fn check(application: Application) -> Result<Checked> {
     let engine = Engine::new(&application.limits, Some(cache.unwrap_or_else(|| state_dir.join("cache"))))?;
     let http = loader.http.clone();
     let components = load::link(&engine, codes, grants, &application.limits)?;
-    let stop = CancellationToken::new();
-    let http_trigger = http_trigger(&application, &manifest, routes, in_flight, &components, &stop)?;
+    let stopping = Stopping::default();
+    let http_trigger = http_trigger(&application, &manifest, routes, in_flight, &components, &stopping)?;
     let redis_trigger = redis_trigger(&application, &manifest, &variables, &components)?;
-    Ok(Checked { application, engine, http, http_trigger, redis_trigger, stop })
+    Ok(Checked { application, engine, http, http_trigger, redis_trigger, stopping })
 }
 
 /// Relative paths of databases start in the working directory, those of key-value stores where the
@@ -89,13 +89,13 @@ fn http_trigger(
     routes: Routes,
     in_flight: crate::in_flight::InFlight,
     components: &IndexMap<String, Arc<LoadedComponent>>,
-    stop: &CancellationToken,
+    stopping: &Stopping,
 ) -> Result<HttpTrigger> {
     let (origin, limits) = (application.origin.clone(), application.request_limits);
     let (name, version) = (&manifest.name, &manifest.version);
-    let mut trigger = HttpTrigger::new(name, version, routes, origin, limits, in_flight);
+    let mut trigger = HttpTrigger::new(name, version, routes, origin, limits, in_flight, stopping);
     for id in manifest.http_triggers.iter().map(|trigger| &trigger.component).collect::<BTreeSet<_>>() {
-        trigger.add(loaded(components, id)?, application.reuse, stop)?;
+        trigger.add(loaded(components, id)?, application.reuse)?;
     }
     Ok(trigger)
 }

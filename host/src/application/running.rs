@@ -1,10 +1,9 @@
 //! An application while it serves.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::{Context as _, Result};
 use tokio::{net::TcpListener, task::JoinSet};
-use tokio_util::sync::CancellationToken;
 
 use super::Application;
 use crate::{
@@ -13,6 +12,7 @@ use crate::{
     metrics,
     outbound::http::{Chain, OutboundHttp},
     redis_trigger::RedisTrigger,
+    stopping::Stopping,
 };
 
 /// An application that is right, and can serve.
@@ -22,7 +22,7 @@ pub(super) struct Checked {
     pub(super) http: Arc<OutboundHttp>,
     pub(super) http_trigger: HttpTrigger,
     pub(super) redis_trigger: RedisTrigger,
-    pub(super) stop: CancellationToken,
+    pub(super) stopping: Stopping,
 }
 
 impl Checked {
@@ -32,7 +32,8 @@ impl Checked {
         let trigger = Arc::new(self.http_trigger);
         let chain: Arc<dyn Chain> = Arc::new(trigger.clone());
         self.http.set_application(Arc::downgrade(&chain), address);
-        let (stop, mut tasks) = (self.stop, JoinSet::new());
+        let (stopping, mut tasks) = (self.stopping, JoinSet::new());
+        let stop = &stopping.stop;
         let routes =
             trigger.routes().iter().map(|route| (route.pattern.clone(), route.component.clone())).collect();
         let channels = self
@@ -51,8 +52,8 @@ impl Checked {
             async move { trigger.answer(request, client).await }
         };
         tasks.spawn(http_trigger::serve(answer, listener, self.application.server_limits, stop.clone()));
-        self.redis_trigger.start(&mut tasks, &stop);
-        Ok(Running { address, routes, channels, stop, tasks, _engine: self.engine, _chain: chain })
+        self.redis_trigger.start(&mut tasks, &stopping.leaving);
+        Ok(Running { address, routes, channels, stopping, tasks, _engine: self.engine, _chain: chain })
     }
 }
 
@@ -65,7 +66,7 @@ pub struct Running {
     address: SocketAddr,
     routes: Vec<(String, String)>,
     channels: Vec<(String, String)>,
-    stop: CancellationToken,
+    stopping: Stopping,
     tasks: JoinSet<()>,
     _engine: Engine,
     _chain: Arc<dyn Chain>,
@@ -87,15 +88,22 @@ impl Running {
         &self.channels
     }
 
+    /// Says that it is not ready, takes no more Redis messages, and goes on answering requests for a while, so that
+    /// whoever sends them has heard of it before nobody answers.
+    pub async fn leave(&self, time: Duration) {
+        self.stopping.leaving.cancel();
+        tokio::time::sleep(time).await;
+    }
+
     /// Takes on nothing more, and finishes what is in flight.
     pub async fn shutdown(mut self) {
-        self.stop.cancel();
+        self.stopping.stop.cancel();
         while self.tasks.join_next().await.is_some() {}
     }
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
-        self.stop.cancel();
+        self.stopping.stop.cancel();
     }
 }

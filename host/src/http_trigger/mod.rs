@@ -7,6 +7,7 @@ mod client;
 mod handler;
 mod headers;
 mod origin;
+mod readiness;
 pub mod routes;
 mod server;
 
@@ -35,9 +36,13 @@ use self::{
     admission::Admission,
     body::Bodies,
     handler::Instances,
-    routes::{Match, RESERVED_PREFIX, Routes},
+    readiness::Readiness,
+    routes::{LIVENESS, Match, READINESS, RESERVED_PREFIX, Routes},
 };
-use crate::{component::LoadedComponent, engine, in_flight::InFlight, outbound::http::Chain, reuse::Reuse};
+use crate::{
+    component::LoadedComponent, engine, in_flight::InFlight, outbound::http::Chain, reuse::Reuse,
+    stopping::Stopping,
+};
 
 /// The address a component is told for requests of other components; Spin's.
 const CHAINED_CLIENT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED), 0);
@@ -73,6 +78,9 @@ pub struct HttpTrigger {
     bodies: Bodies,
     admission: Admission,
     in_flight: InFlight,
+    readiness: Readiness,
+    /// Canceled when nothing more is taken on.
+    stop: CancellationToken,
 }
 
 impl HttpTrigger {
@@ -84,6 +92,7 @@ impl HttpTrigger {
         origin: Origin,
         limits: RequestLimits,
         in_flight: InFlight,
+        stopping: &Stopping,
     ) -> Self {
         Self {
             name: name.to_owned(),
@@ -94,22 +103,19 @@ impl HttpTrigger {
             bodies: Bodies::new(limits.max_body, limits.body_timeout),
             admission: Admission::new(limits.max_concurrent),
             in_flight,
+            readiness: Readiness::new(stopping.leaving.clone()),
+            stop: stopping.stop.clone(),
         }
     }
 
     /// Lets a component answer. Refuses one that has no HTTP handler.
-    pub fn add(
-        &mut self,
-        component: Arc<LoadedComponent>,
-        reuse: Reuse,
-        stop: &CancellationToken,
-    ) -> Result<()> {
+    pub fn add(&mut self, component: Arc<LoadedComponent>, reuse: Reuse) -> Result<()> {
         let service = ServicePre::new(component.pre.clone()).map_err(anyhow::Error::from).with_context(|| {
             format!("component `{}`: an HTTP trigger names it, but it does not export `wasi:http/handler@0.3.0`", component.id)
         })?;
         let id = component.id.to_string();
         self.components
-            .insert(id, ProxyHandler::new(Instances { component, service, reuse, stop: stop.clone() }));
+            .insert(id, ProxyHandler::new(Instances { component, service, reuse, stop: self.stop.clone() }));
         Ok(())
     }
 
@@ -134,6 +140,11 @@ impl HttpTrigger {
         if path == "*" {
             return about_the_server(&parts.method);
         }
+        match path {
+            LIVENESS => return Ok(answer::text("OK")),
+            READINESS => return Ok(self.answer_readiness().await),
+            _ => {}
+        }
         if let Some(own) = path.strip_prefix(RESERVED_PREFIX) {
             return self.answer_about_itself(own);
         }
@@ -145,7 +156,8 @@ impl HttpTrigger {
         let admitted = self.admission.enter(client.ip()).await;
         let _admitted = admitted.ok_or(StatusCode::SERVICE_UNAVAILABLE)?;
         let _in_flight = self.in_flight.begin();
-        Ok(self.call(&matched, Request::from_parts(parts, body), client).await)
+        let response = self.call(&matched, Request::from_parts(parts, body), client).await;
+        Ok(answer::ended_by(self.stop.clone(), response))
     }
 
     /// Lets the matched component answer.

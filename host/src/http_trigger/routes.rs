@@ -10,6 +10,12 @@ use anyhow::{Result, bail, ensure};
 /// Paths that the host answers itself.
 pub const RESERVED_PREFIX: &str = "/.well-known/spin/";
 
+/// Whether the host itself lives: Kubernetes' name for it.
+pub const LIVENESS: &str = "/livez";
+
+/// Whether it should get requests.
+pub const READINESS: &str = "/readyz";
+
 /// The routes of an application, each with the index of what it leads to.
 #[derive(Clone, Debug, Default)]
 pub struct Routes {
@@ -77,6 +83,19 @@ impl Routes {
 }
 
 impl Route {
+    /// The path of a route without names: what it matches, or what all that it matches is under.
+    pub(super) fn collection(&self) -> Option<String> {
+        let mut path = String::new();
+        for segment in &self.segments {
+            match segment {
+                Segment::Plain(text) => path = format!("{path}/{text}"),
+                Segment::Named(_) => return None,
+                Segment::Rest => break,
+            }
+        }
+        Some(if path.is_empty() { "/".to_owned() } else { path })
+    }
+
     fn matches<'a>(&'a self, path: &'a str) -> Option<Match<'a>> {
         let mut left = path;
         let mut named = Vec::new();
@@ -111,6 +130,10 @@ fn parse(pattern: &str) -> Result<Vec<Segment>> {
     ensure!(
         !format!("{}/", pattern.trim_end_matches('/')).starts_with(RESERVED_PREFIX),
         "the route `{pattern}` is reserved: the host itself answers under `{RESERVED_PREFIX}`"
+    );
+    ensure!(
+        ![LIVENESS, READINESS].contains(&pattern),
+        "the route `{pattern}` is reserved: the host itself answers there"
     );
     let trimmed = pattern.strip_prefix('/').unwrap_or(pattern);
     let trimmed = trimmed.strip_suffix('/').unwrap_or(trimmed);

@@ -22,4 +22,5 @@ mod outages;
 mod password;
 mod payment;
 mod released;
+mod stopping;
 mod walkthrough;
