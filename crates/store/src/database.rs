@@ -30,6 +30,11 @@ impl Database {
         Self { label, schema }
     }
 
+    /// Its label.
+    pub const fn label(&self) -> &'static str {
+        self.label
+    }
+
     /// Its schema.
     pub const fn schema(&self) -> &'static Schema {
         self.schema
