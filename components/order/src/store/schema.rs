@@ -32,10 +32,15 @@ pub(super) static SCHEMA: Schema = Schema {
         programs::DECISIONS,
         programs::APPEND_EVENT,
         programs::PROJECTION,
-        expectation!("course", "SELECT version FROM courses WHERE edu_no = CAST(NEW.subject AS BIGINT)"),
+        expectation!(
+            "course",
+            "SELECT version FROM courses WHERE edu_no = CAST(NEW.subject AS BIGINT)",
+            "FOR SHARE"
+        ),
         expectation!(
             "payment",
-            "SELECT pay_version FROM orders WHERE order_id = CAST(NEW.subject AS BIGINT)"
+            "SELECT pay_version FROM orders WHERE order_id = CAST(NEW.subject AS BIGINT)",
+            "FOR UPDATE"
         ),
         KEEP_CARD,
         KEEP_KEY,

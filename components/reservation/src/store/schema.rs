@@ -54,8 +54,16 @@ pub(super) static SCHEMA: Schema = Schema {
         programs::APPEND_EVENT,
         programs::PROJECTION,
         // Both are 0 for a course that does not exist.
-        journal::expectation!("course", "SELECT version FROM courses WHERE edu_no = NEW.subject"),
-        journal::expectation!("seats", "SELECT seats_version FROM courses WHERE edu_no = NEW.subject"),
+        journal::expectation!(
+            "course",
+            "SELECT version FROM courses WHERE edu_no = CAST(NEW.subject AS BIGINT)",
+            "FOR SHARE"
+        ),
+        journal::expectation!(
+            "seats",
+            "SELECT seats_version FROM courses WHERE edu_no = CAST(NEW.subject AS BIGINT)",
+            "FOR UPDATE"
+        ),
         KEEP_KEY,
         PROJECT_COURSE,
         PROJECT_RESERVATION,
