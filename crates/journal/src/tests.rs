@@ -117,3 +117,8 @@ fn rejected(order: u64, reason: &str) -> Event {
 const fn now() -> Timestamp {
     Timestamp::from_millis(0)
 }
+
+#[test]
+fn the_store_is_the_same_on_both_databases() {
+    store::native::assert_same_on_both(&DATABASE);
+}

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 /// How long a statement may take, waiting for locks included: those of a context take milliseconds, and nobody waits for
 /// an answer for longer.
-pub(crate) const STATEMENT_TIMEOUT: Duration = Duration::from_secs(10);
+const STATEMENT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What SQLite brings and the common texts use. Each is an overload for types that PostgreSQL's own function of that
 /// name does not take. Made anew by every version, like views and triggers.
@@ -33,9 +33,10 @@ const FUNCTIONS: [&str; 8] = [
 const VERSION: &str = "SELECT version FROM versions ORDER BY version DESC LIMIT 1";
 
 /// The address of the store under `label`, in the database at `url` (`postgres://…`, or `host=… dbname=…`): its tables
-/// are in the schema of that name, and no statement takes longer than `timeout`.
-pub(crate) fn address(url: &str, label: &str, timeout: Duration) -> String {
-    let options = format!("-c search_path={label} -c statement_timeout={}", timeout.as_millis());
+/// are in the schema of that name, and no statement takes longer than [`STATEMENT_TIMEOUT`].
+pub(crate) fn address(url: &str, label: &str) -> String {
+    let timeout = STATEMENT_TIMEOUT.as_millis();
+    let options = format!("-c search_path={label} -c statement_timeout={timeout}");
     if !url.contains("://") {
         return format!("{url} options='{options}'");
     }
@@ -51,7 +52,10 @@ pub(crate) async fn migrate(session: &impl Session, schema: &Schema, label: &str
         found => Some(found?),
     };
     if found.is_none_or(|found| found < schema.version) {
-        session.run(&migration(schema, label, found)).await?;
+        // It may have to go through a large table.
+        session.run("SET statement_timeout = 0").await?;
+        let migrated = session.run(&migration(schema, label, found)).await;
+        migrated.and(session.run("RESET statement_timeout").await)?;
     }
     let now = version(session).await?;
     if now > schema.version {
@@ -131,12 +135,11 @@ mod tests {
 
     #[test]
     fn the_address_says_whose_tables_are_meant_and_how_long_a_statement_may_take() {
-        let limit = Duration::from_secs(2);
-        let options = "options=-c%20search_path%3Dpay%20-c%20statement_timeout%3D2000";
-        assert_eq!(address("postgres://h/d", "pay", limit), format!("postgres://h/d?{options}"));
-        assert_eq!(address("postgres://h/d?a=b", "pay", limit), format!("postgres://h/d?a=b&{options}"));
-        let plain = "host=h dbname=d options='-c search_path=pay -c statement_timeout=2000'";
-        assert_eq!(address("host=h dbname=d", "pay", limit), plain);
+        let options = "options=-c%20search_path%3Dpay%20-c%20statement_timeout%3D10000";
+        assert_eq!(address("postgres://h/d", "pay"), format!("postgres://h/d?{options}"));
+        assert_eq!(address("postgres://h/d?a=b", "pay"), format!("postgres://h/d?a=b&{options}"));
+        let plain = "host=h dbname=d options='-c search_path=pay -c statement_timeout=10000'";
+        assert_eq!(address("host=h dbname=d", "pay"), plain);
     }
 
     #[test]

@@ -387,3 +387,8 @@ fn a_migrated_store_has_the_schema_of_a_new_one() {
     };
     assert_eq!(shown(&old), shown(&store()));
 }
+
+#[test]
+fn the_store_is_the_same_on_both_databases() {
+    ::store::native::assert_same_on_both(&DATABASE);
+}

@@ -6,12 +6,14 @@
 
 mod postgres;
 mod postgres_server;
+mod shape;
 mod sqlite;
 #[cfg(test)]
 mod tests;
 
 pub use self::postgres::Address;
-use crate::dialect::Dialect;
+pub use self::shape::assert_same_on_both;
+use crate::dialect::{Dialect, schema_statement};
 use crate::migration::{Session, migrate};
 use crate::{Database, Row, Statement, Storage, StoreError, Value};
 use std::borrow::Cow;
@@ -65,6 +67,14 @@ impl Engine {
     /// What the stores of this thread's test are on.
     pub fn current() -> Self {
         ENGINE.get()
+    }
+
+    /// Of so many random cases those that there is time for: a statement to a server takes many times as long.
+    pub const fn cases(self, all: u32) -> u32 {
+        match self {
+            Self::Sqlite => all,
+            Self::Postgres => all.div_ceil(32),
+        }
     }
 
     /// Runs a test, or a part of one, with its stores on this.
@@ -171,6 +181,18 @@ impl Store {
         };
         let columns: Rc<[String]> = columns.into();
         Ok(rows.into_iter().map(|values| Row::new(Rc::clone(&columns), values)).collect())
+    }
+
+    /// Makes or drops a trigger, which is written as in a schema: to see what happens without one, or with another.
+    pub fn alter(&self, statement: &str) -> Result<(), StoreError> {
+        let statement = match (&self.0.connection, statement.strip_prefix("DROP TRIGGER ")) {
+            (Connection::Sqlite(_), _) => statement.to_owned(),
+            (Connection::Postgres(_), Some(name)) => format!("DROP FUNCTION {name} CASCADE"),
+            (Connection::Postgres(_), None) => {
+                format!("DO $alter$ BEGIN {} END $alter$", schema_statement(statement))
+            }
+        };
+        self.run(&statement, &[]).map(drop)
     }
 
     /// The integer that a statement answers with.

@@ -2,7 +2,7 @@
 
 use super::Store;
 use super::postgres_server::PostgresServer;
-use crate::postgres::{STATEMENT_TIMEOUT, address, refused};
+use crate::postgres::{address, refused};
 use crate::{StoreError, Value};
 use bytes::BytesMut;
 use postgres::types::{FromSql, IsNull, ToSql, Type, to_sql_checked};
@@ -42,7 +42,7 @@ impl Address {
 
     /// A store there, as it is.
     pub fn connect(&self) -> Result<Store, StoreError> {
-        let url = address(&PostgresServer::shared()?.url(&self.database.0), self.label, STATEMENT_TIMEOUT);
+        let url = address(&PostgresServer::shared()?.url(&self.database.0), self.label);
         let client = by_itself(|| Client::connect(&url, NoTls)).map_err(as_spin_says)?;
         let connection = Connection { client: RefCell::new(Some(client)), address: self.clone() };
         Ok(Store::over(super::Connection::Postgres(connection)))
