@@ -40,7 +40,7 @@ struct Opened {
 
 enum Connection {
     Sqlite(rusqlite::Connection),
-    Postgres(postgres::Connection),
+    Postgres(Box<postgres::Connection>),
 }
 
 /// Something that another does between this one's reading and its committing.

@@ -45,7 +45,7 @@ impl Address {
         let url = address(&PostgresServer::shared()?.url(&self.database.0), self.label);
         let client = by_itself(|| Client::connect(&url, NoTls)).map_err(as_spin_says)?;
         let connection = Connection { client: RefCell::new(Some(client)), address: self.clone() };
-        Ok(Store::over(super::Connection::Postgres(connection)))
+        Ok(Store::over(super::Connection::Postgres(Box::new(connection))))
     }
 }
 

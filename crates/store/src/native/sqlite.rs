@@ -20,7 +20,7 @@ pub(super) fn run(
 ) -> Result<(Vec<String>, Vec<Vec<Value>>), StoreError> {
     let answer = || -> rusqlite::Result<_> {
         let mut statement = connection.prepare_cached(sql)?;
-        let columns: Vec<String> = statement.column_names().into_iter().map(str::to_owned).collect();
+        let columns: Vec<String> = statement.column_names().map(str::to_owned).collect();
         let params = rusqlite::params_from_iter(params.iter().map(Parameter));
         let rows = statement.query_map(params, |row| {
             let values = (0..columns.len()).map(|column| from_sqlite(column, row.get_ref(column)?));
