@@ -2,6 +2,7 @@
 
 mod conflicts;
 mod decisions;
+mod locks;
 mod outbox;
 
 use crate::{Decision, Journal, Tell, expectation, history, programs, tables};
