@@ -1,5 +1,6 @@
 //! A store behind a label, through Spin.
 
+use crate::dialect::Dialect;
 use crate::migration::{Session, migrate};
 use crate::{Row, Schema, Statement, Storage, StoreError, Value};
 use spin_sdk::sqlite::Connection;
@@ -28,6 +29,11 @@ impl Database {
     /// The store under `label`, granted in `spin.toml`.
     pub const fn new(label: &'static str, schema: &'static Schema) -> Self {
         Self { label, schema }
+    }
+
+    /// Its label.
+    pub const fn label(&self) -> &'static str {
+        self.label
     }
 
     /// Its schema.
@@ -59,8 +65,12 @@ impl Database {
 
 impl Storage for Database {
     async fn query(&self, statement: &Statement) -> Result<Vec<Row>, StoreError> {
+        let sql = Dialect::Sqlite.read(statement.sql());
+        if sql.is_empty() {
+            return Ok(Vec::new());
+        }
         let connection = self.check_out().await?;
-        let rows = execute(&connection, statement.sql(), statement.params().to_vec()).await;
+        let rows = execute(&connection, &sql, statement.params().to_vec()).await;
         // A refused statement leaves its connection as good as before; one that could not be run may not.
         if rows.as_ref().err().is_none_or(StoreError::is_conflict) {
             self.check_in(connection);

@@ -12,11 +12,14 @@
 //! do the rest), so nothing is ever held open across host calls. Only a migration is several statements.
 
 mod database;
+mod dialect;
 mod error;
 mod filter;
 mod migration;
 #[cfg(feature = "native")]
 pub mod native;
+#[cfg_attr(not(feature = "native"), allow(dead_code, reason = "no component speaks to PostgreSQL yet"))]
+mod postgres;
 mod row;
 mod schema;
 mod statement;
