@@ -81,7 +81,8 @@ impl PostgresServer {
         // The server itself calls it by its whole name, and it is another user who does.
         let folder = &folder.canonicalize()?;
         let user = User::for_server()?;
-        let password = prepare(folder, &programs, user.as_ref())?;
+        let durable = !settings.contains(&"fsync=off");
+        let password = prepare(folder, &programs, user.as_ref(), durable)?;
         let mut preferred =
             fs::read_to_string(folder.join("port")).ok().and_then(|text| text.trim().parse().ok());
         for _ in 0..ATTEMPTS {
@@ -172,7 +173,7 @@ fn is_ready(folder: &Path, id: u32) -> bool {
 }
 
 /// Makes an empty database where there is none yet, and returns the password.
-fn prepare(folder: &Path, programs: &Path, user: Option<&User>) -> Result<String> {
+fn prepare(folder: &Path, programs: &Path, user: Option<&User>, durable: bool) -> Result<String> {
     let password_file = folder.join("password");
     if data(folder).join("PG_VERSION").exists() {
         return Ok(fs::read_to_string(&password_file)
@@ -189,7 +190,8 @@ fn prepare(folder: &Path, programs: &Path, user: Option<&User>) -> Result<String
     }
     let mut initdb = Command::new(programs.join("initdb"));
     // Text is sorted by its bytes, as SQLite does it and on every machine alike.
-    initdb.args(["--encoding=UTF8", "--locale=C", "--auth=scram-sha-256", "--no-instructions", "--no-sync"]);
+    initdb.args(["--encoding=UTF8", "--locale=C", "--auth=scram-sha-256", "--no-instructions"]);
+    initdb.args((!durable).then_some("--no-sync"));
     initdb.arg(format!("--username={USER}")).arg("--pwfile").arg(&password_file);
     initdb.arg("--pgdata").arg(data(folder));
     run_as(&mut initdb, user);
