@@ -388,7 +388,10 @@ async fn the_next_to_open_meets_nothing_of_what_the_last_one_did() {
     );
     assert!(rows(&session, "SELECT FROM left_behind", vec![]).await.is_err());
     let log = std::fs::read_to_string(server.server.log()).unwrap();
-    assert!(!log.contains("no transaction in progress"), "a connection is rolled back only where there is need");
+    assert!(
+        !log.contains("no transaction in progress"),
+        "a connection is rolled back only where there is need"
+    );
     assert!(matches!(ask(&session, "SELECT count(*) FROM pg_listening_channels()").await, DbValue::Int64(0)));
 }
 
