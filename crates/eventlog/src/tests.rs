@@ -13,7 +13,6 @@ mod generations;
 mod lost;
 mod model;
 pub(crate) mod native;
-mod positions;
 mod recorder;
 mod relays;
 mod store;

@@ -4,6 +4,5 @@
 #![expect(clippy::panic, clippy::unwrap_used, reason = "tests")]
 
 mod misbehaviour;
-mod postgres;
 mod refusals;
 mod support;
