@@ -20,6 +20,7 @@ use crate::{
         allowed_hosts::AllowedHosts,
         http::{InstanceHttp, OutboundHttp},
     },
+    postgres::{Pools, PostgresState},
     redis_client::{Links, RedisState},
     sqlite::{Databases, SqliteState},
     variables::ComponentVariables,
@@ -33,6 +34,8 @@ pub struct Grants {
     pub(crate) variables: ComponentVariables,
     pub(crate) http: Arc<OutboundHttp>,
     pub(crate) stores: Stores,
+    /// As in Spin, of the component alone: one that needs many connections takes none from another.
+    pub(crate) postgres: Arc<Pools>,
     pub(crate) database_labels: Arc<BTreeSet<String>>,
     pub(crate) key_value_labels: Arc<BTreeSet<String>>,
     pub(crate) output: Output,
@@ -89,6 +92,7 @@ impl LoadedComponent {
             sqlite: SqliteState::new(grants.stores.databases.clone(), grants.database_labels.clone()),
             key_value: KeyValueState::new(grants.stores.key_value.clone(), grants.key_value_labels.clone()),
             redis: RedisState::new(grants.stores.redis.clone(), grants.allowed_hosts.clone()),
+            postgres: PostgresState::new(grants.postgres.clone(), grants.allowed_hosts.clone()),
             memory: MemoryLimit::new(self.limits.max_memory),
             busy: BusyTime::new(self.limits.max_busy_time),
         };

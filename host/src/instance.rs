@@ -14,6 +14,7 @@ use crate::{
     engine::{BusyTime, MemoryLimit},
     key_value::{self, KeyValueState},
     outbound::http::InstanceHttp,
+    postgres::{self, PostgresState},
     redis_client::{self, RedisState},
     sqlite::{self, SqliteState},
     variables::{self, ComponentVariables, VariablesView},
@@ -30,6 +31,7 @@ pub struct InstanceState {
     pub(crate) sqlite: SqliteState,
     pub(crate) key_value: KeyValueState,
     pub(crate) redis: RedisState,
+    pub(crate) postgres: PostgresState,
     pub(crate) memory: MemoryLimit,
     pub(crate) busy: BusyTime,
 }
@@ -56,6 +58,7 @@ pub fn linker(engine: &wasmtime::Engine) -> Result<Linker<InstanceState>> {
     sqlite::add_to_linker(&mut linker, |state: &mut InstanceState| &mut state.sqlite)?;
     key_value::add_to_linker(&mut linker, |state: &mut InstanceState| &mut state.key_value)?;
     redis_client::add_to_linker(&mut linker, |state: &mut InstanceState| &mut state.redis)?;
+    postgres::add_to_linker(&mut linker, |state: &mut InstanceState| &mut state.postgres)?;
     Ok(linker)
 }
 

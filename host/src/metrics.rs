@@ -42,6 +42,8 @@ counters! {
     SQL_COMMITS = "sugang_sql_commits_total";
     /// Commands sent to a Redis for components, the PING of every open among them.
     REDIS_COMMANDS = "sugang_redis_commands_total";
+    /// Statements that components had a PostgreSQL execute.
+    POSTGRES_STATEMENTS = "sugang_postgres_statements_total";
     /// Messages of Redis triggers that components handled, ticks among them.
     REDIS_MESSAGES = "sugang_redis_messages_total";
     /// Instances of components that were made.

@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Result, bail};
 use clap::Args;
 
-use crate::{build, redis_server, setup, workspace};
+use crate::{build, postgres_server, redis_server, setup, workspace};
 
 /// The oldest compiler that builds Sugang; the workspace's `rust-version`.
 const RUST: (u32, u32) = (1, 95);
@@ -27,7 +27,7 @@ pub struct Doctor {}
 impl Doctor {
     /// Prints a line per finding.
     pub fn run(&self) -> Result<()> {
-        let findings = [rust(), target(), redis(), c_compiler(), port(), disk(), spin()];
+        let findings = [rust(), target(), redis(), postgres(), c_compiler(), port(), disk(), spin()];
         for finding in &findings {
             println!("{finding}");
         }
@@ -130,6 +130,18 @@ fn redis() -> Finding {
             Finding::there("Redis or Valkey", format!("{} ({version})", server.display()))
         }
         None => Finding::missing("Redis or Valkey", setup::how_to_get_redis()),
+    }
+}
+
+/// Needed by the tests of what a component may ask a PostgreSQL, and by nothing that runs.
+fn postgres() -> Finding {
+    match postgres_server::programs() {
+        Some(programs) => {
+            let version =
+                version(&programs.join("postgres").to_string_lossy(), &["--version"]).unwrap_or_default();
+            Finding::there("PostgreSQL (tests)", format!("{} ({version})", programs.display()))
+        }
+        None => Finding::note("PostgreSQL (tests)", setup::how_to_get_postgres()),
     }
 }
 

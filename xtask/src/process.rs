@@ -42,6 +42,11 @@ impl Process {
         self.child.id()
     }
 
+    /// Its standard input, where that was asked to be a pipe. Only the first call gets it.
+    pub fn take_stdin(&mut self) -> Option<std::process::ChildStdin> {
+        self.child.stdin.take()
+    }
+
     /// What it writes to its standard output, where that was asked to be a pipe. Only the first call gets it.
     pub fn take_stdout(&mut self) -> Option<std::process::ChildStdout> {
         self.child.stdout.take()

@@ -9,23 +9,27 @@ use std::process::{Command, Stdio};
 use anyhow::{Result, bail};
 use clap::Args;
 
-use crate::{redis_server, workspace};
+use crate::{postgres_server, redis_server, workspace};
 
-/// Install what is missing: the WebAssembly target, redis-server.
+/// Install what is missing: the WebAssembly target, redis-server, PostgreSQL.
 ///
 /// Adds the target with rustup, and redis-server (or valkey-server) with the distribution's package
-/// manager where that needs no password. Otherwise it says which command does it. `up`, `build` and
-/// `test` do the same by themselves; this command is for doing it beforehand.
+/// manager where that needs no password. Otherwise it says which command does it. The same for PostgreSQL, without
+/// which only its tests fail. `up`, `build` and `test` do this by themselves; this command is for doing it beforehand.
 #[derive(Args)]
 pub struct Setup {}
 
 impl Setup {
-    /// Installs both, and says what is there now.
+    /// Installs them, and says what is there now.
     pub fn run(&self) -> Result<()> {
         ensure_target()?;
         println!("target  {} is there", workspace::COMPONENT_TARGET);
         let server = ensure_redis()?;
         println!("redis   {}", server.display());
+        match ensure_postgres() {
+            Ok(programs) => println!("postgres {}", programs.display()),
+            Err(missing) => println!("postgres is not there, and only tests need it. {missing}"),
+        }
         Ok(())
     }
 }
@@ -89,6 +93,22 @@ pub fn ensure_redis() -> Result<PathBuf> {
     })
 }
 
+/// The folder of PostgreSQL's programs; installed first where they are missing and we may.
+pub fn ensure_postgres() -> Result<PathBuf> {
+    if let Some(programs) = postgres_server::programs() {
+        return Ok(programs);
+    }
+    let manager = PackageManager::of_this_machine();
+    let Some((manager, privilege)) = manager.and_then(|it| Some((it, Privilege::without_password(it)?)))
+    else {
+        bail!("{}", how_to_get_postgres());
+    };
+    privilege.install(manager, manager.postgres)?;
+    postgres_server::programs().ok_or_else(|| {
+        anyhow::anyhow!("{} is installed, but there is no initdb and postgres", manager.postgres)
+    })
+}
+
 /// The library by which the chaos suite sets the clock of one program wrong, where it is installed.
 #[must_use]
 pub fn faketime() -> Option<PathBuf> {
@@ -142,13 +162,24 @@ pub fn how_to_get_redis() -> String {
     )
 }
 
-/// A distribution's package manager, and what it calls a Redis.
+/// What to type for PostgreSQL on this machine.
+#[must_use]
+pub fn how_to_get_postgres() -> String {
+    let how = PackageManager::of_this_machine()
+        .map_or("see https://www.postgresql.org/download".to_owned(), |manager| {
+            format!("`{}`", manager.what_to_type(manager.postgres))
+        });
+    format!("PostgreSQL's initdb and postgres are not there. To install them: {how}.")
+}
+
+/// A distribution's package manager, and what it calls a Redis and a PostgreSQL.
 struct PackageManager {
     program: &'static str,
     /// A step that must come first, such as fetching the lists of packages.
     refresh: Option<&'static str>,
     install: &'static [&'static str],
     redis: &'static str,
+    postgres: &'static str,
     needs_root: bool,
 }
 
@@ -158,6 +189,7 @@ const PACKAGE_MANAGERS: &[PackageManager] = &[
         refresh: Some("update"),
         install: &["install", "--yes", "--no-install-recommends"],
         redis: "redis-server",
+        postgres: "postgresql",
         needs_root: true,
     },
     PackageManager {
@@ -165,14 +197,23 @@ const PACKAGE_MANAGERS: &[PackageManager] = &[
         refresh: None,
         install: &["install", "--assumeyes"],
         redis: "valkey",
+        postgres: "postgresql-server",
         needs_root: true,
     },
-    PackageManager { program: "apk", refresh: None, install: &["add"], redis: "valkey", needs_root: true },
+    PackageManager {
+        program: "apk",
+        refresh: None,
+        install: &["add"],
+        redis: "valkey",
+        postgres: "postgresql",
+        needs_root: true,
+    },
     PackageManager {
         program: "pacman",
         refresh: None,
         install: &["-S", "--noconfirm"],
         redis: "valkey",
+        postgres: "postgresql",
         needs_root: true,
     },
     PackageManager {
@@ -180,6 +221,7 @@ const PACKAGE_MANAGERS: &[PackageManager] = &[
         refresh: None,
         install: &["--non-interactive", "install"],
         redis: "valkey",
+        postgres: "postgresql-server",
         needs_root: true,
     },
     PackageManager {
@@ -187,6 +229,7 @@ const PACKAGE_MANAGERS: &[PackageManager] = &[
         refresh: None,
         install: &["install"],
         redis: "valkey",
+        postgres: "postgresql",
         needs_root: false,
     },
 ];
@@ -256,14 +299,17 @@ mod tests {
     #[test]
     fn every_package_manager_ends_by_installing_its_package() {
         for manager in PACKAGE_MANAGERS {
-            let last = manager.steps(manager.redis).pop().and_then(|step| step.last().copied());
-            assert_eq!(last, Some(manager.redis), "{}", manager.program);
+            for package in [manager.redis, manager.postgres] {
+                let last = manager.steps(package).pop().and_then(|step| step.last().copied());
+                assert_eq!(last, Some(package), "{}", manager.program);
+            }
         }
     }
 
     #[test]
     fn what_to_type_names_a_command_or_a_place() {
         assert!(how_to_get_redis().contains("nstall"), "{}", how_to_get_redis());
+        assert!(how_to_get_postgres().contains("postgresql"), "{}", how_to_get_postgres());
         assert!(how_to_get_target().contains("rustup target add wasm32-wasip2"));
     }
 }

@@ -1,4 +1,4 @@
-//! The card company's ledger of charges and refunds, which only grows, in the SQLite store `gateway`.
+//! The card company's ledger of charges and refunds, which only grows, in the store `gateway`.
 //!
 //! Kept apart from `pay`'s own store, so that anyone can compare the two: per order, the view `balances` says what was
 //! charged and given back. Only the last four digits of a card are written down.
@@ -48,16 +48,15 @@ static SCHEMA: Schema = Schema {
         "CREATE VIEW cancellations (key, at) AS
             SELECT key, at FROM refunds UNION ALL SELECT key, at FROM charges WHERE outcome = 'Closed'",
         "CREATE TRIGGER cancel INSTEAD OF INSERT ON cancellations BEGIN
-            INSERT INTO charges (key, amount, outcome, at)
-                SELECT NEW.key, 0, 'Closed', NEW.at WHERE NOT EXISTS (SELECT 1 FROM charges WHERE key = NEW.key);
+            INSERT INTO charges (key, amount, outcome, at) VALUES (NEW.key, 0, 'Closed', NEW.at)
+                ON CONFLICT (key) DO NOTHING;
             INSERT INTO refunds (key, order_id, amount, at)
-                SELECT key, order_id, amount, NEW.at FROM charges
-                WHERE key = NEW.key AND outcome = 'Approved'
-                  AND NOT EXISTS (SELECT 1 FROM refunds WHERE key = NEW.key);
+                SELECT key, order_id, amount, NEW.at FROM charges WHERE key = NEW.key AND outcome = 'Approved'
+                ON CONFLICT (key) DO NOTHING;
         END",
         "CREATE VIEW balances (order_id, charged, refunded, balance, outstanding) AS
-            SELECT c.order_id, SUM(c.amount), COALESCE(SUM(r.amount), 0),
-                   SUM(c.amount) - COALESCE(SUM(r.amount), 0), COUNT(*) - COUNT(r.key)
+            SELECT c.order_id, CAST(SUM(c.amount) AS BIGINT), CAST(COALESCE(SUM(r.amount), 0) AS BIGINT),
+                   CAST(SUM(c.amount) - COALESCE(SUM(r.amount), 0) AS BIGINT), COUNT(*) - COUNT(r.key)
             FROM charges c LEFT JOIN refunds r ON r.key = c.key
             WHERE c.outcome = 'Approved' GROUP BY c.order_id",
     ],
@@ -80,7 +79,7 @@ const CANCEL: &str = "INSERT INTO cancellations (key, at) VALUES ($1, $2)";
 const REFUNDED: &str = "SELECT amount FROM refunds WHERE key = $1";
 
 const ASK: &str = "INSERT INTO asks (key, times) VALUES ($1, 1)
-    ON CONFLICT (key) DO UPDATE SET times = times + 1 RETURNING times";
+    ON CONFLICT (key) DO UPDATE SET times = asks.times + 1 RETURNING times";
 
 /// What a key stands for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -171,16 +170,27 @@ pub async fn cancel(storage: &impl Storage, key: &str, now: Timestamp) -> Result
 #[cfg(test)]
 mod tests {
     use super::*;
-    use store::native::{Sqlite, at_once};
+    use store::native::{Store, at_once};
+
+    store::on_postgres!(
+        the_same_key_is_charged_once_and_answers_its_first_outcome,
+        a_charge_is_given_back_once_however_often_it_is_canceled,
+        a_charge_that_arrives_after_its_cancellation_is_refused,
+        a_declined_key_has_nothing_to_give_back,
+        another_key_is_another_charge,
+        each_time_a_key_is_asked_for_is_counted_and_not_in_the_ledger,
+        the_ledger_takes_nothing_that_did_not_happen_and_loses_nothing_that_did,
+        a_charge_costs_one_statement,
+    );
 
     const NOW: Timestamp = Timestamp::from_millis(1_795_309_323_004);
 
-    /// The ledger in memory.
-    struct Ledger(Sqlite);
+    /// The ledger.
+    struct Ledger(Store);
 
     impl Ledger {
         fn new() -> Self {
-            Self(Sqlite::in_memory(&DATABASE).unwrap())
+            Self(Store::new(&DATABASE))
         }
 
         /// The outcome, and whether this call is the one that decided it.
@@ -289,7 +299,7 @@ mod tests {
 
     #[test]
     fn a_charge_costs_one_statement() {
-        let ledger = Sqlite::in_memory(&DATABASE).unwrap();
+        let ledger = Store::new(&DATABASE);
         let charge = Charge { key: "1-1", order_id: 1, amount: 5, card_number: "1234" };
         at_once(decide(&ledger, &charge, None, NOW)).unwrap().unwrap();
         assert_eq!(ledger.statements(), 1);
@@ -342,18 +352,23 @@ mod tests {
     /// Therefore the version is the same, and a store of then is used as it is.
     #[test]
     fn a_store_of_the_release_before_has_the_schema_of_a_new_one() {
-        let old = Sqlite::as_it_is(std::path::Path::new(":memory:")).unwrap();
+        let old = Store::as_it_is(std::path::Path::new(":memory:")).unwrap();
         for statement in VERSION_2 {
             old.run(statement, &[]).unwrap();
         }
         old.run("PRAGMA user_version = 2", &[]).unwrap();
         old.migrate(&DATABASE).unwrap();
-        let schema = |store: &Sqlite| -> Vec<String> {
+        let schema = |store: &Store| -> Vec<String> {
             let not_ours = "name <> 'versions' AND name NOT LIKE 'sqlite%'";
             let sql = format!("SELECT sql FROM sqlite_master WHERE {not_ours} ORDER BY name");
             let words = |sql: &str| sql.split_whitespace().collect::<Vec<_>>().join(" ");
             store.run(&sql, &[]).unwrap().iter().map(|row| words(row.text("sql").unwrap())).collect()
         };
-        assert_eq!(schema(&old), schema(&Sqlite::in_memory(&DATABASE).unwrap()));
+        assert_eq!(schema(&old), schema(&Store::new(&DATABASE)));
+    }
+
+    #[test]
+    fn the_store_is_the_same_on_both_databases() {
+        store::native::assert_same_on_both(&DATABASE);
     }
 }

@@ -28,9 +28,13 @@ impl<S: Storage> Worker for View<S> {
 mod tests {
     use super::*;
     use crate::samples;
-    use ::store::native::{Sqlite, at_once};
+    use ::store::native::{Store, at_once};
     use kernel::event::Event;
     use kernel::{CourseStatus, Timestamp};
+
+    ::store::on_postgres!(
+        an_order_is_shown_with_the_course_that_the_same_batch_tells_of_and_that_takes_one_statement,
+    );
 
     #[test]
     fn an_order_is_shown_with_the_course_that_the_same_batch_tells_of_and_that_takes_one_statement() {
@@ -45,7 +49,7 @@ mod tests {
             traceparent: None,
             event,
         });
-        let storage = Sqlite::in_memory(&store::DATABASE).unwrap();
+        let storage = Store::new(&store::DATABASE);
         at_once(View { storage: &storage }.handle(&batch)).unwrap().unwrap();
         assert_eq!(storage.statements(), 1);
         let shown = at_once(store::find(&storage, applicant.order_id)).unwrap().unwrap().unwrap();

@@ -117,18 +117,25 @@ mod tests {
     use crate::domain::Told;
     use crate::ports::Spin;
     use crate::samples;
-    use ::store::native::{Sqlite, at_once};
+    use ::store::native::{Store, at_once};
     use kernel::Timestamp;
     use serde_json::json;
 
-    fn get(storage: &Sqlite, path: &str, headers: &[(&str, &str)]) -> Response {
+    ::store::on_postgres!(
+        both_spellings_lead_to_the_same_routes,
+        an_order_is_shown_with_what_happened_and_with_the_tag_of_what_is_shown,
+        a_list_shows_no_timelines_and_goes_on_by_key,
+        what_is_not_there_or_not_readable_is_a_problem,
+    );
+
+    fn get(storage: &Store, path: &str, headers: &[(&str, &str)]) -> Response {
         let request = Request::new(Method::GET, path, headers, "").unwrap();
         let answered = hal::answer(&request, async |request: &Request| answer(storage, Spin, request).await);
         at_once(answered).unwrap()
     }
 
     /// Takes in the first so many events of order 1113.
-    fn take(storage: &Sqlite, events: usize) {
+    fn take(storage: &Store, events: usize) {
         let history = samples::history();
         let told = history[..events].iter().map(|(version, time, event)| {
             Told::of(samples::context(event), *version, Timestamp::from_millis(*time), event)
@@ -155,7 +162,7 @@ mod tests {
 
     #[test]
     fn an_order_is_shown_with_what_happened_and_with_the_tag_of_what_is_shown() {
-        let storage = Sqlite::in_memory(&store::DATABASE).unwrap();
+        let storage = Store::new(&store::DATABASE);
         take(&storage, 2);
         let path = "/infomations/search/findByOrderId?orderId=1113";
         let shown = get(&storage, path, &[("host", "h")]);
@@ -195,7 +202,7 @@ mod tests {
 
     #[test]
     fn a_list_shows_no_timelines_and_goes_on_by_key() {
-        let storage = Sqlite::in_memory(&store::DATABASE).unwrap();
+        let storage = Store::new(&store::DATABASE);
         take(&storage, 1);
         let listed = get(&storage, "/informations?sort=updatedAt,desc&status=Ordered", &[]).json();
         assert_eq!(listed["page"]["totalElements"], 1);
@@ -207,7 +214,7 @@ mod tests {
 
     #[test]
     fn what_is_not_there_or_not_readable_is_a_problem() {
-        let storage = Sqlite::in_memory(&store::DATABASE).unwrap();
+        let storage = Store::new(&store::DATABASE);
         for (path, status) in [
             ("/infomations/1113", 404),
             ("/infomations/search/findByOrderId?orderId=1113", 404),

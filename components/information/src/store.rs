@@ -12,7 +12,6 @@ pub(crate) use filter::{Filter, column};
 use crate::domain::{Statuses, Told};
 use kernel::{EduNo, OrderId};
 use serde::Serialize;
-use serde_json::value::RawValue;
 use store::{Database, Page, Row, Statement, Storage, StoreError};
 
 /// The context's own store; nobody else reads it.
@@ -50,34 +49,51 @@ pub(crate) struct Found {
     pub(crate) updated_at: String,
     /// What happened, in the order in which it happened; only of one order that was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) timeline: Option<Box<RawValue>>,
+    pub(crate) timeline: Option<Vec<Line>>,
 }
 
-/// The columns that [`Found`] reads, with a timeline in the place of `$TIMELINE`.
+/// Something that happened to an order.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Line {
+    event: String,
+    status: String,
+    time: String,
+}
+
+/// The columns that [`Found`] reads, with more of them from what else is joined.
 macro_rules! found {
-    ($timeline:literal) => {
+    ($more:literal, $rest:literal) => {
         concat!(
             "SELECT i.order_id, i.customer_id, i.edu_no, i.guest, coalesce(c.title, i.course_title) AS course_title,
                 i.amount, i.order_status, i.pay_status, i.reservation_status, c.status AS course_status,
-                i.waiting_position, i.updated_at, ",
-            $timeline,
-            " AS timeline FROM infomations AS i LEFT JOIN courses AS c ON c.edu_no = i.edu_no"
+                i.waiting_position, i.updated_at",
+            $more,
+            " FROM infomations AS i LEFT JOIN courses AS c ON c.edu_no = i.edu_no",
+            $rest
         )
     };
 }
 
-/// Within a millisecond: by version, and `order` before `pay` before `reservation`, as the flow goes.
+/// A row for each line of the timeline. Within a millisecond: by version, and `order` before `pay` before `reservation`,
+/// as the flow goes.
 const ONE: &str = found!(
-    "(SELECT json_group_array(json_object('event', event, 'status', status, 'time', time))
-        FROM (SELECT event, status, time FROM timeline AS t WHERE t.order_id = i.order_id
-            ORDER BY time, version, context))"
+    ", t.event, t.status, t.time",
+    " LEFT JOIN timeline AS t ON t.order_id = i.order_id WHERE i.order_id = $1 ORDER BY t.time, t.version, t.context"
 );
 
-const LISTED: &str = found!("NULL");
+const LISTED: &str = found!("", "");
+
+impl Line {
+    /// None where there is no line.
+    fn read(row: &Row) -> Result<Option<Self>, StoreError> {
+        let Some(event) = row.opt_string("event")? else { return Ok(None) };
+        let text = |column| row.text(column).map(str::to_owned);
+        Ok(Some(Self { event, status: text("status")?, time: text("time")? }))
+    }
+}
 
 impl Found {
     fn read(row: &Row) -> Result<Self, StoreError> {
-        let timeline = row.opt_string("timeline")?.map(RawValue::from_string).transpose();
         Ok(Self {
             order_id: row.number("order_id", OrderId::parse)?,
             customer_id: row.opt_count("customer_id")?,
@@ -93,15 +109,17 @@ impl Found {
             },
             waiting_position: row.opt_count("waiting_position")?,
             updated_at: row.text("updated_at")?.to_owned(),
-            timeline: timeline.map_err(|error| StoreError::Failure(format!("the timeline: {error}")))?,
+            timeline: None,
         })
     }
 }
 
 /// One order with its timeline, if anything has been heard of it.
 pub(crate) async fn find(storage: &impl Storage, order_id: OrderId) -> Result<Option<Found>, StoreError> {
-    let one = store::Filter::default().equal("i.order_id", Some(order_id.get())).all(ONE);
-    one.row(storage).await?.as_ref().map(Found::read).transpose()
+    let rows = Statement::new(ONE).bind(order_id.get()).rows(storage).await?;
+    let Some(first) = rows.first() else { return Ok(None) };
+    let timeline = rows.iter().filter_map(|row| Line::read(row).transpose()).collect::<Result<_, _>>()?;
+    Ok(Some(Found { timeline: Some(timeline), ..Found::read(first)? }))
 }
 
 /// One page of the orders that a filter lets through.

@@ -46,9 +46,17 @@ impl<C: Channel, S: Storage> Worker for Service<C, S> {
 mod tests {
     use super::*;
     use crate::samples::{self, Phones};
-    use ::store::native::{Sqlite, at_once};
+    use ::store::native::{Store, at_once};
     use kernel::event::Event;
     use kernel::{CustomerId, Language, Timestamp};
+
+    ::store::on_postgres!(
+        a_message_names_the_course_as_the_same_batch_tells_of_it,
+        messages_are_sent_as_things_happened_whichever_stream_was_read_first,
+        the_messages_of_a_batch_take_one_reading_two_writes_and_one_sending,
+        events_told_again_are_neither_written_nor_sent_again,
+        a_channel_that_takes_nothing_keeps_no_event_from_being_handled,
+    );
 
     fn told(source: &str, event: Event) -> Envelope {
         let (subject, time) = (event.subject(), Timestamp::from_millis(0));
@@ -57,8 +65,8 @@ mod tests {
     }
 
     /// What the phones got of a batch, and the store it was written to.
-    fn handled(batch: &[Envelope]) -> (Vec<String>, Sqlite) {
-        let storage = Sqlite::in_memory(&store::DATABASE).unwrap();
+    fn handled(batch: &[Envelope]) -> (Vec<String>, Store) {
+        let storage = Store::new(&store::DATABASE);
         let service = Service { channel: Phones::default(), storage: storage.clone() };
         at_once(service.handle(batch)).unwrap().unwrap();
         (service.channel.bodies(), storage)
@@ -89,7 +97,7 @@ mod tests {
         let events = samples::order_events(Language::Ko).into_iter().zip(1..);
         let batch: Vec<_> =
             events.map(|(event, version)| Envelope { version, ..told("order", event) }).collect();
-        let storage = Sqlite::in_memory(&store::DATABASE).unwrap();
+        let storage = Store::new(&store::DATABASE);
         let service = Service { channel: Phones::default(), storage: storage.clone() };
         at_once(service.handle(&batch)).unwrap().unwrap();
         assert_eq!((storage.statements(), service.channel.sendings.get()), (3, 1));
@@ -99,7 +107,7 @@ mod tests {
 
     #[test]
     fn events_told_again_are_neither_written_nor_sent_again() {
-        let storage = Sqlite::in_memory(&store::DATABASE).unwrap();
+        let storage = Store::new(&store::DATABASE);
         let service = Service { channel: Phones::default(), storage: storage.clone() };
         let batch = [told("pay", samples::paid(Language::Ko))];
         for _again in 0..2 {
@@ -111,7 +119,7 @@ mod tests {
 
     #[test]
     fn a_channel_that_takes_nothing_keeps_no_event_from_being_handled() {
-        let storage = Sqlite::in_memory(&store::DATABASE).unwrap();
+        let storage = Store::new(&store::DATABASE);
         let mut applicant = samples::applicant(1113, Language::Ko);
         applicant.customer_id = CustomerId::parse(samples::BUSY).ok();
         let event = Event::ReservationConfirmed(kernel::event::ReservationConfirmed { applicant });

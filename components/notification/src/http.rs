@@ -100,18 +100,25 @@ impl<'a> Document<'a> {
 mod tests {
     use super::*;
     use crate::samples;
-    use ::store::native::{Sqlite, at_once};
+    use ::store::native::{Store, at_once};
     use kernel::{Language, Timestamp};
     use serde_json::json;
 
-    fn get(storage: &Sqlite, path: &str, headers: &[(&str, &str)]) -> Response {
+    ::store::on_postgres!(
+        a_path_names_all_messages_one_or_those_of_an_order,
+        a_message_is_shown_with_its_delivery_and_the_tag_of_what_is_shown,
+        the_messages_of_an_order_are_listed_and_a_page_by_number_is_counted,
+        what_is_not_there_or_not_readable_is_a_problem,
+    );
+
+    fn get(storage: &Store, path: &str, headers: &[(&str, &str)]) -> Response {
         let request = Request::new(Method::GET, path, headers, "").unwrap();
         at_once(hal::answer(&request, async |request: &Request| answer(storage, request).await)).unwrap()
     }
 
     /// A store with one message, about the payment of order 1113.
-    fn with_a_message() -> Sqlite {
-        let storage = Sqlite::in_memory(&store::DATABASE).unwrap();
+    fn with_a_message() -> Store {
+        let storage = Store::new(&store::DATABASE);
         let event = samples::paid(Language::Ko);
         let message = crate::domain::Message::about("pay", 2, &event, Some("자바 입문")).unwrap();
         let now = Timestamp::from_millis(0);

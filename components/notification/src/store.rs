@@ -37,10 +37,10 @@ static SCHEMA: Schema = Schema {
             sent_at TEXT,
             problem TEXT
         )",
-        // An index ends with the row's key, so each of these also sorts by age.
-        "CREATE INDEX messages_by_order ON messages (order_id)",
-        "CREATE INDEX messages_by_customer ON messages (customer_id)",
-        "CREATE INDEX messages_by_status ON messages (status)",
+        // An index of SQLite ends with the row's key, so each of these also sorts by age.
+        "CREATE INDEX messages_by_order ON messages (order_id/*postgres , seq*/)",
+        "CREATE INDEX messages_by_customer ON messages (customer_id/*postgres , seq*/)",
+        "CREATE INDEX messages_by_status ON messages (status/*postgres , seq*/)",
         MESSAGES_DUE,
         "CREATE TABLE courses (
             edu_no INTEGER PRIMARY KEY,
@@ -54,13 +54,13 @@ static SCHEMA: Schema = Schema {
     programs: &[
         "CREATE TRIGGER messages_inserted AFTER INSERT ON messages BEGIN
             INSERT INTO counts (status, rows) VALUES (NEW.status, 1)
-                ON CONFLICT (status) DO UPDATE SET rows = rows + 1;
+                ON CONFLICT (status) DO UPDATE SET rows = counts.rows + 1;
         END",
         "CREATE TRIGGER messages_updated AFTER UPDATE OF status ON messages
             WHEN NEW.status <> OLD.status
         BEGIN
             INSERT INTO counts (status, rows) VALUES (OLD.status, -1), (NEW.status, 1)
-                ON CONFLICT (status) DO UPDATE SET rows = rows + excluded.rows;
+                ON CONFLICT (status) DO UPDATE SET rows = counts.rows + excluded.rows;
         END",
     ],
 };
@@ -89,7 +89,7 @@ pub(crate) fn add(messages: &[Message], now: Timestamp, until: Timestamp) -> Sta
     let id = if faults::guard("notification.once") {
         "value ->> 'id'"
     } else {
-        "value ->> 'id' || '~' || hex(randomblob(4))"
+        "value ->> 'id' || '~' || CAST(random() AS TEXT)"
     };
     Statement::new(format!(
         "INSERT INTO messages
@@ -110,7 +110,8 @@ pub(crate) fn add(messages: &[Message], now: Timestamp, until: Timestamp) -> Sta
 pub(crate) fn pull_in(now: Timestamp) -> Statement {
     Statement::new(
         "UPDATE messages SET due_at = $1 WHERE status = 'Pending'
-            AND due_at > $1 + 1000 * max($2, min($3, 1 << min(attempts - 1, 30))) AND due_at > $1",
+            AND due_at > $1 + 1000 * max($2, min($3, CAST(1 AS BIGINT) << CAST(min(attempts - 1, 30) AS INTEGER)))
+            AND due_at > $1",
     )
     .bind(now.millis())
     .bind(LEASE)
@@ -121,14 +122,16 @@ pub(crate) fn pull_in(now: Timestamp) -> Statement {
 /// [`claimed`].
 pub(crate) fn claim(now: Timestamp, until: Timestamp, limit: u32) -> Statement {
     Statement::new(format!(
-        "UPDATE messages SET due_at = $1, attempts = attempts + 1, claim = NULL
-         WHERE seq IN (
-             SELECT seq FROM messages WHERE status = 'Pending' AND due_at <= $2 ORDER BY due_at, seq LIMIT $3
-         ) {CLAIMED}"
+        "WITH due AS (
+             SELECT seq FROM messages WHERE status = 'Pending' AND due_at <= $1 ORDER BY due_at, seq LIMIT $2
+             /*postgres FOR UPDATE SKIP LOCKED*/
+         )
+         UPDATE messages SET due_at = $3, attempts = attempts + 1, claim = NULL
+         WHERE seq IN (SELECT seq FROM due) {CLAIMED}"
     ))
-    .bind(until.millis())
     .bind(now.millis())
     .bind(limit)
+    .bind(until.millis())
 }
 
 /// Reads what this worker has taken, oldest first (an `UPDATE` returns its rows in any order).

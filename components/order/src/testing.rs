@@ -1,11 +1,11 @@
-//! The service on a SQLite in memory, with ports of the tests' own. Its clock stands at [`NOW`].
+//! The service on a store of the tests' own, with ports of the tests' own. Its clock stands at [`NOW`].
 
 use crate::ports::Ports;
 use crate::service::{Applied, Applying, NotDone, Service};
 use crate::settings::{Role, Settings};
 use crate::store::{self, DATABASE, Fact, Retry, Stored};
 use ::store::StoreError;
-use ::store::native::{Sqlite, at_once};
+use ::store::native::{Store, at_once};
 use breaker::{Admission, Outcome, Permit};
 use bytes::Bytes;
 use eventlog::{Envelope, Worker};
@@ -87,12 +87,12 @@ impl Tell for Commits {
     }
 }
 
-pub(crate) type Orders = Service<FakePorts, Sqlite, Commits>;
+pub(crate) type Orders = Service<FakePorts, Store, Commits>;
 
 /// Runs a future that never waits.
 #[track_caller]
 pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> T {
-    at_once(future).expect("SQLite keeps nobody waiting")
+    at_once(future).expect("no store keeps anybody waiting")
 }
 
 pub(crate) fn order(number: u64) -> OrderId {
@@ -181,11 +181,11 @@ impl Orders {
 
     pub(crate) fn without_courses() -> Self {
         kernel::clock::set(NOW);
-        Self::over(Sqlite::in_memory(&DATABASE).unwrap())
+        Self::over(Store::new(&DATABASE))
     }
 
     /// Another one of the same store.
-    pub(crate) fn over(storage: Sqlite) -> Self {
+    pub(crate) fn over(storage: Store) -> Self {
         let deadline = Duration::from_millis(610);
         let breaker = breaker::Settings {
             window: deadline,
@@ -207,17 +207,17 @@ impl Orders {
         Self { ports: FakePorts::default(), journal, settings: Rc::new(settings) }
     }
 
-    pub(crate) fn sqlite(&self) -> &Sqlite {
+    pub(crate) fn storage(&self) -> &Store {
         &self.journal.storage
     }
 
     /// Has another do something before the next decision is committed.
     pub(crate) fn meanwhile(&self, act: impl FnOnce(&Self) + 'static) {
-        self.sqlite().meanwhile(|sqlite| act(&Self::over(sqlite.clone())));
+        self.storage().meanwhile(|storage| act(&Self::over(storage.clone())));
     }
 
     pub(crate) fn learn(&self, courses: &[(u64, &Course)]) {
-        block_on(store::learn_courses(self.sqlite(), courses)).unwrap();
+        block_on(store::learn_courses(self.storage(), courses)).unwrap();
     }
 
     /// Takes an order without asking `pay`.
@@ -251,7 +251,7 @@ impl Orders {
     }
 
     pub(crate) fn hear(&self, order_id: u64, status: PayStatus, version: u64) {
-        block_on(store::hear(self.sqlite(), &[fact(order_id, status, version)])).unwrap();
+        block_on(store::hear(self.storage(), &[fact(order_id, status, version)])).unwrap();
     }
 
     pub(crate) fn handle_all(&self, events: &[Envelope]) {
@@ -268,7 +268,7 @@ impl Orders {
     }
 
     pub(crate) fn claim_at(&self, now: Timestamp) -> Vec<Retry> {
-        block_on(store::claim_retries(self.sqlite(), 16, now, now.plus_seconds(5))).unwrap()
+        block_on(store::claim_retries(self.storage(), 16, now, now.plus_seconds(5))).unwrap()
     }
 
     /// Keeps a card for the worker, as whoever pays again does.
@@ -276,15 +276,15 @@ impl Orders {
         let stored = self.stored(order_id);
         let sealed = Some(self.settings.seal.seal(&card(digits), order(order_id)).unwrap());
         let card = store::Card { sealed, next_at: next_at.millis() };
-        block_on(store::keep_for_retry(self.sqlite(), &stored, card)).unwrap()
+        block_on(store::keep_for_retry(self.storage(), &stored, card)).unwrap()
     }
 
     pub(crate) fn number(&self, sql: &str) -> i64 {
-        self.sqlite().number(sql).unwrap()
+        self.storage().number(sql).unwrap()
     }
 
     pub(crate) fn run(&self, sql: &str) {
-        self.sqlite().run(sql, &[]).unwrap();
+        self.storage().run(sql, &[]).unwrap();
     }
 
     /// What the client is told.
@@ -307,7 +307,7 @@ impl Orders {
     /// Has all events make the lists once more; with what they looked like before and after.
     pub(crate) fn project_again(&self) -> [Vec<Vec<String>>; 2] {
         let dump =
-            || ["orders", "tallies", "retries", "idempotency_keys"].map(|t| self.sqlite().dump(t).unwrap());
+            || ["orders", "tallies", "retries", "idempotency_keys"].map(|t| self.storage().dump(t).unwrap());
         let before = dump().to_vec();
         self.run(
             "UPDATE orders SET customer_id = 9, edu_no = 9, guest = 9, language = 'en', amount = 9, course_title = '',
@@ -316,9 +316,7 @@ impl Orders {
         );
         self.run("DELETE FROM tallies");
         self.run("INSERT INTO tallies SELECT edu_no, status, count(*) FROM orders GROUP BY 1, 2");
-        self.run(
-            "INSERT INTO projection SELECT position, subject, version, type, data, time FROM events ORDER BY position",
-        );
+        self.run("INSERT INTO projection SELECT * FROM projection ORDER BY position");
         self.run("DELETE FROM tallies WHERE orders = 0");
         [before, dump().to_vec()]
     }

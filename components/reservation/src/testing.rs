@@ -1,9 +1,9 @@
-//! The service in a few words, on a store in memory: for the tests.
+//! The service in a few words, on a store of the tests' own: for the tests.
 
 use crate::domain::{Capacity, Changes, Command, Decided, NewCourse, Title};
 use crate::service::{Asked, NotDone, Service};
 use crate::store::{DATABASE, ListedReservation, find_course, find_reservation};
-use ::store::native::{Sqlite, at_once};
+use ::store::native::{Store, at_once};
 use futures::executor::block_on;
 use journal::{Journal, Tell, history};
 use kernel::event::{Applicant, Event};
@@ -21,20 +21,20 @@ impl Tell for Nobody {
     fn committed(&self) {}
 }
 
-pub(crate) type Reservation = Service<Sqlite, Nobody>;
+pub(crate) type Reservation = Service<Store, Nobody>;
 
-/// A service with an empty store in memory.
+/// A service with an empty store.
 pub(crate) fn service() -> Reservation {
-    over(Sqlite::in_memory(&DATABASE).unwrap())
+    over(Store::new(&DATABASE))
 }
 
 /// A service with this store.
-pub(crate) fn over(storage: Sqlite) -> Reservation {
+pub(crate) fn over(storage: Store) -> Reservation {
     Service { journal: Journal { storage, tell: Nobody }, demo_courses: false }
 }
 
 impl Reservation {
-    pub(crate) fn store(&self) -> &Sqlite {
+    pub(crate) fn store(&self) -> &Store {
         &self.journal.storage
     }
 
@@ -43,7 +43,9 @@ impl Reservation {
         let commands = commands.to_vec();
         self.store().meanwhile(move |store| {
             let other = over(store.clone());
-            at_once(other.carry_out(&asked(&commands), NOW)).expect("SQLite keeps nobody waiting").unwrap();
+            at_once(other.carry_out(&asked(&commands), NOW))
+                .expect("no store keeps anybody waiting")
+                .unwrap();
         });
     }
 
@@ -74,7 +76,8 @@ impl Reservation {
 
     /// Everything that was ever decided, with its versions.
     pub(crate) fn events(&self) -> Vec<(u64, Event)> {
-        let rows = self.store().run("SELECT version, type, data FROM events ORDER BY position", &[]).unwrap();
+        let rows =
+            self.store().run("SELECT version, type, data FROM projection ORDER BY position", &[]).unwrap();
         rows.iter().map(|row| (row.count("version").unwrap(), history(row).unwrap())).collect()
     }
 }

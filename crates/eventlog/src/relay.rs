@@ -25,6 +25,9 @@ pub(crate) const BATCH: u64 = 200;
 /// less than a second.
 const GATHER: Duration = Duration::from_millis(100);
 
+/// How often a relay tries to number events while others do: each conflict is another's progress.
+const NUMBERINGS: u32 = 3;
+
 /// After this long a relay goes on no more, whatever is left: a worker takes one wake-up at a time, and has other
 /// duties. The relay after the next commit, or on the next tick, goes on.
 const BUDGET: Duration = Duration::from_secs(2);
@@ -41,6 +44,15 @@ pub(crate) const NEXT: &str = "SELECT l.generation, l.floor, l.newest,
         FROM log WHERE id = 1) AS l
     LEFT JOIN events AS e ON e.position > l.sent
     ORDER BY e.position LIMIT $3";
+
+/// On PostgreSQL, where many commit at once, the order of commits is not that of any sequence: what is committed and has no
+/// position yet gets the next ones here, in an order in which everything comes after what it was decided from. Of two that
+/// give the same position at once the second fails, because positions are unique.
+pub(crate) const NUMBER: &str = "/*postgres UPDATE events SET position = numbered.position
+    FROM (SELECT inserted, row_number() OVER (ORDER BY inserted) + coalesce((SELECT max(position) FROM events), 0)
+            AS position
+        FROM (SELECT inserted FROM events WHERE position IS NULL ORDER BY inserted LIMIT 1000) AS unnumbered) AS numbered
+    WHERE events.inserted = numbered.inserted AND events.position IS NULL*/";
 
 /// Writes down the floor ($1), unless there was a replay since it was found in generation $2.
 pub(crate) const NOTE_FLOOR: &str = "UPDATE log SET floor = $1 WHERE generation = $2 AND floor < $1";
@@ -292,6 +304,16 @@ impl<S: Storage> Relay<S> {
     }
 
     async fn next(&self, last: EntryId) -> Result<Batch, LogError> {
+        // Another relay that numbers at this moment has done so once the conflict is known; what it has left is ours.
+        for _ in 0..NUMBERINGS {
+            match Statement::new(NUMBER).run(&self.storage).await {
+                Err(error) if error.is_conflict() => {}
+                numbered => {
+                    numbered?;
+                    break;
+                }
+            }
+        }
         let next = Statement::new(NEXT).bind(last.generation).bind(last.position).bind(BATCH);
         let rows = next.rows(&self.storage).await?;
         let first =

@@ -13,6 +13,7 @@ mod generations;
 mod lost;
 mod model;
 pub(crate) mod native;
+mod positions;
 mod recorder;
 mod relays;
 mod store;

@@ -14,17 +14,21 @@ pub const APPEND_EVENT: &str =
 END";
 
 /// What an event is handed to so that the lists follow: by [`APPEND_EVENT`] once it is appended, and by whoever makes
-/// the lists again from all events. The triggers on it are the context's own.
+/// the lists again, by inserting into it all that it shows. The triggers on it are the context's own. Its positions rise
+/// with the events that follow one from another; on PostgreSQL they are not those of the log, which come later.
 pub const PROJECTION: &str = "CREATE VIEW projection AS
-    SELECT position, subject, version, type, data, time FROM events";
+    SELECT /*postgres inserted AS */position, subject, version, type, data, time FROM events";
 
 /// Refuses a decision that was made from another version of something than the present one.
 ///
-/// `expectation!("seats", "SELECT seats_version FROM courses WHERE edu_no = NEW.subject")` is the trigger behind
-/// [`Decision::expect("seats", …)`](crate::Decision::expect). Where there is no row, version 0 is expected.
+/// `expectation!("seats", "SELECT seats_version FROM courses WHERE edu_no = CAST(NEW.subject AS BIGINT)", "FOR UPDATE")` is
+/// the trigger behind [`Decision::expect("seats", …)`](crate::Decision::expect). Where there is no row, version 0 is expected.
+///
+/// What was compared must stay so until the decision is committed, so PostgreSQL locks the row, `FOR UPDATE` where the
+/// decision goes on to write it, `FOR SHARE` where others may expect the same at the same time.
 #[macro_export]
 macro_rules! expectation {
-    ($what:literal, $version:literal) => {
+    ($what:literal, $version:literal, $lock:literal) => {
         concat!(
             "CREATE TRIGGER expect_",
             $what,
@@ -34,7 +38,9 @@ macro_rules! expectation {
             $what,
             " changed') WHERE NEW.version <> coalesce((",
             $version,
-            "), 0); END"
+            "/*postgres  ",
+            $lock,
+            "*/), 0); END"
         )
     };
 }

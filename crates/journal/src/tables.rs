@@ -4,8 +4,11 @@
 ///
 /// `UNIQUE (subject, version)` is what makes two decisions from the same state exclude each other. `position` is the
 /// event's place in the context's log: SQLite has one writer, so the order of commits is the order of the sequence.
+///
+/// PostgreSQL has many: there it is empty until a relay gives it, and `inserted` is the order of insertion, in which the
+/// events of a subject are in the order of their versions.
 pub const EVENTS: &str = "CREATE TABLE events (
-    position INTEGER PRIMARY KEY AUTOINCREMENT,
+    position INTEGER /*sqlite PRIMARY KEY AUTOINCREMENT*//*postgres UNIQUE, inserted BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY*/,
     subject TEXT NOT NULL,
     version INTEGER NOT NULL CHECK (version > 0),
     type TEXT NOT NULL,

@@ -2,6 +2,7 @@
 
 mod conflicts;
 mod decisions;
+mod locks;
 mod outbox;
 
 use crate::{Decision, Journal, Tell, expectation, history, programs, tables};
@@ -9,7 +10,7 @@ use kernel::event::{Applicant, Event, ReservationConfirmed, ReservationRejected}
 use kernel::{EduNo, Guests, Language, OrderId, Timestamp};
 use std::cell::Cell;
 use std::rc::Rc;
-use store::native::{Sqlite, at_once};
+use store::native::{Store, at_once};
 use store::{Database, Schema, Statement, StoreError};
 
 const COURSES: &str = "CREATE TABLE courses (edu_no INTEGER PRIMARY KEY, capacity INTEGER NOT NULL)";
@@ -30,13 +31,13 @@ const CARDS: &str =
 const SEAT_TAKEN: &str = "CREATE TRIGGER project_confirmed INSTEAD OF INSERT ON projection
     WHEN NEW.type = 'ReservationConfirmed' BEGIN
     INSERT INTO seats (edu_no, taken, version, last)
-        VALUES (NEW.data ->> 'eduNo', 1, NEW.position, NEW.subject || ' at ' || NEW.time)
-        ON CONFLICT (edu_no) DO UPDATE SET taken = taken + 1, version = excluded.version, last = excluded.last
-        WHERE version < excluded.version;
+        VALUES (CAST(NEW.data ->> 'eduNo' AS BIGINT), 1, NEW.position, NEW.subject || ' at ' || NEW.time)
+        ON CONFLICT (edu_no) DO UPDATE SET taken = seats.taken + 1, version = excluded.version, last = excluded.last
+        WHERE seats.version < excluded.version;
 END";
 
 const CARD_LEFT: &str = "CREATE TRIGGER card_left INSTEAD OF INSERT ON decisions WHEN NEW.kind = 'card' BEGIN
-    INSERT INTO cards (order_id, card) VALUES (NEW.subject, NEW.data ->> 'card');
+    INSERT INTO cards (order_id, card) VALUES (CAST(NEW.subject AS BIGINT), NEW.data ->> 'card');
 END";
 
 static SCHEMA: Schema = Schema {
@@ -48,7 +49,11 @@ static SCHEMA: Schema = Schema {
         programs::DECISIONS,
         programs::APPEND_EVENT,
         programs::PROJECTION,
-        expectation!("seats", "SELECT version FROM seats WHERE edu_no = NEW.subject"),
+        expectation!(
+            "seats",
+            "SELECT version FROM seats WHERE edu_no = CAST(NEW.subject AS BIGINT)",
+            "FOR UPDATE"
+        ),
         SEAT_TAKEN,
         CARD_LEFT,
     ],
@@ -65,11 +70,11 @@ impl Tell for Told {
     }
 }
 
-fn journal() -> Journal<Sqlite, Told> {
-    Journal { storage: Sqlite::in_memory(&DATABASE).unwrap(), tell: Told::default() }
+fn journal() -> Journal<Store, Told> {
+    Journal { storage: Store::new(&DATABASE), tell: Told::default() }
 }
 
-impl Journal<Sqlite, Told> {
+impl Journal<Store, Told> {
     /// Carries out what is decided without loading anything.
     fn commit(&self, decide: impl Fn(&mut Decision)) -> Result<(), StoreError> {
         let carried_out = self.carry_out(async |_| {
@@ -112,4 +117,9 @@ fn rejected(order: u64, reason: &str) -> Event {
 
 const fn now() -> Timestamp {
     Timestamp::from_millis(0)
+}
+
+#[test]
+fn the_store_is_the_same_on_both_databases() {
+    store::native::assert_same_on_both(&DATABASE);
 }

@@ -25,6 +25,15 @@ pub async fn text(name: &'static str) -> anyhow::Result<Rc<str>> {
     Ok(value)
 }
 
+/// The value of a variable that a component need not have; empty where it has not. Whoever asks keeps it.
+pub async fn optional(name: &str) -> anyhow::Result<Rc<str>> {
+    match variables::get(name).await {
+        Ok(value) => Ok(value.trim().into()),
+        Err(variables::Error::Undefined(_)) => Ok(Rc::default()),
+        Err(error) => Err(error).with_context(|| format!("the variable `{name}`")),
+    }
+}
+
 /// What `T` makes of a variable: a number, a yes or no, and the like.
 pub async fn parse<T: FromStr>(name: &'static str) -> anyhow::Result<T> {
     read(name, &text(name).await?)

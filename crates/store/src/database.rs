@@ -1,23 +1,24 @@
-//! A store behind a label, through Spin.
+//! A store behind a label, through Spin: SQLite, or PostgreSQL where an address is set.
 
-use crate::migration::{Session, migrate};
-use crate::{Row, Schema, Statement, Storage, StoreError, Value};
-use spin_sdk::sqlite::Connection;
+mod postgres;
+mod sqlite;
+
+use crate::{Row, Schema, Statement, Storage, StoreError};
 use spin_sdk::wasip3::random::random::get_random_u64;
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::rc::Rc;
 use std::time::Duration;
 
-/// How many idle connections an instance keeps for one label: as many as Spin lets requests into an instance at
-/// once, so that a burst does not open connections only to drop them.
-const IDLE_CONNECTIONS: usize = 16;
-
 thread_local! {
-    /// Idle connections of this instance by label. Nothing of a request is kept in it.
-    static IDLE: RefCell<HashMap<&'static str, Vec<Connection>>> = RefCell::default();
+    /// By label: the address of the stores on PostgreSQL, and none of those on SQLite. It is read once, since it does not
+    /// change while the application runs, and a store there has its schema then.
+    static ADDRESSES: RefCell<HashMap<&'static str, Option<Rc<str>>>> = RefCell::default();
 }
 
 /// The store under one label, with the schema it must have.
+///
+/// It is on PostgreSQL where the component's variable `<label>_database_url` has an address, and else on SQLite.
 #[derive(Clone, Copy, Debug)]
 pub struct Database {
     label: &'static str,
@@ -30,42 +31,44 @@ impl Database {
         Self { label, schema }
     }
 
+    /// Its label.
+    pub const fn label(&self) -> &'static str {
+        self.label
+    }
+
     /// Its schema.
     pub const fn schema(&self) -> &'static Schema {
         self.schema
     }
 
-    async fn check_out(&self) -> Result<Connection, StoreError> {
-        let idle = IDLE.with_borrow_mut(|idle| idle.get_mut(self.label).and_then(Vec::pop));
-        match idle {
-            Some(connection) => Ok(connection),
-            None => {
-                let connection = Connection::open(self.label).await?;
-                migrate(&connection, self.schema).await?;
-                Ok(connection)
-            }
+    /// Where it is on PostgreSQL, brought to its schema; none where it is on SQLite.
+    async fn address(&self) -> Result<Option<Rc<str>>, StoreError> {
+        if let Some(known) = ADDRESSES.with_borrow(|addresses| addresses.get(self.label).cloned()) {
+            return Ok(known);
         }
-    }
-
-    fn check_in(&self, connection: Connection) {
-        IDLE.with_borrow_mut(|idle| {
-            let pool = idle.entry(self.label).or_default();
-            if pool.len() < IDLE_CONNECTIONS {
-                pool.push(connection);
-            }
-        });
+        let url = settings::optional(&format!("{}_database_url", self.label)).await;
+        let url = url.map_err(|error| StoreError::Failure(format!("{error:#}")))?;
+        let address: Option<Rc<str>> = match &*url {
+            "" => None,
+            url => Some(crate::postgres::address(url, self.label).into()),
+        };
+        if let Some(address) = &address {
+            crate::postgres::migrate(&postgres::open(address).await?, self.schema, self.label).await?;
+        }
+        ADDRESSES.with_borrow_mut(|addresses| addresses.insert(self.label, address.clone()));
+        Ok(address)
     }
 }
 
 impl Storage for Database {
     async fn query(&self, statement: &Statement) -> Result<Vec<Row>, StoreError> {
-        let connection = self.check_out().await?;
-        let rows = execute(&connection, statement.sql(), statement.params().to_vec()).await;
-        // A refused statement leaves its connection as good as before; one that could not be run may not.
-        if rows.as_ref().err().is_none_or(StoreError::is_conflict) {
-            self.check_in(connection);
+        match self.address().await? {
+            None => sqlite::query(self, statement).await,
+            Some(address) => {
+                let connection = postgres::open(&address).await?;
+                postgres::query(&connection, statement.sql(), statement.params()).await
+            }
         }
-        rows
     }
 
     async fn pause(&self, attempt: u64) {
@@ -73,23 +76,4 @@ impl Storage for Database {
         let micros = get_random_u64() % (1_000 * attempt + 1);
         spin_sdk::time::sleep(Duration::from_micros(micros)).await;
     }
-}
-
-impl Session for Connection {
-    async fn run(&self, sql: &str) -> Result<Vec<Row>, StoreError> {
-        execute(self, sql, Vec::new()).await
-    }
-}
-
-/// Always reads to the end and awaits the result: otherwise an error would vanish and the connection would stay locked.
-async fn execute(connection: &Connection, sql: &str, params: Vec<Value>) -> Result<Vec<Row>, StoreError> {
-    let answer = connection.execute(sql, params).await?;
-    if answer.columns().is_empty() {
-        // A statement without columns has no rows: its end is all there is to wait for.
-        answer.result().await?;
-        return Ok(Vec::new());
-    }
-    let columns = answer.columns().to_vec().into();
-    let rows = answer.collect().await?;
-    Ok(rows.into_iter().map(|row| Row::new(std::rc::Rc::clone(&columns), row.values)).collect())
 }

@@ -6,13 +6,13 @@ use spin_sdk::sqlite;
 /// Why a statement did not do what it says.
 ///
 /// Spin passes on SQLite's message as text; the kinds below are read from it, which is why every message that
-/// SQLite documents as part of its interface is tested here.
+/// SQLite documents as part of its interface is tested here. PostgreSQL's are told by their SQLSTATE.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum StoreError {
     /// A row with that key is there already: somebody else decided first.
     #[error("UNIQUE constraint failed: {constraint}")]
     Unique {
-        /// The columns, as SQLite names them: `events.subject, events.version`.
+        /// The columns, as SQLite names them (`events.subject, events.version`), or the name that PostgreSQL gave it.
         constraint: String,
     },
     /// A `CHECK` said no.
@@ -24,6 +24,9 @@ pub enum StoreError {
     /// A trigger of ours raised this with `RAISE(ABORT, 'decision: …')`; the text after `decision: `.
     #[error("refused by the store: {0}")]
     Raised(String),
+    /// PostgreSQL gave this statement up so that another could go on (a deadlock, a serialization failure).
+    #[error("another statement went first: {0}")]
+    Overtaken(#[source] Unavailable),
     /// The store cannot be used right now: locked for longer than the busy timeout, disk full, I/O error.
     /// Trying again later may help.
     #[error("the store is not available: {0}")]
@@ -52,9 +55,13 @@ impl StoreError {
         Self::Unavailable(Unavailable(reason.into()))
     }
 
+    pub(crate) fn overtaken(reason: impl Into<String>) -> Self {
+        Self::Overtaken(Unavailable(reason.into()))
+    }
+
     /// Whether somebody else decided first, or a constraint forbids it: load again and decide again.
     pub const fn is_conflict(&self) -> bool {
-        matches!(self, Self::Unique { .. } | Self::Check { .. } | Self::Raised(_))
+        matches!(self, Self::Unique { .. } | Self::Check { .. } | Self::Raised(_) | Self::Overtaken(_))
     }
 
     fn from_message(message: String) -> Self {

@@ -1,22 +1,25 @@
 //! A context's store: one statement at a time, its rows by name, and how a store comes to its present schema.
 //!
-//! What a context asks of is a [`Storage`], so that the statements that run in production also run on a SQLite that
+//! What a context asks of is a [`Storage`], so that the statements that run in production also run on a store that
 //! a test, a model or a tool opened by itself (the module `native`, behind the feature of that name). In a component
-//! it is a [`Database`]: SQLite through Spin's `spin:sqlite`.
+//! it is a [`Database`]: through Spin, SQLite, or PostgreSQL where an address is set. Every text is written for SQLite,
+//! and read for PostgreSQL here: `docs/adr/016-postgresql-behind-every-context.md`.
 //!
 //! - [`Statement`]: a text and its parameters; [`Filter`] and [`Page`] build the ones whose conditions vary.
 //! - [`Row`]: read by column name.
 //! - [`Schema`]: the tables, the numbered steps to them, and the views and triggers that each version makes anew.
 //!
 //! What it deliberately has not: transactions. One decision is one statement (an `INSERT` into a view whose triggers
-//! do the rest), so nothing is ever held open across host calls. Only a migration is several statements.
+//! do the rest), so nothing is ever held open across host calls. Only a migration of SQLite is several statements.
 
 mod database;
+mod dialect;
 mod error;
 mod filter;
 mod migration;
 #[cfg(feature = "native")]
 pub mod native;
+mod postgres;
 mod row;
 mod schema;
 mod statement;

@@ -1,8 +1,9 @@
-//! Bringing a store to the schema of this code.
+//! Bringing a store on SQLite to the schema of this code. (For PostgreSQL: [`crate::postgres::migrate`].)
 //!
 //! All of it happens in one transaction, begun with the store's write lock: of two processes that open an old store at
 //! once one waits and then finds it done, and what a crash cuts off has not happened.
 
+use crate::dialect::Dialect;
 use crate::schema::{Schema, VERSIONS, drop_program};
 use crate::{Row, StoreError};
 
@@ -55,7 +56,7 @@ async fn go_up(session: &impl Session, schema: &Schema) -> Result<(), StoreError
 
 async fn run_all(session: &impl Session, statements: &[&'static str]) -> Result<(), StoreError> {
     for statement in statements {
-        session.run(&faults::loosened(statement)).await?;
+        session.run(&Dialect::Sqlite.read(&faults::loosened(statement))).await?;
     }
     Ok(())
 }
@@ -76,7 +77,11 @@ async fn version(session: &impl Session) -> Result<u32, StoreError> {
     rows.first().map_or(Ok(0), |row| row.number("user_version", u32::try_from))
 }
 
-async fn check_newer(session: &impl Session, found: u32, schema: &Schema) -> Result<(), StoreError> {
+pub(crate) async fn check_newer(
+    session: &impl Session,
+    found: u32,
+    schema: &Schema,
+) -> Result<(), StoreError> {
     let newest = "SELECT oldest_code FROM versions ORDER BY version DESC LIMIT 1";
     let rows = session.run(newest).await?;
     let oldest_code = rows.first().map_or(Ok(found), |row| row.number("oldest_code", u32::try_from))?;

@@ -6,8 +6,9 @@ use std::borrow::Cow;
 
 /// A statement and its parameters, in the order of `$1`, `$2`, … in its text.
 ///
-/// SQLite numbers `$1` by where it is first seen, so the
-/// first mention of each parameter comes in the order of the numbers.
+/// The same text must mean the same to SQLite and PostgreSQL. SQLite numbers `$1` by where it is first seen, so the
+/// first mention of each parameter comes in the order of the numbers. Where it cannot mean the same, `/*postgres … */` is
+/// read by PostgreSQL alone and `/*sqlite … */` by SQLite alone; a statement of which nothing is left is not run.
 ///
 /// ```
 /// # use store::Statement;

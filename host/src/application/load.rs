@@ -59,6 +59,7 @@ impl Loader<'_> {
             variables: self.variables.of_component(&component.variables)?,
             http: self.http.clone(),
             stores: self.stores.clone(),
+            postgres: Arc::default(),
             key_value_labels: Arc::new(component.key_value_stores.iter().cloned().collect()),
             database_labels: Arc::new(component.sqlite_databases.iter().cloned().collect()),
             output: Output::new(id, self.quiet),

@@ -61,6 +61,20 @@ impl AllowedHosts {
         }
     }
 
+    /// Whether `host`, a name or an IP address, may be reached at `port` by a scheme whose addresses are no URLs.
+    pub fn allows_host(&self, scheme: &str, host: &str, port: u16) -> bool {
+        let host = match host.parse() {
+            Ok(IpAddr::V4(address)) => Host::Ipv4(address),
+            Ok(IpAddr::V6(address)) => Host::Ipv6(address),
+            Err(_) => match Host::parse(host) {
+                Ok(host) => host,
+                Err(_) => return false,
+            },
+        };
+        let target = Target { scheme: scheme.to_owned(), host, port: Some(port) };
+        self.entries.iter().any(|entry| entry.allows(&target))
+    }
+
     /// Whether the component may send requests to its own application.
     pub fn allows_self(&self) -> bool {
         self.entries.iter().any(|entry| {

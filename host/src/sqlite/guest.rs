@@ -1,20 +1,8 @@
 //! What components call: `spin:sqlite/sqlite@3.1.0`.
 
-use std::{
-    collections::BTreeSet,
-    pin::Pin,
-    sync::Arc,
-    task::{Context, Poll, ready},
-};
+use std::{collections::BTreeSet, sync::Arc};
 
-use tokio::sync::mpsc;
-use wasmtime::{
-    StoreContextMut,
-    component::{
-        Accessor, Destination, FutureReader, HasData, Linker, Resource, ResourceTable, StreamProducer,
-        StreamReader, StreamResult, VecBuffer,
-    },
-};
+use wasmtime::component::{Accessor, FutureReader, HasData, Linker, Resource, ResourceTable, StreamReader};
 
 use super::{
     answer::Answer,
@@ -23,6 +11,7 @@ use super::{
     session::Session,
     value::{Error, RowResult, Value},
 };
+use crate::rows::Rows;
 
 /// How many connections one instance may hold; Spin's own limit.
 const CONNECTIONS: usize = 256;
@@ -126,7 +115,8 @@ impl<T: Send + 'static> sqlite::HostConnectionWithStore<T> for HasSqlite {
                 let outcome = FutureReader::new(&mut access, async { wasmtime::error::Ok(outcome) })?;
                 return Ok(Ok((columns, rows, outcome)));
             };
-            let rows = Rows { head, rest: rest.rows, _waiting: rest.waiting };
+            // Dropped with the stream, `waiting` ends the statement.
+            let rows = Rows { head, rest: rest.rows, _held: rest.waiting };
             let rows = StreamReader::new(&mut access, rows)?;
             let outcome = FutureReader::new(&mut access, async {
                 let given_up = |_| Err(Error::Io("the statement was given up".to_owned()));
@@ -137,51 +127,19 @@ impl<T: Send + 'static> sqlite::HostConnectionWithStore<T> for HasSqlite {
     }
 }
 
-/// The rows of a long answer: those already read, then those that come.
-struct Rows {
-    head: Vec<RowResult>,
-    rest: mpsc::Receiver<RowResult>,
-    /// Dropped with the stream, it ends the statement.
-    _waiting: Option<super::caller::Waiting>,
-}
-
-/// How many rows are handed over at a time.
-const ROWS_AT_ONCE: usize = 64;
-
-impl<D> StreamProducer<D> for Rows {
-    type Item = RowResult;
-    type Buffer = VecBuffer<RowResult>;
-
-    fn poll_produce<'a>(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        mut store: StoreContextMut<'a, D>,
-        mut destination: Destination<'a, Self::Item, Self::Buffer>,
-        finish: bool,
-    ) -> Poll<wasmtime::Result<StreamResult>> {
-        // Rows handed over before a real read could get lost.
-        if destination.remaining(&mut store) == Some(0) {
-            return Poll::Ready(Ok(StreamResult::Completed));
-        }
-        let mut rows = std::mem::take(&mut self.head);
-        if rows.is_empty() {
-            let received = self.rest.poll_recv_many(context, &mut rows, ROWS_AT_ONCE);
-            if received.is_pending() && finish {
-                return Poll::Ready(Ok(StreamResult::Cancelled));
-            }
-            if ready!(received) == 0 {
-                return Poll::Ready(Ok(StreamResult::Dropped));
-            }
-        }
-        destination.set_buffer(rows.into());
-        Poll::Ready(Ok(StreamResult::Completed))
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::{
+        pin::Pin,
+        task::{Context, Poll},
+    };
+
     use sqlite::HostConnectionWithStore as _;
-    use wasmtime::component::{FutureConsumer, Lift, Source, StreamConsumer};
+    use tokio::sync::mpsc;
+    use wasmtime::{
+        StoreContextMut,
+        component::{FutureConsumer, Lift, Source, StreamConsumer, StreamResult},
+    };
 
     use super::*;
 

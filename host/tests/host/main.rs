@@ -4,5 +4,6 @@
 #![expect(clippy::panic, clippy::unwrap_used, reason = "tests")]
 
 mod misbehaviour;
+mod postgres;
 mod refusals;
 mod support;

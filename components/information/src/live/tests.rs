@@ -3,13 +3,22 @@
 use super::*;
 use crate::domain::Told;
 use crate::samples;
-use ::store::native::{Sqlite, at_once};
+use ::store::native::{Store, at_once};
 use futures::channel::mpsc::{Receiver, channel};
 use hal::Method;
 use kernel::Timestamp;
 use kernel::event::Event;
 use std::cell::{Cell, RefCell};
 use std::pin::Pin;
+
+::store::on_postgres!(
+    whoever_follows_an_order_that_was_taken_just_now_is_answered_once_it_is_heard_of,
+    a_number_that_nothing_is_heard_of_is_given_up_after_a_few_seconds,
+    the_present_state_comes_at_once_then_each_change_and_the_final_one_ends_the_stream,
+    whoever_comes_back_is_told_only_what_is_new_and_kept_for_five_minutes,
+    whoever_comes_back_having_seen_the_end_is_told_to_stop,
+    a_client_that_goes_away_is_followed_no_more,
+);
 
 const BASE: &str = "http://127.0.0.1:8080";
 
@@ -46,13 +55,13 @@ impl Background for Beside {
 
 /// A store, a world, and what happens to order 1113 in it.
 struct Trial {
-    storage: Sqlite,
+    storage: Store,
     world: &'static World,
 }
 
 impl Trial {
     fn new() -> Self {
-        let storage = Sqlite::in_memory(&store::DATABASE).unwrap();
+        let storage = Store::new(&store::DATABASE);
         Self { storage, world: Box::leak(Box::default()) }
     }
 
@@ -71,7 +80,7 @@ impl Trial {
         at_once(answered).unwrap()
     }
 
-    fn follower(&self, last: Option<&str>) -> (Follower<Sqlite, Beside>, Receiver<String>) {
+    fn follower(&self, last: Option<&str>) -> (Follower<Store, Beside>, Receiver<String>) {
         let (client, reader) = channel(1000);
         let (storage, background) = (self.storage.clone(), Beside(self.world));
         let (order_id, base) = (OrderId::parse(1113).unwrap(), BASE.to_owned());
@@ -95,7 +104,7 @@ impl Trial {
     }
 }
 
-fn take(storage: &Sqlite, events: &[(u64, i64, Event)]) {
+fn take(storage: &Store, events: &[(u64, i64, Event)]) {
     let told = events.iter().map(|(version, time, event)| {
         Told::of(samples::context(event), *version, Timestamp::from_millis(*time), event)
     });

@@ -25,13 +25,13 @@ pub(super) static SCHEMA: Schema = Schema {
             updated_at TEXT NOT NULL,
             delayed_at INTEGER
         )",
-        // An index ends with the row's key, so each of these also sorts by orderId.
-        "CREATE INDEX infomations_by_customer ON infomations (customer_id)",
-        "CREATE INDEX infomations_by_course ON infomations (edu_no)",
-        "CREATE INDEX infomations_by_order_status ON infomations (order_status)",
-        "CREATE INDEX infomations_by_pay_status ON infomations (pay_status)",
-        "CREATE INDEX infomations_by_reservation_status ON infomations (reservation_status)",
-        "CREATE INDEX infomations_by_update ON infomations (updated_at)",
+        // An index of SQLite ends with the row's key, so each of these also sorts by orderId.
+        "CREATE INDEX infomations_by_customer ON infomations (customer_id/*postgres , order_id*/)",
+        "CREATE INDEX infomations_by_course ON infomations (edu_no/*postgres , order_id*/)",
+        "CREATE INDEX infomations_by_order_status ON infomations (order_status/*postgres , order_id*/)",
+        "CREATE INDEX infomations_by_pay_status ON infomations (pay_status/*postgres , order_id*/)",
+        "CREATE INDEX infomations_by_reservation_status ON infomations (reservation_status/*postgres , order_id*/)",
+        "CREATE INDEX infomations_by_update ON infomations (updated_at/*postgres , order_id*/)",
         "CREATE TABLE timeline (
             order_id INTEGER NOT NULL,
             context TEXT NOT NULL,
@@ -83,25 +83,25 @@ pub(super) const TOLD_OF_ORDER: &str =
             CASE NEW.source WHEN 'reservation' THEN NEW.version ELSE 0 END, NEW.reservation_status,
             NEW.waiting_position, NEW.time, NEW.delayed_at)
         ON CONFLICT (order_id) DO UPDATE SET
-            course_title = coalesce(course_title, excluded.course_title),
-            amount = coalesce(amount, excluded.amount),
+            course_title = coalesce(infomations.course_title, excluded.course_title),
+            amount = coalesce(infomations.amount, excluded.amount),
             order_status = CASE WHEN excluded.order_version > 0
-                AND excluded.order_version > order_version -- guard: information.version
-                THEN excluded.order_status ELSE order_status END,
-            order_version = max(order_version, excluded.order_version),
-            pay_status = CASE WHEN excluded.delayed_at >= pay_version OR excluded.pay_version > 0
-                AND excluded.pay_version > max(pay_version, coalesce(delayed_at, 0)) -- guard: information.version
-                THEN excluded.pay_status ELSE pay_status END,
-            delayed_at = coalesce(max(delayed_at, excluded.delayed_at), delayed_at, excluded.delayed_at),
-            pay_version = max(pay_version, excluded.pay_version),
+                AND excluded.order_version > infomations.order_version -- guard: information.version
+                THEN excluded.order_status ELSE infomations.order_status END,
+            order_version = max(infomations.order_version, excluded.order_version),
+            pay_status = CASE WHEN excluded.delayed_at >= infomations.pay_version OR excluded.pay_version > 0
+                AND excluded.pay_version > max(infomations.pay_version, coalesce(infomations.delayed_at, 0)) -- guard: information.version
+                THEN excluded.pay_status ELSE infomations.pay_status END,
+            delayed_at = coalesce(max(infomations.delayed_at, excluded.delayed_at), infomations.delayed_at, excluded.delayed_at),
+            pay_version = max(infomations.pay_version, excluded.pay_version),
             reservation_status = CASE WHEN excluded.reservation_version > 0
-                AND excluded.reservation_version > reservation_version -- guard: information.version
-                THEN excluded.reservation_status ELSE reservation_status END,
+                AND excluded.reservation_version > infomations.reservation_version -- guard: information.version
+                THEN excluded.reservation_status ELSE infomations.reservation_status END,
             waiting_position = CASE WHEN excluded.reservation_version > 0
-                AND excluded.reservation_version > reservation_version -- guard: information.version
-                THEN excluded.waiting_position ELSE waiting_position END,
-            reservation_version = max(reservation_version, excluded.reservation_version),
-            updated_at = max(updated_at, excluded.updated_at);
+                AND excluded.reservation_version > infomations.reservation_version -- guard: information.version
+                THEN excluded.waiting_position ELSE infomations.waiting_position END,
+            reservation_version = max(infomations.reservation_version, excluded.reservation_version),
+            updated_at = max(infomations.updated_at, excluded.updated_at);
 END";
 
 /// Keeps the newest of what was told about a course.
@@ -119,22 +119,22 @@ const INSERTED: &str = "CREATE TRIGGER infomations_inserted AFTER INSERT ON info
         SELECT name, 1
         FROM (SELECT 'all' AS name UNION ALL SELECT 'eduNo ' || NEW.edu_no
             UNION ALL SELECT NEW.order_status UNION ALL SELECT NEW.pay_status
-            UNION ALL SELECT NEW.reservation_status)
+            UNION ALL SELECT NEW.reservation_status) AS names
         WHERE name IS NOT NULL
-        ON CONFLICT (name) DO UPDATE SET rows = rows + 1;
+        ON CONFLICT (name) DO UPDATE SET rows = counts.rows + 1;
 END";
 
 const UPDATED: &str = "CREATE TRIGGER infomations_updated
     AFTER UPDATE OF order_status, pay_status, reservation_status ON infomations
-    WHEN NEW.order_status IS NOT OLD.order_status
-        OR NEW.pay_status IS NOT OLD.pay_status
-        OR NEW.reservation_status IS NOT OLD.reservation_status
+    WHEN NEW.order_status IS DISTINCT FROM OLD.order_status
+        OR NEW.pay_status IS DISTINCT FROM OLD.pay_status
+        OR NEW.reservation_status IS DISTINCT FROM OLD.reservation_status
 BEGIN
     INSERT INTO counts (name, rows)
-        SELECT name, change
+        SELECT name, CAST(sum(change) AS BIGINT)
         FROM (SELECT OLD.order_status AS name, -1 AS change UNION ALL SELECT OLD.pay_status, -1
             UNION ALL SELECT OLD.reservation_status, -1 UNION ALL SELECT NEW.order_status, 1
-            UNION ALL SELECT NEW.pay_status, 1 UNION ALL SELECT NEW.reservation_status, 1)
-        WHERE name IS NOT NULL
-        ON CONFLICT (name) DO UPDATE SET rows = rows + excluded.rows;
+            UNION ALL SELECT NEW.pay_status, 1 UNION ALL SELECT NEW.reservation_status, 1) AS changes
+        WHERE name IS NOT NULL GROUP BY name HAVING sum(change) <> 0
+        ON CONFLICT (name) DO UPDATE SET rows = counts.rows + excluded.rows;
 END";

@@ -9,17 +9,29 @@ use proptest::prelude::*;
 use store::native;
 use store::{Direction, Schema};
 
+::store::on_postgres!(
+    the_store_ends_as_the_fold_does_however_the_events_come,
+    a_delay_is_shown_until_pay_says_what_order_had_not_heard_then,
+    the_waiting_position_is_forgotten_with_the_seat_that_ends_the_wait,
+    without_its_version_guards_the_store_would_show_what_came_last,
+    the_timeline_is_told_in_the_order_in_which_it_happened,
+    filters_sort_and_keys_choose_the_same_orders_as_a_look_at_all_would,
+    a_course_is_shown_as_it_was_told_last,
+    an_event_that_comes_late_is_seen_though_it_changes_no_status_and_told_again_it_changes_nothing,
+    within_a_millisecond_the_timeline_goes_by_version_as_the_flow_does,
+);
+
 /// A store as a component would find it.
-struct Sqlite(native::Sqlite);
+struct Store(native::Store);
 
 /// An order with its timeline as JSON, to be compared.
 fn shown(found: &Found) -> serde_json::Value {
     serde_json::to_value(found).unwrap()
 }
 
-impl Sqlite {
+impl Store {
     fn new() -> Self {
-        Self(native::Sqlite::in_memory(&DATABASE).unwrap())
+        Self(native::Store::new(&DATABASE))
     }
 
     fn run(&self, statement: &Statement) -> Vec<Row> {
@@ -103,12 +115,14 @@ fn fold(events: &[(u64, i64, Event)]) -> (Statuses, Option<u64>) {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(native::Engine::current().cases(256)))]
+
     #[test]
     fn the_store_ends_as_the_fold_does_however_the_events_come(
         events in samples::disorder(),
         batch_size in 1..=8_usize,
     ) {
-        let (whole, piecemeal) = (Sqlite::new(), Sqlite::new());
+        let (whole, piecemeal) = (Store::new(), Store::new());
         whole.take(&samples::in_order(&events));
         for batch in events.chunks(batch_size) {
             piecemeal.take(batch);
@@ -141,11 +155,11 @@ fn disorder_is_out_of_order_and_has_copies() {
 fn a_delay_is_shown_until_pay_says_what_order_had_not_heard_then() {
     let history = samples::history();
     let pay_status = |numbers: &[usize]| {
-        let sqlite = Sqlite::new();
+        let store = Store::new();
         for number in numbers {
-            sqlite.take(&history[*number..=*number]);
+            store.take(&history[*number..=*number]);
         }
-        sqlite.found(1113).statuses.pay
+        store.found(1113).statuses.pay
     };
     let (ordered, delayed, declined, delayed_again, paid) = (0, 1, 2, 3, 4);
     assert_eq!(pay_status(&[ordered]), None);
@@ -158,31 +172,34 @@ fn a_delay_is_shown_until_pay_says_what_order_had_not_heard_then() {
 
 #[test]
 fn the_waiting_position_is_forgotten_with_the_seat_that_ends_the_wait() {
-    let (sqlite, history) = (Sqlite::new(), samples::history());
-    sqlite.take(&history[..6]);
-    assert_eq!(sqlite.found(1113).waiting_position, Some(4));
-    sqlite.take(&history);
-    assert_eq!(sqlite.found(1113).waiting_position, None);
+    let (store, history) = (Store::new(), samples::history());
+    store.take(&history[..6]);
+    assert_eq!(store.found(1113).waiting_position, Some(4));
+    store.take(&history);
+    assert_eq!(store.found(1113).waiting_position, None);
 }
 
 #[test]
 fn without_its_version_guards_the_store_would_show_what_came_last() {
     // A line of the trigger, and the fields that it keeps right.
     let guards = [
-        ("excluded.order_version > order_version", "orderStatus"),
-        ("excluded.pay_version > max(pay_version, coalesce(delayed_at, 0))", "payStatus"),
-        ("excluded.reservation_version > reservation_version", "reservationStatus"),
+        ("excluded.order_version > infomations.order_version", "orderStatus"),
+        (
+            "excluded.pay_version > max(infomations.pay_version, coalesce(infomations.delayed_at, 0))",
+            "payStatus",
+        ),
+        ("excluded.reservation_version > infomations.reservation_version", "reservationStatus"),
     ];
     for (guard, broken) in guards {
-        let sqlite = Sqlite::new();
+        let store = Store::new();
         let loosened = schema::TOLD_OF_ORDER.replace(guard, "true");
         assert_ne!(loosened, schema::TOLD_OF_ORDER);
-        sqlite.ask("DROP TRIGGER told_of_order");
-        sqlite.ask(&loosened);
+        store.0.alter("DROP TRIGGER told_of_order").unwrap();
+        store.0.alter(&loosened).unwrap();
         for event in samples::history().iter().rev() {
-            sqlite.take(std::slice::from_ref(event));
+            store.take(std::slice::from_ref(event));
         }
-        let statuses = sqlite.found(1113).statuses;
+        let statuses = store.found(1113).statuses;
         let canceled = [
             ("orderStatus", statuses.order == Some(OrderStatus::OrderCanceled)),
             ("payStatus", statuses.pay == Some(PayStatus::PaymentCanceled)),
@@ -200,23 +217,23 @@ fn every_line_that_a_guard_is_on_can_be_left_out() {
     let (guarded, rest): (Vec<_>, Vec<_>) =
         lines.partition(|line| line.contains("-- guard: information.version"));
     assert_eq!(guarded.len(), 4);
-    let sqlite = Sqlite::new();
-    sqlite.ask("DROP TRIGGER told_of_order");
-    sqlite.ask(&rest.join("\n"));
-    sqlite.take(&samples::history());
-    assert_eq!(sqlite.found(1113).statuses.order, Some(OrderStatus::OrderCanceled));
+    let store = Store::new();
+    store.ask("DROP TRIGGER told_of_order");
+    store.ask(&rest.join("\n"));
+    store.take(&samples::history());
+    assert_eq!(store.found(1113).statuses.order, Some(OrderStatus::OrderCanceled));
 }
 
 #[test]
 fn the_timeline_is_told_in_the_order_in_which_it_happened() {
-    let sqlite = Sqlite::new();
+    let store = Store::new();
     for event in samples::history().iter().rev() {
-        sqlite.take(std::slice::from_ref(event));
+        store.take(std::slice::from_ref(event));
     }
     let events: Vec<_> = samples::history().iter().map(|(_, _, event)| event.name().to_owned()).collect();
-    assert_eq!(sqlite.timeline(1113, "event"), events);
-    assert_eq!(sqlite.timeline(1113, "time")[0], "1970-01-01T00:00:00.010Z");
-    let statuses = sqlite.timeline(1113, "status");
+    assert_eq!(store.timeline(1113, "event"), events);
+    assert_eq!(store.timeline(1113, "time")[0], "1970-01-01T00:00:00.010Z");
+    let statuses = store.timeline(1113, "status");
     assert_eq!(
         statuses[..6],
         ["Ordered", "Payment Delayed", "Payment Declined", "Payment Delayed", "Paid", "Waitlisted"],
@@ -226,12 +243,12 @@ fn the_timeline_is_told_in_the_order_in_which_it_happened() {
 
 #[test]
 fn filters_sort_and_keys_choose_the_same_orders_as_a_look_at_all_would() {
-    let sqlite = Sqlite::new();
+    let store = Store::new();
     // Orders 1 to 12: of customers 1 to 3 and courses 101 and 102, each a little further than the one before.
     for order_id in 1..=12 {
-        sqlite.take(&samples::history_of(order_id)[..order_id as usize % 11 + 1]);
+        store.take(&samples::history_of(order_id)[..order_id as usize % 11 + 1]);
     }
-    let all: Vec<Found> = (1..=12).map(|order_id| sqlite.found(order_id)).collect();
+    let all: Vec<Found> = (1..=12).map(|order_id| store.found(order_id)).collect();
     let status = |raw: &str| Some(raw.parse::<AnyStatus>().unwrap());
     let customer_id = Some(CustomerId::parse(2).unwrap());
     let edu_no = Some(EduNo::parse(102).unwrap());
@@ -257,13 +274,13 @@ fn filters_sort_and_keys_choose_the_same_orders_as_a_look_at_all_would() {
             })
             .map(|found| found.order_id.get())
             .collect();
-        assert_eq!(sqlite.list(filter, &first(100)), wanted, "{filter:?}");
-        assert_eq!(sqlite.total(filter), wanted.len() as u64, "{filter:?}");
+        assert_eq!(store.list(filter, &first(100)), wanted, "{filter:?}");
+        assert_eq!(store.total(filter), wanted.len() as u64, "{filter:?}");
 
         let mut by_key = Vec::new();
         let mut after = 0;
         loop {
-            let page = sqlite.list(filter, &Page { after: Some(after), ..first(2) });
+            let page = store.list(filter, &Page { after: Some(after), ..first(2) });
             let Some(last) = page.last() else { break };
             after = *last;
             by_key.extend(page);
@@ -272,17 +289,17 @@ fn filters_sort_and_keys_choose_the_same_orders_as_a_look_at_all_would() {
         assert_eq!(by_key, wanted, "{filter:?} by key");
     }
     let by = |field, page| Page { sort: Some(column(field)), direction: Direction::Descending, ..page };
-    let sorted = sqlite.list(Filter::default(), &by("eduNo", Page { offset: 5, ..first(5) }));
+    let sorted = store.list(Filter::default(), &by("eduNo", Page { offset: 5, ..first(5) }));
     assert_eq!(sorted, [1, 12, 10, 8, 6]);
-    let rows = sqlite.ask("SELECT order_id FROM infomations ORDER BY updated_at DESC, order_id DESC");
+    let rows = store.ask("SELECT order_id FROM infomations ORDER BY updated_at DESC, order_id DESC");
     let newest: Vec<_> = rows.iter().map(|row| row.count("order_id").unwrap()).collect();
     assert_ne!(newest, (1..=12).rev().collect::<Vec<_>>(), "their numbers alone would sort them");
-    assert_eq!(sqlite.list(Filter::default(), &by("updatedAt", first(12))), newest);
+    assert_eq!(store.list(Filter::default(), &by("updatedAt", first(12))), newest);
 }
 
 #[test]
 fn every_sort_and_filter_is_answered_from_an_index() {
-    let sqlite = Sqlite::new();
+    let store = Store::new();
     let customer_id = Some(CustomerId::parse(2).unwrap());
     let edu_no = Some(EduNo::parse(102).unwrap());
     let sorts = ["orderId", "eduNo", "updatedAt"].map(|field| {
@@ -296,21 +313,21 @@ fn every_sort_and_filter_is_answered_from_an_index() {
     let filters = filters.into_iter().map(|filter| (filter, Page { after: Some(7), ..first(10) }));
     for (filter, page) in sorts.into_iter().chain(filters) {
         let statement = filter.ask_list(LISTED, &page);
-        let plan = sqlite.0.plan(statement.sql(), statement.params()).unwrap();
+        let plan = store.0.plan(statement.sql(), statement.params()).unwrap();
         assert!(!plan.contains("TEMP B-TREE"), "{page:?} {filter:?}: {plan}");
         let first = plan.split("; ").next().unwrap();
         assert!(filter == Filter::default() || first.contains("USING INDEX"), "{filter:?}: {plan}");
         let statement = filter.ask_total();
-        let plan = sqlite.0.plan(statement.sql(), statement.params()).unwrap();
+        let plan = store.0.plan(statement.sql(), statement.params()).unwrap();
         assert!(plan.starts_with("SEARCH"), "counting {filter:?}: {plan}");
     }
 }
 
 #[test]
 fn a_course_is_shown_as_it_was_told_last() {
-    let sqlite = Sqlite::new();
-    sqlite.take(&samples::history()[..1]);
-    let before = sqlite.found(1113);
+    let store = Store::new();
+    store.take(&samples::history()[..1]);
+    let before = store.found(1113);
     assert_eq!(before.course_title.as_deref(), Some("자바 입문"));
     assert_eq!(before.statuses.course, None);
 
@@ -318,8 +335,8 @@ fn a_course_is_shown_as_it_was_told_last() {
     let started = Event::CourseStarted(samples::course(edu_no, "자바 입문 (개정)", CourseStatus::Started));
     let opened = Event::CourseOpened(samples::course(edu_no, "자바", CourseStatus::Open));
     for told in [&[(2, &started), (1, &opened)][..], &[(1, &opened)]] {
-        sqlite.take_courses(told);
-        let after = sqlite.found(1113);
+        store.take_courses(told);
+        let after = store.found(1113);
         assert_eq!(after.course_title.as_deref(), Some("자바 입문 (개정)"));
         assert_eq!(after.statuses.course, Some(CourseStatus::Started));
     }
@@ -327,16 +344,16 @@ fn a_course_is_shown_as_it_was_told_last() {
 
 #[test]
 fn an_event_that_comes_late_is_seen_though_it_changes_no_status_and_told_again_it_changes_nothing() {
-    let sqlite = Sqlite::new();
+    let store = Store::new();
     let events = samples::history();
-    sqlite.take(&events[4..5]);
-    let before = sqlite.found(1113);
-    sqlite.take(&events[2..3]);
-    let after = sqlite.found(1113);
+    store.take(&events[4..5]);
+    let before = store.found(1113);
+    store.take(&events[2..3]);
+    let after = store.found(1113);
     assert_eq!(after.statuses, before.statuses);
     assert_ne!(shown(&after), shown(&before));
-    sqlite.take(&events[2..3]);
-    assert_eq!(shown(&sqlite.found(1113)), shown(&after));
+    store.take(&events[2..3]);
+    assert_eq!(shown(&store.found(1113)), shown(&after));
 }
 
 #[test]
@@ -347,12 +364,12 @@ fn an_unknown_status_is_refused_with_all_eleven() {
 
 #[test]
 fn within_a_millisecond_the_timeline_goes_by_version_as_the_flow_does() {
-    let sqlite = Sqlite::new();
+    let store = Store::new();
     let at_once: Vec<_> =
         samples::history().into_iter().map(|(version, _, event)| (version, 0, event)).collect();
-    sqlite.take(&at_once);
+    store.take(&at_once);
     assert_eq!(
-        sqlite.timeline(1113, "event"),
+        store.timeline(1113, "event"),
         [
             "Ordered",
             "PaymentDeclined",
@@ -380,7 +397,7 @@ fn tables_of_version_1() -> Vec<String> {
 fn a_store_of_the_release_before_keeps_its_rows_and_goes_on_where_it_was() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("information.db");
-    let old = Sqlite(native::Sqlite::as_it_is(&path).unwrap());
+    let old = Store(native::Store::as_it_is(&path).unwrap());
     for statement in tables_of_version_1() {
         old.ask(&statement);
     }
@@ -394,15 +411,20 @@ fn a_store_of_the_release_before_keeps_its_rows_and_goes_on_where_it_was() {
     }
     old.ask("PRAGMA user_version=1");
 
-    let sqlite = Sqlite(native::Sqlite::file(&path, &DATABASE).unwrap());
-    let status = |order_id| sqlite.found(order_id).statuses.pay;
+    let store = Store(native::Store::file(&path, &DATABASE).unwrap());
+    let status = |order_id| store.found(order_id).statuses.pay;
     assert_eq!(status(1113), Some(PayStatus::PaymentDelayed));
     let delayed = Filter { status: Some(AnyStatus::Pay(PayStatus::PaymentDelayed)), ..Filter::default() };
-    assert_eq!(sqlite.total(delayed), 1);
-    sqlite.take(&samples::history()[2..3]);
+    assert_eq!(store.total(delayed), 1);
+    store.take(&samples::history()[2..3]);
     assert_eq!(status(1113), Some(PayStatus::PaymentDeclined));
     assert_eq!(status(1114), Some(PayStatus::PaymentDeclined));
-    sqlite.take(&samples::history_of(1114)[3..4]);
+    store.take(&samples::history_of(1114)[3..4]);
     assert_eq!(status(1114), Some(PayStatus::PaymentDelayed));
-    assert_eq!(sqlite.ask(columns)[0].values(), Sqlite::new().ask(columns)[0].values());
+    assert_eq!(store.ask(columns)[0].values(), Store::new().ask(columns)[0].values());
+}
+
+#[test]
+fn the_store_is_the_same_on_both_databases() {
+    ::store::native::assert_same_on_both(&DATABASE);
 }

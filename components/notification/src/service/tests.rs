@@ -2,15 +2,26 @@
 
 use super::*;
 use crate::samples::{self, BLOCKED, BUSY, Phones};
-use ::store::native::{Sqlite, at_once};
+use ::store::native::{Store, at_once};
 use kernel::event::{Event, ReservationConfirmed};
 use kernel::{CustomerId, Language};
+
+::store::on_postgres!(
+    what_is_being_sent_is_nobody_elses_to_send,
+    no_more_is_taken_than_there_is_time_for,
+    all_that_is_due_is_sent_a_batch_at_a_time_and_oldest_first,
+    only_the_dead_and_the_frozen_lose_a_message,
+    a_message_that_the_channel_says_nothing_about_is_tried_again,
+    the_last_try_of_a_message_gives_it_up_with_the_latest_problem,
+    what_is_handed_over_is_what_was_written_and_what_came_of_it_is_kept,
+    what_a_clock_that_was_ahead_has_put_off_is_sent_at_once,
+);
 
 /// What was sent arrived, whatever else happened.
 const ACCEPTED: Attempt = Attempt::Accepted { at: Timestamp::from_millis(7) };
 
 /// A channel during whose sending another worker looks for something to send.
-struct Rival(Sqlite);
+struct Rival(Store);
 
 impl Channel for Rival {
     async fn send(&self, messages: Vec<Outgoing>) -> Vec<Attempt> {
@@ -47,31 +58,31 @@ fn confirmed(order_id: u64, customer: u64) -> Message {
     Message::about("reservation", 1, &event, None).unwrap()
 }
 
-fn service<C: Channel>(channel: C) -> Service<C, Sqlite> {
-    Service { channel, storage: Sqlite::in_memory(&store::DATABASE).unwrap() }
+fn service<C: Channel>(channel: C) -> Service<C, Store> {
+    Service { channel, storage: Store::new(&store::DATABASE) }
 }
 
 /// A store in which these messages are due.
-fn with(messages: &[Message]) -> Sqlite {
-    let sqlite = Sqlite::in_memory(&store::DATABASE).unwrap();
+fn with(messages: &[Message]) -> Store {
+    let kept_in = Store::new(&store::DATABASE);
     let now = Timestamp::now();
-    at_once(store::add(messages, now, now).run(&sqlite)).unwrap().unwrap();
-    sqlite.run("UPDATE messages SET attempts = 0", &[]).unwrap();
-    sqlite
+    at_once(store::add(messages, now, now).run(&kept_in)).unwrap().unwrap();
+    kept_in.run("UPDATE messages SET attempts = 0", &[]).unwrap();
+    kept_in
 }
 
 /// What the store says of each message.
-fn kept(sqlite: &Sqlite) -> Vec<String> {
+fn kept(kept_in: &Store) -> Vec<String> {
     let sql =
         "SELECT status || ' ' || attempts || ' ' || coalesce(problem, '-') || ' ' || coalesce(sent_at, '-')
         AS shown FROM messages ORDER BY seq";
-    sqlite.run(sql, &[]).unwrap().iter().map(|row| row.text("shown").unwrap().to_owned()).collect()
+    kept_in.run(sql, &[]).unwrap().iter().map(|row| row.text("shown").unwrap().to_owned()).collect()
 }
 
 #[test]
 fn what_is_being_sent_is_nobody_elses_to_send() {
-    let sqlite = with(&[confirmed(1, 1)]);
-    let service = Service { channel: Rival(sqlite.clone()), storage: sqlite };
+    let kept_in = with(&[confirmed(1, 1)]);
+    let service = Service { channel: Rival(kept_in.clone()), storage: kept_in };
     at_once(service.deliver()).unwrap().unwrap();
     at_once(service.tell(&[confirmed(2, 1)])).unwrap().unwrap();
     assert_eq!(kept(&service.storage), ["Sent 1 - 1970-01-01T00:00:00.007Z"; 2]);
@@ -116,11 +127,11 @@ fn a_message_that_the_channel_says_nothing_about_is_tried_again() {
 
 #[test]
 fn the_last_try_of_a_message_gives_it_up_with_the_latest_problem() {
-    let sqlite = with(&[confirmed(1, BUSY)]);
+    let kept_in = with(&[confirmed(1, BUSY)]);
     let tried =
         format!("UPDATE messages SET problem = 'older', attempts = {}", crate::domain::MAX_ATTEMPTS - 1);
-    sqlite.run(&tried, &[]).unwrap();
-    let service = Service { channel: Phones::default(), storage: sqlite };
+    kept_in.run(&tried, &[]).unwrap();
+    let service = Service { channel: Phones::default(), storage: kept_in };
     at_once(service.deliver()).unwrap().unwrap();
     assert_eq!(kept(&service.storage), ["Failed 11 503 -"]);
 }
@@ -142,10 +153,10 @@ fn what_is_handed_over_is_what_was_written_and_what_came_of_it_is_kept() {
 
 #[test]
 fn what_a_clock_that_was_ahead_has_put_off_is_sent_at_once() {
-    let sqlite = with(&[confirmed(1, 1)]);
+    let kept_in = with(&[confirmed(1, 1)]);
     let ahead = Timestamp::now().plus_minutes(60).millis();
-    sqlite.run(&format!("UPDATE messages SET due_at = {ahead}"), &[]).unwrap();
-    let service = Service { channel: Phones::default(), storage: sqlite };
+    kept_in.run(&format!("UPDATE messages SET due_at = {ahead}"), &[]).unwrap();
+    let service = Service { channel: Phones::default(), storage: kept_in };
     at_once(service.deliver()).unwrap().unwrap();
     assert_eq!(service.channel.sendings.get(), 1);
 }

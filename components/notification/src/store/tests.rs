@@ -6,21 +6,40 @@ use kernel::Language;
 use store::Direction;
 use store::native;
 
+::store::on_postgres!(
+    an_event_told_again_adds_no_second_message,
+    two_workers_never_hold_the_same_message,
+    a_message_that_a_clock_which_was_ahead_has_put_off_is_due_at_once,
+    what_waits_as_it_should_is_not_pulled_in,
+    if_a_claim_took_what_is_not_due_two_workers_would_hold_the_same_message,
+    what_is_sent_is_never_claimed_again,
+    what_a_crash_left_is_due_again_when_the_lease_runs_out,
+    whoever_lost_a_message_may_say_that_it_is_sent_and_nothing_else,
+    what_was_just_written_is_in_the_hands_of_who_wrote_it,
+    a_busy_message_waits_for_as_long_as_it_is_told,
+    a_message_given_up_is_counted_as_failed,
+    the_newest_title_of_a_course_is_kept_in_whatever_order_it_is_told,
+    messages_are_listed_newest_first_and_by_key_as_they_were_written,
+    filters_choose_and_count_the_same_messages,
+    what_has_been_due_longest_is_taken_first,
+    what_is_taken_is_read_oldest_first_in_whatever_order_it_is_answered,
+);
+
 const NOW: Timestamp = Timestamp::from_millis(1_000_000);
 
 /// A store as a component would find it.
-struct Sqlite(native::Sqlite);
+struct Store(native::Store);
 
-impl Sqlite {
+impl Store {
     fn new() -> Self {
-        Self(native::Sqlite::in_memory(&DATABASE).unwrap())
+        Self(native::Store::new(&DATABASE))
     }
 
     /// With so many messages that are due and were never tried, each about an order of its own.
     fn with_messages(count: u64) -> Self {
-        let sqlite = Self::new();
-        sqlite.add_due(&(1..=count).map(message).collect::<Vec<_>>(), NOW);
-        sqlite
+        let store = Self::new();
+        store.add_due(&(1..=count).map(message).collect::<Vec<_>>(), NOW);
+        store
     }
 
     fn add_due(&self, messages: &[Message], due: Timestamp) {
@@ -78,129 +97,129 @@ fn ids(claimed: &[Claimed]) -> Vec<&str> {
 
 #[test]
 fn an_event_told_again_adds_no_second_message() {
-    let sqlite = Sqlite::with_messages(2);
-    let again = sqlite.run(&add(&[message(2), message(3), message(3)], NOW, NOW));
+    let store = Store::with_messages(2);
+    let again = store.run(&add(&[message(2), message(3), message(3)], NOW, NOW));
     assert_eq!(ids(&claimed(&again).unwrap()), ["reservation:3:1"], "only what is new is to be sent");
-    assert_eq!(sqlite.shown(), ["Pending 0", "Pending 0", "Pending 1"]);
-    assert_eq!(sqlite.counted(), [("Pending".to_owned(), 3)]);
+    assert_eq!(store.shown(), ["Pending 0", "Pending 0", "Pending 1"]);
+    assert_eq!(store.counted(), [("Pending".to_owned(), 3)]);
 }
 
 #[test]
 fn two_workers_never_hold_the_same_message() {
-    let sqlite = Sqlite::with_messages(5);
-    let first = sqlite.claim(NOW, 3);
-    let second = sqlite.claim(NOW, 3);
+    let store = Store::with_messages(5);
+    let first = store.claim(NOW, 3);
+    let second = store.claim(NOW, 3);
     assert_eq!(ids(&first), ["reservation:1:1", "reservation:2:1", "reservation:3:1"]);
     assert_eq!(ids(&second), ["reservation:4:1", "reservation:5:1"]);
-    assert!(sqlite.claim(NOW, 3).is_empty());
+    assert!(store.claim(NOW, 3).is_empty());
 }
 
 #[test]
 fn a_message_that_a_clock_which_was_ahead_has_put_off_is_due_at_once() {
     // How far ahead the clock was, in seconds, and after how many tries.
     for (ahead, tries) in [(1, 0), (1, 1), (1, 4), (2, 5), (50, 7), (286, 10), (286, 40)] {
-        let sqlite = Sqlite::with_messages(1);
+        let store = Store::with_messages(1);
         for _ in 0..tries {
-            sqlite.claim(NOW, 1);
-            sqlite.run(&pull_in(NOW.plus_minutes(-10)));
+            store.claim(NOW, 1);
+            store.run(&pull_in(NOW.plus_minutes(-10)));
         }
-        sqlite.ask(&format!("UPDATE messages SET due_at = {}", NOW.plus_seconds(LEASE).millis()));
+        store.ask(&format!("UPDATE messages SET due_at = {}", NOW.plus_seconds(LEASE).millis()));
         let really = NOW.plus_seconds(-ahead);
-        assert!(sqlite.claim(really, 1).is_empty(), "{tries}");
-        sqlite.run(&pull_in(really));
-        assert_eq!(sqlite.claim(really, 1).len(), 1, "{tries}");
-        sqlite.run(&pull_in(really));
-        assert!(sqlite.claim(really, 1).is_empty(), "by the true clock it is claimed now");
+        assert!(store.claim(really, 1).is_empty(), "{tries}");
+        store.run(&pull_in(really));
+        assert_eq!(store.claim(really, 1).len(), 1, "{tries}");
+        store.run(&pull_in(really));
+        assert!(store.claim(really, 1).is_empty(), "by the true clock it is claimed now");
     }
 }
 
 #[test]
 fn what_waits_as_it_should_is_not_pulled_in() {
     for (tries, pause) in [(1, LEASE), (4, LEASE), (5, 16), (7, 64), (10, 300), (40, 300)] {
-        let sqlite = Sqlite::with_messages(1);
+        let store = Store::with_messages(1);
         for _ in 0..tries {
-            sqlite.claim(NOW, 1);
-            sqlite.run(&pull_in(NOW.plus_minutes(-10)));
+            store.claim(NOW, 1);
+            store.run(&pull_in(NOW.plus_minutes(-10)));
         }
-        assert_eq!(sqlite.shown(), [format!("Pending {tries}")]);
-        sqlite.ask(&format!("UPDATE messages SET due_at = {}", NOW.plus_seconds(pause).millis()));
-        sqlite.run(&pull_in(NOW));
-        assert!(sqlite.claim(NOW.plus_seconds(pause - 1), 1).is_empty(), "{tries}");
+        assert_eq!(store.shown(), [format!("Pending {tries}")]);
+        store.ask(&format!("UPDATE messages SET due_at = {}", NOW.plus_seconds(pause).millis()));
+        store.run(&pull_in(NOW));
+        assert!(store.claim(NOW.plus_seconds(pause - 1), 1).is_empty(), "{tries}");
     }
 }
 
 #[test]
 fn if_a_claim_took_what_is_not_due_two_workers_would_hold_the_same_message() {
-    let sqlite = Sqlite::with_messages(1);
-    let first = sqlite.claim(NOW, 10);
+    let store = Store::with_messages(1);
+    let first = store.claim(NOW, 10);
     let careful = claim(NOW, NOW.plus_seconds(LEASE), 10);
-    let greedy = careful.sql().replace("due_at <= $2", "$2 IS NOT NULL");
+    let greedy = careful.sql().replace("due_at <= $1", "CAST($1 AS BIGINT) IS NOT NULL");
     assert_ne!(greedy, careful.sql());
-    let second = claimed(&sqlite.0.run(&greedy, careful.params()).unwrap()).unwrap();
+    let second = claimed(&store.0.run(&greedy, careful.params()).unwrap()).unwrap();
     assert_eq!(ids(&first), ids(&second));
 }
 
 #[test]
 fn what_is_sent_is_never_claimed_again() {
-    let sqlite = Sqlite::with_messages(2);
-    let claimed = sqlite.claim(NOW, 10);
-    sqlite.conclude(&claimed, &Verdict::Sent { at: NOW });
-    assert_eq!(sqlite.shown(), ["Sent 1", "Sent 1"]);
-    assert_eq!(sqlite.counted(), [("Sent".to_owned(), 2)]);
-    assert!(sqlite.claim(NOW.plus_minutes(60), 10).is_empty());
+    let store = Store::with_messages(2);
+    let claimed = store.claim(NOW, 10);
+    store.conclude(&claimed, &Verdict::Sent { at: NOW });
+    assert_eq!(store.shown(), ["Sent 1", "Sent 1"]);
+    assert_eq!(store.counted(), [("Sent".to_owned(), 2)]);
+    assert!(store.claim(NOW.plus_minutes(60), 10).is_empty());
 }
 
 #[test]
 fn what_a_crash_left_is_due_again_when_the_lease_runs_out() {
-    let sqlite = Sqlite::with_messages(1);
-    sqlite.claim(NOW, 10);
-    assert!(sqlite.claim(NOW.plus_seconds(LEASE).plus_millis(-1), 10).is_empty());
-    let healed = sqlite.claim(NOW.plus_seconds(LEASE), 10);
+    let store = Store::with_messages(1);
+    store.claim(NOW, 10);
+    assert!(store.claim(NOW.plus_seconds(LEASE).plus_millis(-1), 10).is_empty());
+    let healed = store.claim(NOW.plus_seconds(LEASE), 10);
     assert_eq!(ids(&healed), ["reservation:1:1"]);
     assert_eq!(healed[0].attempts, 2);
 }
 
 #[test]
 fn whoever_lost_a_message_may_say_that_it_is_sent_and_nothing_else() {
-    let sqlite = Sqlite::with_messages(2);
-    let slow = sqlite.claim(NOW, 10);
+    let store = Store::with_messages(2);
+    let slow = store.claim(NOW, 10);
     let later = NOW.plus_seconds(LEASE);
-    assert_eq!(sqlite.claim(later, 10).len(), 2);
-    sqlite.conclude(&slow[..1], &Verdict::Retry { due: NOW });
-    sqlite.conclude(&slow[..1], &Verdict::Failed);
-    sqlite.conclude(&slow[1..], &Verdict::Sent { at: NOW });
-    assert_eq!(sqlite.shown(), ["Pending 2", "Sent 2"]);
-    assert!(sqlite.claim(later, 10).is_empty());
+    assert_eq!(store.claim(later, 10).len(), 2);
+    store.conclude(&slow[..1], &Verdict::Retry { due: NOW });
+    store.conclude(&slow[..1], &Verdict::Failed);
+    store.conclude(&slow[1..], &Verdict::Sent { at: NOW });
+    assert_eq!(store.shown(), ["Pending 2", "Sent 2"]);
+    assert!(store.claim(later, 10).is_empty());
 }
 
 #[test]
 fn what_was_just_written_is_in_the_hands_of_who_wrote_it() {
-    let sqlite = Sqlite::new();
-    let mine = claimed(&sqlite.run(&add(&[message(1)], NOW, NOW.plus_seconds(LEASE)))).unwrap();
-    assert!(sqlite.claim(NOW, 10).is_empty());
-    sqlite.conclude(&mine, &Verdict::Sent { at: NOW });
-    assert_eq!(sqlite.shown(), ["Sent 1"]);
+    let store = Store::new();
+    let mine = claimed(&store.run(&add(&[message(1)], NOW, NOW.plus_seconds(LEASE)))).unwrap();
+    assert!(store.claim(NOW, 10).is_empty());
+    store.conclude(&mine, &Verdict::Sent { at: NOW });
+    assert_eq!(store.shown(), ["Sent 1"]);
 }
 
 #[test]
 fn a_busy_message_waits_for_as_long_as_it_is_told() {
-    let sqlite = Sqlite::with_messages(2);
-    let claimed = sqlite.claim(NOW, 10);
+    let store = Store::with_messages(2);
+    let claimed = store.claim(NOW, 10);
     let due = NOW.plus_seconds(9);
     let busy = concluded(&claimed[0], Verdict::Retry { due }, Some("busy"));
     let sooner = concluded(&claimed[1], Verdict::Retry { due: NOW }, Some("busy"));
-    sqlite.run(&conclude(&[busy, sooner], NOW));
-    assert_eq!(sqlite.shown(), ["Pending 1", "Pending 1"]);
-    assert_eq!(ids(&sqlite.claim(NOW, 10)), ["reservation:2:1"]);
-    assert_eq!(ids(&sqlite.claim(due, 10)), ["reservation:1:1"]);
+    store.run(&conclude(&[busy, sooner], NOW));
+    assert_eq!(store.shown(), ["Pending 1", "Pending 1"]);
+    assert_eq!(ids(&store.claim(NOW, 10)), ["reservation:2:1"]);
+    assert_eq!(ids(&store.claim(due, 10)), ["reservation:1:1"]);
 }
 
 #[test]
 fn a_message_given_up_is_counted_as_failed() {
-    let sqlite = Sqlite::with_messages(2);
-    let claimed = sqlite.claim(NOW, 1);
-    sqlite.conclude(&claimed, &Verdict::Failed);
-    assert_eq!(sqlite.counted(), [("Failed".to_owned(), 1), ("Pending".to_owned(), 1)]);
+    let store = Store::with_messages(2);
+    let claimed = store.claim(NOW, 1);
+    store.conclude(&claimed, &Verdict::Failed);
+    assert_eq!(store.counted(), [("Failed".to_owned(), 1), ("Pending".to_owned(), 1)]);
 }
 
 #[test]
@@ -212,16 +231,16 @@ fn the_newest_title_of_a_course_is_kept_in_whatever_order_it_is_told() {
     let (old, new) = (course("자바 입문"), course("자바 입문 (개정)"));
     let edu_no = old.edu_no;
     for told in [[(1, &old), (2, &new)], [(2, &new), (1, &old)]] {
-        let sqlite = Sqlite::new();
+        let store = Store::new();
         for course in told {
-            sqlite.run(&keep_courses(&[course]));
+            store.run(&keep_courses(&[course]));
         }
-        let known = native::at_once(titles(&sqlite.0, [edu_no])).unwrap().unwrap();
+        let known = native::at_once(titles(&store.0, [edu_no])).unwrap().unwrap();
         assert_eq!(known[&edu_no], "자바 입문 (개정)");
     }
 }
 
-impl Sqlite {
+impl Store {
     fn list(&self, filter: Filter, page: &Page) -> Vec<u64> {
         let rows = self.run(&filter.ask_list(page));
         rows.iter().map(|row| Found::read(row).unwrap().seq).collect()
@@ -239,19 +258,19 @@ fn newest(limit: u64) -> Page {
 
 #[test]
 fn messages_are_listed_newest_first_and_by_key_as_they_were_written() {
-    let sqlite = Sqlite::with_messages(5);
+    let store = Store::with_messages(5);
     let everything = Filter::default();
-    assert_eq!(sqlite.list(everything, &newest(2)), [5, 4]);
-    assert_eq!(sqlite.list(everything, &Page { offset: 4, ..newest(2) }), [1]);
-    assert_eq!(sqlite.list(everything, &Page { direction: Direction::Ascending, ..newest(2) }), [1, 2]);
-    assert_eq!(sqlite.list(everything, &Page { after: Some(2), ..newest(2) }), [3, 4]);
+    assert_eq!(store.list(everything, &newest(2)), [5, 4]);
+    assert_eq!(store.list(everything, &Page { offset: 4, ..newest(2) }), [1]);
+    assert_eq!(store.list(everything, &Page { direction: Direction::Ascending, ..newest(2) }), [1, 2]);
+    assert_eq!(store.list(everything, &Page { after: Some(2), ..newest(2) }), [3, 4]);
 }
 
 #[test]
 fn filters_choose_and_count_the_same_messages() {
-    let sqlite = Sqlite::with_messages(5);
-    let claimed = sqlite.claim(NOW, 2);
-    sqlite.conclude(&claimed, &Verdict::Sent { at: NOW });
+    let store = Store::with_messages(5);
+    let claimed = store.claim(NOW, 2);
+    store.conclude(&claimed, &Verdict::Sent { at: NOW });
     let order_id = Some(OrderId::parse(2).unwrap());
     let customer_id = Some(CustomerId::parse(1).unwrap());
     let cases: [(Filter, &[u64]); 6] = [
@@ -263,14 +282,14 @@ fn filters_choose_and_count_the_same_messages() {
         (Filter { status: Some(Status::Pending), order_id, customer_id }, &[]),
     ];
     for (filter, wanted) in cases {
-        assert_eq!(sqlite.list(filter, &newest(100)), wanted, "{filter:?}");
-        assert_eq!(sqlite.total(filter), wanted.len() as u64, "{filter:?}");
+        assert_eq!(store.list(filter, &newest(100)), wanted, "{filter:?}");
+        assert_eq!(store.total(filter), wanted.len() as u64, "{filter:?}");
     }
 }
 
 #[test]
 fn no_list_and_no_duty_reads_the_whole_table() {
-    let sqlite = Sqlite::new();
+    let store = Store::new();
     let of_order = Filter { order_id: OrderId::parse(2).ok(), ..Filter::default() };
     let of_customer = Filter { customer_id: CustomerId::parse(1).ok(), ..Filter::default() };
     let of_status = Filter { status: Some(Status::Failed), ..Filter::default() };
@@ -288,7 +307,7 @@ fn no_list_and_no_duty_reads_the_whole_table() {
         (conclude(&[gone], NOW), "messages USING INTEGER PRIMARY KEY"),
         (ask_titles(EduNo::parse(1)), "courses USING INTEGER PRIMARY KEY"),
     ] {
-        let plan = sqlite.0.plan(statement.sql(), statement.params()).unwrap();
+        let plan = store.0.plan(statement.sql(), statement.params()).unwrap();
         assert!(plan.contains(index), "{}: {plan}", statement.sql());
         assert!(
             !plan.contains("SCAN messages") && !plan.contains("TEMP B-TREE"),
@@ -298,25 +317,25 @@ fn no_list_and_no_duty_reads_the_whole_table() {
     }
     // Nothing but the few rows of counts is read to count them all.
     let all = Filter::default().ask_total();
-    assert_eq!(sqlite.0.plan(all.sql(), all.params()).unwrap(), "SCAN counts");
+    assert_eq!(store.0.plan(all.sql(), all.params()).unwrap(), "SCAN counts");
 }
 
 #[test]
 fn what_has_been_due_longest_is_taken_first() {
-    let sqlite = Sqlite::new();
+    let store = Store::new();
     for (order_id, due) in [(1, 2), (2, 0), (3, 1)] {
-        sqlite.add_due(&[message(order_id)], NOW.plus_seconds(due));
+        store.add_due(&[message(order_id)], NOW.plus_seconds(due));
     }
     let later = NOW.plus_seconds(5);
     for id in ["reservation:2:1", "reservation:3:1", "reservation:1:1"] {
-        assert_eq!(ids(&sqlite.claim(later, 1)), [id]);
+        assert_eq!(ids(&store.claim(later, 1)), [id]);
     }
 }
 
 #[test]
 fn what_is_taken_is_read_oldest_first_in_whatever_order_it_is_answered() {
-    let sqlite = Sqlite::with_messages(3);
-    let mut rows = sqlite.run(&claim(NOW, NOW.plus_seconds(LEASE), 3));
+    let store = Store::with_messages(3);
+    let mut rows = store.run(&claim(NOW, NOW.plus_seconds(LEASE), 3));
     rows.sort_by_key(|row| std::cmp::Reverse(row.int("seq").unwrap()));
     let read = claimed(&rows).unwrap();
     assert_eq!(ids(&read), ["reservation:1:1", "reservation:2:1", "reservation:3:1"]);
@@ -371,8 +390,8 @@ const OLD_CLAIM: &str = "UPDATE messages SET claim = 'old', due_at = 1015000, at
         WHERE status = 'Pending' AND due_at <= 1000000 ORDER BY due_at, seq LIMIT 100)";
 
 /// A store of version 1 with a message that is due.
-fn old(path: &std::path::Path) -> Sqlite {
-    let old = Sqlite(native::Sqlite::as_it_is(path).unwrap());
+fn old(path: &std::path::Path) -> Store {
+    let old = Store(native::Store::as_it_is(path).unwrap());
     for statement in VERSION_1 {
         old.ask(statement);
     }
@@ -385,19 +404,19 @@ fn a_store_of_the_release_before_keeps_its_messages_and_comes_to_look_like_a_new
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("notification.db");
     drop(old(&path));
-    let sqlite = Sqlite(native::Sqlite::file(&path, &DATABASE).unwrap());
-    assert_eq!(ids(&sqlite.claim(NOW, 10)), ["order:1:1"]);
-    assert_eq!(sqlite.counted(), [("Pending".to_owned(), 1)]);
+    let store = Store(native::Store::file(&path, &DATABASE).unwrap());
+    assert_eq!(ids(&store.claim(NOW, 10)), ["order:1:1"]);
+    assert_eq!(store.counted(), [("Pending".to_owned(), 1)]);
     let schema = "(SELECT type, name, replace(sql, 'IF NOT EXISTS ', '') AS sql FROM sqlite_master
         WHERE sql IS NOT NULL)";
-    let unindented = |sqlite: &Sqlite| -> Vec<String> {
-        let lines = sqlite.0.dump(schema).unwrap();
+    let unindented = |store: &Store| -> Vec<String> {
+        let lines = store.0.dump(schema).unwrap();
         lines
             .iter()
             .map(|line| line.replace("\\n", " ").split_whitespace().collect::<Vec<_>>().join(" "))
             .collect()
     };
-    assert_eq!(unindented(&sqlite), unindented(&Sqlite::new()));
+    assert_eq!(unindented(&store), unindented(&Store::new()));
 }
 
 #[test]
@@ -405,7 +424,7 @@ fn two_releases_beside_each_other_never_hold_the_same_message() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("notification.db");
     let old = old(&path);
-    let new = Sqlite(native::Sqlite::file(&path, &DATABASE).unwrap());
+    let new = Store(native::Store::file(&path, &DATABASE).unwrap());
     old.ask(OLD_CLAIM);
     assert!(new.claim(NOW, 10).is_empty());
     let lost = NOW.plus_seconds(LEASE);
@@ -414,4 +433,9 @@ fn two_releases_beside_each_other_never_hold_the_same_message() {
     assert_eq!(old.0.number("SELECT count(*) FROM messages WHERE claim = 'old'").unwrap(), 0);
     old.ask(OLD_CLAIM);
     assert_eq!(new.shown(), ["Pending 2"]);
+}
+
+#[test]
+fn the_store_is_the_same_on_both_databases() {
+    ::store::native::assert_same_on_both(&DATABASE);
 }

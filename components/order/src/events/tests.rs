@@ -5,6 +5,24 @@ use crate::testing::*;
 use breaker::Outcome;
 use std::rc::Rc;
 
+::store::on_postgres!(
+    what_is_due_is_asked_for_and_waits_a_second_where_it_did_not_settle,
+    while_the_breaker_is_open_nothing_is_claimed,
+    a_key_is_remembered_for_a_day,
+    only_what_is_about_the_payment_is_a_refusal,
+    a_duty_that_fails_keeps_no_other_from_being_done,
+    what_pay_answers_the_worker_is_written_down_without_waiting_for_its_event,
+    a_card_that_does_not_open_waits_for_its_customer,
+    what_is_claimed_is_left_alone_for_longer_than_a_call_and_is_no_more_than_there_is_room_for,
+    however_many_orders_are_due_one_tick_ends_them,
+    an_answer_that_is_no_success_is_not_believed_whatever_it_says,
+    a_tick_that_could_not_try_a_payment_has_failed,
+    a_tick_that_could_not_forget_the_keys_has_failed,
+    of_several_answers_that_have_come_each_is_written_down,
+    the_breaker_is_told_of_a_failure_where_nothing_was_answered_or_too_late,
+    the_worker_reacts_to_what_the_topology_says,
+);
+
 const PAID: &str = r#"{"status":"Paid","version":1}"#;
 
 /// With order 1, which costs nothing.

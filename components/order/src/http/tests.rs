@@ -5,6 +5,25 @@ use crate::testing::*;
 use kernel::CourseStatus;
 use serde_json::json;
 
+::store::on_postgres!(
+    a_path_asks_for_one_thing,
+    an_order_that_is_paid_in_time_is_answered_so,
+    an_order_that_is_not_paid_in_time_says_when_to_look_again,
+    an_order_has_half_an_hour_to_be_paid_and_its_request_the_deadline_and_a_second,
+    paying_without_a_card_is_refused_and_the_card_that_is_kept_stays,
+    a_card_that_is_none_is_refused_even_where_none_is_needed,
+    others_are_to_hear_soon_of_an_order_of_its_delay_and_of_its_end,
+    a_key_answers_for_whatever_it_came_with,
+    a_key_that_nothing_is_done_with_is_refused_in_words,
+    a_change_is_made_to_the_state_that_its_client_has_seen_only,
+    a_change_that_was_overtaken_is_refused_and_one_without_a_condition_is_not,
+    a_tag_changes_with_everything_that_is_answered,
+    what_is_added_to_the_orders_has_no_state_to_be_compared_with,
+    what_has_ended_does_not_come_back,
+    orders_are_listed_found_and_searched_for,
+    every_path_says_which_methods_it_takes,
+);
+
 const APPLICATION: &str = r#"{"orderId":7,"eduNo":101,"cardNo":"4111111111111234"}"#;
 const OTHER: &str = r#"{"orderId":8,"eduNo":101,"cardNo":"4111111111111234"}"#;
 const PAID: &str = r#"{"status":"Paid","version":1,"cardLast4":"1234"}"#;

@@ -1,4 +1,4 @@
-//! What becomes of applications, cancellations and payments, on a SQLite of our own.
+//! What becomes of applications, cancellations and payments, on a store of our own.
 
 use super::*;
 use crate::store::{Card, knows_courses};
@@ -6,6 +6,50 @@ use crate::testing::*;
 use kernel::event::ReservationRejected;
 use kernel::{CourseStatus, OrderStatus, PayStatus};
 use proptest::prelude::*;
+
+::store::on_postgres!(
+    without_the_course_version_an_order_would_be_taken_at_an_old_fee,
+    without_the_payment_version_what_was_just_paid_would_expire,
+    without_their_versions_what_was_paid_and_over_would_be_canceled,
+    an_order_is_taken_with_one_read_and_one_statement,
+    an_order_that_is_paid_at_once_costs_one_read_and_two_writes,
+    pay_is_asked_for_the_applicant_the_amount_and_the_card,
+    an_order_says_in_its_event_when_it_expires,
+    with_the_breaker_open_the_order_and_its_delay_are_one_statement,
+    the_breaker_is_asked_once_and_only_where_pay_would_be,
+    an_order_without_a_card_waits_for_its_customer_and_not_for_the_worker,
+    the_same_order_again_is_found_and_other_content_refused,
+    what_is_refused_is_not_stored,
+    a_key_stands_for_one_order_with_one_content,
+    a_key_that_came_with_an_order_of_before_stands_for_that,
+    orders_without_a_number_get_one_each,
+    two_who_apply_under_one_number_at_once_make_one_order,
+    an_order_is_never_taken_at_terms_that_have_changed_meanwhile,
+    whoever_applies_before_any_course_is_known_waits_for_the_first,
+    a_cancellation_that_met_another_is_decided_again,
+    a_customer_cannot_cancel_what_was_paid_and_over_before_that_was_committed,
+    a_conditional_cancellation_is_refused_where_the_state_changes_before_it_is_committed,
+    a_card_is_kept_only_for_the_order_as_it_was_loaded,
+    a_sealed_card_is_kept_until_paid_declined_canceled_or_expired,
+    what_pay_answered_is_not_undone_by_what_comes_late,
+    a_delay_decided_before_pay_was_heard_does_not_hide_what_it_said,
+    what_pay_told_while_it_was_asked_in_vain_is_no_delay,
+    whoever_pays_again_in_vain_is_told_what_pay_said_meanwhile,
+    an_order_that_ends_while_pay_is_asked_in_vain_has_ended,
+    an_order_that_expires_while_pay_charges_it_is_not_answered_as_if_it_lived,
+    whoever_pays_is_answered_what_pay_told_last_even_if_its_answer_came_late,
+    whoever_is_always_too_late_gives_up,
+    another_card_is_tried_from_the_beginning,
+    another_card_may_be_tried_after_a_refusal,
+    what_is_paid_or_has_ended_is_not_asked_for_again,
+    an_order_is_paid_with_another_card_and_that_is_what_is_shown,
+    what_is_not_paid_in_time_expires_and_what_is_paid_does_not,
+    a_canceled_course_ends_all_of_its_orders,
+    a_rejected_reservation_ends_its_order,
+    while_the_orders_of_a_canceled_course_are_ended_nobody_applies_for_it,
+    the_end_of_an_order_belongs_to_the_trace_of_what_ended_it,
+    the_trace_of_a_request_is_that_of_all_its_events,
+);
 
 const PAID: &str = r#"{"status":"Paid","version":1,"cardLast4":"1234"}"#;
 const DECLINED: &str = r#"{"status":"Payment Declined","version":1}"#;
@@ -21,9 +65,9 @@ fn apply(orders: &Orders, applying: &Applying) -> Stored {
 #[test]
 fn an_order_is_taken_with_one_read_and_one_statement() {
     let orders = Orders::new();
-    let before = orders.sqlite().statements();
+    let before = orders.storage().statements();
     let taken = orders.take_it(&applying(1113));
-    assert_eq!(orders.sqlite().statements() - before, 2);
+    assert_eq!(orders.storage().statements() - before, 2);
     assert_eq!(taken, orders.stored(1113));
     assert_eq!(taken.order.amount.get(), 100_000);
     assert_eq!((taken.version, taken.payment.status, taken.course), (1, None, Some(CourseStatus::Open)));
@@ -35,14 +79,14 @@ fn an_order_is_taken_with_one_read_and_one_statement() {
 fn an_order_that_is_paid_at_once_costs_one_read_and_two_writes() {
     let orders = Orders::new();
     orders.ports.answer.set(Some((201, PAID)));
-    let before = orders.sqlite().statements();
+    let before = orders.storage().statements();
     let taken = apply(&orders, &applying(1));
-    assert_eq!(orders.sqlite().statements() - before, 3);
+    assert_eq!(orders.storage().statements() - before, 3);
     assert_eq!((taken.payment.status, &taken), (Some(PayStatus::Paid), &orders.stored(1)));
     // Its event comes later and is news to nobody.
-    let before = orders.sqlite().statements();
+    let before = orders.storage().statements();
     orders.handle_all(&[paid(1, 1)]);
-    assert_eq!(orders.sqlite().statements() - before, 1);
+    assert_eq!(orders.storage().statements() - before, 1);
     assert_eq!(orders.journal.tell.0.get(), 1);
 }
 
@@ -74,9 +118,9 @@ fn an_order_says_in_its_event_when_it_expires() {
 fn with_the_breaker_open_the_order_and_its_delay_are_one_statement() {
     let orders = Orders::new();
     orders.ports.open.set(true);
-    let before = orders.sqlite().statements();
+    let before = orders.storage().statements();
     let taken = apply(&orders, &applying(1));
-    assert_eq!(orders.sqlite().statements() - before, 2);
+    assert_eq!(orders.storage().statements() - before, 2);
     assert_eq!((taken.version, taken.payment.status), (2, Some(PayStatus::PaymentDelayed)));
     assert_eq!(taken, orders.stored(1));
     assert_eq!(orders.number("SELECT count(*) FROM retries"), 1);
@@ -205,7 +249,7 @@ fn an_order_is_never_taken_at_terms_that_have_changed_meanwhile() {
 #[test]
 fn without_the_course_version_an_order_would_be_taken_at_an_old_fee() {
     let orders = Orders::new();
-    orders.run("DROP TRIGGER expect_course");
+    orders.storage().alter("DROP TRIGGER expect_course").unwrap();
     orders.meanwhile(|other| other.learn(&[(2, &terms(101, 70_000, CourseStatus::Open))]));
     assert_eq!(orders.take_it(&applying(1)).order.amount.get(), 100_000);
 }
@@ -215,12 +259,12 @@ fn whoever_applies_before_any_course_is_known_waits_for_the_first() {
     let orders = Orders::without_courses();
     let unknown = block_on(orders.apply(&applying(7), None));
     assert!(matches!(unknown, Err(NotDone::Refused(Refusal::UnknownCourse(_)))));
-    let sqlite = orders.sqlite().clone();
+    let storage = orders.storage().clone();
     let course_comes: Box<dyn FnOnce()> =
-        Box::new(move || Orders::over(sqlite).learn(&[(1, &terms(101, 5, CourseStatus::Open))]));
+        Box::new(move || Orders::over(storage).learn(&[(1, &terms(101, 5, CourseStatus::Open))]));
     orders.ports.while_waiting.replace(Some(course_comes));
     apply(&orders, &applying(7));
-    assert!(block_on(knows_courses(orders.sqlite())).unwrap());
+    assert!(block_on(knows_courses(orders.storage())).unwrap());
 }
 
 #[test]
@@ -250,8 +294,8 @@ fn a_customer_cannot_cancel_what_was_paid_and_over_before_that_was_committed() {
 #[test]
 fn without_their_versions_what_was_paid_and_over_would_be_canceled() {
     let orders = Orders::new();
-    orders.run("DROP TRIGGER expect_payment");
-    orders.run("DROP TRIGGER expect_course");
+    orders.storage().alter("DROP TRIGGER expect_payment").unwrap();
+    orders.storage().alter("DROP TRIGGER expect_course").unwrap();
     orders.take_it(&applying(1));
     orders.learn(&[(2, &terms(101, 50_000, CourseStatus::Finished))]);
     orders.meanwhile(|other| other.hear(1, PayStatus::Paid, 1));
@@ -307,7 +351,8 @@ fn a_card_is_kept_only_for_the_order_as_it_was_loaded() {
         let orders = Orders::new();
         let seen = orders.take_it(&applying(1));
         orders.run(change);
-        let kept = block_on(store::keep_for_retry(orders.sqlite(), &seen, Card { sealed: None, next_at: 0 }));
+        let kept =
+            block_on(store::keep_for_retry(orders.storage(), &seen, Card { sealed: None, next_at: 0 }));
         assert_eq!(kept.unwrap(), change.contains("guest"), "{change}");
     }
 }
@@ -339,7 +384,7 @@ fn what_pay_answered_is_not_undone_by_what_comes_late() {
     orders.hear(1, PayStatus::PaymentDeclined, 1);
     assert_eq!(orders.delay_it(1).unwrap().payment.status, Some(PayStatus::Paid));
     let facts = [fact(1, PayStatus::Paid, 2), fact(1, PayStatus::PaymentCanceled, 3)];
-    block_on(store::hear_news(orders.sqlite(), &facts)).unwrap();
+    block_on(store::hear_news(orders.storage(), &facts)).unwrap();
     assert_eq!(orders.pay_status(1), Some(PayStatus::PaymentCanceled));
     orders.hear(1, PayStatus::Paid, 2);
     assert_eq!(orders.pay_status(1), Some(PayStatus::PaymentCanceled));
@@ -359,9 +404,9 @@ fn a_delay_decided_before_pay_was_heard_does_not_hide_what_it_said() {
 #[test]
 fn what_pay_told_while_it_was_asked_in_vain_is_no_delay() {
     let orders = Orders::new();
-    let sqlite = orders.sqlite().clone();
+    let storage = orders.storage().clone();
     let declined: Box<dyn FnOnce()> =
-        Box::new(move || Orders::over(sqlite).hear(1, PayStatus::PaymentDeclined, 1));
+        Box::new(move || Orders::over(storage).hear(1, PayStatus::PaymentDeclined, 1));
     orders.ports.while_paying.replace(Some(declined));
     assert_eq!(apply(&orders, &applying(1)).payment.status, Some(PayStatus::PaymentDeclined));
     assert_eq!(orders.number("SELECT count(*) FROM events"), 1);
@@ -372,9 +417,9 @@ fn what_pay_told_while_it_was_asked_in_vain_is_no_delay() {
 fn whoever_pays_again_in_vain_is_told_what_pay_said_meanwhile() {
     let orders = Orders::new();
     assert_eq!(apply(&orders, &applying(1)).payment.status, Some(PayStatus::PaymentDelayed));
-    let sqlite = orders.sqlite().clone();
+    let storage = orders.storage().clone();
     let declined: Box<dyn FnOnce()> =
-        Box::new(move || Orders::over(sqlite).hear(1, PayStatus::PaymentDeclined, 1));
+        Box::new(move || Orders::over(storage).hear(1, PayStatus::PaymentDeclined, 1));
     orders.ports.while_paying.replace(Some(declined));
     let (stored, _) = block_on(orders.pay(order(1), Some(&card("5555")), |_| true, None)).unwrap();
     assert_eq!(stored.payment.status, Some(PayStatus::PaymentDeclined));
@@ -384,8 +429,8 @@ fn whoever_pays_again_in_vain_is_told_what_pay_said_meanwhile() {
 #[test]
 fn an_order_that_ends_while_pay_is_asked_in_vain_has_ended() {
     let orders = Orders::new();
-    let sqlite = orders.sqlite().clone();
-    let canceled: Box<dyn FnOnce()> = Box::new(move || drop(Orders::over(sqlite).cancel_it(1).unwrap()));
+    let storage = orders.storage().clone();
+    let canceled: Box<dyn FnOnce()> = Box::new(move || drop(Orders::over(storage).cancel_it(1).unwrap()));
     orders.ports.while_paying.replace(Some(canceled));
     assert_eq!(apply(&orders, &applying(1)).order.status(), OrderStatus::OrderCanceled);
 }
@@ -394,9 +439,9 @@ fn an_order_that_ends_while_pay_is_asked_in_vain_has_ended() {
 fn an_order_that_expires_while_pay_charges_it_is_not_answered_as_if_it_lived() {
     let orders = Orders::new();
     orders.ports.answer.set(Some((201, PAID)));
-    let sqlite = orders.sqlite().clone();
+    let storage = orders.storage().clone();
     let expired: Box<dyn FnOnce()> =
-        Box::new(move || Orders::over(sqlite).expire_at(NOW.plus_minutes(31)).unwrap());
+        Box::new(move || Orders::over(storage).expire_at(NOW.plus_minutes(31)).unwrap());
     orders.ports.while_paying.replace(Some(expired));
     let answered = apply(&orders, &applying(1));
     assert_eq!(answered.order.canceled, Some(CancelReason::Expired));
@@ -407,9 +452,9 @@ fn an_order_that_expires_while_pay_charges_it_is_not_answered_as_if_it_lived() {
 fn whoever_pays_is_answered_what_pay_told_last_even_if_its_answer_came_late() {
     let orders = Orders::new();
     orders.ports.answer.set(Some((201, PAID)));
-    let sqlite = orders.sqlite().clone();
+    let storage = orders.storage().clone();
     let refunded: Box<dyn FnOnce()> =
-        Box::new(move || Orders::over(sqlite).hear(1, PayStatus::PaymentCanceled, 2));
+        Box::new(move || Orders::over(storage).hear(1, PayStatus::PaymentCanceled, 2));
     orders.ports.while_paying.replace(Some(refunded));
     assert_eq!(apply(&orders, &applying(1)).payment.status, Some(PayStatus::PaymentCanceled));
 }
@@ -519,7 +564,7 @@ fn what_is_not_paid_in_time_expires_and_what_is_paid_does_not() {
 #[test]
 fn without_the_payment_version_what_was_just_paid_would_expire() {
     let orders = Orders::new();
-    orders.run("DROP TRIGGER expect_payment");
+    orders.storage().alter("DROP TRIGGER expect_payment").unwrap();
     orders.take_it(&applying(1));
     orders.meanwhile(|other| other.hear(1, PayStatus::Paid, 1));
     orders.expire_at(NOW.plus_minutes(30)).unwrap();
@@ -534,10 +579,10 @@ fn a_canceled_course_ends_all_of_its_orders() {
     orders.cancel_it(7).unwrap();
     let canceled = terms(101, 50_000, CourseStatus::CourseCanceled);
     let event = envelope("reservation", 2, Event::CourseCanceled(canceled));
-    let before = orders.sqlite().statements();
+    let before = orders.storage().statements();
     orders.handle_all(std::slice::from_ref(&event));
     // The copy of the course, and a read and a statement for each 200 orders and for none any more.
-    assert_eq!(orders.sqlite().statements() - before, 1 + 3 * 2 + 1);
+    assert_eq!(orders.storage().statements() - before, 1 + 3 * 2 + 1);
     orders.handle_all(&[event]);
     assert_eq!(orders.number("SELECT count(*) FROM orders WHERE status = 'Ordered'"), 10);
     assert_eq!(orders.number("SELECT count(*) FROM events WHERE type = 'OrderCanceled'"), 450);
@@ -654,7 +699,7 @@ fn perform(orders: &Orders, act: &Act) {
         Act::Pay(order, version) => orders.hear(*order, said(*order, *version), *version),
         Act::Hear(order, version) => {
             let facts = [fact(*order, said(*order, *version), *version)];
-            block_on(store::hear_news(orders.sqlite(), &facts)).unwrap();
+            block_on(store::hear_news(orders.storage(), &facts)).unwrap();
         }
         Act::Expire(minutes) => drop(orders.expire_at(NOW.plus_minutes(*minutes))),
     }
@@ -663,8 +708,8 @@ fn perform(orders: &Orders, act: &Act) {
 /// The orders as their events say, against the rows that the same statements wrote.
 fn check_lists(orders: &Orders) {
     let mut folded: BTreeMap<String, Stored> = BTreeMap::new();
-    let events = "SELECT subject, version, type, data FROM events ORDER BY position";
-    for row in orders.sqlite().run(events, &[]).unwrap() {
+    let events = "SELECT subject, version, type, data FROM projection ORDER BY position";
+    for row in orders.storage().run(events, &[]).unwrap() {
         let (subject, event) = (row.text("subject").unwrap().to_owned(), journal::history(&row).unwrap());
         let stored = match event {
             Event::Ordered(ordered) => Stored::new(domain::Order::of(&ordered), None),
@@ -704,7 +749,7 @@ proptest! {
                 orders.meanwhile(move |orders| perform(orders, &other));
             }
             perform(&orders, &act);
-            orders.sqlite().nothing_meanwhile();
+            orders.storage().nothing_meanwhile();
         }
         check_lists(&orders);
         orders.run("DELETE FROM tallies WHERE orders = 0");

@@ -27,7 +27,8 @@ pub(crate) struct Card {
 }
 
 /// Keeps a card for the worker to try with, should the try that follows not settle the payment: if the order is still as
-/// it was loaded, and so are its payment and its course. Returns whether it is.
+/// it was loaded, and so are its payment and its course. Returns whether it is. (PostgreSQL locks the order, so that nobody
+/// ends it meanwhile, who would not see the card.)
 pub(crate) async fn keep_for_retry(
     storage: &impl Storage,
     stored: &Stored,
@@ -38,6 +39,7 @@ pub(crate) async fn keep_for_retry(
          SELECT order_id, $1, 0, $2 FROM orders
          WHERE order_id = $3 AND version = $4 AND pay_version = $5
              AND coalesce((SELECT c.version FROM courses AS c WHERE c.edu_no = orders.edu_no), 0) = $6
+         /*postgres FOR UPDATE*/
          ON CONFLICT (order_id) DO UPDATE SET
              sealed = excluded.sealed, attempts = 0, next_at = excluded.next_at
          RETURNING order_id",
@@ -75,7 +77,8 @@ pub(crate) async fn claim_retries(
     lease_end: Timestamp,
 ) -> Result<Vec<Retry>, StoreError> {
     let claim = Statement::new(format!(
-        "WITH due AS (SELECT order_id FROM retries WHERE {DUE} ORDER BY next_at LIMIT $3)
+        "WITH due AS (SELECT order_id FROM retries WHERE {DUE} ORDER BY next_at LIMIT $3
+             /*postgres FOR UPDATE SKIP LOCKED*/)
          UPDATE retries SET attempts = attempts + 1, next_at = $4 WHERE order_id IN (SELECT order_id FROM due)
          RETURNING order_id, attempts - 1 AS tried, sealed"
     ));

@@ -32,10 +32,15 @@ pub(super) static SCHEMA: Schema = Schema {
         programs::DECISIONS,
         programs::APPEND_EVENT,
         programs::PROJECTION,
-        expectation!("course", "SELECT version FROM courses WHERE edu_no = CAST(NEW.subject AS BIGINT)"),
+        expectation!(
+            "course",
+            "SELECT version FROM courses WHERE edu_no = CAST(NEW.subject AS BIGINT)",
+            "FOR SHARE"
+        ),
         expectation!(
             "payment",
-            "SELECT pay_version FROM orders WHERE order_id = CAST(NEW.subject AS BIGINT)"
+            "SELECT pay_version FROM orders WHERE order_id = CAST(NEW.subject AS BIGINT)",
+            "FOR UPDATE"
         ),
         KEEP_CARD,
         KEEP_KEY,
@@ -161,7 +166,7 @@ const PROJECT_ORDERED: &str =
             CAST(NEW.data ->> 'eduNo' AS BIGINT), CAST(NEW.data ->> 'guest' AS BIGINT), NEW.data ->> 'language',
             NEW.data ->> 'cardLast4', CAST(NEW.data ->> 'amount' AS BIGINT), NEW.data ->> 'courseTitle',
             NEW.data ->> 'orderedAt', 'Ordered', NEW.version,
-            CAST(strftime('%s', NEW.data ->> 'dueAt') AS BIGINT) * 1000
+            unixepoch(NEW.data ->> 'dueAt') * 1000
                 + CAST(substr(NEW.data ->> 'dueAt', 21, 3) AS BIGINT))
         ON CONFLICT (order_id) DO UPDATE SET
             customer_id = excluded.customer_id, edu_no = excluded.edu_no, guest = excluded.guest,
@@ -194,12 +199,12 @@ END";
 
 const TALLY_NEW: &str = "CREATE TRIGGER tally_new AFTER INSERT ON orders BEGIN
     INSERT INTO tallies (edu_no, status, orders) VALUES (NEW.edu_no, NEW.status, 1)
-        ON CONFLICT (edu_no, status) DO UPDATE SET orders = orders + 1;
+        ON CONFLICT (edu_no, status) DO UPDATE SET orders = tallies.orders + 1;
 END";
 
 const TALLY_CHANGED: &str = "CREATE TRIGGER tally_changed AFTER UPDATE OF edu_no, status ON orders
 WHEN OLD.edu_no <> NEW.edu_no OR OLD.status <> NEW.status BEGIN
     UPDATE tallies SET orders = orders - 1 WHERE edu_no = OLD.edu_no AND status = OLD.status;
     INSERT INTO tallies (edu_no, status, orders) VALUES (NEW.edu_no, NEW.status, 1)
-        ON CONFLICT (edu_no, status) DO UPDATE SET orders = orders + 1;
+        ON CONFLICT (edu_no, status) DO UPDATE SET orders = tallies.orders + 1;
 END";

@@ -1,14 +1,30 @@
-//! The statements themselves, on a SQLite of our own.
+//! The statements themselves, on a store of our own.
 
 use super::retries::back_off;
 use super::*;
 use crate::testing::*;
-use ::store::native::Sqlite;
+use ::store::native::Store;
 use ::store::{Direction, Value};
 use kernel::event::Event;
 
+::store::on_postgres!(
+    no_card_number_is_anywhere_in_the_store,
+    the_card_is_the_one_that_pay_told_of_last,
+    what_pay_tells_is_written_only_where_it_is_news,
+    of_several_things_that_pay_tells_at_once_the_newest_counts,
+    a_course_is_known_as_its_latest_event_says,
+    a_key_is_forgotten_once_it_is_old,
+    a_payment_that_a_clock_which_was_ahead_has_put_off_is_due_at_once,
+    a_payment_is_claimed_by_one_worker_at_a_time,
+    what_did_not_settle_waits_longer_each_time,
+    only_what_was_tried_is_put_off_and_each_by_its_own_time,
+    orders_are_listed_by_page_by_key_and_by_filter,
+    a_stored_word_that_nobody_knows_is_named,
+    the_lists_made_again_from_the_events_are_the_same,
+);
+
 fn numbers(orders: &Orders, filter: Filter, page: Page) -> Vec<u64> {
-    let listed = block_on(list(orders.sqlite(), filter, &page)).unwrap();
+    let listed = block_on(list(orders.storage(), filter, &page)).unwrap();
     listed.iter().map(|stored| stored.order_id().get()).collect()
 }
 
@@ -19,7 +35,7 @@ fn no_card_number_is_anywhere_in_the_store() {
     orders.take_it(&applying);
     let dump: String = ["events", "orders", "retries", "idempotency_keys"]
         .iter()
-        .flat_map(|table| orders.sqlite().dump(table).unwrap())
+        .flat_map(|table| orders.storage().dump(table).unwrap())
         .collect();
     assert!(dump.contains("1234") && !dump.contains("4111"), "{dump}");
 }
@@ -29,7 +45,7 @@ fn the_card_is_the_one_that_pay_told_of_last() {
     let orders = Orders::new();
     orders.take_it(&applying(1));
     let declined = Fact { card_last4: Some("0002".to_owned()), ..fact(1, PayStatus::PaymentDeclined, 1) };
-    let heard = block_on(hear(orders.sqlite(), &[declined])).unwrap();
+    let heard = block_on(hear(orders.storage(), &[declined])).unwrap();
     assert_eq!(heard, [orders.stored(1)]);
     assert_eq!(heard[0].payment.card_last4.as_deref(), Some("0002"));
     orders.hear(1, PayStatus::PaymentCanceled, 2);
@@ -42,9 +58,9 @@ fn what_pay_tells_is_written_only_where_it_is_news() {
     (1..=2).for_each(|n| drop(orders.take_it(&applying(n))));
     orders.hear(1, PayStatus::Paid, 1);
     let statements = |facts: &[Fact]| {
-        let before = orders.sqlite().statements();
-        block_on(hear_news(orders.sqlite(), facts)).unwrap();
-        orders.sqlite().statements() - before
+        let before = orders.storage().statements();
+        block_on(hear_news(orders.storage(), facts)).unwrap();
+        orders.storage().statements() - before
     };
     assert_eq!(statements(&[]), 0);
     let known = fact(1, PayStatus::Paid, 1);
@@ -58,7 +74,7 @@ fn of_several_things_that_pay_tells_at_once_the_newest_counts() {
     let orders = Orders::new();
     orders.take_it(&applying(1));
     let facts = [fact(1, PayStatus::Paid, 2), fact(1, PayStatus::PaymentDeclined, 1)];
-    block_on(hear_news(orders.sqlite(), &facts)).unwrap();
+    block_on(hear_news(orders.storage(), &facts)).unwrap();
     assert_eq!((orders.pay_status(1), orders.stored(1).payment.version), (Some(PayStatus::Paid), 2));
 }
 
@@ -77,9 +93,9 @@ fn a_course_is_known_as_its_latest_event_says() {
 fn a_key_is_forgotten_once_it_is_old() {
     let orders = Orders::new();
     orders.take_it(&keyed("k"));
-    block_on(forget_keys(orders.sqlite(), NOW)).unwrap();
+    block_on(forget_keys(orders.storage(), NOW)).unwrap();
     assert_eq!(orders.number("SELECT count(*) FROM idempotency_keys"), 1);
-    block_on(forget_keys(orders.sqlite(), NOW.plus_millis(1))).unwrap();
+    block_on(forget_keys(orders.storage(), NOW.plus_millis(1))).unwrap();
     assert_eq!(orders.number("SELECT count(*) FROM idempotency_keys"), 0);
 }
 
@@ -87,7 +103,7 @@ fn a_key_is_forgotten_once_it_is_old() {
 fn a_payment_that_a_clock_which_was_ahead_has_put_off_is_due_at_once() {
     let orders = Orders::new();
     orders.take_it(&applying(1));
-    let due = |now| block_on(any_retry_due(orders.sqlite(), now)).unwrap();
+    let due = |now| block_on(any_retry_due(orders.storage(), now)).unwrap();
     // As far away as a try is put off, half a minute, and farther than that.
     let next_at = NOW.plus_millis(1_610);
     assert!(!due(next_at.plus_seconds(-30)));
@@ -102,9 +118,9 @@ fn a_payment_that_a_clock_which_was_ahead_has_put_off_is_due_at_once() {
 fn a_payment_is_claimed_by_one_worker_at_a_time() {
     let orders = Orders::new();
     (1..=20).for_each(|n| drop(orders.take_it(&applying(n))));
-    assert!(!block_on(any_retry_due(orders.sqlite(), NOW.plus_millis(1_609))).unwrap());
+    assert!(!block_on(any_retry_due(orders.storage(), NOW.plus_millis(1_609))).unwrap());
     let due = NOW.plus_millis(1_610);
-    assert!(block_on(any_retry_due(orders.sqlite(), due)).unwrap());
+    assert!(block_on(any_retry_due(orders.storage(), due)).unwrap());
     let (first, second, third) = (orders.claim_at(due), orders.claim_at(due), orders.claim_at(due));
     assert_eq!((first.len(), second.len(), third.len()), (16, 4, 0));
     let retry = &first[0];
@@ -123,7 +139,7 @@ fn what_did_not_settle_waits_longer_each_time() {
     let mut now = NOW.plus_seconds(2);
     for wait in waits {
         let attempts = orders.claim_at(now).pop().unwrap().attempts;
-        block_on(postpone(orders.sqlite(), &[(order(1), attempts)], now)).unwrap();
+        block_on(postpone(orders.storage(), &[(order(1), attempts)], now)).unwrap();
         assert!(orders.claim_at(now.plus_millis(wait - 1)).is_empty());
         now = now.plus_millis(wait);
     }
@@ -133,7 +149,7 @@ fn what_did_not_settle_waits_longer_each_time() {
 fn only_what_was_tried_is_put_off_and_each_by_its_own_time() {
     let orders = Orders::new();
     (1..=3).for_each(|n| drop(orders.take_it(&applying(n))));
-    block_on(postpone(orders.sqlite(), &[(order(1), 0), (order(2), 3)], NOW.plus_seconds(2))).unwrap();
+    block_on(postpone(orders.storage(), &[(order(1), 0), (order(2), 3)], NOW.plus_seconds(2))).unwrap();
     let next =
         |n: u64| orders.number(&format!("SELECT next_at FROM retries WHERE order_id = {n}")) - NOW.millis();
     assert_eq!([next(1), next(2), next(3)], [3_000, 10_000, 1_610]);
@@ -161,7 +177,7 @@ fn orders_are_listed_by_page_by_key_and_by_filter() {
     assert_eq!(numbers(&orders, customer, by(9, 0)), [3, 6, 9]);
     assert_eq!(numbers(&orders, Filter { edu_no: Some(edu(104)), ..customer }, by(9, 0)), [9]);
     assert_eq!(numbers(&orders, customer, Page { after: Some(3), ..by(9, 0) }), [6, 9]);
-    let total = |filter| block_on(count(orders.sqlite(), filter)).unwrap();
+    let total = |filter| block_on(count(orders.storage(), filter)).unwrap();
     assert_eq!([total(customer), total(all), total(canceled)], [3, 9, 1]);
     assert_eq!(total(Filter { edu_no: Some(edu(101)), status: Some(OrderStatus::Ordered), ..all }), 5);
 }
@@ -169,7 +185,7 @@ fn orders_are_listed_by_page_by_key_and_by_filter() {
 #[test]
 fn no_list_and_no_duty_reads_the_whole_table() {
     let orders = Orders::new();
-    let plan = |statement: &Statement| orders.sqlite().plan(statement.sql(), statement.params()).unwrap();
+    let plan = |statement: &Statement| orders.storage().plan(statement.sql(), statement.params()).unwrap();
     let page = |filter: Filter, page: &Page| {
         filter.conditions().page(&format!("SELECT {COLUMNS} FROM orders"), "order_id", page)
     };
@@ -198,7 +214,7 @@ fn a_stored_word_that_nobody_knows_is_named() {
     let orders = Orders::new();
     orders.take_it(&applying(1));
     orders.run("UPDATE orders SET cancel_reason = 'whim'");
-    let failure = block_on(find(orders.sqlite(), order(1))).unwrap_err().to_string();
+    let failure = block_on(find(orders.storage(), order(1))).unwrap_err().to_string();
     assert!(failure.contains("cancel_reason") && failure.contains("whim"), "{failure}");
 }
 
@@ -305,7 +321,7 @@ const OLD_ORDERS: [Old; 7] = [
 ];
 
 fn old_store(path: &std::path::Path) {
-    let old = Sqlite::as_it_is(path).unwrap();
+    let old = Store::as_it_is(path).unwrap();
     VERSION_3.iter().for_each(|sql| drop(old.run(sql, &[]).unwrap()));
     for (n, pay_status, pay_version, due_at, reason, events) in OLD_ORDERS {
         let text = |text: Option<&str>| text.map_or(Value::Null, |text| Value::Text(text.to_owned()));
@@ -342,7 +358,7 @@ fn a_store_of_the_release_before_keeps_its_orders_and_looks_like_a_new_one() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("order.db");
     old_store(&path);
-    let orders = Orders::over(Sqlite::file(&path, &DATABASE).unwrap());
+    let orders = Orders::over(Store::file(&path, &DATABASE).unwrap());
     let delayed = Some(PayStatus::PaymentDelayed);
     let shown = [
         None,
@@ -364,14 +380,14 @@ fn a_store_of_the_release_before_keeps_its_orders_and_looks_like_a_new_one() {
     assert_eq!(orders.pay_status(3), delayed);
     orders.hear(3, PayStatus::Paid, 2);
     assert_eq!(orders.pay_status(3), Some(PayStatus::Paid));
-    let looks = |sqlite: &Sqlite| {
+    let looks = |storage: &Store| {
         let tables = "SELECT m.name AS name, group_concat(c.name || ' ' || c.type || c.\"notnull\" || c.pk) AS columns
-            FROM sqlite_master AS m, pragma_table_info(m.name) AS c WHERE m.type = 'table' AND m.name NOT LIKE 'sqlite%'
+            FROM sqlite_master AS m, pragma_table_info(m.name) AS c WHERE m.type = 'table' AND m.name NOT LIKE 'storage%'
             GROUP BY m.name UNION ALL SELECT name, type FROM sqlite_master WHERE type <> 'table' ORDER BY 1, 2";
-        let rows = sqlite.run(tables, &[]).unwrap();
+        let rows = storage.run(tables, &[]).unwrap();
         rows.iter().map(|row| format!("{:?}", row.values())).collect::<Vec<_>>()
     };
-    assert_eq!(looks(orders.sqlite()), looks(Orders::new().sqlite()));
+    assert_eq!(looks(orders.storage()), looks(Orders::new().storage()));
 }
 
 #[test]
@@ -379,7 +395,7 @@ fn the_lists_of_a_store_of_the_release_before_follow_from_its_events() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("order.db");
     old_store(&path);
-    let orders = Orders::over(Sqlite::file(&path, &DATABASE).unwrap());
+    let orders = Orders::over(Store::file(&path, &DATABASE).unwrap());
     let [before, after] = orders.project_again();
     assert_eq!(before, after);
 }
@@ -400,4 +416,9 @@ fn the_lists_made_again_from_the_events_are_the_same() {
     let [before, after] = orders.project_again();
     assert_eq!(before, after);
     assert_eq!(orders.number("SELECT count(*) FROM retries"), 3, "the cards that are kept stay");
+}
+
+#[test]
+fn the_store_is_the_same_on_both_databases() {
+    ::store::native::assert_same_on_both(&DATABASE);
 }

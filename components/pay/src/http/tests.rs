@@ -3,13 +3,31 @@
 use super::*;
 use crate::ports::{NoReceipt, Receipt};
 use crate::service::Closing;
-use ::store::native::Sqlite;
+use ::store::native::Store;
 use futures::executor::block_on;
 use journal::Journal;
 use kernel::{Unavailable, clock};
 use serde_json::Value;
 use serde_json::json;
 use std::cell::{Cell, RefCell};
+
+::store::on_postgres!(
+    a_payment_is_created_and_found_under_its_location,
+    asking_again_is_200_and_no_second_charge,
+    a_decline_is_an_answer_and_the_next_card_pays,
+    nothing_to_pay_needs_no_card,
+    a_gateway_that_fails_is_502_and_nothing_is_stored,
+    other_content_under_the_same_number_is_a_conflict,
+    a_closed_number_is_a_conflict_that_names_the_present_status,
+    every_field_that_cannot_be_taken_is_named_and_nothing_is_charged,
+    what_is_not_there_and_what_is_not_taken_is_said,
+    a_client_that_has_the_present_state_is_not_sent_it_again,
+    a_condition_that_no_new_payment_can_meet_and_a_key_that_is_not_its_number_are_refused,
+    the_searches_lead_to_the_payment,
+    lists_are_filtered_and_go_by_page_or_by_key,
+    a_card_number_is_in_no_answer_and_in_no_table,
+    a_payment_costs_one_load_and_one_commit,
+);
 
 /// A card company that approves, declines or fails by the card, and remembers nothing.
 #[derive(Default)]
@@ -55,12 +73,12 @@ struct Seen {
     response: Response,
 }
 
-struct Client(Service<Cards, Sqlite, Told>);
+struct Client(Service<Cards, Store, Told>);
 
 impl Client {
     fn new() -> Self {
         clock::set(Timestamp::from_millis(1_795_309_323_004));
-        let storage = Sqlite::in_memory(&store::DATABASE).unwrap();
+        let storage = Store::new(&store::DATABASE);
         Self(Service { gateway: Cards::default(), journal: Journal { storage, tell: Told::default() } })
     }
 

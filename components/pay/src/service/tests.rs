@@ -6,7 +6,7 @@
 
 use super::*;
 use crate::store::DATABASE;
-use ::store::native::{Sqlite, at_once};
+use ::store::native::{Store, at_once};
 use ::store::{Row, Statement};
 use kernel::{EduNo, Guests, Language};
 use proptest::prelude::*;
@@ -15,6 +15,29 @@ use std::collections::{BTreeMap, VecDeque};
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
+
+::store::on_postgres!(
+    asking_again_finds_the_payment_and_charges_nothing,
+    an_answer_lost_on_the_way_is_found_again_under_the_same_key,
+    a_declined_order_is_tried_again_whenever_the_customer_asks,
+    a_lost_decline_of_one_card_does_not_refuse_another,
+    a_lost_decline_of_the_same_card_is_not_tried_again_by_itself,
+    nothing_to_pay_needs_neither_card_nor_gateway,
+    something_to_pay_needs_a_card,
+    a_closed_order_is_never_charged,
+    a_charge_whose_amount_is_not_what_is_asked_for_now_is_written_down_and_said,
+    many_orders_are_closed_by_one_statement_and_one_conflict_does_not_hold_up_the_rest,
+    a_gateway_that_fails_for_one_order_does_not_keep_the_others_open,
+    whoever_finds_that_another_was_faster_looks_again,
+    of_two_who_pay_at_once_one_pays_and_the_other_finds_it_paid,
+    a_charge_that_another_payment_made_needless_is_given_back,
+    an_order_that_could_not_be_closed_after_a_conflict_is_not_taken_to_be_closed,
+    what_the_gateway_did_is_not_asked_for_again_because_somebody_else_decided,
+    others_are_told_of_what_was_committed_and_of_nothing_else,
+    while_an_order_is_being_closed_it_cannot_be_paid,
+    without_one_charge_per_key_an_order_would_be_charged_twice,
+    of_two_who_close_at_once_one_closes_and_the_other_finds_it_closed,
+);
 
 const AMOUNT: u64 = 100;
 const GOOD_CARD: &str = "4111111111111111";
@@ -39,7 +62,7 @@ enum Entry {
 
 /// The card company's ledger and the store, both in memory, and the fates of the calls to come.
 pub(crate) struct World {
-    sqlite: Sqlite,
+    store: Store,
     ledger: RefCell<BTreeMap<String, Entry>>,
     pub(crate) fates: RefCell<VecDeque<Fate>>,
     /// So many commits to come find that somebody else was faster.
@@ -53,17 +76,17 @@ pub(crate) struct World {
 
 thread_local! {
     /// Made once for each test, and emptied for each world: making one is what costs most.
-    static SQLITE: Sqlite = Sqlite::in_memory(&DATABASE).unwrap();
+    static STORE: Store = Store::new(&DATABASE);
 }
 
 impl Default for World {
     fn default() -> Self {
-        let sqlite = SQLITE.with(Sqlite::clone);
+        let store = STORE.with(Store::clone);
         for table in ["events", "pays"] {
-            sqlite.run(&format!("DELETE FROM {table}"), &[]).unwrap();
+            store.run(&format!("DELETE FROM {table}"), &[]).unwrap();
         }
         Self {
-            sqlite,
+            store,
             ledger: RefCell::default(),
             fates: RefCell::default(),
             conflicts: Cell::default(),
@@ -89,12 +112,12 @@ impl World {
     }
 
     fn record(&self, order: OrderId) -> Record {
-        at_once(store::load(&self.sqlite, order)).unwrap().unwrap()
+        at_once(store::load(&self.store, order)).unwrap().unwrap()
     }
 
     /// The names of the events, in the order in which they were committed.
     pub(crate) fn events(&self) -> Vec<String> {
-        let rows = self.sqlite.run("SELECT type FROM events ORDER BY position", &[]).unwrap();
+        let rows = self.store.run("SELECT type FROM projection ORDER BY position", &[]).unwrap();
         rows.iter().map(|row| row.text("type").unwrap().to_owned()).collect()
     }
 
@@ -136,7 +159,7 @@ impl World {
             self.conflicts.set(left);
             return Err(StoreError::Unique { constraint: "events.subject, events.version".to_owned() });
         }
-        self.sqlite.run(statement.sql(), statement.params())
+        self.store.run(statement.sql(), statement.params())
     }
 }
 
@@ -188,7 +211,7 @@ impl Storage for &World {
             return call(self, || self.commit_now(statement), Err(StoreError::unavailable("lost"))).await;
         }
         step().await;
-        self.sqlite.run(statement.sql(), statement.params())
+        self.store.run(statement.sql(), statement.params())
     }
 
     async fn pause(&self, _: u64) {}

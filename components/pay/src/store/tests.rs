@@ -1,4 +1,4 @@
-//! The statements that run in production, on a SQLite of the tests' own.
+//! The statements that run in production, on a store of the tests' own.
 
 use super::*;
 use crate::domain::{Attempt, Command, Outcome, Owed, Terms, decide, owed};
@@ -7,7 +7,18 @@ use journal::{Decision, Journal, Tell};
 use kernel::{Language, Timestamp};
 use std::path::Path;
 use store::Value;
-use store::native::Sqlite;
+use store::native::Store;
+
+store::on_postgres!(
+    a_list_shows_of_every_payment_what_its_events_come_to,
+    a_list_that_is_made_again_from_the_events_is_the_same,
+    of_two_decisions_from_the_same_state_one_is_a_conflict_and_leaves_no_trace,
+    a_list_never_says_what_no_payment_can_be,
+    many_orders_are_loaded_and_committed_at_once_each_by_itself,
+    every_event_is_kept_with_what_the_log_needs,
+    the_key_of_the_outstanding_charge_is_there_to_compare_the_ledgers_by,
+    lists_are_filtered_and_go_by_page_or_by_key,
+);
 
 const AT: Timestamp = Timestamp::from_millis(1_795_309_323_004);
 
@@ -18,8 +29,8 @@ impl Tell for Nobody {
     fn committed(&self) {}
 }
 
-fn sqlite() -> Sqlite {
-    Sqlite::in_memory(&DATABASE).unwrap()
+fn store() -> Store {
+    Store::new(&DATABASE)
 }
 
 fn order(id: u64) -> OrderId {
@@ -38,8 +49,8 @@ fn terms(order_id: u64, edu_no: u64) -> Terms {
 }
 
 /// Of what is committed, what a test says: the command, and the record that it was decided on.
-fn commit(sqlite: &Sqlite, decided: &[(&Record, Command)]) -> Result<Vec<Record>, StoreError> {
-    let journal = Journal { storage: sqlite.clone(), tell: Nobody };
+fn commit(store: &Store, decided: &[(&Record, Command)]) -> Result<Vec<Record>, StoreError> {
+    let journal = Journal { storage: store.clone(), tell: Nobody };
     let mut given_up = false;
     block_on(journal.carry_out(async |_| {
         // Decided once: a conflict is to be seen, and not decided again.
@@ -58,8 +69,8 @@ fn commit(sqlite: &Sqlite, decided: &[(&Record, Command)]) -> Result<Vec<Record>
     }))
 }
 
-fn commit_one(sqlite: &Sqlite, record: &Record, command: Command) -> Record {
-    commit(sqlite, &[(record, command)]).unwrap().pop().unwrap()
+fn commit_one(store: &Store, record: &Record, command: Command) -> Record {
+    commit(store, &[(record, command)]).unwrap().pop().unwrap()
 }
 
 fn next_attempt(record: &Record, terms: &Terms) -> Attempt {
@@ -90,19 +101,19 @@ fn closed(terms: &Terms, undone: Option<Attempt>, refunded: Won) -> Command {
     Command::Close { applicant: terms.applicant.clone(), undone, refunded, at: AT }
 }
 
-fn loaded(sqlite: &Sqlite, order_id: u64) -> Record {
-    block_on(load(sqlite, order(order_id))).unwrap()
+fn loaded(store: &Store, order_id: u64) -> Record {
+    block_on(load(store, order(order_id))).unwrap()
 }
 
-fn found(sqlite: &Sqlite, order_id: u64) -> Option<Stored> {
-    block_on(find(sqlite, order(order_id))).unwrap()
+fn found(store: &Store, order_id: u64) -> Option<Stored> {
+    block_on(find(store, order(order_id))).unwrap()
 }
 
 /// Payments of every kind: paid, free, declined twice, paid by the second attempt, refunded, closed unpaid.
-fn with_every_kind() -> Sqlite {
-    let sqlite = sqlite();
+fn with_every_kind() -> Store {
+    let store = store();
     let new = Record::default();
-    let settle = |record: &Record, command: Command| commit_one(&sqlite, record, command);
+    let settle = |record: &Record, command: Command| commit_one(&store, record, command);
     settle(&new, paid(&new, &terms(1, 101)));
     let free = Command::Settle {
         terms: Terms { amount: Won::ZERO, ..terms(2, 101) },
@@ -123,74 +134,74 @@ fn with_every_kind() -> Sqlite {
     let undone = Some(next_attempt(&refused, &terms(6, 101)));
     settle(&refused, closed(&terms(6, 101), undone, Won::ZERO));
     settle(&new, closed(&terms(7, 101), Some(Attempt::FIRST), Won::amount(30).unwrap()));
-    sqlite
+    store
 }
 
 #[test]
 fn a_list_shows_of_every_payment_what_its_events_come_to() {
-    let sqlite = with_every_kind();
+    let store = with_every_kind();
     for id in 1..=7 {
-        assert_eq!(found(&sqlite, id), Stored::of(&loaded(&sqlite, id)), "order {id}");
+        assert_eq!(found(&store, id), Stored::of(&loaded(&store, id)), "order {id}");
     }
-    assert_eq!((loaded(&sqlite, 8), found(&sqlite, 8)), (Record::default(), None));
+    assert_eq!((loaded(&store, 8), found(&store, 8)), (Record::default(), None));
 }
 
 #[test]
 fn a_list_that_is_made_again_from_the_events_is_the_same() {
-    const AGAIN: &str = "INSERT INTO projection (position, subject, version, type, data, time)
-        SELECT position, subject, version, type, data, time FROM events ORDER BY position";
-    let sqlite = with_every_kind();
-    let before = sqlite.dump("pays").unwrap();
-    sqlite.run(AGAIN, &[]).unwrap();
-    assert_eq!(sqlite.dump("pays").unwrap(), before);
-    sqlite.run("DELETE FROM pays", &[]).unwrap();
-    sqlite.run(AGAIN, &[]).unwrap();
-    assert_eq!(sqlite.dump("pays").unwrap(), before);
+    const AGAIN: &str = "INSERT INTO projection SELECT * FROM projection ORDER BY position";
+    let store = with_every_kind();
+    let before = store.dump("pays").unwrap();
+    store.run(AGAIN, &[]).unwrap();
+    assert_eq!(store.dump("pays").unwrap(), before);
+    store.run("DELETE FROM pays", &[]).unwrap();
+    store.run(AGAIN, &[]).unwrap();
+    assert_eq!(store.dump("pays").unwrap(), before);
 }
 
 #[test]
 fn of_two_decisions_from_the_same_state_one_is_a_conflict_and_leaves_no_trace() {
-    let sqlite = sqlite();
+    let store = store();
     let (one, other) = (terms(1, 101), terms(2, 101));
     let new = Record::default();
-    commit_one(&sqlite, &new, paid(&new, &one));
+    commit_one(&store, &new, paid(&new, &one));
     let both = [(&new, paid(&new, &other)), (&new, declined(&new, &one))];
-    assert!(commit(&sqlite, &both).unwrap_err().is_conflict());
-    assert_eq!((loaded(&sqlite, 2), found(&sqlite, 2)), (new, None));
-    assert_eq!(found(&sqlite, 1).unwrap().status, PayStatus::Paid);
+    assert!(commit(&store, &both).unwrap_err().is_conflict());
+    assert_eq!((loaded(&store, 2), found(&store, 2)), (new, None));
+    assert_eq!(found(&store, 1).unwrap().status, PayStatus::Paid);
 }
 
 #[test]
 fn a_list_never_says_what_no_payment_can_be() {
-    let sqlite = with_every_kind();
+    let store = with_every_kind();
     for wrong in [
         "UPDATE pays SET card_last4 = '41111'",
         "UPDATE pays SET status = 'Pending'",
         "UPDATE pays SET amount = -1",
     ] {
-        assert!(sqlite.run(wrong, &[]).is_err(), "{wrong} was taken");
+        assert!(store.run(wrong, &[]).is_err(), "{wrong} was taken");
     }
 }
 
 #[test]
 fn many_orders_are_loaded_and_committed_at_once_each_by_itself() {
-    let sqlite = sqlite();
+    let store = store();
     let new = Record::default();
     let decided: Vec<_> = (1..=100).map(|id| (&new, paid(&new, &terms(id, 101)))).collect();
-    commit(&sqlite, &decided).unwrap();
-    assert_eq!(sqlite.statements(), 1);
-    let records = block_on(load_all(&sqlite, [100, 1, 999].map(order))).unwrap();
+    commit(&store, &decided).unwrap();
+    assert_eq!(store.statements(), 1);
+    let records = block_on(load_all(&store, [100, 1, 999].map(order))).unwrap();
     let versions: Vec<_> = records.iter().map(|(order, record)| (order.get(), record.version)).collect();
     assert_eq!(versions, [(1, 1), (100, 1), (999, 0)]);
 }
 
 #[test]
 fn every_event_is_kept_with_what_the_log_needs() {
-    let sqlite = sqlite();
+    let store = store();
     let new = Record::default();
-    commit_one(&sqlite, &new, paid(&new, &terms(1113, 101)));
-    let row = sqlite.run("SELECT * FROM events", &[]).unwrap().pop().unwrap();
-    assert_eq!((row.int("position").unwrap(), row.text("subject").unwrap()), (1, "1113"));
+    commit_one(&store, &new, paid(&new, &terms(1113, 101)));
+    let row = store.run("SELECT * FROM events", &[]).unwrap().pop().unwrap();
+    assert_eq!(store.number("SELECT position FROM projection").unwrap(), 1);
+    assert_eq!(row.text("subject").unwrap(), "1113");
     assert_eq!((row.int("version").unwrap(), row.text("type").unwrap()), (1, "Paid"));
     assert_eq!((row.text("time").unwrap(), row.text("traceparent").unwrap()), (&*AT.to_string(), "trace"));
     assert!(row.text("data").unwrap().contains("\"cardLast4\":\"1234\""));
@@ -198,9 +209,10 @@ fn every_event_is_kept_with_what_the_log_needs() {
 
 #[test]
 fn the_key_of_the_outstanding_charge_is_there_to_compare_the_ledgers_by() {
-    let sqlite = with_every_kind();
-    let keys =
-        sqlite.run("SELECT order_id, gateway_key FROM pays WHERE gateway_key IS NOT NULL", &[]).unwrap();
+    let store = with_every_kind();
+    let keys = store
+        .run("SELECT order_id, gateway_key FROM pays WHERE gateway_key IS NOT NULL ORDER BY order_id", &[])
+        .unwrap();
     let keys: Vec<_> =
         keys.iter().map(|row| (row.int("order_id").unwrap(), row.text("gateway_key").unwrap())).collect();
     assert_eq!(keys, [(1, "1-1"), (4, "4-2")]);
@@ -208,18 +220,18 @@ fn the_key_of_the_outstanding_charge_is_there_to_compare_the_ledgers_by() {
 
 #[test]
 fn lists_are_filtered_and_go_by_page_or_by_key() {
-    let sqlite = sqlite();
+    let store = store();
     let new = Record::default();
     for id in 1..=6 {
         let terms = terms(id, 100 + id % 2);
-        commit_one(&sqlite, &new, if id == 6 { declined(&new, &terms) } else { paid(&new, &terms) });
+        commit_one(&store, &new, if id == 6 { declined(&new, &terms) } else { paid(&new, &terms) });
     }
     let all = Page { limit: 20, ..Page::default() };
     let numbers = |filter, page| -> Vec<u64> {
-        let listed = block_on(list(&sqlite, filter, &page)).unwrap();
+        let listed = block_on(list(&store, filter, &page)).unwrap();
         listed.iter().map(|stored| stored.payment.applicant.order_id.get()).collect()
     };
-    let total = |filter| block_on(total(&sqlite, filter)).unwrap();
+    let total = |filter| block_on(total(&store, filter)).unwrap();
     let none = Filter::default();
     assert_eq!(numbers(none, all), [1, 2, 3, 4, 5, 6]);
     assert_eq!(numbers(none, Page { offset: 2, limit: 2, ..all }), [3, 4]);
@@ -236,7 +248,7 @@ fn lists_are_filtered_and_go_by_page_or_by_key() {
 
 #[test]
 fn neither_a_payment_nor_a_list_is_found_by_reading_everything() {
-    let sqlite = sqlite();
+    let store = store();
     let by = |column| format!("{PAY} WHERE {column} = $1 AND order_id > $2 ORDER BY order_id");
     for (sql, index) in [
         (LOAD.to_owned(), "SEARCH events USING INDEX"),
@@ -246,7 +258,7 @@ fn neither_a_payment_nor_a_list_is_found_by_reading_everything() {
         (by("status"), "pays_by_status"),
     ] {
         let params: Vec<_> = sql.matches('$').map(|_| Value::Text("[]".to_owned())).collect();
-        let plan = sqlite.plan(&sql, &params).unwrap();
+        let plan = store.plan(&sql, &params).unwrap();
         assert!(plan.contains(index) && !plan.contains("SCAN pays"), "{sql}: {plan}");
         assert!(!plan.contains("TEMP B-TREE"), "{sql}: {plan}");
     }
@@ -322,8 +334,8 @@ const VERSION_3: [&str; 12] = [
 ];
 
 /// A store of that release that holds `new`'s events and rows, all but the last event told and acknowledged.
-fn version_3(new: &Sqlite) -> Sqlite {
-    let old = Sqlite::as_it_is(Path::new(":memory:")).unwrap();
+fn version_3(new: &Store) -> Store {
+    let old = Store::as_it_is(Path::new(":memory:")).unwrap();
     for statement in VERSION_3 {
         old.run(statement, &[]).unwrap();
     }
@@ -364,14 +376,19 @@ fn a_store_of_the_release_before_goes_on_where_it_was() {
 
 #[test]
 fn a_migrated_store_has_the_schema_of_a_new_one() {
-    let old = version_3(&sqlite());
+    let old = version_3(&store());
     old.migrate(&DATABASE).unwrap();
-    let shown = |store: &Sqlite| {
+    let shown = |store: &Store| {
         let names = store.run("SELECT type, name FROM sqlite_master ORDER BY type, name", &[]).unwrap();
         let columns = ["events", "log", "pays"]
             .map(|table| store.run(&format!("SELECT * FROM pragma_table_info('{table}')"), &[]).unwrap());
         let values = |row: &Row| format!("{:?}", row.values());
         names.iter().chain(columns.iter().flatten()).map(values).collect::<Vec<_>>()
     };
-    assert_eq!(shown(&old), shown(&sqlite()));
+    assert_eq!(shown(&old), shown(&store()));
+}
+
+#[test]
+fn the_store_is_the_same_on_both_databases() {
+    ::store::native::assert_same_on_both(&DATABASE);
 }

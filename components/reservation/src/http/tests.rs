@@ -1,4 +1,4 @@
-//! Requests and answers, on a SQLite of the tests' own. Queries and paging are tested from outside, over HTTP.
+//! Requests and answers, on a store of the tests' own. Queries and paging are tested from outside, over HTTP.
 
 use super::*;
 use crate::domain::Command;
@@ -7,6 +7,38 @@ use ::store::native::at_once;
 use futures::executor::block_on;
 use kernel::CourseStatus;
 use serde_json::{Value, json};
+
+::store::on_postgres!(
+    a_course_is_created_once_and_found_again,
+    a_course_without_a_number_gets_the_next_one_each_time,
+    everything_wrong_with_a_course_is_named_at_once_and_nothing_is_stored,
+    a_course_goes_on_by_patch_and_shows_what_can_be_done_next,
+    a_whole_course_may_be_sent_back_with_one_field_changed,
+    seats_that_are_taken_are_not_taken_away,
+    a_change_meant_for_an_older_state_is_refused,
+    a_change_overtaken_after_its_state_was_checked_is_refused,
+    a_manager_confirms_and_rejects,
+    no_other_transition_exists,
+    a_roster_is_json_by_page_or_csv_as_a_whole,
+    what_is_not_there_or_not_allowed_says_so,
+    the_list_of_courses_shows_their_seats,
+    a_roster_longer_than_what_is_read_at_once_is_whole,
+    a_change_of_a_course_overtaken_after_its_state_was_checked_is_refused,
+    a_number_that_somebody_else_takes_first_is_passed_over,
+    a_refused_transition_names_both_states,
+    forty_courses_opened_at_once_are_forty_courses,
+    numbers_that_clients_choose_do_not_move_ours_on_and_are_passed_over,
+    an_opening_repeated_with_its_key_is_the_same_course,
+    a_key_that_came_with_other_content_is_refused,
+    a_key_answers_for_a_course_that_was_open_already,
+    of_two_requests_with_one_key_at_once_one_opens_the_course,
+    a_key_is_forgotten_after_a_day,
+    a_course_is_not_changed_for_a_client_that_has_not_seen_the_latest_seat_given,
+    a_waiting_reservation_is_not_rejected_for_a_client_that_saw_it_further_behind,
+    no_precondition_is_read_half,
+    csv_is_for_whoever_prefers_it,
+    a_title_is_what_a_person_can_see_and_no_formula_for_a_spreadsheet,
+);
 
 struct Answer(Response);
 
@@ -44,7 +76,7 @@ fn ask(service: &Reservation, method: &str, path: &str, headers: &[(&str, &str)]
     let headers = [&[("host", "h")], headers].concat();
     let request = Request::new(method.parse().unwrap(), path, &headers, body.to_string()).unwrap();
     let answered = at_once(hal::answer(&request, async |request| answer(service, request).await));
-    Answer(answered.expect("SQLite keeps nobody waiting"))
+    Answer(answered.expect("no store keeps anybody waiting"))
 }
 
 fn get(service: &Reservation, path: &str) -> Answer {

@@ -1,7 +1,7 @@
 //! What an `Idempotency-Key` stands for: one course, with one content.
 
 use kernel::{EduNo, Timestamp};
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use store::{Row, Statement, Storage, StoreError};
 
 /// How long a key is remembered.
@@ -25,11 +25,17 @@ pub(crate) struct NewKey<'a> {
     /// The key itself.
     pub(crate) key: &'a str,
     /// Whether it comes with what opens the course.
+    #[serde(serialize_with = "as_number")]
     pub(crate) opened: bool,
     /// The content that it comes with.
     pub(crate) fingerprint: &'a str,
     /// When, in milliseconds.
     pub(crate) made_at: i64,
+}
+
+/// As the store has it: a yes or no in JSON is a number to SQLite and a word to PostgreSQL.
+fn as_number<S: Serializer>(yes: &bool, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_i64((*yes).into())
 }
 
 impl Key {

@@ -54,8 +54,16 @@ pub(super) static SCHEMA: Schema = Schema {
         programs::APPEND_EVENT,
         programs::PROJECTION,
         // Both are 0 for a course that does not exist.
-        journal::expectation!("course", "SELECT version FROM courses WHERE edu_no = NEW.subject"),
-        journal::expectation!("seats", "SELECT seats_version FROM courses WHERE edu_no = NEW.subject"),
+        journal::expectation!(
+            "course",
+            "SELECT version FROM courses WHERE edu_no = CAST(NEW.subject AS BIGINT)",
+            "FOR SHARE"
+        ),
+        journal::expectation!(
+            "seats",
+            "SELECT seats_version FROM courses WHERE edu_no = CAST(NEW.subject AS BIGINT)",
+            "FOR UPDATE"
+        ),
         KEEP_KEY,
         PROJECT_COURSE,
         PROJECT_RESERVATION,
@@ -122,8 +130,8 @@ const IDEMPOTENCY_KEYS_BY_AGE: &str = "CREATE INDEX idempotency_keys_by_age ON i
 
 const KEEP_KEY: &str = "CREATE TRIGGER keep_key INSTEAD OF INSERT ON decisions WHEN NEW.kind = 'key' BEGIN
     INSERT INTO idempotency_keys (key, edu_no, opened, fingerprint, made_at)
-    VALUES (NEW.data ->> 'key', CAST(NEW.subject AS BIGINT), NEW.data ->> 'opened', NEW.data ->> 'fingerprint',
-        CAST(NEW.data ->> 'madeAt' AS BIGINT));
+    VALUES (NEW.data ->> 'key', CAST(NEW.subject AS BIGINT), CAST(NEW.data ->> 'opened' AS BIGINT),
+        NEW.data ->> 'fingerprint', CAST(NEW.data ->> 'madeAt' AS BIGINT));
 END";
 
 /// An event that the list has already is passed over, so that no capacity of before meets the seats of today.
@@ -131,9 +139,9 @@ const PROJECT_COURSE: &str = "CREATE TRIGGER project_course INSTEAD OF INSERT ON
 WHEN NEW.type IN ('CourseOpened', 'CourseChanged', 'CourseStarted', 'CourseFinished', 'CourseCanceled') BEGIN
     INSERT INTO courses
         (edu_no, title, capacity, fee, approval, starts_at, ends_at, status, version, seats_version)
-    VALUES (NEW.data ->> 'eduNo', NEW.data ->> 'title', NEW.data ->> 'capacity', NEW.data ->> 'fee',
-        NEW.data ->> 'approval', NEW.data ->> 'startsAt', NEW.data ->> 'endsAt', NEW.data ->> 'status',
-        NEW.version, 1)
+    VALUES (CAST(NEW.data ->> 'eduNo' AS BIGINT), NEW.data ->> 'title', CAST(NEW.data ->> 'capacity' AS BIGINT),
+        CAST(NEW.data ->> 'fee' AS BIGINT), NEW.data ->> 'approval', NEW.data ->> 'startsAt',
+        NEW.data ->> 'endsAt', NEW.data ->> 'status', NEW.version, 1)
     ON CONFLICT (edu_no) DO UPDATE SET
         title = excluded.title, capacity = excluded.capacity, fee = excluded.fee,
         approval = excluded.approval, starts_at = excluded.starts_at, ends_at = excluded.ends_at,
@@ -145,8 +153,8 @@ const PROJECT_RESERVATION: &str = "CREATE TRIGGER project_reservation INSTEAD OF
 WHEN NEW.type IN ('Reserved', 'ReservationConfirmed', 'ReservationRejected', 'ReservationCanceled') BEGIN
     INSERT INTO reservations
         (order_id, customer_id, edu_no, guest, language, status, version, ticket, reserved_at)
-    VALUES (NEW.data ->> 'orderId', NEW.data ->> 'customerId', NEW.data ->> 'eduNo', NEW.data ->> 'guest',
-        NEW.data ->> 'language',
+    VALUES (CAST(NEW.data ->> 'orderId' AS BIGINT), CAST(NEW.data ->> 'customerId' AS BIGINT),
+        CAST(NEW.data ->> 'eduNo' AS BIGINT), CAST(NEW.data ->> 'guest' AS BIGINT), NEW.data ->> 'language',
         CASE NEW.type
             WHEN 'Reserved' THEN NEW.data ->> 'status'
             WHEN 'ReservationConfirmed' THEN 'Reservation Confirmed'
@@ -166,8 +174,8 @@ const SEATS_OF_A_NEW_RESERVATION: &str =
     "CREATE TRIGGER seats_of_a_new_reservation AFTER INSERT ON reservations
 WHEN NEW.status IN ('Reservation Requested', 'Reservation Confirmed', 'Waitlisted') BEGIN
     UPDATE courses SET
-        taken = taken + iif(NEW.status = 'Waitlisted', 0, NEW.guest),
-        waiting = waiting + (NEW.status = 'Waitlisted'),
+        taken = taken + CASE NEW.status WHEN 'Waitlisted' THEN 0 ELSE NEW.guest END,
+        waiting = waiting + CASE NEW.status WHEN 'Waitlisted' THEN 1 ELSE 0 END,
         seats_version = seats_version + 1
     WHERE edu_no = NEW.edu_no;
 END";
@@ -179,9 +187,10 @@ WHEN NEW.status <> OLD.status
     AND NOT (OLD.status = 'Reservation Requested' AND NEW.status = 'Reservation Confirmed') BEGIN
     UPDATE courses SET
         taken = taken
-            + iif(NEW.status IN ('Reservation Requested', 'Reservation Confirmed'), NEW.guest, 0)
-            - iif(OLD.status IN ('Reservation Requested', 'Reservation Confirmed'), OLD.guest, 0),
-        waiting = waiting + (NEW.status = 'Waitlisted') - (OLD.status = 'Waitlisted'),
+            + CASE WHEN NEW.status IN ('Reservation Requested', 'Reservation Confirmed') THEN NEW.guest ELSE 0 END
+            - CASE WHEN OLD.status IN ('Reservation Requested', 'Reservation Confirmed') THEN OLD.guest ELSE 0 END,
+        waiting = waiting + CASE NEW.status WHEN 'Waitlisted' THEN 1 ELSE 0 END
+            - CASE OLD.status WHEN 'Waitlisted' THEN 1 ELSE 0 END,
         seats_version = seats_version + 1
     WHERE edu_no = NEW.edu_no;
 END";

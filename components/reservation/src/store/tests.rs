@@ -1,4 +1,4 @@
-//! The statements themselves, on a SQLite of our own.
+//! The statements themselves, on a store of our own.
 
 mod migration;
 
@@ -8,13 +8,41 @@ use crate::service::NotDone;
 use crate::testing::{
     NOW, Reservation, applicant, confirm, edu, moved, new_course, open, order, over, reject, service,
 };
-use ::store::native::Sqlite;
+use ::store::native::{Engine, Store};
 use ::store::{Direction, Page};
 use futures::executor::block_on;
 use journal::Decision;
 use kernel::event::CancelReason;
 use kernel::{Approval, ReservationStatus};
 use proptest::prelude::*;
+
+::store::on_postgres!(
+    the_lists_say_what_the_events_say,
+    what_is_committed_reads_back_as_it_was_decided,
+    a_canceled_order_without_a_reservation_is_remembered_in_the_store,
+    a_waiting_position_moves_up_as_those_before_it_leave,
+    a_waiting_list_is_served_in_the_order_of_arrival_and_not_of_order_numbers,
+    a_decision_made_from_seats_that_have_moved_since_is_refused_whole,
+    without_the_seats_version_the_capacity_itself_forbids_selling_a_seat_twice,
+    two_decisions_about_one_order_exclude_each_other,
+    a_course_that_opens_meanwhile_lets_nobody_be_turned_down_as_unknown,
+    many_confirmations_at_once_do_not_meet,
+    a_confirmation_that_the_course_s_cancellation_overtakes_is_refused,
+    a_course_is_started_however_many_apply_at_that_moment,
+    who_was_slower_decides_again_from_what_is_there_now,
+    a_course_that_closes_meanwhile_takes_nobody_any_more,
+    both_of_two_replicas_that_open_the_same_course_find_it_open,
+    what_is_refused_leaves_no_trace_of_the_commands_before_it,
+    a_canceled_course_releases_everyone_in_as_many_decisions_as_it_takes,
+    a_long_waiting_list_moves_up_completely_after_the_capacity_was_raised,
+    courses_are_due_when_their_time_has_passed,
+    lists_are_filtered_and_read_on_from_the_last_one_seen,
+    a_course_that_was_put_off_starts_and_ends_at_its_new_times,
+    a_full_course_with_people_waiting_has_nothing_to_settle,
+    seats_and_those_who_wait_are_never_fewer_than_none,
+    courses_whose_longest_waiting_order_does_not_fit_do_not_keep_the_others_from_their_turn,
+    of_two_requests_that_a_key_is_to_be_remembered_for_the_first_has_it,
+);
 
 fn pay(order_id: u64) -> Command {
     Command::Reserve(applicant(order_id, 101, 1))
@@ -368,8 +396,7 @@ fn folded(service: &Reservation) -> Snapshot {
     snapshot
 }
 
-const REBUILD: &str = "INSERT INTO projection (position, subject, version, type, data, time)
-    SELECT position, subject, version, type, data, time FROM events ORDER BY position";
+const REBUILD: &str = "INSERT INTO projection SELECT * FROM projection ORDER BY position";
 
 /// What the lists show, with the seats.
 fn lists(service: &Reservation) -> [Vec<String>; 2] {
@@ -377,7 +404,7 @@ fn lists(service: &Reservation) -> [Vec<String>; 2] {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
+    #![proptest_config(ProptestConfig::with_cases(Engine::current().cases(64)))]
 
     /// Two writers, each overtaken by the other now and then: what the lists show is what the events say.
     #[test]
@@ -478,4 +505,9 @@ fn of_two_requests_that_a_key_is_to_be_remembered_for_the_first_has_it() {
     assert_eq!(remember("b", 102), first);
     assert_eq!(block_on(find_key(service.store(), "k")).unwrap(), first);
     assert_eq!(block_on(find_key(service.store(), "l")).unwrap(), None);
+}
+
+#[test]
+fn the_store_is_the_same_on_both_databases() {
+    ::store::native::assert_same_on_both(&DATABASE);
 }

@@ -6,6 +6,24 @@ use crate::keys;
 use crate::topology::{readers_of, sources};
 use tokio::join;
 
+::store::on_postgres!(
+    what_every_group_has_acknowledged_is_done_with_and_trimmed,
+    the_slowest_of_all_groups_counts_whichever_it_is,
+    what_is_read_and_not_acknowledged_is_not_done_with,
+    while_a_group_has_not_begun_nothing_is_done_with,
+    a_group_that_does_not_read_this_stream_is_not_waited_for,
+    a_dead_letter_of_any_group_is_not_done_with_until_it_is_gone,
+    nor_is_a_replayed_one_until_it_is_handled,
+    a_dead_letter_of_an_older_generation_is_the_same_event,
+    the_very_first_event_as_a_dead_letter_is_not_done_with_either,
+    dead_letters_of_other_streams_hold_nothing_back,
+    among_very_many_dead_letters_nothing_is_taken_for_done,
+    ids_are_compared_as_numbers,
+    only_what_is_of_the_stores_generation_is_noted,
+    what_was_found_before_a_replay_is_not_noted_after_it,
+    the_floor_only_rises,
+);
+
 impl World {
     /// Events from 1 to 6 are in the stream, and everyone has read them.
     async fn six_read(&self, left_over: &[&str]) {
@@ -237,11 +255,11 @@ fn a_tick_with_nothing_to_note_writes_nothing() {
         world.tick().await;
         // Not even a statement that would wait for the lock of whoever writes.
         world.store.fail(NOTE);
-        let before = world.store.sqlite.statements();
+        let before = world.store.native.statements();
         for _tick in 0..3 {
             world.tick().await;
         }
-        assert_eq!(world.store.sqlite.statements() - before, 3, "one look each");
+        assert_eq!(world.store.native.statements() - before, 3, "one look each");
         assert!(world.store.is_waiting());
         let stats: String = world.redis(&["INFO", "persistence"]);
         let size =

@@ -5,6 +5,23 @@ use super::store::{READ, REJECTED};
 use super::world::{CONTEXT, GROUP, STREAM, World, json, run, shown};
 use tokio::join;
 
+::store::on_postgres!(
+    a_replay_sends_again_from_where_it_begins_in_a_new_generation,
+    a_replay_of_what_everyone_had_acknowledged_is_sent_again_too,
+    a_replay_also_sends_again_what_not_everyone_has_acknowledged_before_it,
+    of_several_replays_before_the_next_tick_the_last_generation_counts,
+    a_redis_that_loses_a_replay_gets_it_again,
+    a_relay_that_froze_during_a_replay_takes_nothing_from_it,
+    a_relay_that_froze_until_a_replay_was_sent_appends_nothing,
+    nothing_is_sent_to_a_stream_of_a_later_generation,
+    nothing_is_sent_to_a_stream_that_ends_beyond_the_store,
+    what_is_done_with_in_another_stores_stream_is_not_noted,
+    the_stream_of_an_older_release_goes_on_in_a_new_generation,
+    the_floor_moves_again_once_everyone_is_past_the_older_releases_entries,
+    an_older_releases_dead_letter_keeps_the_floor_down,
+    it_is_said_that_a_stream_belongs_to_another_store,
+);
+
 impl World {
     /// The events from 1 to 6 are in the stream.
     async fn six(&self) {

@@ -5,6 +5,21 @@ use super::store::READ;
 use super::world::{STREAM, World, run, shown};
 use tokio::join;
 
+::store::on_postgres!(
+    a_log_that_was_flushed_is_made_again,
+    a_log_that_was_flushed_is_made_again_on_the_tick_with_nothing_new_to_send,
+    what_is_lost_is_sent_from_the_floor_on,
+    of_a_lost_tail_only_the_tail_is_sent_again_and_before_anything_new,
+    of_a_lost_tail_what_everyone_had_acknowledged_is_not_sent_again,
+    a_relay_that_froze_while_another_appended_appends_nothing_twice,
+    a_relay_that_froze_while_redis_was_flushed_sends_everything,
+    a_relay_that_froze_while_redis_was_flushed_and_filled_again_adds_nothing,
+    a_relay_that_froze_while_redis_came_to_the_same_end_again_goes_on,
+    a_relay_that_froze_while_redis_fell_back_to_an_earlier_state_sends_what_is_missing,
+    what_is_lost_between_two_batches_of_one_run_is_sent_again_before_the_next,
+    a_trimmed_stream_has_lost_nothing,
+);
+
 #[test]
 fn a_log_that_was_flushed_is_made_again() {
     run(async |world| {

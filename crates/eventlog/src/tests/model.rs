@@ -1,20 +1,29 @@
 //! Random histories of one log, in memory, in which nothing may be lost: relays in steps that are cut anywhere, groups that
 //! read and acknowledge, floors and trims, a Redis that falls back or loses everything, and replays.
 //!
-//! What comes next is asked of the real statement, over a real SQLite; only Redis and the consumers are played. Each rule
+//! What comes next is asked of the real statement, over a real store; only Redis and the consumers are played. Each rule
 //! that prevents a loss is left out once, to see that the histories notice.
 
 use super::store::DATABASE;
 use crate::id::EntryId;
-use crate::relay::{NEXT, NOTE_FLOOR};
+use crate::relay::{NEXT, NOTE_FLOOR, NUMBER};
 use std::collections::BTreeSet;
 use store::Value;
-use store::native::Sqlite;
+use store::native::{Engine, Store};
 
-const HISTORIES: u64 = 2_000;
+::store::on_postgres!(
+    in_no_history_is_anything_lost,
+    without_comparing_where_the_stream_ends_events_are_lost,
+    if_a_stream_of_an_older_generation_were_gone_on_with_a_replay_would_not_be_sent,
+    what_consumers_have_forgotten_comes_with_a_replay,
+    if_a_replay_did_not_lower_the_floor_it_would_not_be_sent,
+    if_a_floor_of_before_a_replay_were_noted_after_it_it_would_not_be_sent,
+);
+
+const HISTORIES: u32 = 2_000;
 
 /// What an operator's replay from $1 does.
-const REPLAY: &str = "UPDATE log SET generation = generation + 1, floor = min(floor, $1 - 1)";
+const REPLAY: &str = "UPDATE log SET generation = generation + 1, floor = min(floor, CAST($1 AS BIGINT) - 1)";
 
 /// The rules that are played by.
 #[derive(Clone)]
@@ -88,7 +97,7 @@ struct Relay {
 
 struct History<'a> {
     rules: &'a Rules,
-    store: &'a Sqlite,
+    store: &'a Store,
     random: Random,
     events: u64,
     redis: Redis,
@@ -109,10 +118,10 @@ const fn int(number: u64) -> Value {
 }
 
 impl<'a> History<'a> {
-    fn new(rules: &'a Rules, store: &'a Sqlite, seed: u64) -> Self {
+    fn new(rules: &'a Rules, store: &'a Store, seed: u64) -> Self {
         for sql in [
             "DELETE FROM events",
-            "UPDATE sqlite_sequence SET seq = 0",
+            "/*sqlite UPDATE sqlite_sequence SET seq = 0*//*postgres ALTER SEQUENCE events_inserted_seq RESTART*/",
             "UPDATE log SET generation = 1, floor = 0",
         ] {
             store.run(sql, &[]).unwrap();
@@ -202,6 +211,7 @@ impl<'a> History<'a> {
 
     fn next(&self, last: EntryId) -> Result<Vec<EntryId>, String> {
         let params = [int(last.generation), int(last.position), int(3)];
+        self.store.run(NUMBER, &[]).unwrap();
         let rows = self.store.run(&self.rules.next, &params).unwrap();
         let (generation, newest) = (rows[0].count("generation").unwrap(), rows[0].count("newest").unwrap());
         if last.generation > generation || (last.generation == generation && last.position > newest) {
@@ -300,11 +310,13 @@ impl<'a> History<'a> {
 }
 
 /// Plays so many histories by these rules, and tells of the first in which something is lost.
-fn play(rules: &Rules, histories: u64) -> Result<(), String> {
+fn play(rules: &Rules, histories: u32) -> Result<(), String> {
+    let engine = Engine::current();
+    let histories = u64::from(engine.cases(histories));
     std::thread::scope(|scope| {
         let halves = [0, 1].map(|half| {
             scope.spawn(move || {
-                let store = Sqlite::in_memory(&DATABASE).unwrap();
+                let store = engine.run(|| Store::new(&DATABASE));
                 (half..histories).step_by(2).try_for_each(|seed| {
                     History::new(rules, &store, seed).play().map_err(|lost| format!("history {seed}: {lost}"))
                 })
@@ -338,7 +350,7 @@ fn without_comparing_where_the_stream_ends_events_are_lost() {
 
 #[test]
 fn if_a_stream_of_an_older_generation_were_gone_on_with_a_replay_would_not_be_sent() {
-    let next = next_without("$1 = generation AND", "$1 >= 0 AND");
+    let next = next_without("$1 = generation AND", "CAST($1 AS BIGINT) >= 0 AND");
     loses(&Rules { next, forgets: true, ..Rules::default() });
 }
 
@@ -349,12 +361,12 @@ fn what_consumers_have_forgotten_comes_with_a_replay() {
 
 #[test]
 fn if_a_replay_did_not_lower_the_floor_it_would_not_be_sent() {
-    let replay = "UPDATE log SET generation = generation + 1 WHERE $1 > 0";
+    let replay = "UPDATE log SET generation = generation + 1 WHERE CAST($1 AS BIGINT) > 0";
     loses(&Rules { replay, forgets: true, ..Rules::default() });
 }
 
 #[test]
 fn if_a_floor_of_before_a_replay_were_noted_after_it_it_would_not_be_sent() {
-    let note = "UPDATE log SET floor = $1 WHERE $2 > 0 AND floor < $1";
+    let note = "UPDATE log SET floor = $1 WHERE CAST($2 AS BIGINT) > 0 AND floor < $1";
     loses(&Rules { note, forgets: true, ..Rules::default() });
 }

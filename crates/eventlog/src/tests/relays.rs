@@ -9,6 +9,25 @@ use std::time::{Duration, Instant};
 use store::Value;
 use tokio::join;
 
+::store::on_postgres!(
+    events_come_to_the_stream_in_their_order_with_their_positions_and_once,
+    a_log_without_events_makes_no_stream,
+    more_than_a_batch_is_sent_page_by_page,
+    a_relay_whose_time_is_spent_leaves_the_rest_to_the_next,
+    a_relay_begins_no_batch_after_two_seconds,
+    the_second_of_two_relays_is_refused_and_goes_on_where_the_stream_ends,
+    what_another_appended_is_not_counted_as_ones_own,
+    relays_at_once_send_each_event_once_and_in_order,
+    a_relay_that_others_keep_overtaking_ends_when_its_time_is_up,
+    a_relay_that_died_leaves_nothing_in_the_way_of_the_next,
+    after_a_failure_the_next_one_need_not_wait,
+    while_something_else_has_the_streams_name_nothing_is_sent,
+    a_redis_that_hangs_is_given_up_after_two_seconds_and_used_again_when_it_is_back,
+    a_long_log_is_sent_without_a_pause,
+    a_connection_is_used_again,
+    a_store_without_its_row_of_the_log_is_an_error,
+);
+
 #[test]
 fn events_come_to_the_stream_in_their_order_with_their_positions_and_once() {
     run(async |world| {
@@ -35,7 +54,7 @@ fn a_log_without_events_makes_no_stream() {
 fn more_than_a_batch_is_sent_page_by_page() {
     run(async |world| {
         for all in [BATCH, 2 * BATCH, 2 * BATCH + 50] {
-            let before = world.store.sqlite.number("SELECT count(*) FROM events").unwrap().unsigned_abs();
+            let before = world.store.native.number("SELECT count(*) FROM events").unwrap().unsigned_abs();
             world.store.commit(before + 1..=all);
             assert_eq!(world.relay().await.unwrap(), all - before);
             assert_eq!(world.log(), shown(1, 1..=all));
@@ -114,7 +133,7 @@ fn relays_at_once_send_each_event_once_and_in_order() {
         let (a, b, c, d) = join!(relays(100), relays(200), relays(300), relays(400));
         assert_eq!(a + b + c + d, 100);
         let rows =
-            world.store.sqlite.run("SELECT position, subject FROM events ORDER BY position", &[]).unwrap();
+            world.store.native.run("SELECT position, subject FROM events ORDER BY position", &[]).unwrap();
         let committed = rows
             .iter()
             .map(|row| format!("1-{} {}", row.count("position").unwrap(), row.text("subject").unwrap()));
@@ -233,7 +252,7 @@ fn a_store_without_its_row_of_the_log_is_an_error() {
 #[test]
 fn what_comes_next_is_found_without_looking_at_what_was_sent() {
     run(async |world: World| {
-        let plan = world.store.sqlite.plan(NEXT, &[1, 1, 200].map(Value::Integer)).unwrap();
+        let plan = world.store.native.plan(NEXT, &[1, 1, 200].map(Value::Integer)).unwrap();
         assert!(plan.contains("SEARCH e USING INTEGER PRIMARY KEY (rowid>?)"), "{plan}");
         assert!(!plan.contains("SCAN e") && !plan.contains("TEMP B-TREE"), "{plan}");
     });

@@ -4,7 +4,7 @@ use kernel::Timestamp;
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
-use store::native::Sqlite;
+use store::native;
 use store::{Database, Row, Schema, Statement, Storage, StoreError};
 use tokio::sync::Notify;
 
@@ -27,7 +27,7 @@ pub(crate) const REJECTED: &str = "ReservationRejected";
 
 #[derive(Clone)]
 pub(crate) struct Store {
-    pub(crate) sqlite: Sqlite,
+    pub(crate) native: native::Store,
     traps: Rc<RefCell<Vec<Trap>>>,
 }
 
@@ -63,7 +63,7 @@ pub(crate) fn data(subject: u64) -> String {
 
 impl Store {
     pub(crate) fn new() -> Self {
-        Self { sqlite: Sqlite::in_memory(&DATABASE).unwrap(), traps: Rc::default() }
+        Self { native: native::Store::new(&DATABASE), traps: Rc::default() }
     }
 
     /// Commits an event of each of these subjects.
@@ -76,7 +76,7 @@ impl Store {
         for subject in subjects {
             let insert = Statement::new(sql).bind(subject.to_string()).bind(name).bind(data(subject));
             let insert = insert.bind(Timestamp::from_millis(0).to_string());
-            self.sqlite.run(insert.sql(), insert.params()).unwrap();
+            self.native.run(insert.sql(), insert.params()).unwrap();
         }
     }
 
@@ -86,11 +86,11 @@ impl Store {
     }
 
     pub(crate) fn run(&self, sql: &str) {
-        self.sqlite.run(sql, &[]).unwrap();
+        self.native.run(sql, &[]).unwrap();
     }
 
     pub(crate) fn floor(&self) -> i64 {
-        self.sqlite.number("SELECT floor FROM log").unwrap()
+        self.native.number("SELECT floor FROM log").unwrap()
     }
 
     /// The next statement that begins so is held up before it runs.
@@ -140,7 +140,7 @@ impl Storage for Store {
             _ => Ok(()),
         };
         hold(false).await?;
-        let rows = self.sqlite.query(statement).await?;
+        let rows = self.native.query(statement).await?;
         hold(true).await?;
         Ok(rows)
     }

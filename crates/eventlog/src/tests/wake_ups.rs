@@ -9,6 +9,21 @@ use crate::topology::{CONSUMERS, Pace};
 use kernel::event::Event;
 use std::time::{Duration, Instant};
 
+::store::on_postgres!(
+    those_are_woken_who_react_to_an_event_and_nobody_else,
+    events_that_nobody_reacts_to_are_appended_and_wake_nobody,
+    a_batch_wakes_for_all_of_its_events,
+    each_batch_wakes_its_consumers_once,
+    only_what_is_appended_wakes,
+    beside_an_answer_those_who_follow_are_woken_a_moment_later,
+    those_who_follow_are_not_woken_where_they_have_read_by_then,
+    those_who_follow_are_woken_once_for_several_batches,
+    beside_an_answer_too_only_those_who_react_are_woken,
+    a_stream_that_is_lost_meanwhile_wakes_nobody,
+    a_relay_that_fails_gives_way_to_the_next,
+    a_look_that_finds_nothing_new_does_not_ask_redis,
+);
+
 /// Those who wait for what others decide, and those who follow.
 const AT_ONCE: [&str; 2] = ["order", "pay"];
 const FOLLOWERS: [&str; 2] = ["notification", "information"];
@@ -27,8 +42,8 @@ impl World {
     /// Nothing is under way any more: for as long as a look and a pause take no statement comes.
     async fn rest(&self) {
         let mut statements = None;
-        while statements != Some(self.store.sqlite.statements()) {
-            statements = Some(self.store.sqlite.statements());
+        while statements != Some(self.store.native.statements()) {
+            statements = Some(self.store.native.statements());
             tokio::time::sleep(Duration::from_millis(250)).await;
         }
     }
@@ -172,13 +187,13 @@ fn work_asked_for_while_a_relay_of_the_same_instance_is_under_way_is_done_by_it(
             world.relay.soon(&world.url());
             gate.reached().await;
             world.store.commit([round * 2 + 2]);
-            let before = world.store.sqlite.statements();
+            let before = world.store.native.statements();
             for _ in 0..5 {
                 world.relay.soon(&world.url());
             }
             gate.open();
             world.rest().await;
-            assert_eq!(world.store.sqlite.statements() - before, 1, "one more look for all of them");
+            assert_eq!(world.store.native.statements() - before, 1, "one more look for all of them");
         }
         assert_eq!(world.log(), shown(1, 1..=6));
     });
@@ -208,7 +223,7 @@ fn commits_that_follow_each_other_share_a_look_and_do_not_wait_long() {
         world.until_sent(10).await;
         assert!(begun.elapsed() < Duration::from_millis(900), "{:?}", begun.elapsed());
         world.rest().await;
-        assert!(world.store.sqlite.statements() < 6, "{} looks", world.store.sqlite.statements());
+        assert!(world.store.native.statements() < 6, "{} looks", world.store.native.statements());
     });
 }
 

@@ -83,11 +83,11 @@ fn where_nothing_was_committed_an_event_costs_no_look_at_the_store() {
         let worker = Answering::new(&world, content());
         worker.hears("event").await.unwrap();
         worker.hears("whatever else").await.unwrap();
-        assert_eq!(world.store.sqlite.statements(), 0);
+        assert_eq!(world.store.native.statements(), 0);
         cancel(&world, 7);
         worker.hears("event").await.unwrap();
         worker.hears("event").await.unwrap();
-        assert_eq!(world.store.sqlite.statements(), 1);
+        assert_eq!(world.store.native.statements(), 1);
     });
 }
 
@@ -224,7 +224,7 @@ fn a_worker_that_decides_nothing_reads_and_has_nothing_to_relay() {
             log.work(&worker, message.as_bytes()).await.unwrap();
         }
         assert_eq!((recorder.events(), worker.1.get()), (vec!["1:1".to_owned()], 1));
-        assert_eq!(world.store.sqlite.statements(), 0);
+        assert_eq!(world.store.native.statements(), 0);
     });
 }
 

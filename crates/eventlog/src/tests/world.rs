@@ -10,6 +10,7 @@ use crate::topology::{Consumer, Pace, readers_of};
 use redis::{FromRedisValue, ToRedisArgs};
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
+use store::native::Engine;
 use xtask::redis_server::RedisServer;
 
 /// The context whose events these are.
@@ -34,10 +35,11 @@ pub(crate) struct World {
 
 /// Runs a test on a thread of its own, as an instance has its own memory, and with work that is spawned.
 pub(crate) fn run(test: impl AsyncFnOnce(World) + Send) {
+    let engine = Engine::current();
     let instance = || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let tasks = tokio::task::LocalSet::new();
-        runtime.block_on(tasks.run_until(async { test(World::new()).await }));
+        engine.run(|| runtime.block_on(tasks.run_until(async { test(World::new()).await })));
     };
     let ended = std::thread::scope(|scope| scope.spawn(instance).join());
     ended.unwrap_or_else(|panic| std::panic::resume_unwind(panic));

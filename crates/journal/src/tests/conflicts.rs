@@ -2,10 +2,21 @@
 
 use super::*;
 
+store::on_postgres!(
+    a_decision_from_an_older_state_is_made_again_from_the_new_one,
+    two_decisions_about_the_same_version_of_a_subject_exclude_each_other,
+    it_is_made_ten_times_at_most_and_then_somebody_else_is_to_try_later,
+    a_version_that_is_taken_every_time_is_a_matter_of_load_too,
+    a_check_that_fails_every_time_is_a_mistake_of_ours,
+    a_check_that_only_somebody_elses_decision_broke_is_a_conflict_like_any_other,
+    what_is_no_conflict_is_not_tried_again,
+    a_decider_that_cannot_load_has_decided_nothing,
+);
+
 /// Takes a seat in a course if it has the version that was loaded.
-fn take_seat(journal: &Journal<Sqlite, Told>, order: u64) -> Result<u64, StoreError> {
+fn take_seat(journal: &Journal<Store, Told>, order: u64) -> Result<u64, StoreError> {
     let loaded = Statement::new("SELECT version FROM seats WHERE edu_no = 101");
-    let carried_out = journal.carry_out(async |storage: &Sqlite| {
+    let carried_out = journal.carry_out(async |storage: &Store| {
         let row = loaded.row(storage).await?;
         let version = row.map_or(Ok(0), |row| row.count("version"))?;
         let mut decision = Decision::new();
@@ -17,11 +28,11 @@ fn take_seat(journal: &Journal<Sqlite, Told>, order: u64) -> Result<u64, StoreEr
 }
 
 /// Somebody else takes a seat just before the next decision is committed, so many times.
-fn others_take_seats(storage: &Sqlite, times: u64) {
+fn others_take_seats(storage: &Store, times: u64) {
     for other in 0..times {
         storage.meanwhile(move |storage| {
             let sql = "INSERT INTO seats (edu_no, taken, version, last) VALUES (101, 0, 1000, '')
-                ON CONFLICT (edu_no) DO UPDATE SET version = version + 1";
+                ON CONFLICT (edu_no) DO UPDATE SET version = seats.version + 1";
             storage.run(sql, &[]).unwrap_or_else(|error| panic!("{other}: {error}"));
         });
     }
@@ -45,7 +56,7 @@ fn two_decisions_about_the_same_version_of_a_subject_exclude_each_other() {
         storage.run(sql, &[]).unwrap();
     });
     let next = Statement::new("SELECT coalesce(max(version), 0) + 1 AS next FROM events WHERE subject = '1'");
-    let carried_out = journal.carry_out(async |storage: &Sqlite| {
+    let carried_out = journal.carry_out(async |storage: &Store| {
         let version = next.row(storage).await?.unwrap().count("next")?;
         let mut decision = Decision::new();
         decision.event(version, &confirmed(1, 101), now(), None);
@@ -99,7 +110,7 @@ fn a_check_that_only_somebody_elses_decision_broke_is_a_conflict_like_any_other(
         storage.run(sql, &[]).unwrap();
     });
     let free = Statement::new("SELECT coalesce(max(taken), 0) < 2 AS free FROM seats WHERE edu_no = 101");
-    let carried_out = journal.carry_out(async |storage: &Sqlite| {
+    let carried_out = journal.carry_out(async |storage: &Store| {
         let free = free.row(storage).await?.unwrap().int("free")? == 1;
         let mut decision = Decision::new();
         let event = if free { confirmed(7, 101) } else { rejected(7, "full") };
@@ -122,7 +133,7 @@ fn what_is_no_conflict_is_not_tried_again() {
 fn a_decider_that_cannot_load_has_decided_nothing() {
     let journal = journal();
     let refused =
-        journal.carry_out(async |_: &Sqlite| Err::<(Decision, ()), _>(StoreError::unavailable("locked")));
+        journal.carry_out(async |_: &Store| Err::<(Decision, ()), _>(StoreError::unavailable("locked")));
     assert_eq!(at_once(refused).unwrap().unwrap_err(), StoreError::unavailable("locked"));
     assert_eq!(journal.storage.statements(), 0);
 }

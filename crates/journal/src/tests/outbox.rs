@@ -2,6 +2,7 @@
 
 use super::*;
 use store::Step;
+use store::native::Sqlite;
 
 /// The tables of that release, as it made them.
 const OUTBOX: [&str; 6] = [

@@ -3,21 +3,21 @@
 use super::*;
 
 /// A store as that release made it and left it: course 101 with two seats, orders 1 and 2 with a seat each, 4 waiting, 3 canceled before it was paid.
-fn old_store() -> Sqlite {
-    let store = Sqlite::as_it_is(std::path::Path::new(":memory:")).unwrap();
+fn old_store() -> Store {
+    let store = Store::as_it_is(std::path::Path::new(":memory:")).unwrap();
     run_all(&store, include_str!("version_3.sql"));
     run_all(&store, include_str!("version_3_rows.sql"));
     store
 }
 
-fn run_all(store: &Sqlite, script: &str) {
+fn run_all(store: &Store, script: &str) {
     for statement in script.split("\n;;\n").filter(|statement| !statement.trim().is_empty()) {
         store.run(statement, &[]).unwrap_or_else(|error| panic!("{error}: {statement}"));
     }
 }
 
 /// Tables, indexes, views and triggers, but for how their texts are broken into lines.
-fn shape(store: &Sqlite) -> Vec<String> {
+fn shape(store: &Store) -> Vec<String> {
     let rows =
         store.run("SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL ORDER BY name", &[]).unwrap();
     let plain =

@@ -1,0 +1,166 @@
+//! What PostgreSQL needs besides the texts: an address, functions that the texts take for granted, a migration, and what its
+//! errors mean. Whoever speaks to it (Spin, or a test) brings the connection.
+
+use crate::dialect::schema_statement;
+use crate::migration::{Session, check_newer};
+use crate::schema::VERSIONS;
+use crate::{Schema, StoreError};
+use std::fmt::Write;
+use std::time::Duration;
+
+/// How long a statement may take, waiting for locks included: those of a context take milliseconds, and nobody waits for
+/// an answer for longer.
+const STATEMENT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// What SQLite brings and the common texts use. Each is an overload for types that PostgreSQL's own function of that
+/// name does not take. Made anew by every version, like views and triggers.
+const FUNCTIONS: [&str; 8] = [
+    "CREATE FUNCTION json_each(rows text, OUT value json) RETURNS SETOF json LANGUAGE sql IMMUTABLE STRICT
+        RETURN json_array_elements(rows::json)",
+    "CREATE FUNCTION json_field(object text, field text) RETURNS text LANGUAGE sql IMMUTABLE STRICT
+        RETURN object::json ->> field",
+    "CREATE OPERATOR ->> (LEFTARG = text, RIGHTARG = text, FUNCTION = json_field)",
+    // Of nothing and something SQLite says nothing.
+    "CREATE FUNCTION max(bigint, bigint) RETURNS bigint LANGUAGE sql IMMUTABLE STRICT RETURN greatest($1, $2)",
+    "CREATE FUNCTION max(text, text) RETURNS text LANGUAGE sql IMMUTABLE STRICT
+        RETURN greatest($1 COLLATE \"C\", $2 COLLATE \"C\")",
+    "CREATE FUNCTION min(bigint, bigint) RETURNS bigint LANGUAGE sql IMMUTABLE STRICT RETURN least($1, $2)",
+    "CREATE FUNCTION unixepoch(moment text) RETURNS bigint LANGUAGE sql STABLE STRICT
+        RETURN floor(extract(epoch FROM moment::timestamptz))::bigint",
+    "CREATE FUNCTION last_insert_rowid() RETURNS bigint LANGUAGE sql RETURN lastval()",
+];
+
+const VERSION: &str = "SELECT version FROM versions ORDER BY version DESC LIMIT 1";
+
+/// The address of the store under `label`, in the database at `url` (`postgres://…`, or `host=… dbname=…`): its tables
+/// are in the schema of that name, and no statement takes longer than [`STATEMENT_TIMEOUT`].
+pub(crate) fn address(url: &str, label: &str) -> String {
+    let timeout = STATEMENT_TIMEOUT.as_millis();
+    let options = format!("-c search_path={label} -c statement_timeout={timeout}");
+    if !url.contains("://") {
+        return format!("{url} options='{options}'");
+    }
+    let joint = if url.contains('?') { '&' } else { '?' };
+    format!("{url}{joint}options={}", options.replace(' ', "%20").replace('=', "%3D"))
+}
+
+/// Brings the store behind `session` to `schema`, as [`crate::migration::migrate`] does on SQLite.
+pub(crate) async fn migrate(session: &impl Session, schema: &Schema, label: &str) -> Result<(), StoreError> {
+    let found = match version(session).await {
+        // Where there is no table there is no store; should it be another failure, it is one again below.
+        Err(StoreError::Failure(_)) => None,
+        found => Some(found?),
+    };
+    if found.is_none_or(|found| found < schema.version) {
+        // It may have to go through a large table.
+        session.run("SET statement_timeout = 0").await?;
+        let migrated = session.run(&migration(schema, label, found)).await;
+        migrated.and(session.run("RESET statement_timeout").await)?;
+    }
+    let now = version(session).await?;
+    if now > schema.version {
+        return check_newer(session, now, schema).await;
+    }
+    if now < schema.version {
+        return Err(StoreError::unavailable("older code has just made this store, and it is to be migrated"));
+    }
+    Ok(())
+}
+
+async fn version(session: &impl Session) -> Result<u32, StoreError> {
+    let rows = session.run(VERSION).await?;
+    rows.first().map_or(Ok(0), |row| row.number("version", u32::try_from))
+}
+
+/// One statement, and so one transaction: whatever cuts it off, nothing has happened. It does nothing where the store is
+/// no longer as it was found.
+fn migration(schema: &Schema, label: &str, found: Option<u32>) -> String {
+    let was_first = match found {
+        None => "to_regclass('versions') IS NOT NULL".to_owned(),
+        Some(found) => format!("(SELECT max(version) FROM versions) <> {found}"),
+    };
+    let mut block = format!(
+        "DO $migration$ DECLARE statement text; BEGIN
+         PERFORM pg_advisory_xact_lock(hashtextextended('sugang {label}', 0));
+         IF {was_first} THEN RETURN; END IF;
+         IF to_regnamespace('\"{label}\"') IS NULL THEN CREATE SCHEMA \"{label}\"; END IF;
+         -- Whatever views and functions there are, and with them the triggers and operators that run these.
+         FOR statement IN
+            SELECT format('DROP VIEW IF EXISTS %s CASCADE', oid::regclass) FROM pg_class
+                WHERE relnamespace = '\"{label}\"'::regnamespace AND relkind = 'v'
+            UNION ALL SELECT format('DROP ROUTINE IF EXISTS %s CASCADE', oid::regprocedure) FROM pg_proc
+                WHERE pronamespace = '\"{label}\"'::regnamespace
+         LOOP EXECUTE statement; END LOOP;"
+    );
+    let mut add =
+        |statement: &str| write!(block, "\n{};", statement.trim_end_matches(';')).unwrap_or_default();
+    let tables = schema.tables.iter().filter(|_| found.is_none());
+    let steps = schema.steps.iter().filter(|step| found.is_some_and(|found| step.to > found));
+    FUNCTIONS.iter().for_each(|function| add(function));
+    for statement in tables.chain(steps.flat_map(|step| step.statements)).chain(schema.programs) {
+        add(&schema_statement(&faults::loosened(statement)));
+    }
+    add(&schema_statement(VERSIONS));
+    let (version, oldest_code) = (schema.version, schema.oldest_code);
+    add(&format!("INSERT INTO versions (version, oldest_code) VALUES ({version}, {oldest_code})"));
+    block + "\nEND $migration$"
+}
+
+/// What it means that PostgreSQL refused a statement with this SQLSTATE.
+pub(crate) fn refused(code: &str, constraint: Option<&str>, message: &str) -> StoreError {
+    let constraint = || constraint.unwrap_or(message).to_owned();
+    let unavailable = |reason: &str| StoreError::unavailable(format!("{reason}: {message}"));
+    match code {
+        "23505" => StoreError::Unique { constraint: constraint() },
+        "23514" => StoreError::Check { constraint: constraint() },
+        "P0001" => match message.strip_prefix(StoreError::RAISED) {
+            Some(raised) => StoreError::Raised(raised.to_owned()),
+            None => StoreError::Failure(message.to_owned()),
+        },
+        "40001" | "40P01" => StoreError::overtaken(message),
+        "25006" => unavailable("the database is read-only"),
+        "53100" => unavailable("the database is full"),
+        "53300" => unavailable("the database has no connection left"),
+        "57014" | "55P03" => unavailable("the database took too long"),
+        _ if ["08", "53", "57", "58"].iter().any(|class| code.starts_with(class)) => {
+            unavailable("the database cannot be used")
+        }
+        _ => StoreError::Failure(format!("{message} ({code})")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_address_says_whose_tables_are_meant_and_how_long_a_statement_may_take() {
+        let options = "options=-c%20search_path%3Dpay%20-c%20statement_timeout%3D10000";
+        assert_eq!(address("postgres://h/d", "pay"), format!("postgres://h/d?{options}"));
+        assert_eq!(address("postgres://h/d?a=b", "pay"), format!("postgres://h/d?a=b&{options}"));
+        let plain = "host=h dbname=d options='-c search_path=pay -c statement_timeout=10000'";
+        assert_eq!(address("host=h dbname=d", "pay"), plain);
+    }
+
+    #[test]
+    fn what_passes_is_told_from_what_is_decided_again_and_from_our_mistakes() {
+        let unavailable = |code| matches!(refused(code, None, "m"), StoreError::Unavailable(_));
+        for code in ["08006", "25006", "53100", "53200", "53300", "55P03", "57014", "57P01", "57P03", "58030"]
+        {
+            assert!(unavailable(code), "{code}");
+        }
+        for code in ["40001", "40P01", "23505", "23514"] {
+            assert!(refused(code, None, "m").is_conflict() && !unavailable(code), "{code}");
+        }
+        for code in ["42601", "42501", "3D000", "28P01", "22P02", "P0001", "XX000"] {
+            assert!(matches!(refused(code, None, "m"), StoreError::Failure(_)), "{code}");
+        }
+        let raised = refused("P0001", None, "decision: the seats changed");
+        assert_eq!(raised, StoreError::Raised("the seats changed".to_owned()));
+        let check = refused("23514", Some("enough_seats"), "violates");
+        assert_eq!(check, StoreError::Check { constraint: "enough_seats".to_owned() });
+        assert!(
+            refused("53100", None, "No space left").to_string().contains("the database is full: No space")
+        );
+    }
+}
