@@ -14,7 +14,7 @@ use crate::ports::Gateway;
 use crate::service::{NotDone, Service};
 use crate::store::{self, Filter, Stored};
 use ::store::{Direction, Page, Storage};
-use hal::{Error, Fields, Links, Method, Paging, Problem, Request, Response, StatusCode};
+use hal::{Error, Fields, Kind, Links, Method, Paging, Problem, Request, Response, StatusCode};
 use journal::Tell;
 use kernel::event::Applicant;
 use kernel::{CardNumber, CustomerId, EduNo, Guests, Invalid, Language, OrderId, PayStatus, Timestamp, Won};
@@ -108,26 +108,22 @@ fn refuse(order_id: OrderId, not_done: NotDone) -> Error {
         NotDone::Refused(Refusal::CardMissing) => {
             Invalid::new("cardNo", "is required where there is something to pay").into()
         }
-        NotDone::Refused(Refusal::ContentDiffers) => {
-            Problem::conflict("payment-content-differs", "This order's payment has other content")
-                .detail("The payment of this order is for another course or another amount.")
-                .next(format!("Read `/pays/{order_id}`, and send its `eduNo` and `amount`."))
-                .into()
-        }
-        NotDone::Refused(Refusal::Closed) => {
-            Problem::conflict("payment-closed", "Nothing can be paid for this order any more")
-                .detail("The order is closed, and nothing can be paid for it any more.")
-                .next("Apply again, under a new order number.")
-                .with("presentStatus", PayStatus::PaymentCanceled)
-                .into()
-        }
+        NotDone::Refused(Refusal::ContentDiffers) => Problem::new(Kind::PAYMENT_CONTENT_DIFFERS)
+            .detail("The payment of this order is for another course or another amount.")
+            .next(format!("Read `/pays/{order_id}`, and send its `eduNo` and `amount`."))
+            .into(),
+        NotDone::Refused(Refusal::Closed) => Problem::new(Kind::PAYMENT_CLOSED)
+            .detail("The order is closed, and nothing can be paid for it any more.")
+            .next("Apply again, under a new order number.")
+            .with("presentStatus", PayStatus::PaymentCanceled)
+            .into(),
         // Others keep deciding about the same order.
         NotDone::Refused(refusal @ (Refusal::PaidOtherwise | Refusal::Overtaken)) => {
             Error::Unavailable(refusal.into())
         }
         NotDone::Gateway(unavailable) => {
             eprintln!("charging order {order_id}: the gateway: {unavailable}");
-            Problem::new(StatusCode::BAD_GATEWAY, "gateway-unavailable", "The card company does not answer")
+            Problem::new(Kind::GATEWAY_UNAVAILABLE)
                 .detail("Whether the card was charged is not known yet.")
                 .next("Send the same request again in a moment: an order is never charged twice.")
                 .header("retry-after", "1")

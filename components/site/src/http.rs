@@ -1,7 +1,6 @@
 //! The three kinds of page there are, and what becomes of every other path.
 
-use crate::problems::{self, Kind};
-use hal::{Error, Link, Links, Method, Request, Response, StatusCode, link};
+use hal::{Error, Kind, Link, Links, Method, Request, Response, StatusCode, link};
 use serde::Serialize;
 use serde_json::json;
 
@@ -65,7 +64,7 @@ impl Route {
             [] => Some(Self::Root),
             ["openapi.json"] => Some(Self::OpenApi),
             ["problems"] => Some(Self::Problems),
-            ["problems", slug] => problems::find(slug).map(Self::Problem),
+            ["problems", slug] => Kind::find(slug).map(Self::Problem),
             _ => None,
         }
     }
@@ -103,7 +102,7 @@ fn root(base: &str) -> Response {
 }
 
 fn every_problem(base: &str) -> Response {
-    let kinds: Vec<_> = problems::KINDS.iter().map(|kind| Document::of(kind, base)).collect();
+    let kinds: Vec<_> = Kind::ALL.iter().map(|kind| Document::of(kind, base)).collect();
     let links = Links::new().with("self", format!("{base}/problems"));
     Response::ok(&json!({ "_embedded": { "problems": kinds }, "_links": links }))
 }
@@ -127,6 +126,6 @@ impl Document {
         let links =
             Links::new().with("self", format!("{base}{path}")).with("problems", format!("{base}/problems"));
         let Kind { title, status, meaning, next, .. } = *kind;
-        Self { path, title, status, meaning, next, links }
+        Self { path, title, status: status.as_u16(), meaning, next, links }
     }
 }

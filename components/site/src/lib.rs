@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `GET /` | where to go from here, as HAL links: [`http`] |
 //! | `GET /openapi.json` | the whole API as OpenAPI 3.1: `openapi.json` beside `src` |
-//! | `GET /problems`, `GET /problems/{slug}` | what each kind of problem means and what to do: [`problems`] |
+//! | `GET /problems`, `GET /problems/{slug}` | what each kind of problem means and what to do: [`hal::Kind`] |
 //!
 //! It has no data, asks nobody, and may reach nothing. What is under no other component's route ends here as a
 //! 404, so every path of the application answers with a problem that can be read.
@@ -13,7 +13,6 @@
 #![cfg_attr(target_arch = "wasm32", allow(unsafe_code))]
 
 mod http;
-mod problems;
 #[cfg(test)]
 mod tests;
 

@@ -1,9 +1,8 @@
 //! What this component says about the others, held against their source and against `spin.toml`.
 
 use crate::http::{OPENAPI, answer};
-use crate::problems::KINDS;
 use futures::executor::block_on;
-use hal::{Method, Request, Response, StatusCode};
+use hal::{Kind, Method, Request, Response, StatusCode};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -64,93 +63,9 @@ fn every_page_is_only_for_reading() {
 fn the_list_of_problems_has_all_of_them_by_slug() {
     let listed = get("/problems").json();
     let listed = listed["_embedded"]["problems"].as_array().unwrap();
-    let slugs: Vec<_> = KINDS.iter().map(|kind| kind.slug).collect();
+    let slugs: Vec<_> = Kind::ALL.iter().map(|kind| kind.slug).collect();
     assert_eq!(listed.len(), slugs.len());
     assert!(slugs.is_sorted(), "{slugs:?}");
-}
-
-/// A problem as it is made somewhere in the source.
-#[derive(Debug)]
-struct Made {
-    at: PathBuf,
-    slug: String,
-    title: String,
-    /// None where it is not written next to the slug.
-    status: Option<u16>,
-}
-
-#[test]
-fn every_problem_in_the_source_is_explained_and_none_that_is_not_there() {
-    let mut made = Vec::new();
-    let components = fs::read_dir(workspace().join("components")).unwrap();
-    for folder in components.map(|entry| entry.unwrap().path().join("src")) {
-        find_problems(&folder, &mut made);
-    }
-    find_problems(&workspace().join("crates/hal/src"), &mut made);
-    assert!(made.len() > KINDS.len() / 2, "the search found only {made:?}");
-
-    let kinds: BTreeMap<_, _> = KINDS.iter().map(|kind| (kind.slug, kind)).collect();
-    for Made { at, slug, title, status } in &made {
-        let kind =
-            kinds.get(slug.as_str()).unwrap_or_else(|| panic!("{slug} ({}) is not explained", at.display()));
-        assert_eq!(title, kind.title, "{slug} has another title in {}", at.display());
-        assert!(
-            status.is_none_or(|status| status == kind.status),
-            "{slug} has another status in {}",
-            at.display()
-        );
-    }
-    let used: BTreeSet<_> = made.iter().map(|made| made.slug.as_str()).collect();
-    let unused: Vec<_> = kinds.keys().filter(|slug| !used.contains(*slug)).collect();
-    assert!(unused.is_empty(), "nobody answers with {unused:?}");
-}
-
-fn find_problems(folder: &Path, made: &mut Vec<Made>) {
-    let Ok(entries) = fs::read_dir(folder) else { return };
-    for path in entries.map(|entry| entry.unwrap().path()) {
-        if path.is_dir() {
-            find_problems(&path, made);
-        } else if path.extension().is_some_and(|extension| extension == "rs") && !path.ends_with("tests.rs") {
-            let source = fs::read_to_string(&path).unwrap();
-            let source = source.split("#[cfg(test)]\nmod tests {").next().unwrap();
-            made.extend(problems_in(source, &path));
-        }
-    }
-}
-
-/// The calls that make a problem: `Problem::new(StatusCode::X, "slug", "Title")` and
-/// `Problem::conflict("slug", "Title")`, over however many lines.
-fn problems_in(source: &str, at: &Path) -> Vec<Made> {
-    // In the crate that defines it a problem is made by `Self::new`.
-    let new = if at.ends_with("crates/hal/src/problem.rs") { "Self::new(" } else { "Problem::new(" };
-    let calls = [(new, None), ("Problem::conflict(", Some(409))].into_iter().flat_map(|(call, status)| {
-        source.match_indices(call).map(move |(start, _)| (&source[start + call.len()..], status))
-    });
-    let made = calls.filter_map(|(arguments, status)| {
-        let literals: Vec<_> = arguments.split('"').collect();
-        let [before, slug, _, title, ..] = literals[..] else { panic!("no slug in {}", at.display()) };
-        if before.contains(')') {
-            // The one function that is given both.
-            assert_eq!(new, "Self::new(", "a problem whose slug is not written out in {}", at.display());
-            return None;
-        }
-        let named = before.trim().trim_end_matches(',').strip_prefix("StatusCode::");
-        let status = status.or_else(|| named.map(|name| status_named(name, at)));
-        Some(Made { at: at.to_owned(), slug: slug.to_owned(), title: title.to_owned(), status })
-    });
-    made.collect()
-}
-
-fn status_named(name: &str, at: &Path) -> u16 {
-    (100..600)
-        .filter_map(|code| StatusCode::from_u16(code).ok())
-        .find(|status| {
-            status
-                .canonical_reason()
-                .is_some_and(|reason| reason.to_uppercase().replace([' ', '-'], "_") == name)
-        })
-        .unwrap_or_else(|| panic!("{} names a status {name:?}", at.display()))
-        .as_u16()
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Reading the fields of a JSON object, leniently in form and strictly in meaning.
 
-use crate::{Problem, StatusCode};
+use crate::{Kind, Problem};
 use kernel::{Invalid, MAX_ID, decimal};
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::{Number, Value};
@@ -34,9 +34,7 @@ impl Fields {
             Err(error) if error.is_data() => "The body is JSON, but not an object.".to_owned(),
             Err(error) => format!("The body is not JSON: {error}."),
         };
-        Err(Problem::new(StatusCode::BAD_REQUEST, "malformed-json", "The body is not a JSON object")
-            .detail(detail)
-            .next("Send a JSON object; nothing was stored."))
+        Err(Problem::new(Kind::MALFORMED_JSON).detail(detail).next("Send a JSON object; nothing was stored."))
     }
 
     /// A whole number that may be absent, as whatever `parse` makes of it.

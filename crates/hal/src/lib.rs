@@ -12,7 +12,7 @@
 //! | `header` | lists, parameters and weights in headers, in one place |
 //! | `precondition` | entity tags, `If-Match`, `If-None-Match`, in one place |
 //! | `response`, `links`, `collection`, `sse` | what it gets |
-//! | `problem`, `error` | what it gets instead |
+//! | `kind`, `problem`, `error` | what it gets instead |
 //!
 //! Every answer that is not a stream carries its length: without it Spin sends two packets and waits for the
 //! client's delayed acknowledgement (44 ms measured).
@@ -23,6 +23,7 @@ mod collection;
 mod error;
 mod fields;
 mod header;
+mod kind;
 mod links;
 mod precondition;
 mod problem;
@@ -36,6 +37,7 @@ pub use collection::{Paging, Sort};
 pub use error::Error;
 pub use fields::Fields;
 pub use http::{Method, StatusCode};
+pub use kind::Kind;
 pub use links::{Link, Links, link};
 pub use precondition::{Preconditions, etag_of};
 pub use problem::Problem;

@@ -4,7 +4,7 @@
 //! A precondition that cannot be read counts as one that does not hold: a header that restrains is never skipped.
 
 use crate::header::Headers;
-use crate::{Method, Problem, Request, Response, StatusCode};
+use crate::{Kind, Method, Problem, Request, Response, StatusCode};
 use serde::Serialize;
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -108,7 +108,7 @@ impl Preconditions {
             (None, Some(_)) => "If-None-Match allows",
             _ => "If-Match allows",
         };
-        Problem::new(StatusCode::PRECONDITION_FAILED, "precondition-failed", "It has changed meanwhile")
+        Problem::new(Kind::PRECONDITION_FAILED)
             .detail(format!("Its present state is not one that {headers}."))
             .next("Read it again, decide again, and send its new ETag in If-Match.")
     }

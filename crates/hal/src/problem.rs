@@ -1,6 +1,6 @@
 //! What goes wrong, as RFC 9457 problem documents.
 
-use crate::{Method, Response, StatusCode};
+use crate::{Kind, Method, Response, StatusCode};
 use kernel::Invalid;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -16,12 +16,12 @@ pub struct Problem {
 }
 
 impl Problem {
-    /// A problem of the kind `slug`, with a `title` that is the same for all of its kind.
-    pub fn new(status: StatusCode, slug: &str, title: &str) -> Self {
-        Self { status, members: Map::new(), headers: Vec::new() }
-            .with("type", format!("/problems/{slug}"))
-            .with("title", title)
-            .with("status", status.as_u16())
+    /// A problem of that kind.
+    pub fn new(kind: Kind) -> Self {
+        Self { status: kind.status, members: Map::new(), headers: Vec::new() }
+            .with("type", format!("/problems/{}", kind.slug))
+            .with("title", kind.title)
+            .with("status", kind.status.as_u16())
     }
 
     /// What was wrong this time.
@@ -60,71 +60,57 @@ impl Problem {
         let errors: Vec<_> =
             refused.iter().map(|i| json!({ "field": i.field, "problem": i.problem })).collect();
         let sentences: Vec<_> = refused.iter().map(|i| format!("`{}` {}", i.field, i.problem)).collect();
-        Self::new(
-            StatusCode::UNPROCESSABLE_ENTITY,
-            "invalid-fields",
-            "Some fields cannot be taken as they are",
-        )
-        .detail(format!("{}.", sentences.join("; ")))
-        .next("Correct the fields named in `errors` and send the request again; nothing was stored.")
-        .with("errors", errors)
+        Self::new(Kind::INVALID_FIELDS)
+            .detail(format!("{}.", sentences.join("; ")))
+            .next("Correct the fields named in `errors` and send the request again; nothing was stored.")
+            .with("errors", errors)
     }
 
     /// Nothing is at that path.
     pub fn not_found(what: impl Into<String>) -> Self {
-        Self::new(StatusCode::NOT_FOUND, "not-found", "There is nothing here")
+        Self::new(Kind::NOT_FOUND)
             .detail(what)
             .next("Check the number and the path; `/` lists what there is.")
     }
 
     /// The path exists, and takes other methods.
     pub fn method_not_allowed(method: &Method, allowed: &str) -> Self {
-        Self::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "This path does not take that method")
+        Self::new(Kind::METHOD_NOT_ALLOWED)
             .detail(format!("{method} is not one of {allowed}."))
             .next(format!("Use one of {allowed}."))
             .header("allow", allowed)
     }
 
-    /// A state in the way: 409, naming it.
-    pub fn conflict(slug: &str, title: &str) -> Self {
-        Self::new(StatusCode::CONFLICT, slug, title)
-    }
-
     /// What is asked for does not follow from the present state.
     pub fn transition_not_allowed(present: impl Serialize) -> Self {
-        Self::conflict("transition-not-allowed", "Its present state does not allow this")
-            .with("presentStatus", present)
+        Self::new(Kind::TRANSITION_NOT_ALLOWED).with("presentStatus", present)
     }
 
     /// An `Idempotency-Key` came with other content than before.
     pub fn key_reused() -> Self {
-        Self::new(
-            StatusCode::UNPROCESSABLE_ENTITY,
-            "idempotency-key-reused",
-            "This Idempotency-Key was used for another request",
-        )
-        .detail("The same key came before with other content.")
-        .next("Send a new key with a new request; nothing was stored.")
+        Self::new(Kind::IDEMPOTENCY_KEY_REUSED)
+            .detail("The same key came before with other content.")
+            .next("Send a new key with a new request; nothing was stored.")
     }
 
     /// An `Idempotency-Key` came where something else already makes it safe to ask again, which `known_by` says. A key
     /// is promised to stand for one request: whoever relied on it here would pay twice with two numbers.
     pub fn key_not_taken(known_by: &str) -> Self {
-        Self::new(StatusCode::BAD_REQUEST, "idempotency-key-not-taken", "No Idempotency-Key is taken here")
+        Self::new(Kind::IDEMPOTENCY_KEY_NOT_TAKEN)
             .detail(known_by)
             .next("Send the request without the header, as often as you like.")
     }
 
     /// A failure may come before, while or after something is written, so nothing is said about that.
     pub(crate) fn internal() -> Self {
-        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "Something failed on our side").next(
+        Self::new(Kind::INTERNAL).next(
             "Try again. If you asked for a change, look first whether it was made. If it keeps failing, tell the \
              operator when it happened.",
         )
     }
 
     pub(crate) fn unavailable() -> Self {
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, "store-unavailable", "The store is busy or not reachable")
+        Self::new(Kind::STORE_UNAVAILABLE)
             .next("Try again in a second. If you asked for a change, look first whether it was made.")
             .header("retry-after", "1")
     }

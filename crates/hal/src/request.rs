@@ -1,7 +1,7 @@
 //! Reading a request.
 
 use crate::header::{Headers, Named, language_weight, negotiate, split};
-use crate::{Error, Fields, Method, Preconditions, Problem, Query, Response, StatusCode};
+use crate::{Error, Fields, Kind, Method, Preconditions, Problem, Query, Response};
 use kernel::Language;
 use percent_encoding::percent_decode_str;
 
@@ -147,13 +147,9 @@ impl Request {
         if (1..=MAX_KEY).contains(&key.len()) && key.bytes().all(|b| b.is_ascii_graphic() && b != b'"') {
             return Ok(Some(key.to_owned()));
         }
-        Err(Problem::new(
-            StatusCode::BAD_REQUEST,
-            "idempotency-key-malformed",
-            "The Idempotency-Key cannot be read",
-        )
-        .detail(format!("It must be one value of 1 to {MAX_KEY} visible ASCII characters."))
-        .next("Send one key, a UUID for example, and the same one when you repeat the request."))
+        Err(Problem::new(Kind::IDEMPOTENCY_KEY_MALFORMED)
+            .detail(format!("It must be one value of 1 to {MAX_KEY} visible ASCII characters."))
+            .next("Send one key, a UUID for example, and the same one when you repeat the request."))
     }
 
     /// What to answer to a method that the path does not take: 405 with `Allow`, or to `OPTIONS`, 204 with it.
@@ -193,7 +189,7 @@ fn decoded(path: &str) -> Result<Option<Vec<String>>, Problem> {
     }
     let decode = |segment| percent_decode_str(segment).decode_utf8().map(|segment| segment.into_owned());
     segments(path).map(decode).collect::<Result<_, _>>().map(Some).map_err(|_| {
-        Problem::new(StatusCode::BAD_REQUEST, "malformed-path", "The path cannot be read")
+        Problem::new(Kind::MALFORMED_PATH)
             .detail("It is not UTF-8 once it is decoded.")
             .next("Percent-encode the path's UTF-8 bytes.")
     })
@@ -218,13 +214,7 @@ fn is_json(kind: &Named<'_>) -> bool {
 }
 
 fn unsupported(detail: String, instead: &str) -> Problem {
-    Problem::new(
-        StatusCode::UNSUPPORTED_MEDIA_TYPE,
-        "unsupported-media-type",
-        "The body is not in a format that is read here",
-    )
-    .detail(detail)
-    .next(format!("Send the body {instead}."))
+    Problem::new(Kind::UNSUPPORTED_MEDIA_TYPE).detail(detail).next(format!("Send the body {instead}."))
 }
 
 #[cfg(test)]

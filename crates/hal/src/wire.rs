@@ -2,7 +2,7 @@
 
 use crate::header::Headers;
 use crate::response::Body;
-use crate::{Error, MAX_BODY, Method, Problem, Request, Response, StatusCode, answer};
+use crate::{Error, Kind, MAX_BODY, Method, Problem, Request, Response, StatusCode, answer};
 use spin_sdk::wasip3::http::types;
 use spin_sdk::wasip3::http_compat::BodyWriter;
 use spin_sdk::wasip3::wit_bindgen::StreamResult;
@@ -101,13 +101,13 @@ fn send(response: Response) -> Result<types::Response, types::ErrorCode> {
 }
 
 fn unreadable(reason: &str) -> Problem {
-    Problem::new(StatusCode::BAD_REQUEST, "unreadable-body", "The body did not arrive whole")
+    Problem::new(Kind::UNREADABLE_BODY)
         .detail(format!("Reading it ended with: {reason}."))
         .next("Send the request again; nothing was stored.")
 }
 
 fn too_large() -> Problem {
-    Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body-too-large", "The body is too large")
+    Problem::new(Kind::BODY_TOO_LARGE)
         .detail(format!("At most {MAX_BODY} bytes are read."))
         .next("Send only the fields that the API names; nothing was stored.")
 }

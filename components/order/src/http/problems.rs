@@ -2,7 +2,7 @@
 
 use crate::domain::Refusal;
 use crate::service::NotDone;
-use hal::{Error, Preconditions, Problem, StatusCode};
+use hal::{Error, Kind, Preconditions, Problem};
 use kernel::{CourseStatus, Invalid, OrderStatus};
 
 /// Why nothing was done, as the client is told.
@@ -20,16 +20,16 @@ pub(super) fn refuse(preconditions: &Preconditions, not_done: NotDone) -> Error 
     let detail = refusal.to_string();
     match refusal {
         Refusal::UnknownCourse(_) => {
-            Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "unknown-course", "There is no such course")
+            Problem::new(Kind::UNKNOWN_COURSE)
                 .next("Choose one of `GET /courses`; nothing was stored.")
         }
         Refusal::CourseNotOpen(_, status) => {
-            Problem::conflict("course-not-open", "The course is not open")
+            Problem::new(Kind::COURSE_NOT_OPEN)
                 .next("Choose another of `GET /courses?status=Open`; nothing was stored.")
                 .with("presentStatus", status)
         }
         Refusal::ContentDiffers => {
-            Problem::conflict("order-content-differs", "That number belongs to another order")
+            Problem::new(Kind::ORDER_CONTENT_DIFFERS)
                 .next("Choose another `orderId`, or leave it out; to pay with another card, `POST /orders/{orderId}/payment`.")
         }
         Refusal::UnknownOrder => return Problem::not_found("There is no order with this number.").into(),

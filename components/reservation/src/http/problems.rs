@@ -2,7 +2,7 @@
 
 use crate::domain::Refusal;
 use crate::service::NotDone;
-use hal::{Error, Problem, Request};
+use hal::{Error, Kind, Problem, Request};
 use kernel::{EduNo, Invalid, OrderId};
 
 /// What a client is told of a command that was not carried out.
@@ -29,13 +29,11 @@ fn problem(refusal: &Refusal) -> Problem {
     match refusal {
         Refusal::UnknownCourse(edu_no) => no_course(*edu_no),
         Refusal::UnknownReservation(order_id) => no_reservation(*order_id),
-        Refusal::CourseDiffers(present) => {
-            Problem::conflict("course-content-differs", "The number is taken by another course")
-                .detail(format!("Course {} exists with other content.", present.edu_no))
-                .next("Choose another eduNo, leave it out to have one chosen, or PATCH the course.")
-                .with("present", present)
-        }
-        Refusal::CourseClosed { present } => Problem::conflict("course-not-open", "The course is not open")
+        Refusal::CourseDiffers(present) => Problem::new(Kind::COURSE_CONTENT_DIFFERS)
+            .detail(format!("Course {} exists with other content.", present.edu_no))
+            .next("Choose another eduNo, leave it out to have one chosen, or PATCH the course.")
+            .with("present", present),
+        Refusal::CourseClosed { present } => Problem::new(Kind::COURSE_NOT_OPEN)
             .detail(format!("The course is `{present}`."))
             .next("Follow the links of the course: they name what can be done now.")
             .with("presentStatus", present),
@@ -45,12 +43,10 @@ fn problem(refusal: &Refusal) -> Problem {
         Refusal::ReservationTransition { present, asked } => transition(present, asked).next(
             "Confirm what is requested; reject what is requested or waits. Customers cancel their order.",
         ),
-        Refusal::CapacityBelowTaken { taken } => {
-            Problem::conflict("capacity-below-taken", "More seats are taken than the course would then have")
-                .detail(format!("{taken} seats are taken."))
-                .next("Choose at least as many seats as are taken.")
-                .with("taken", taken)
-        }
+        Refusal::CapacityBelowTaken { taken } => Problem::new(Kind::CAPACITY_BELOW_TAKEN)
+            .detail(format!("{taken} seats are taken."))
+            .next("Choose at least as many seats as are taken.")
+            .with("taken", taken),
         Refusal::EndsBeforeStart => Invalid::new("endsAt", "must be later than `startsAt`").into(),
         Refusal::ApprovalFixed => {
             Invalid::new("approval", "cannot be changed once the course is open").into()
