@@ -12,24 +12,40 @@ pub(crate) enum Dialect {
 }
 
 impl Dialect {
-    /// A text as this database reads it: what is marked for it is opened, and every other comment of that form is gone.
+    /// A text as this database reads it: what is marked for it is opened, and what is marked for the other is gone.
+    /// Whatever else looks like a comment stays: it may stand in a string.
     pub(crate) fn read(self, text: &str) -> Cow<'_, str> {
-        if !text.contains("/*") {
-            return Cow::Borrowed(text);
+        let mine = self.opened(Cow::Borrowed(text), |marked| marked);
+        self.other().opened(mine, |_| "")
+    }
+
+    const fn other(self) -> Self {
+        match self {
+            Self::Sqlite => Self::Postgres,
+            Self::Postgres => Self::Sqlite,
         }
-        let mark = match self {
-            Self::Sqlite => "sqlite ",
-            Self::Postgres => "postgres ",
-        };
-        let (mut read, mut rest) = (String::with_capacity(text.len()), text);
-        while let Some((before, begun)) = rest.split_once("/*") {
-            let (comment, after) = begun.split_once("*/").unwrap_or((begun, ""));
-            read.push_str(before);
-            read.push_str(comment.strip_prefix(mark).unwrap_or_default());
-            rest = after;
+    }
+
+    const fn mark(self) -> &'static str {
+        match self {
+            Self::Sqlite => "/*sqlite ",
+            Self::Postgres => "/*postgres ",
         }
-        read.push_str(rest);
-        Cow::Owned(read)
+    }
+
+    /// The text with this instead of what is marked for this database.
+    fn opened<'a>(self, text: Cow<'a, str>, instead: impl Fn(&str) -> &str) -> Cow<'a, str> {
+        if !text.contains(self.mark()) {
+            return text;
+        }
+        let mut parts = text.split(self.mark());
+        let mut opened = parts.next().unwrap_or_default().to_owned();
+        for part in parts {
+            let (marked, after) = part.split_once("*/").unwrap_or((part, ""));
+            opened.push_str(instead(marked));
+            opened.push_str(after);
+        }
+        Cow::Owned(opened)
     }
 }
 
@@ -94,9 +110,9 @@ mod tests {
 
     #[test]
     fn what_is_marked_is_read_by_whom_it_is_marked_for() {
-        let text = "a /*sqlite b*//*postgres c*/ /* d */e";
-        assert_eq!(Dialect::Sqlite.read(text), "a b e");
-        assert_eq!(Dialect::Postgres.read(text), "a c e");
+        let text = "a /*sqlite b*//*postgres c*/ 'd/*' e";
+        assert_eq!(Dialect::Sqlite.read(text), "a b 'd/*' e");
+        assert_eq!(Dialect::Postgres.read(text), "a c 'd/*' e");
         assert_eq!(Dialect::Sqlite.read("/*postgres UPDATE t SET a = 1*/"), "");
         assert!(matches!(Dialect::Postgres.read("SELECT 1"), Cow::Borrowed("SELECT 1")));
     }
