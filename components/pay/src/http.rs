@@ -14,7 +14,7 @@ use crate::ports::Gateway;
 use crate::service::{NotDone, Service};
 use crate::store::{self, Filter, Stored};
 use ::store::{Direction, Page, Storage};
-use hal::{Error, Fields, Kind, Links, Method, Paging, Problem, Request, Response, StatusCode};
+use hal::{Error, Fields, Kind, Links, Method, Paging, Problem, Request, Response};
 use journal::Tell;
 use kernel::event::Applicant;
 use kernel::{CardNumber, CustomerId, EduNo, Guests, Invalid, Language, OrderId, PayStatus, Timestamp, Won};

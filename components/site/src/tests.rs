@@ -4,7 +4,7 @@ use crate::http::{OPENAPI, answer};
 use futures::executor::block_on;
 use hal::{Kind, Method, Request, Response, StatusCode};
 use serde_json::Value;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -109,7 +109,9 @@ fn both_readmes_list_every_variable_with_its_default() {
     for readme in ["README.md", "README.ko.md"] {
         let text = fs::read_to_string(workspace().join(readme)).unwrap();
         for (name, variable) in manifest["variables"].as_table().unwrap() {
-            let row = text.lines().find(|line| line.starts_with(&format!("| `{name}`")));
+            let names =
+                |line: &str| line.split('|').nth(1).is_some_and(|names| names.contains(&format!("`{name}`")));
+            let row = text.lines().find(|line| names(line));
             let row = row.unwrap_or_else(|| panic!("{readme} has no row for {name}"));
             let default = variable["default"].as_str().unwrap();
             let secret = variable.get("secret").is_some();

@@ -220,6 +220,7 @@ fn unsupported(detail: String, instead: &str) -> Problem {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
+    use crate::StatusCode;
 
     pub(crate) fn request_of(method: Method, path: &str, headers: &[(&str, &str)], body: &str) -> Request {
         Request::new(method, path, headers, body).unwrap()
