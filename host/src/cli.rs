@@ -1,7 +1,7 @@
 //! The flags of `sugang up`: Spin's under Spin's names, and the limits of this host.
 
 use std::{
-    net::{IpAddr, SocketAddr},
+    net::SocketAddr,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -9,15 +9,27 @@ use std::{
 use anyhow::{Context, Result};
 use bytesize::ByteSize;
 use clap::Args;
-use ipnet::IpNet;
 
 use crate::{
     Application,
-    engine::Limits,
-    http_trigger::{Origin, RequestLimits, ServerLimits, public_url},
+    engine::{Limits, TICK},
+    http_trigger::{Origin, RequestLimits, ServerLimits, proxy, public_url},
+    least::{all_at_least, at_least},
     redis_trigger::HandlerLimits,
     reuse::{Choice, Reuse, Span},
 };
+
+/// Why a client gets at least this time: RFC 6298 has a lost packet sent again after one second.
+const ONE_RETRANSMISSION: (Span, &str) =
+    (Span(Duration::from_secs(1)), "a packet that the network loses takes that long to be sent again");
+
+/// Why what components do gets at least this time.
+const ONE_TICK: (Span, &str) =
+    (Span(TICK), "that is how often the host looks, and hardly anything would be done in less");
+
+/// Why an instance has at least this memory: it is what the components of this application need to begin.
+const LEAST_MEMORY: (ByteSize, &str) =
+    (ByteSize::mib(4), "with less, components do not come as far as their first request");
 
 /// The flags of `sugang up`.
 #[derive(Args)]
@@ -75,11 +87,11 @@ pub struct Up {
 
     /// The most requests or messages that one instance serves in its life: a number, or a range like
     /// 64..128 from which each instance gets its own
-    #[arg(long, value_name = "COUNT", default_value = "128", help_heading = "Instances")]
+    #[arg(long, value_name = "COUNT", default_value = "128", help_heading = "Instances", value_parser = all_at_least(1_usize, "an instance that may serve nothing is of no use"))]
     max_instance_reuse_count: Choice<usize>,
 
     /// The most requests that one instance answers at once: a number or a range
-    #[arg(long, value_name = "COUNT", default_value = "16", help_heading = "Instances")]
+    #[arg(long, value_name = "COUNT", default_value = "16", help_heading = "Instances", value_parser = all_at_least(1_usize, "an instance that may serve nothing is of no use"))]
     max_instance_concurrent_reuse_count: Choice<usize>,
 
     /// How long an instance without work is kept: a time (2s, 500ms; no unit is seconds) or a range
@@ -87,19 +99,19 @@ pub struct Up {
     idle_instance_timeout: Choice<Span>,
 
     /// How long a request may take until its answer begins: a time or a range
-    #[arg(long, value_name = "TIME", default_value = "30s", help_heading = "Limits")]
+    #[arg(long, value_name = "TIME", default_value = "30s", help_heading = "Limits", value_parser = all_at_least(ONE_TICK.0, ONE_TICK.1))]
     request_timeout: Choice<Span>,
 
     /// How long a component may compute without once waiting for anything, as a time
-    #[arg(long, value_name = "TIME", default_value = "2s", help_heading = "Limits")]
+    #[arg(long, value_name = "TIME", default_value = "2s", help_heading = "Limits", value_parser = at_least(ONE_TICK.0, ONE_TICK.1))]
     max_busy_time: Span,
 
     /// The most memory of one instance, all its memories and tables together: bytes, or with a unit
-    #[arg(long, value_name = "SIZE", default_value = "128MiB", help_heading = "Limits")]
+    #[arg(long, value_name = "SIZE", default_value = "128MiB", help_heading = "Limits", value_parser = at_least(LEAST_MEMORY.0, LEAST_MEMORY.1))]
     max_memory: ByteSize,
 
     /// The most instances at once, of all components
-    #[arg(long, value_name = "COUNT", default_value_t = 1024, help_heading = "Limits")]
+    #[arg(long, value_name = "COUNT", default_value_t = 1024, help_heading = "Limits", value_parser = at_least(2_u32, "a component that calls another needs one beside its own"))]
     max_instances: u32,
 
     /// The longest request body: bytes, or with a unit like KiB or MiB
@@ -107,27 +119,28 @@ pub struct Up {
     max_request_body: ByteSize,
 
     /// How long the next 16 KiB of a request's body, or its end, may take to come, as a time
-    #[arg(long, value_name = "TIME", default_value = "15s", help_heading = "Limits")]
+    #[arg(long, value_name = "TIME", default_value = "15s", help_heading = "Limits", value_parser = at_least(ONE_RETRANSMISSION.0, ONE_RETRANSMISSION.1))]
     body_timeout: Span,
 
-    /// The most requests that are worked on at once, half of them from one client; more wait their turn
-    #[arg(long, value_name = "COUNT", default_value_t = 512, help_heading = "Limits")]
+    /// The most requests that are worked on at once, of which one client may have as many as are free; more wait
+    /// their turn
+    #[arg(long, value_name = "COUNT", default_value_t = 512, help_heading = "Limits", value_parser = at_least(1_usize, "with none, no request would ever be answered"))]
     max_concurrent_requests: usize,
 
     /// How long a client may take to send a request's headers, as a time
-    #[arg(long, value_name = "TIME", default_value = "15s", help_heading = "Limits")]
+    #[arg(long, value_name = "TIME", default_value = "15s", help_heading = "Limits", value_parser = at_least(ONE_RETRANSMISSION.0, ONE_RETRANSMISSION.1))]
     header_timeout: Span,
 
     /// The longest that an answer's next bytes may wait for the client to take them, as a time
-    #[arg(long, value_name = "TIME", default_value = "30s", help_heading = "Limits")]
+    #[arg(long, value_name = "TIME", default_value = "30s", help_heading = "Limits", value_parser = at_least(ONE_RETRANSMISSION.0, ONE_RETRANSMISSION.1))]
     response_timeout: Span,
 
     /// How long a component may take for one Redis message, as a time
-    #[arg(long, value_name = "TIME", default_value = "30s", help_heading = "Limits")]
+    #[arg(long, value_name = "TIME", default_value = "30s", help_heading = "Limits", value_parser = at_least(ONE_TICK.0, ONE_TICK.1))]
     message_timeout: Span,
 
     /// The most different Redis messages that wait for one component; more are dropped
-    #[arg(long, value_name = "COUNT", default_value_t = 1024, help_heading = "Limits")]
+    #[arg(long, value_name = "COUNT", default_value_t = 1024, help_heading = "Limits", value_parser = at_least(1_usize, "with none, every message would be dropped, and no worker would wake up"))]
     max_waiting_messages: usize,
 
     /// How long the host goes on answering after a SIGTERM, while it says at /readyz that it is not
@@ -223,12 +236,9 @@ fn listen_address(flag: &str, text: &str) -> Result<SocketAddr> {
 }
 
 fn origin(public: Option<&str>, proxies: &[String]) -> Result<Origin> {
-    let public =
-        public.map(|url| public_url(url).with_context(|| format!("--public-url {url}"))).transpose()?;
-    let network = |proxy: &String| {
-        let network = proxy.parse::<IpAddr>().map(IpNet::from).or_else(|_| proxy.parse());
-        network.with_context(|| format!("--trusted-proxy {proxy}: neither an address nor a network"))
-    };
+    // The URL is not repeated: there may be a password in it.
+    let public = public.map(|url| public_url(url).context("--public-url")).transpose()?;
+    let network = |text: &String| proxy(text).with_context(|| format!("--trusted-proxy {text}"));
     Ok(Origin { public, proxies: proxies.iter().map(network).collect::<Result<_>>()? })
 }
 
@@ -315,6 +325,43 @@ mod tests {
             ["--max-instance-reuse-count", "8..1"],
         ] {
             assert!(up(&arguments).is_err(), "{arguments:?}");
+        }
+    }
+
+    #[test]
+    fn a_limit_at_which_nothing_is_served_is_refused_with_the_least_and_the_reason() {
+        for (flag, too_small, least) in [
+            ("--max-concurrent-requests", "0", "1"),
+            ("--request-timeout", "0", "10ms"),
+            ("--request-timeout", "0..5s", "10ms"),
+            ("--max-busy-time", "9ms", "10ms"),
+            ("--max-instances", "0", "2"),
+            ("--max-instances", "1", "2"),
+            ("--max-memory", "1", "4.0 MiB"),
+            ("--max-instance-reuse-count", "0", "1"),
+            ("--max-instance-concurrent-reuse-count", "0..2", "1"),
+            ("--body-timeout", "0", "1s"),
+            ("--header-timeout", "999ms", "1s"),
+            ("--response-timeout", "0", "1s"),
+            ("--message-timeout", "0s", "10ms"),
+            ("--max-waiting-messages", "0", "1"),
+        ] {
+            let refusal = format!("{:#}", up(&[flag, too_small]).err().unwrap());
+            assert!(refusal.contains(&format!("must be at least {least}: ")), "{flag}: {refusal}");
+            assert!(refusal.contains(flag), "{refusal}");
+            assert!(up(&[flag, &least.replace(' ', "")]).is_ok(), "{flag} {least}");
+        }
+        // Nothing at all is something to choose here.
+        for flag in ["--idle-instance-timeout", "--drain-time", "--shutdown-timeout", "--max-request-body"] {
+            assert!(up(&[flag, "0"]).is_ok(), "{flag}");
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_with_the_public_url_is_said_without_its_password() {
+        for url in ["https://u:s3cret@x", "https://x/?key=s3cret", "https://u:s3cret@x y", "s3cret"] {
+            let refusal = format!("{:#}", up(&["--public-url", url]).err().unwrap());
+            assert!(refusal.contains("--public-url: ") && !refusal.contains("s3cret"), "{refusal}");
         }
     }
 

@@ -18,6 +18,7 @@ pub mod http_trigger;
 mod in_flight;
 pub mod instance;
 pub mod key_value;
+mod least;
 mod logs;
 pub mod manifest;
 mod metrics;

@@ -1,6 +1,10 @@
 //! How often and how long an instance is used again: Spin's flags and their syntax.
 
-use std::{fmt::Display, str::FromStr, time::Duration};
+use std::{
+    fmt::{self, Display},
+    str::FromStr,
+    time::Duration,
+};
 
 use rand::RngExt as _;
 
@@ -20,6 +24,15 @@ impl<T: Copy + PartialOrd + rand::distr::uniform::SampleUniform> Choice<T> {
         match self {
             Self::Value(value) => value,
             Self::Between(first, end) => rand::rng().random_range(first..end),
+        }
+    }
+}
+
+impl<T> Choice<T> {
+    /// The smallest value that there may be.
+    pub(crate) fn smallest(&self) -> &T {
+        match self {
+            Self::Value(value) | Self::Between(value, _) => value,
         }
     }
 }
@@ -53,6 +66,12 @@ impl FromStr for Span {
             "ns" => Duration::from_nanos(number),
             unit => return Err(format!("`{unit}` is not a unit of time; use `s`, `ms`, `us` or `ns`")),
         }))
+    }
+}
+
+impl Display for Span {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", self.0)
     }
 }
 

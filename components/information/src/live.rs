@@ -29,8 +29,11 @@ const LOOK_EVERY: Duration = Duration::from_millis(300);
 /// about any number is not to be kept for longer than it takes to be sure.
 const HEARD_WITHIN: Duration = Duration::from_secs(5);
 
-/// How often it is looked for until then.
+/// How often it is looked for in the first second, in which nearly everything is heard.
 const LISTEN_EVERY: Duration = Duration::from_millis(100);
+
+/// How often after that: mostly for numbers that nothing will be heard of, of which anybody may ask for many.
+const LISTEN_ON_EVERY: Duration = Duration::from_millis(500);
 
 /// After this long without a change something is sent all the same, so that proxies keep the connection and a
 /// client that went away is noticed.
@@ -79,8 +82,9 @@ async fn hear_of(
         if found.is_some() || waited >= HEARD_WITHIN {
             return Ok(found);
         }
-        background.sleep(LISTEN_EVERY).await;
-        waited += LISTEN_EVERY;
+        let pause = if waited < Duration::from_secs(1) { LISTEN_EVERY } else { LISTEN_ON_EVERY };
+        background.sleep(pause).await;
+        waited += pause;
     }
 }
 

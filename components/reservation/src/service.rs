@@ -90,7 +90,7 @@ impl<S: Storage, T: Tell> Service<S, T> {
     ) -> Result<(), NotDone> {
         let asked = Asked { command: Command::Change(edu_no, changes), traceparent };
         let shown = async |storage: &S| store::find_course(storage, edu_no).await;
-        self.carry_out_if(asked, shown, condition).await
+        self.carry_out_if(asked, shown, condition, |_| true).await
     }
 
     /// Gives a reservation another status, under the same condition.
@@ -103,32 +103,37 @@ impl<S: Storage, T: Tell> Service<S, T> {
     ) -> Result<(), NotDone> {
         let asked = Asked { command: Command::Judge(order_id, to), traceparent };
         let shown = async |storage: &S| store::find_reservation(storage, order_id).await;
-        self.carry_out_if(asked, shown, condition).await
+        // Only who waits is shown otherwise when somebody else's seat becomes free.
+        let by_seats = |shown: &ListedReservation| shown.waiting_position.is_some();
+        self.carry_out_if(asked, shown, condition, by_seats).await
     }
 
-    /// What is shown is read after what is decided from, and both depend on the same versions: that of the seats, which is
-    /// expected, and that of the subject, which its event follows. So both still hold when the decision is committed, or
-    /// all of it is done again.
+    /// What is shown is read after what is decided from, and both depend on the same versions: that of the subject, which
+    /// its event follows, and where it is shown `by_seats` that of the seats, which is expected. So both still hold when
+    /// the decision is committed, or all of it is done again.
     async fn carry_out_if<R>(
         &self,
         asked: Asked,
         shown: impl AsyncFn(&S) -> Result<Option<R>, StoreError>,
         condition: Option<impl Fn(&R) -> bool>,
+        by_seats: impl Fn(&R) -> bool,
     ) -> Result<(), NotDone> {
         let (asked, now) = ([asked], Timestamp::now());
         self.decide(async |storage| {
             let mut loaded = store::load(storage, commands(&asked)).await?;
             let shown_courses: Vec<_> = loaded.courses().collect();
+            let mut expected = false;
             if let Some(condition) = &condition
-                && shown(storage).await?.is_some_and(|shown| !condition(&shown))
+                && let Some(shown) = shown(storage).await?
             {
-                return Err(NotDone::PreconditionFailed);
+                if !condition(&shown) {
+                    return Err(NotDone::PreconditionFailed);
+                }
+                expected = by_seats(&shown);
             }
             let (mut decision, _) = decide_all(&mut loaded, &asked, now)?;
-            if condition.is_some() {
-                for edu_no in shown_courses {
-                    decision.expect("seats", edu_no, loaded.seats_version(edu_no));
-                }
+            for edu_no in shown_courses.into_iter().filter(|_| expected) {
+                decision.expect("seats", edu_no, loaded.seats_version(edu_no));
             }
             Ok((decision, ()))
         })
@@ -204,10 +209,11 @@ fn decide_all(
         }
         all.extend(decided);
     }
-    let counted_on: BTreeSet<_> = all.iter().filter_map(|decided| counted_on(&decided.event)).collect();
+    let counted_on: BTreeSet<_> = all.iter().filter_map(|decided| counted_on(decided, loaded)).collect();
     for (what, edu_no) in counted_on {
         match what {
             CountedOn::Course => decision.expect("course", edu_no, loaded.course_version(edu_no)),
+            CountedOn::NobodyWaits => decision.expect("waiting_list", edu_no, 0),
             CountedOn::Seats => decision.expect("seats", edu_no, loaded.seats_version(edu_no)),
         }
     }
@@ -218,16 +224,26 @@ fn decide_all(
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum CountedOn {
     Course,
+    /// That what becomes free is not to be offered to anybody.
+    NobodyWaits,
     /// Its seats and its waiting list, and so the course too.
     Seats,
 }
 
-/// What an event was decided from, beside the state of its own subject.
-fn counted_on(event: &Event) -> Option<(CountedOn, EduNo)> {
-    match (event, event.applicant()) {
-        // The seat was given before: confirmations do not get in each other's way.
-        (Event::ReservationConfirmed(_), Some(applicant)) => Some((CountedOn::Course, applicant.edu_no)),
-        (_, Some(applicant)) => Some((CountedOn::Seats, applicant.edu_no)),
+/// What an event was decided from, beside the state of its own subject. Decisions that do not contradict each other do not
+/// count on what the others change: any number of confirmations, and of people who leave, may be decided at once.
+fn counted_on(decided: &Decided, loaded: &Loaded) -> Option<(CountedOn, EduNo)> {
+    let Decided { version, event } = decided;
+    match (event, event.applicant().map(|applicant| applicant.edu_no)) {
+        // The seat was given before.
+        (Event::ReservationConfirmed(_), Some(edu_no)) => Some((CountedOn::Course, edu_no)),
+        // Whoever had no reservation is turned down because of how the course and its seats are.
+        (Event::ReservationRejected(_) | Event::ReservationCanceled(_), Some(edu_no))
+            if *version > 1 && !loaded.is_waited_for(edu_no) =>
+        {
+            Some((CountedOn::NobodyWaits, edu_no))
+        }
+        (_, Some(edu_no)) => Some((CountedOn::Seats, edu_no)),
         (Event::CourseChanged(course), None) => Some((CountedOn::Seats, course.edu_no)),
         (_, None) => None,
     }

@@ -33,18 +33,35 @@ const FRONT: u64 = 500;
 #[derive(Debug, Default)]
 pub(crate) struct Loaded {
     pub(crate) snapshot: Snapshot,
-    versions: BTreeMap<EduNo, (u64, u64)>,
+    versions: BTreeMap<EduNo, Versions>,
+}
+
+/// How a course was loaded.
+#[derive(Clone, Copy, Debug, Default)]
+struct Versions {
+    course: u64,
+    seats: u64,
+    waiting: u64,
 }
 
 impl Loaded {
     /// The version of a course as it was loaded; 0 where there was none.
     pub(crate) fn course_version(&self, edu_no: EduNo) -> u64 {
-        self.versions.get(&edu_no).map_or(0, |(course, _)| *course)
+        self.versions(edu_no).course
     }
 
     /// The version of a course's seats, which moves with the course too.
     pub(crate) fn seats_version(&self, edu_no: EduNo) -> u64 {
-        self.versions.get(&edu_no).map_or(0, |(_, seats)| *seats)
+        self.versions(edu_no).seats
+    }
+
+    /// Whether anybody waited for a course when it was loaded.
+    pub(crate) fn is_waited_for(&self, edu_no: EduNo) -> bool {
+        self.versions(edu_no).waiting > 0
+    }
+
+    fn versions(&self, edu_no: EduNo) -> Versions {
+        self.versions.get(&edu_no).copied().unwrap_or_default()
     }
 
     /// The courses that were found.
@@ -102,7 +119,11 @@ pub(crate) async fn load<'a>(
         let Some(edu_no) = row.opt_number("course_no", EduNo::parse)? else { continue };
         // Many may be about one course.
         if let Entry::Vacant(entry) = loaded.versions.entry(edu_no) {
-            entry.insert((row.count("course_version")?, row.count("seats_version")?));
+            entry.insert(Versions {
+                course: row.count("course_version")?,
+                seats: row.count("seats_version")?,
+                waiting: row.count("waiting")?,
+            });
             loaded.snapshot.courses.insert(edu_no, course(row)?);
         }
     }

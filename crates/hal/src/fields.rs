@@ -1,13 +1,16 @@
 //! Reading the fields of a JSON object, leniently in form and strictly in meaning.
 
 use crate::{Kind, Problem};
-use kernel::{Invalid, MAX_ID, decimal};
+use kernel::{Invalid, decimal};
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
-use serde_json::{Number, Value};
+use serde_json::Value;
+use serde_json::value::RawValue;
 use std::fmt;
 
 /// The fields of a body. Unknown ones are ignored, `null` is as good as absent, numbers may arrive as strings
 /// (httpie sends them so) or with a fraction of zero, and the seed's `EduNo` is `eduNo`.
+///
+/// A number is read by its digits. A binary fraction in between would make another of what it has no room for.
 ///
 /// What cannot be taken is remembered, so that [`Fields::finish`] can name everything at once.
 ///
@@ -21,15 +24,25 @@ use std::fmt;
 /// ```
 #[derive(Debug)]
 pub struct Fields {
-    given: Vec<(String, Value)>,
+    given: Vec<(String, Given)>,
     refused: Vec<Invalid>,
+}
+
+/// What a field is given as, `null` left out.
+#[derive(Debug)]
+enum Given {
+    /// A number, as it is written.
+    Number(String),
+    Text(String),
+    /// Something that no field is: a yes or no, a list, an object.
+    Other,
 }
 
 impl Fields {
     /// The fields of a JSON object; 400 if it is none.
     pub fn parse(body: &[u8]) -> Result<Self, Problem> {
-        let detail = match serde_json::from_slice(body) {
-            Ok(Object(given)) => return Ok(Self { given, refused: Vec::new() }),
+        let detail = match given(body) {
+            Ok(given) => return Ok(Self { given, refused: Vec::new() }),
             Err(error) if body.is_empty() => format!("The body is empty: {error}."),
             Err(error) if error.is_data() => "The body is JSON, but not an object.".to_owned(),
             Err(error) => format!("The body is not JSON: {error}."),
@@ -45,9 +58,9 @@ impl Fields {
     ) -> Option<T> {
         let number = match self.value(name) {
             Ok(None) => return None,
-            Ok(Some(Value::Number(number))) => Ok(whole(number)),
-            Ok(Some(Value::String(text))) => Ok(decimal(text)),
-            Ok(Some(_)) => Ok(None),
+            Ok(Some(Given::Number(number))) => Ok(whole(number)),
+            Ok(Some(Given::Text(text))) => Ok(decimal(text)),
+            Ok(Some(Given::Other)) => Ok(None),
             Err(refused) => Err(refused),
         };
         // Whatever is no such number gets the same sentence as a number out of range, which names the range.
@@ -64,7 +77,7 @@ impl Fields {
         self.require(name).then(|| self.number(name, parse)).flatten()
     }
 
-    /// A text that may be absent, as whatever `parse` makes of it; a number is read as its digits.
+    /// A text that may be absent, as whatever `parse` makes of it; a whole number is read as its digits.
     pub fn text<T>(
         &mut self,
         name: &'static str,
@@ -72,11 +85,12 @@ impl Fields {
     ) -> Option<T> {
         let parsed = match self.value(name) {
             Ok(None) => return None,
-            Ok(Some(Value::String(text))) => parse(text),
-            Ok(Some(Value::Number(number))) => {
-                parse(&whole(number).map_or_else(|| number.to_string(), |number| number.to_string()))
-            }
-            Ok(Some(_)) => Err(Invalid::new(name, "must be a text")),
+            Ok(Some(Given::Text(text))) => parse(text),
+            Ok(Some(Given::Number(number))) => match whole(number) {
+                Some(number) => parse(&number.to_string()),
+                None => Err(Invalid::new(name, "must be a text")),
+            },
+            Ok(Some(Given::Other)) => Err(Invalid::new(name, "must be a text")),
             Err(refused) => Err(refused),
         };
         self.keep(name, parsed)
@@ -118,7 +132,7 @@ impl Fields {
         parsed.map_err(|refused| self.refuse(Invalid { field: name, ..refused })).ok()
     }
 
-    fn value(&self, name: &'static str) -> Result<Option<&Value>, Invalid> {
+    fn value(&self, name: &'static str) -> Result<Option<&Given>, Invalid> {
         let mut values = self.values(name);
         let value = values.next();
         if values.next().is_some() {
@@ -127,9 +141,8 @@ impl Fields {
         Ok(value)
     }
 
-    fn values(&self, name: &str) -> impl Iterator<Item = &Value> {
-        let named = self.given.iter().filter(move |(given, _)| is_called(given, name));
-        named.map(|(_, value)| value).filter(|value| !value.is_null())
+    fn values(&self, name: &str) -> impl Iterator<Item = &Given> {
+        self.given.iter().filter(move |(given, _)| is_called(given, name)).map(|(_, value)| value)
     }
 }
 
@@ -143,29 +156,64 @@ fn is_called(given: &str, name: &str) -> bool {
     rest == others && (first == capital || first.to_ascii_uppercase() == capital)
 }
 
-/// A number that is whole, however it is written: `2`, `2.0`, `2e0`.
-fn whole(number: &Number) -> Option<u64> {
-    number.as_u64().or_else(|| {
-        let float = number.as_f64().filter(|float| (0.0..=MAX_ID as f64).contains(float))?;
-        (float.fract() == 0.0).then_some(float as u64)
-    })
+/// The integer that a JSON number (RFC 8259 §6) is, however it is written: `2`, `2.0`, `2e0`, `20e-1`. None for what is
+/// not exactly one, or is below 0 or above 2^64-1.
+fn whole(number: &str) -> Option<u64> {
+    let (mantissa, exponent) = number.split_once(['e', 'E']).unwrap_or((number, "0"));
+    let (sign, magnitude) = match mantissa.strip_prefix('-') {
+        Some(magnitude) => (-1, magnitude),
+        None => (1, mantissa),
+    };
+    let (integer, fraction) = magnitude.split_once('.').unwrap_or((magnitude, ""));
+    let digits = format!("{integer}{fraction}");
+    let significant = digits.trim_end_matches('0');
+    if significant.is_empty() {
+        return Some(0);
+    }
+    // An exponent that is no `i64` is so far away that its sign alone decides nothing any more.
+    let exponent: i64 = exponent.parse().ok()?;
+    let dropped = digits.len().checked_sub(significant.len())?;
+    let zeros =
+        exponent.checked_add(dropped.try_into().ok()?)?.checked_sub(fraction.len().try_into().ok()?)?;
+    let (zeros, base) = (u32::try_from(zeros).ok()?, 10_u64);
+    let value =
+        significant.trim_start_matches('0').parse::<u64>().ok()?.checked_mul(base.checked_pow(zeros)?)?;
+    (sign > 0).then_some(value)
 }
 
-/// A JSON object's members, in their order and with those that are there twice.
-struct Object(Vec<(String, Value)>);
+/// The members of a JSON object. A list or an object among them is read too, so that all of the body is JSON.
+fn given(body: &[u8]) -> serde_json::Result<Vec<(String, Given)>> {
+    let Object(members) = serde_json::from_slice(body)?;
+    let mut given = Vec::with_capacity(members.len());
+    for (name, raw) in members {
+        let value = match raw.get().as_bytes().first() {
+            Some(b'-' | b'0'..=b'9') => Given::Number(raw.get().to_owned()),
+            _ => match serde_json::from_str(raw.get())? {
+                Value::Null => continue,
+                Value::String(text) => Given::Text(text),
+                _ => Given::Other,
+            },
+        };
+        given.push((name, value));
+    }
+    Ok(given)
+}
 
-impl<'de> Deserialize<'de> for Object {
+/// A JSON object's members, in their order and with those that are there twice, each as it is written.
+struct Object<'a>(Vec<(String, &'a RawValue)>);
+
+impl<'de> Deserialize<'de> for Object<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Members;
 
         impl<'de> Visitor<'de> for Members {
-            type Value = Object;
+            type Value = Object<'de>;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("an object")
             }
 
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Object, A::Error> {
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Object<'de>, A::Error> {
                 let mut members = Vec::new();
                 while let Some(member) = map.next_entry()? {
                     members.push(member);
@@ -181,7 +229,7 @@ impl<'de> Deserialize<'de> for Object {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use kernel::{CardNumber, EduNo};
+    use kernel::{CardNumber, EduNo, MAX_ID};
 
     fn fields(json: &str) -> Fields {
         Fields::parse(json.as_bytes()).unwrap()
@@ -210,7 +258,18 @@ mod tests {
             r#"{"eduNo":0.0}"#,
             r#"{"eduNo":9007199254740992}"#,
             r#"{"eduNo":9007199254740992.0}"#,
+            r#"{"eduNo":9007199254740990.9999}"#,
+            r#"{"eduNo":9007199254740991.0000000000000000001}"#,
+            r#"{"eduNo":2.0000000000000000001}"#,
+            r#"{"eduNo":0.99999999999999999999}"#,
+            r#"{"eduNo":15e-1}"#,
+            r#"{"eduNo":-1.0}"#,
+            r#"{"eduNo":18446744073709551617}"#,
             r#"{"eduNo":1e300}"#,
+            r#"{"eduNo":1e400}"#,
+            r#"{"eduNo":1e-400}"#,
+            r#"{"eduNo":1e99999999999999999999}"#,
+            r#"{"eduNo":0e99999999999999999999}"#,
             r#"{"eduNo":"1 "}"#,
             r#"{"eduNo":"+1"}"#,
             r#"{"eduNo":"1.0"}"#,
@@ -222,6 +281,51 @@ mod tests {
             assert!(fields.required("eduNo", EduNo::parse).is_none(), "{json} was taken");
             let problem = format!("{:?}", fields.finish().unwrap_err());
             assert!(problem.contains("9007199254740991"), "{json}: {problem}");
+        }
+    }
+
+    #[test]
+    fn a_number_is_read_by_its_digits() {
+        for (written, number) in [
+            ("9007199254740991", Some(MAX_ID)),
+            ("9007199254740991.0", Some(MAX_ID)),
+            ("9007199254740991.000e+0", Some(MAX_ID)),
+            ("9.007199254740991E15", Some(MAX_ID)),
+            ("9007199254740991000e-3", Some(MAX_ID)),
+            ("1000000000000001.0", Some(1_000_000_000_000_001)),
+            ("18446744073709551615", Some(u64::MAX)),
+            ("18446744073709551616", None),
+            ("2e0", Some(2)),
+            ("2e1", Some(20)),
+            ("20e-1", Some(2)),
+            ("2000000000000000000000000000000e-30", Some(2)),
+            ("0.002e3", Some(2)),
+            ("0.002e2", None),
+            ("0", Some(0)),
+            ("-0", Some(0)),
+            ("-0.0e-7", Some(0)),
+            ("0.000", Some(0)),
+            ("0e99999999999999999999", Some(0)),
+            ("-2", None),
+            ("1e19", Some(10_000_000_000_000_000_000)),
+            ("1e20", None),
+            ("1e-99999999999999999999", None),
+        ] {
+            assert_eq!(whole(written), number, "{written}");
+        }
+        let zeros = "0".repeat(50_000);
+        assert_eq!(whole(&format!("2{zeros}e-50000")), Some(2));
+        assert_eq!(whole(&format!("0.{zeros}2e50001")), Some(2));
+        assert_eq!(whole(&format!("2.{zeros}1")), None);
+    }
+
+    #[test]
+    fn what_is_in_a_field_that_nobody_asks_for_is_json_too() {
+        let nested = |depth: usize| format!("{{\"x\":{}{}}}", "[".repeat(depth), "]".repeat(depth));
+        assert!(Fields::parse(nested(100).as_bytes()).is_ok());
+        for wrong in [nested(10_000), r#"{"x":"\ud800"}"#.to_owned(), r#"{"x":01}"#.to_owned()] {
+            let problem = format!("{:?}", Fields::parse(wrong.as_bytes()).unwrap_err());
+            assert!(problem.contains("is not JSON"), "{problem}");
         }
     }
 
@@ -247,6 +351,15 @@ mod tests {
     fn a_card_number_may_be_a_number_or_a_text() {
         for json in [r#"{"cardNo":1234}"#, r#"{"cardNo":1234.0}"#, r#"{"cardNo":"1234"}"#] {
             assert_eq!(fields(json).text("cardNo", CardNumber::parse).unwrap().digits(), "1234");
+        }
+        for json in [r#"{"cardNo":4129835309145622.0}"#, r#"{"cardNo":4.129835309145622E15}"#] {
+            let mut fields = fields(json);
+            assert_eq!(fields.text("cardNo", CardNumber::parse).unwrap().digits(), "4129835309145622");
+        }
+        for json in [r#"{"cardNo":4129835309145622.1}"#, r#"{"cardNo":-4129835309145622}"#] {
+            let mut fields = fields(json);
+            assert!(fields.text("cardNo", CardNumber::parse).is_none(), "{json}");
+            assert!(format!("{:?}", fields.finish().unwrap_err()).contains("cardNo"), "{json}");
         }
     }
 

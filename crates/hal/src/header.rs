@@ -54,6 +54,9 @@ pub(crate) fn split(text: &str, separator: u8) -> impl Iterator<Item = &str> {
     parts.map(|part| part.trim_matches([' ', '\t']))
 }
 
+/// How exactly a range names what it names whole, with no star in it.
+const WHOLE_NAME: usize = 200;
+
 /// A name with parameters: a media type or a range of them, a language, a coding.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Named<'a> {
@@ -87,7 +90,8 @@ impl<'a> Named<'a> {
         self.parameters.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| &**value)
     }
 
-    /// How exactly this range names `offer`, if it does: the higher, the more exactly.
+    /// How exactly this range names `offer`, if it does: the higher, the more exactly; from [`WHOLE_NAME`] on, by its
+    /// whole name.
     fn covers(&self, offer: &Named<'_>) -> Option<usize> {
         let kind = |name: &'a str| name.split_once('/');
         let whole = if self.name.eq_ignore_ascii_case(offer.name) {
@@ -103,7 +107,7 @@ impl<'a> Named<'a> {
         let all = self.parameters.iter().all(|(key, value)| {
             offer.parameter(key).is_some_and(|offered| offered.eq_ignore_ascii_case(value))
         });
-        all.then_some(whole * 100 + self.parameters.len())
+        all.then_some(whole * (WHOLE_NAME / 2) + self.parameters.len())
     }
 }
 
@@ -136,19 +140,21 @@ fn unquoted(value: &str) -> Option<Cow<'_, str>> {
 /// Which of the offers `Accept` weighs highest: the first of those that weigh the same, and the first of all
 /// where none is accepted (§12.5.1 leaves that to the server). The most specific range decides about an offer.
 ///
-/// An offer is one representation under all the media types that it may be asked for.
+/// An offer is one representation: first the media type that it is sent as, then others that it may be asked for by.
+/// Those count where they are named: a range like `*/*` is about what is sent.
 pub(crate) fn negotiate<'a>(ranges: impl Iterator<Item = &'a str>, offers: &[&[&str]]) -> usize {
     let ranges: Vec<_> = ranges.filter_map(Named::parse).collect();
-    let weight_of = |offer: &str| {
+    let weight_of = |offer: &str, least: usize| {
         let offer = Named::parse(offer)?;
         let covering = ranges.iter().filter_map(|range| Some((range.covers(&offer)?, range.weight)));
-        covering.max().map(|(_, weight)| weight)
+        covering.filter(|(exactly, _)| *exactly >= least).max().map(|(_, weight)| weight)
     };
     let mut best = (0, 0);
     for (index, names) in offers.iter().enumerate() {
-        let weight = names.iter().filter_map(|name| weight_of(name)).max().unwrap_or(0);
-        if weight > best.0 {
-            best = (weight, index);
+        let leasts = std::iter::once(0).chain(std::iter::repeat(WHOLE_NAME));
+        let weight = names.iter().zip(leasts).filter_map(|(name, least)| weight_of(name, least)).max();
+        if weight.unwrap_or(0) > best.0 {
+            best = (weight.unwrap_or(0), index);
         }
     }
     best.1
@@ -222,6 +228,17 @@ mod tests {
             ("*/*;q=0.9, application/*;q=0.1", true),
             ("application/json;q=oops, text/csv;q=0.1", true),
             ("text/csv;q=2", false),
+            // Whoever excludes the one and takes anything else gets the other; what is sent as HAL is no plain JSON.
+            ("application/hal+json;q=0, */*", true),
+            ("application/hal+json;q=0, */*;q=0.1", true),
+            ("*/*, application/hal+json;q=0", true),
+            ("application/hal+json;q=0.1, */*;q=0.5", true),
+            ("application/hal+json;q=0, application/json", false),
+            ("application/hal+json;q=0, application/*", false),
+            ("application/json;q=0, */*", false),
+            ("application/*;q=0, */*;q=0.1", true),
+            ("text/csv;q=0, */*", false),
+            ("text/csv;q=0, application/hal+json;q=0", false),
         ] {
             let members = split(accept, b',').filter(|member| !member.is_empty());
             assert_eq!(negotiate(members, offers) == 1, csv, "{accept:?}");

@@ -27,8 +27,14 @@ pub use decision::{Decision, history};
 
 use store::{Storage, StoreError};
 
-/// How often a decision is made again because somebody else was faster. Each such conflict is another's progress.
-const MAX_ATTEMPTS: u64 = 10;
+/// How often a decision is made because somebody else was faster each time. Each such conflict is another's progress, so
+/// that of a hundred that meet in one version every one has its turn; with the pauses in between it takes about five
+/// seconds to give up.
+const MAX_ATTEMPTS: u64 = 200;
+
+/// How often a decision that breaks a `CHECK` is made. Somebody else's decision may have been the cause once, but hardly
+/// so every time.
+const MAX_BROKEN: u64 = 10;
 
 /// Who is told that something was committed.
 pub trait Tell {
@@ -60,22 +66,21 @@ impl<S: Storage, T: Tell> Journal<S, T> {
         &self,
         mut decide: impl AsyncFnMut(&S) -> Result<(Decision, R), E>,
     ) -> Result<R, E> {
-        let mut attempt = 1;
+        let (mut attempt, mut broken) = (1, 0);
         loop {
             let (decision, outcome) = decide(&self.storage).await?;
             if decision.is_empty() {
                 return Ok(outcome);
             }
-            match decision.statement().run(&self.storage).await {
-                Ok(()) => {
-                    self.tell.committed();
-                    return Ok(outcome);
-                }
-                Err(error) if error.is_conflict() && attempt < MAX_ATTEMPTS => {
-                    self.storage.pause(attempt).await
-                }
-                Err(error) => return Err(given_up(error).into()),
+            let Err(error) = decision.statement().run(&self.storage).await else {
+                self.tell.committed();
+                return Ok(outcome);
+            };
+            broken += u64::from(matches!(error, StoreError::Check { .. }));
+            if !error.is_conflict() || attempt == MAX_ATTEMPTS || broken == MAX_BROKEN {
+                return Err(given_up(error).into());
             }
+            self.storage.pause(attempt).await;
             attempt += 1;
         }
     }

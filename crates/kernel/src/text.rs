@@ -82,26 +82,49 @@ fn deceives(text: &str) -> bool {
     })
 }
 
-/// A text for a cell of a CSV file: with an apostrophe before it if a spreadsheet could take it for a formula (OWASP,
-/// CSV injection). Quotes, separators and line breaks within it are for the CSV writer.
+/// A text for a cell of a CSV file: with an apostrophe before each place where a spreadsheet could see a formula begin
+/// (OWASP, CSV injection). Such a place is the beginning, and whatever follows a character at which a spreadsheet may
+/// divide a line: which one that is depends on where it is opened, and quotes hold it off only where they open a cell.
+/// Quotes, commas and line breaks within the text are for the CSV writer.
 ///
 /// ```
 /// # use kernel::text::spreadsheet_safe;
 /// assert_eq!(spreadsheet_safe("＝1+1"), "'＝1+1");
+/// assert_eq!(spreadsheet_safe("a;=1"), "a;'=1");
 /// ```
 pub fn spreadsheet_safe(text: &str) -> Cow<'_, str> {
-    let begins_a_formula = |c| {
-        // As typed, as wide as a Korean letter, as small forms, and the minus sign.
-        matches!(c, '=' | '+' | '-' | '@' | '＝' | '＋' | '－' | '＠' | '﹦' | '﹢' | '﹣' | '﹫' | '−')
-    };
+    let mut safe = String::new();
+    let mut written = 0;
+    let starts = text.match_indices(divides_cells).map(|(at, separator)| at + separator.len());
+    for start in std::iter::once(0).chain(starts) {
+        let (before, cell) = text.split_at(start);
+        if begins_a_formula(cell) || start == 0 && cell.starts_with(['\t', '\r', '\n']) {
+            safe.extend([before.get(written..).unwrap_or_default(), "'"]);
+            written = start;
+        }
+    }
+    if safe.is_empty() {
+        return Cow::Borrowed(text);
+    }
+    safe.push_str(text.get(written..).unwrap_or_default());
+    Cow::Owned(safe)
+}
+
+/// Whether a spreadsheet may divide a line here, somewhere: where the comma is the decimal sign it does so at a
+/// semicolon, in Persian at one of its own, and in pasted text at a tab.
+const fn divides_cells(c: char) -> bool {
+    matches!(c, ';' | '\u{61b}' | '|' | '\t' | '\r' | '\n')
+}
+
+/// Whether a cell with this text could be taken for a formula.
+fn begins_a_formula(cell: &str) -> bool {
     // Some spreadsheets drop space, quotes, and what is not seen, before they look.
     let skipped = |c: char| c.is_whitespace() || c.is_control() || is_ignorable(c) || matches!(c, '"' | '\'');
-    let first = text.trim_start_matches(skipped).chars().next();
-    if first.is_some_and(begins_a_formula) || text.starts_with(['\t', '\r', '\n']) {
-        Cow::Owned(format!("'{text}"))
-    } else {
-        Cow::Borrowed(text)
-    }
+    let first = cell.trim_start_matches(skipped).chars().next();
+    // As typed, as wide as a Korean letter, as small forms, and the minus sign.
+    first.is_some_and(|c| {
+        matches!(c, '=' | '+' | '-' | '@' | '＝' | '＋' | '－' | '＠' | '﹦' | '﹢' | '﹣' | '﹫' | '−')
+    })
 }
 
 #[cfg(test)]
@@ -203,7 +226,20 @@ mod tests {
         ] {
             assert_eq!(spreadsheet_safe(formula), format!("'{formula}"));
         }
-        for text in ["", "러스트 = 재미", "a-b", "1+1", " a"] {
+        for (formulas, safe) in [
+            ("a;=1", "a;'=1"),
+            (";=1", ";'=1"),
+            ("a; \"=1", "a;' \"=1"),
+            ("a\t=1", "a\t'=1"),
+            ("a|@b", "a|'@b"),
+            ("a\r\n-1", "a\r\n'-1"),
+            ("a\u{61b}+1", "a\u{61b}'+1"),
+            ("=1;x;=2;;=3", "'=1;x;'=2;;'=3"),
+        ] {
+            assert_eq!(spreadsheet_safe(formulas), safe);
+        }
+        for text in ["", "러스트 = 재미", "a-b", "1+1", " a", "a;b", "a; b=1", "1;2|3", "a, b", ";", "a|"]
+        {
             assert_eq!(spreadsheet_safe(text), text);
         }
     }

@@ -72,8 +72,8 @@ impl Storage for Database {
     }
 
     async fn pause(&self, attempt: u64) {
-        // At random, so that two replicas that met once do not meet again and again.
-        let micros = get_random_u64() % (1_000 * attempt + 1);
+        // At random, so that those who met once do not meet again and again; up to 50 ms.
+        let micros = get_random_u64() % (1_000 * attempt.min(50) + 1);
         spin_sdk::time::sleep(Duration::from_micros(micros)).await;
     }
 }

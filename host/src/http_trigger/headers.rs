@@ -1,8 +1,9 @@
-//! The headers by which Spin tells a component about its request.
+//! The headers of requests: those that are about the connection, and those by which Spin tells a component about its
+//! request.
 
 use std::net::SocketAddr;
 
-use http::{HeaderMap, HeaderName, HeaderValue, Uri, header};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header};
 
 use super::routes::Match;
 
@@ -25,6 +26,26 @@ pub(super) fn set_spin_headers(headers: &mut HeaderMap, uri: &Uri, matched: &Mat
         if let Ok(name) = HeaderName::try_from(name) {
             set(headers, name, value);
         }
+    }
+}
+
+/// Refuses a body that is transferred in other ways than in chunks: 501 for a coding that is not known here, 400 for
+/// chunks that are not the one last coding (RFC 9112, sections 6.1 and 7). The connection has taken the chunks apart.
+pub(super) fn check_transfer_coding(headers: &HeaderMap) -> Result<(), StatusCode> {
+    let lines = headers.get_all(header::TRANSFER_ENCODING);
+    let mut codings = Vec::new();
+    for line in lines {
+        let line = line.to_str().map_err(|_| StatusCode::BAD_REQUEST)?;
+        codings.extend(line.split(',').map(str::trim).filter(|coding| !coding.is_empty()));
+    }
+    let is_chunked = |coding: &&str| coding.eq_ignore_ascii_case("chunked");
+    match codings.split_last() {
+        None => Ok(()),
+        Some((last, others)) if is_chunked(last) && !others.iter().any(is_chunked) => match others {
+            [] => Ok(()),
+            _ => Err(StatusCode::NOT_IMPLEMENTED),
+        },
+        Some(_) => Err(StatusCode::BAD_REQUEST),
     }
 }
 
@@ -59,6 +80,36 @@ mod tests {
         }
         set_spin_headers(&mut headers, &uri.parse().unwrap(), matched, "127.0.0.1:8777".parse().unwrap());
         headers
+    }
+
+    #[test]
+    fn a_body_comes_in_chunks_or_not_at_all() {
+        for (lines, refused) in [
+            (&[][..], None),
+            (&["chunked"], None),
+            (&["Chunked"], None),
+            (&[", chunked,"], None),
+            (&["gzip, chunked"], Some(501)),
+            (&["gzip", "chunked"], Some(501)),
+            (&["identity, chunked"], Some(501)),
+            (&["x;y=\"z\", chunked"], Some(501)),
+            (&["chunked, chunked"], Some(400)),
+            (&["chunked", "chunked"], Some(400)),
+            (&["chunked, gzip, chunked"], Some(400)),
+            (&["chunked, gzip"], Some(400)),
+            (&["chunked", "identity"], Some(400)),
+            (&["gzip"], Some(400)),
+            (&["identity"], Some(400)),
+            (&["chunked;x=y"], Some(400)),
+            (&["xchunked"], Some(400)),
+        ] {
+            let mut headers = HeaderMap::new();
+            for line in lines {
+                headers.append(header::TRANSFER_ENCODING, HeaderValue::from_static(line));
+            }
+            let checked = check_transfer_coding(&headers).err().map(|status| status.as_u16());
+            assert_eq!(checked, refused, "{lines:?}");
+        }
     }
 
     #[test]

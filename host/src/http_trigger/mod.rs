@@ -29,11 +29,11 @@ use wasmtime_wasi_http::{
     p3::bindings::ServicePre,
 };
 
-pub use origin::{Origin, public_url};
-pub use server::{ServerLimits, serve};
+pub use origin::{Origin, proxy, public_url};
+pub use server::{Ends, ServerLimits, serve};
 
 use self::{
-    admission::Admission,
+    admission::Places,
     body::Bodies,
     handler::Instances,
     readiness::Readiness,
@@ -57,8 +57,8 @@ pub struct RequestLimits {
     pub max_body: u64,
     /// How long the next 16 KiB of a body, or its end, may take to come.
     pub body_timeout: Duration,
-    /// How many requests may wait for the beginning of their answer at once, half of them from one
-    /// client; more wait until others are answered.
+    /// How many requests may wait for the beginning of their answer at once. One client may have as many of them as
+    /// are free, so half if it is alone; more wait until others are answered.
     pub max_concurrent: usize,
 }
 
@@ -76,7 +76,8 @@ pub struct HttpTrigger {
     components: HashMap<String, ProxyHandler<Instances>>,
     origin: Origin,
     bodies: Bodies,
-    admission: Admission,
+    /// For the requests that are worked on.
+    places: Places,
     in_flight: InFlight,
     readiness: Readiness,
     /// Canceled when nothing more is taken on.
@@ -101,7 +102,7 @@ impl HttpTrigger {
             components: HashMap::new(),
             origin,
             bodies: Bodies::new(limits.max_body, limits.body_timeout),
-            admission: Admission::new(limits.max_concurrent),
+            places: Places::new(limits.max_concurrent),
             in_flight,
             readiness: Readiness::new(stopping.leaving.clone()),
             stop: stopping.stop.clone(),
@@ -125,17 +126,18 @@ impl HttpTrigger {
     }
 
     /// Answers a request that came over the network.
-    pub async fn answer(&self, request: Request<Incoming>, peer: SocketAddr) -> Response<WasiBody> {
-        self.answer_or_status(request, peer).await.unwrap_or_else(answer::problem)
+    pub async fn answer(&self, request: Request<Incoming>, ends: Ends) -> Response<WasiBody> {
+        self.answer_or_status(request, ends).await.unwrap_or_else(answer::problem)
     }
 
     async fn answer_or_status(
         &self,
         request: Request<Incoming>,
-        peer: SocketAddr,
+        ends: Ends,
     ) -> Result<Response<WasiBody>, StatusCode> {
         let (mut parts, body) = request.into_parts();
-        let (client, uri) = self.origin.of(&mut parts, peer).ok_or(StatusCode::BAD_REQUEST)?;
+        headers::check_transfer_coding(&parts.headers)?;
+        let (client, uri) = self.origin.of(&mut parts, ends).ok_or(StatusCode::BAD_REQUEST)?;
         let path = uri.path();
         if path == "*" {
             return about_the_server(&parts.method);
@@ -153,8 +155,7 @@ impl HttpTrigger {
         headers::remove_connection_headers(&mut parts.headers);
         parts.uri = uri;
         let (body, _memory) = self.bodies.receive(body).await?.into_body();
-        let admitted = self.admission.enter(client.ip()).await;
-        let _admitted = admitted.ok_or(StatusCode::SERVICE_UNAVAILABLE)?;
+        let _place = self.places.take(client.ip()).await.ok_or(StatusCode::SERVICE_UNAVAILABLE)?;
         let _in_flight = self.in_flight.begin();
         let response = self.call(&matched, Request::from_parts(parts, body), client).await;
         Ok(answer::ended_by(self.stop.clone(), response))

@@ -7,12 +7,14 @@ use std::net::{IpAddr, SocketAddr};
 
 use anyhow::{Context as _, Result, ensure};
 use http::{
-    HeaderMap, HeaderValue, Uri, header,
+    HeaderMap, HeaderValue, Uri, Version, header,
     request::Parts,
     uri::{Authority, PathAndQuery, Scheme},
 };
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv4Net};
 use percent_encoding::percent_decode_str;
+
+use super::server::Ends;
 
 const FOR: &str = "x-forwarded-for";
 const PROTO: &str = "x-forwarded-proto";
@@ -27,27 +29,46 @@ pub struct Origin {
     pub proxies: Vec<IpNet>,
 }
 
-/// Reads a public base URL: `https://edu.example.com`.
+/// Reads a public base URL: `https://edu.example.com`. What is wrong is said without repeating it, for there may be a
+/// password in it.
 pub fn public_url(text: &str) -> Result<(Scheme, Authority)> {
+    // The parser drops a fragment silently.
+    ensure!(!text.contains('#'), "must end after the host, without a fragment (`#…`)");
     let parts = text.parse::<Uri>().context("is not a URL")?.into_parts();
     let scheme = parts.scheme.filter(|scheme| ["http", "https"].contains(&scheme.as_str()));
     let scheme = scheme.context("must begin with `http://` or `https://`")?;
-    let named = parts.authority.and_then(|authority| valid(authority.as_str().as_bytes()));
-    let authority = named.context("names no host, or one that is not valid")?;
+    let authority = parts.authority.context("names no host")?;
+    ensure!(!authority.as_str().contains('@'), "must name a host alone, without a user or a password (`…@`)");
+    let authority =
+        valid(authority.as_str().as_bytes()).context("names a host or a port that is not valid")?;
     ensure!(
         parts.path_and_query.is_none_or(|path| path == "/"),
-        "must end after the host: the application is served at the root"
+        "must end after the host, without a path or a query: the application is served at the root"
     );
     Ok((scheme, authority))
 }
 
+/// Reads a proxy's address, or a network of them. IPv4 within IPv6 (`::ffff:10.0.0.1`) is IPv4, as it is in requests.
+pub fn proxy(text: &str) -> Result<IpNet> {
+    let network = text.parse::<IpAddr>().map(IpNet::from).or_else(|_| text.parse::<IpNet>());
+    let network = network.context("is neither an address nor a network")?;
+    let mapped = match network {
+        IpNet::V6(network) => network.addr().to_ipv4_mapped().zip(network.prefix_len().checked_sub(96)),
+        IpNet::V4(_) => None,
+    };
+    match mapped {
+        Some((address, length)) => Ok(Ipv4Net::new(address, length)?.into()),
+        None => Ok(network),
+    }
+}
+
 impl Origin {
     /// The client's address and the URI it asked for; none where the request does not clearly say which.
-    pub(super) fn of(&self, request: &mut Parts, peer: SocketAddr) -> Option<(SocketAddr, Uri)> {
-        let mut authority = authority(request)?;
-        let (mut scheme, mut client) = (Scheme::HTTP, peer);
-        if self.is_proxy(peer.ip()) {
-            client = self.client(&request.headers).unwrap_or(peer);
+    pub(super) fn of(&self, request: &mut Parts, ends: Ends) -> Option<(SocketAddr, Uri)> {
+        let (mut scheme, mut authority) = target(request, ends.local)?;
+        let mut client = ends.peer;
+        if self.is_proxy(ends.peer.ip()) {
+            client = self.client(&request.headers).unwrap_or(ends.peer);
             authority =
                 last(&request.headers, HOST).and_then(|host| valid(host.as_bytes())).unwrap_or(authority);
             if last(&request.headers, PROTO).is_some_and(|proto| proto.eq_ignore_ascii_case("https")) {
@@ -97,34 +118,45 @@ fn last<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     line.rsplit(',').next().map(str::trim)
 }
 
-/// The authority that a request is for: RFC 9112, section 3.2 has exactly one valid `Host` line.
-fn authority(request: &Parts) -> Option<Authority> {
-    let mut hosts = request.headers.get_all(header::HOST).iter();
-    let host = hosts.next().map(|host| valid(host.as_bytes()).ok_or(())).transpose().ok()?;
-    if hosts.next().is_some() {
+/// The scheme and the authority that a request is for (RFC 9112, sections 3.2 and 3.3). It has one valid `Host` line,
+/// which only HTTP/1.0 may leave out: whoever does not say what it wants gets what is at the address that it came to. A
+/// target that is a whole URI says it instead of that line.
+fn target(request: &Parts, local: SocketAddr) -> Option<(Scheme, Authority)> {
+    let mut lines = request.headers.get_all(header::HOST).iter();
+    let line = lines.next().map(|line| valid(line.as_bytes()).ok_or(())).transpose().ok()?;
+    if lines.next().is_some() || line.is_none() && request.version > Version::HTTP_10 {
         return None;
     }
-    let target = request.uri.authority().map(|target| valid(target.as_str().as_bytes()).ok_or(()));
-    match (host, target.transpose().ok()?) {
-        (Some(host), Some(target)) if host != target => None,
-        (host, target) => host.or(target),
-    }
+    let Some(target) = request.uri.authority() else {
+        let address = || valid(local.to_string().as_bytes());
+        return Some((Scheme::HTTP, line.or_else(address)?));
+    };
+    let scheme = request.uri.scheme().filter(|scheme| [Scheme::HTTP, Scheme::HTTPS].contains(scheme))?;
+    Some((scheme.clone(), valid(target.as_str().as_bytes())?))
 }
 
-/// A host, and perhaps a port: no user, no empty name, no port beyond 65535.
+/// A host, and perhaps a port: no user, no empty name, no port beyond 65535. What RFC 3986 has several spellings for
+/// (section 6.2) is spelt in one: a port that is empty is none, and a letter that is encoded is the letter.
 fn valid(text: &[u8]) -> Option<Authority> {
-    let authority = Authority::try_from(text).ok()?;
-    let host = authority.host();
-    let port = authority.as_str().strip_prefix(host)?;
-    let valid_port = port.is_empty() || port.strip_prefix(':')?.parse::<u16>().is_ok_and(|port| port > 0);
-    let valid_host = match host.strip_prefix('[') {
+    let text = str::from_utf8(text).ok()?;
+    let end = text.rfind(']').map_or(0, |bracket| bracket + 1);
+    let (host, port) = text.split_at(text.get(end..)?.find(':').map_or(text.len(), |colon| end + colon));
+    let port = port.strip_prefix(':').unwrap_or_default();
+    let is_port = port.bytes().all(|byte| byte.is_ascii_digit())
+        && (port.is_empty() || port.parse::<u16>().is_ok_and(|port| port > 0));
+    let host = percent_decode_str(host).decode_utf8().ok()?;
+    let is_host = match host.strip_prefix('[') {
         Some(address) => address.strip_suffix(']')?.parse::<std::net::Ipv6Addr>().is_ok(),
         None => {
             let named = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
             host.bytes().all(named) && host.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_')
         }
     };
-    (valid_port && valid_host).then_some(authority)
+    if !is_port || !is_host {
+        return None;
+    }
+    let authority = if port.is_empty() { host.into_owned() } else { format!("{host}:{port}") };
+    Authority::try_from(authority).ok()
 }
 
 /// Characters that need no encoding are written plainly, so that `/%6F%72ders` is the route `/orders`
@@ -163,24 +195,30 @@ mod tests {
     /// Who asks for what, at an application behind the proxies `10.0.0.0/8`.
     fn check(public: Option<&str>, peer: &str, request: &str, expected: Option<(&str, &str)>) {
         let mut lines = request.lines();
-        let mut built = http::Request::get(lines.next().unwrap());
+        let (target, version) = match lines.next().unwrap().split_once(' ') {
+            Some((target, _)) => (target, Version::HTTP_10),
+            None => (request.lines().next().unwrap(), Version::HTTP_11),
+        };
+        let mut built = http::Request::get(target).version(version);
         for line in lines {
             let (name, value) = line.split_once(": ").unwrap();
             built = built.header(name, value);
         }
         let origin = Origin {
             public: public.map(|url| public_url(url).unwrap()),
-            proxies: vec!["10.0.0.0/8".parse().unwrap()],
+            proxies: vec![proxy("10.0.0.0/8").unwrap()],
         };
         let (mut parts, ()) = built.body(()).unwrap().into_parts();
-        let asked = origin.of(&mut parts, format!("{peer}:99").parse().unwrap());
+        let peer_address = SocketAddr::new(peer.parse().unwrap(), 99);
+        let ends = Ends { peer: peer_address, local: "127.0.0.1:3000".parse().unwrap() };
+        let asked = origin.of(&mut parts, ends);
         if let Some((_, uri)) = &asked {
             assert_eq!(parts.headers[header::HOST], uri.authority().unwrap().as_str());
         }
         let asked = asked.map(|(client, uri)| (client.ip().to_string(), uri.to_string()));
         let expected = expected.map(|(client, uri)| (client.to_owned(), uri.to_owned()));
         assert_eq!(asked, expected, "{request}");
-        assert!(peer.starts_with("10.") || !parts.headers.contains_key(FOR));
+        assert!(peer.contains("10.") || !parts.headers.contains_key(FOR));
     }
 
     #[test]
@@ -189,24 +227,56 @@ mod tests {
             ("/x\nhost: a.example", Some("http://a.example/x")),
             ("/x\nhost: a_b:80", Some("http://a_b:80/x")),
             ("/x\nhost: [::1]:3000", Some("http://[::1]:3000/x")),
+            ("/x\nhost: a:", Some("http://a/x")),
+            ("/x\nhost: [::1]:", Some("http://[::1]/x")),
+            ("/x\nhost: a:0080", Some("http://a:0080/x")),
+            ("/x\nhost: %61.Example", Some("http://a.Example/x")),
             ("http://a/x\nhost: a", Some("http://a/x")),
-            ("http://a/x", Some("http://a/x")),
+            ("http://a/x\nhost: b", Some("http://a/x")),
+            ("https://a:1?y\nhost: b", Some("https://a:1/?y")),
+            ("/x HTTP/1.0", Some("http://127.0.0.1:3000/x")),
+            ("/x HTTP/1.0\nhost: a", Some("http://a/x")),
+            ("http://a/x HTTP/1.0", Some("http://a/x")),
+            ("http://a/x HTTP/1.0\nhost: b", Some("http://a/x")),
             ("/x", None),
+            ("http://a/x", None),
+            ("http://a/x\nhost: ", None),
+            ("http://a/x\nhost: b\nhost: b", None),
+            ("http://u@a/x\nhost: a", None),
+            ("http://a:+80/x\nhost: a", None),
+            ("ftp://a/x\nhost: a", None),
+            ("a:80\nhost: a:80", None),
+            ("/x HTTP/1.0\nhost: a\nhost: a", None),
+            ("/x HTTP/1.0\nhost: a b", None),
             ("/x\nhost: a\nhost: a", None),
             ("/x\nhost: a\nhost: b", None),
-            ("http://a/x\nhost: b", None),
             ("/x\nhost: ", None),
             ("/x\nhost: user@a", None),
             ("/x\nhost: a,b", None),
             ("/x\nhost: a/b", None),
-            ("/x\nhost: a:", None),
+            ("/x\nhost: a b", None),
+            ("/x\nhost: a :80", None),
+            ("/x\nhost: a: 80", None),
+            ("/x\nhost: a:+80", None),
+            ("/x\nhost: a:-1", None),
+            ("/x\nhost: a:0", None),
+            ("/x\nhost: a:80:80", None),
+            ("/x\nhost: ::1", None),
+            ("/x\nhost: :", None),
             ("/x\nhost: a:99999", None),
             ("/x\nhost: a:x", None),
             ("/x\nhost: :80", None),
             ("/x\nhost: [::1", None),
             ("/x\nhost: [::g]", None),
+            ("/x\nhost: [::1]a", None),
+            ("/x\nhost: a[::1]", None),
+            ("/x\nhost: [::1]]", None),
+            ("/x\nhost: []", None),
             ("/x\nhost: -a", None),
-            ("/x\nhost: %61", None),
+            ("/x\nhost: a%2fb", None),
+            ("/x\nhost: a%3A80", None),
+            ("/x\nhost: a%", None),
+            ("/x\nhost: %5B::1%5D", None),
         ] {
             check(None, "1.2.3.4", request, uri.map(|uri| ("1.2.3.4", uri)));
         }
@@ -221,16 +291,55 @@ x-forwarded-proto: https\nx-forwarded-host: edu.example";
         check(None, "10.0.0.1", "/x\nhost: inside", Some(("10.0.0.1", "http://inside/x")));
         let spoiled = "/x\nhost: inside\nx-forwarded-for: 6.6.6.6, nobody, 10.1.1.1\nx-forwarded-host: a b";
         check(None, "10.0.0.1", spoiled, Some(("10.1.1.1", "http://inside/x")));
+        check(None, "::ffff:10.0.0.1", request, Some(("1.2.3.4", "https://edu.example/x")));
         let public = Some("https://edu.example:8443");
         check(public, "9.0.0.1", "/x?y\nhost: inside", Some(("9.0.0.1", "https://edu.example:8443/x?y")));
     }
 
     #[test]
+    fn a_proxy_is_the_same_however_its_address_is_written() {
+        for (text, network) in [
+            ("127.0.0.1", "127.0.0.1/32"),
+            ("::ffff:127.0.0.1", "127.0.0.1/32"),
+            ("::ffff:7f00:1", "127.0.0.1/32"),
+            ("::ffff:10.0.0.0/104", "10.0.0.0/8"),
+            ("::ffff:0.0.0.0/96", "0.0.0.0/0"),
+            ("::/0", "::/0"),
+            ("2001:db8::/32", "2001:db8::/32"),
+        ] {
+            assert_eq!(proxy(text).unwrap().to_string(), network, "{text}");
+        }
+        for wrong in ["", "proxy.example", "10.0.0.0/33", "10.0.0.1:80", "[::1]"] {
+            assert!(proxy(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
     fn a_public_address_is_an_origin_and_nothing_more() {
-        for wrong in
-            ["edu.example", "ftp://edu.example", "https://edu.example/x", "https://u@edu.example", ""]
-        {
-            assert!(public_url(wrong).is_err(), "{wrong}");
+        for (text, origin) in [
+            ("https://edu.example", "https://edu.example"),
+            ("http://edu.example:8080/", "http://edu.example:8080"),
+            ("https://edu.example:", "https://edu.example"),
+        ] {
+            let (scheme, authority) = public_url(text).unwrap();
+            assert_eq!(format!("{scheme}://{authority}"), origin, "{text}");
+        }
+        for (wrong, why) in [
+            ("", "not a URL"),
+            ("edu.example", "begin with"),
+            ("ftp://edu.example", "begin with"),
+            ("https://edu.example/x", "without a path"),
+            ("https://edu.example?y=s3cret", "without a path or a query"),
+            ("https://edu.example#y", "without a fragment"),
+            ("https://edu.example/#", "without a fragment"),
+            ("https://u:s3cret@edu.example", "without a user or a password"),
+            ("https://s3cret@edu.example/x", "without a user or a password"),
+            ("https://edu.example:+80", "not valid"),
+            ("https://edu.example:99999", "not valid"),
+            ("https://u:s3cret @edu.example", "not a URL"),
+        ] {
+            let refusal = format!("{:#}", public_url(wrong).unwrap_err());
+            assert!(refusal.contains(why) && !refusal.contains("s3cret"), "{wrong}: {refusal}");
         }
     }
 

@@ -10,15 +10,12 @@ use hyper_util::{
     rt::{TokioIo, TokioTimer},
     server::graceful::{GracefulShutdown, Watcher},
 };
-use tokio::{
-    net::{TcpListener, TcpStream},
-    sync::Semaphore,
-};
+use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 
 use wasmtime_wasi_http::WasiBody;
 
-use super::{admission::Shares, client::Client};
+use super::{admission::Places, client::Client};
 
 /// What a client is told that stops in the middle of its headers.
 const REQUEST_TIMEOUT: &[u8] =
@@ -45,24 +42,33 @@ impl Default for ServerLimits {
     }
 }
 
+/// The two ends of a connection.
+#[derive(Clone, Copy, Debug)]
+pub struct Ends {
+    /// Who asks: a client, or a proxy.
+    pub peer: SocketAddr,
+    /// Where it reached us.
+    pub local: SocketAddr,
+}
+
 /// Serves by `answer` until told to stop, then finishes what is in flight.
 pub async fn serve<A, F>(answer: A, listener: TcpListener, limits: ServerLimits, stop: CancellationToken)
 where
-    A: Fn(Request<Incoming>, SocketAddr) -> F + Clone + Send + Sync + 'static,
+    A: Fn(Request<Incoming>, Ends) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = Response<WasiBody>> + Send + 'static,
 {
     let connections = GracefulShutdown::new();
     let cut = CancellationToken::new();
-    let shares = Shares::new(most_connections_of_one_client());
-    while let Some((stream, client)) = accept(&listener, &stop).await {
-        let Ok(share) = shares.of(client.ip()).try_acquire_owned() else {
-            tracing::debug!("{client} has as many connections as one client may have");
+    let places = Places::new(most_connections());
+    while let Some((stream, ends)) = accept(&listener, &stop).await {
+        let Some(place) = places.try_take(ends.peer.ip()) else {
+            tracing::debug!("{} has as many connections as one client may have now", ends.peer);
             continue;
         };
-        let serving = serve_connection(answer.clone(), stream, client, limits, connections.watcher());
+        let serving = serve_connection(answer.clone(), stream, ends, limits, connections.watcher());
         let serving = cut.clone().run_until_cancelled_owned(serving);
         tokio::spawn(async move {
-            let _share = share;
+            let _place = place;
             serving.await
         });
     }
@@ -73,29 +79,27 @@ where
     }
 }
 
-/// Half of what the host can have open, after it has asked for as much as it may: so that
-/// connections on which nothing is said leave room for others.
-fn most_connections_of_one_client() -> usize {
+/// As many as the host can have open files, after it has asked for as many as it may: so that connections on which
+/// nothing is said leave room for others.
+fn most_connections() -> usize {
     let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
     let raised = rustix::process::Rlimit { current: limit.maximum, ..limit };
     let limit = match rustix::process::setrlimit(rustix::process::Resource::Nofile, raised) {
         Ok(()) => limit.maximum,
         Err(_) => limit.current,
     };
-    limit
-        .map_or(Semaphore::MAX_PERMITS, |files| usize::try_from(files / 2).unwrap_or(usize::MAX))
-        .min(Semaphore::MAX_PERMITS)
+    limit.and_then(|files| usize::try_from(files).ok()).unwrap_or(usize::MAX)
 }
 
 /// The next connection; none when it is time to stop.
-async fn accept(listener: &TcpListener, stop: &CancellationToken) -> Option<(TcpStream, SocketAddr)> {
+async fn accept(listener: &TcpListener, stop: &CancellationToken) -> Option<(TcpStream, Ends)> {
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
             () = stop.cancelled() => return None,
         };
-        match accepted {
-            Ok(accepted) => return Some(accepted),
+        match accepted.and_then(|(stream, peer)| Ok((Ends { peer, local: stream.local_addr()? }, stream))) {
+            Ok((ends, stream)) => return Some((stream, ends)),
             Err(error) => {
                 // Mostly: too many open files. It passes when some connections end.
                 tracing::warn!("cannot accept a connection: {error}");
@@ -108,18 +112,18 @@ async fn accept(listener: &TcpListener, stop: &CancellationToken) -> Option<(Tcp
 async fn serve_connection<A, F>(
     answer: A,
     stream: TcpStream,
-    address: SocketAddr,
+    ends: Ends,
     limits: ServerLimits,
     watcher: Watcher,
 ) where
-    A: Fn(Request<Incoming>, SocketAddr) -> F,
+    A: Fn(Request<Incoming>, Ends) -> F,
     F: Future<Output = Response<WasiBody>>,
 {
     // A short answer must not wait for the acknowledgement of what went before it.
     drop(stream.set_nodelay(true));
     let client = Client::new(stream, limits.response_timeout);
     let service = service_fn(|request| {
-        let (answer, client) = (answer(request, address), client.clone());
+        let (answer, client) = (answer(request, ends), client.clone());
         async move {
             let answer = answer.await;
             client.is_answered();
@@ -131,7 +135,7 @@ async fn serve_connection<A, F>(
         .header_read_timeout(limits.header_timeout)
         .serve_connection(TokioIo::new(client.clone()), service);
     if let Err(error) = watcher.watch(connection).await {
-        tracing::debug!("the connection of {address} ended: {error}");
+        tracing::debug!("the connection of {} ended: {error}", ends.peer);
         if error.is_timeout() && client.is_heard() {
             client.say(REQUEST_TIMEOUT);
         }

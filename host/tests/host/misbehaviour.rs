@@ -12,7 +12,7 @@ use crate::support::Fixture;
 use sugang_host::{engine::Limits, http_trigger::RequestLimits};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::TcpStream,
+    net::{TcpSocket, TcpStream},
 };
 
 /// Asks for 200 MiB more; loops if it gets them, and traps if not.
@@ -34,7 +34,10 @@ fn misbehaving() -> Fixture {
 
 /// Sends bytes, and returns what comes back until the connection is closed.
 async fn send(address: SocketAddr, request: &[u8]) -> String {
-    let mut stream = TcpStream::connect(address).await.unwrap();
+    send_over(TcpStream::connect(address).await.unwrap(), request).await
+}
+
+async fn send_over(mut stream: TcpStream, request: &[u8]) -> String {
     stream.write_all(request).await.unwrap();
     let mut answer = Vec::new();
     let read = tokio::time::timeout(Duration::from_secs(20), stream.read_to_end(&mut answer));
@@ -141,7 +144,12 @@ async fn garbage_is_answered_or_dropped_and_the_host_lives() {
         ("GET / HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n", "HTTP/1.1 404 "),
         ("GET /trap HTTP/1.1\r\nconnection: close\r\n\r\n", "HTTP/1.1 400 "),
         ("GET /trap HTTP/1.1\r\nhost: a b\r\nconnection: close\r\n\r\n", "HTTP/1.1 400 "),
-        ("GET http://a/trap HTTP/1.1\r\nhost: b\r\nconnection: close\r\n\r\n", "HTTP/1.1 400 "),
+        ("GET /trap HTTP/1.1\r\nhost: a:+80\r\nconnection: close\r\n\r\n", "HTTP/1.1 400 "),
+        ("GET /trap HTTP/1.1\r\nhost: a:\r\nconnection: close\r\n\r\n", "HTTP/1.1 500 "),
+        ("GET http://a/trap HTTP/1.1\r\nhost: b\r\nconnection: close\r\n\r\n", "HTTP/1.1 500 "),
+        ("GET http://a/trap HTTP/1.1\r\nconnection: close\r\n\r\n", "HTTP/1.1 400 "),
+        ("GET /trap HTTP/1.0\r\n\r\n", "HTTP/1.0 500 "),
+        ("OPTIONS /.well-known/spin/health HTTP/1.0\r\n\r\n", "HTTP/1.0 200 "),
         ("GET /trap HTTP/1.1\r\nhost: a\r\nhost: a\r\nconnection: close\r\n\r\n", "HTTP/1.1 400 "),
         (
             "GET /.well-known/spin/health HTTP/1.1\r\nhost: a\r\nhost: b\r\nconnection: close\r\n\r\n",
@@ -151,6 +159,25 @@ async fn garbage_is_answered_or_dropped_and_the_host_lives() {
         ("GET * HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n", "HTTP/1.1 400 "),
         ("CONNECT a:80 HTTP/1.1\r\nhost: a:80\r\nconnection: close\r\n\r\n", "HTTP/1.1 400 "),
         ("GET /%74r%61p HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n", "HTTP/1.1 500 "),
+        (
+            "POST /trap HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n\r\n",
+            "HTTP/1.1 500 ",
+        ),
+        (
+            "POST /trap HTTP/1.1\r\nhost: a\r\ntransfer-encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
+            "HTTP/1.1 501 ",
+        ),
+        (
+            "POST /trap HTTP/1.1\r\nhost: a\r\ntransfer-encoding: gzip\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
+            "HTTP/1.1 501 ",
+        ),
+        (
+            "POST /trap HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked, chunked\r\n\r\n0\r\n\r\n",
+            "HTTP/1.1 400 ",
+        ),
+        ("POST /trap HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked, gzip\r\n\r\n", "HTTP/1.1 400 "),
+        ("POST /trap HTTP/1.1\r\nhost: a\r\ntransfer-encoding: identity\r\n\r\n", "HTTP/1.1 400 "),
+        ("POST /trap HTTP/1.0\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n", "HTTP/1.1 400 "),
         ("BREW\r\n\r\n", "HTTP/1.1 400 "),
         ("GET /\u{0} HTTP/1.1\r\n\r\n", "HTTP/1.1 400 "),
         ("POST /trap HTTP/1.1\r\nhost: a\r\ncontent-length: 99999999999999999999\r\n\r\n", "HTTP/1.1 400 "),
@@ -246,6 +273,33 @@ async fn clients_that_send_slowly_hold_up_nobody_and_are_told_in_the_end() {
             .unwrap();
         assert!(answer.starts_with("HTTP/1.1 408 "), "{answer}");
     }
+    running.shutdown().await;
+}
+
+/// A client at 127.0.0.`n` that asks for a path.
+async fn get_from(n: u8, address: SocketAddr, path: &str) -> String {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind(SocketAddr::from(([127, 0, 0, n], 0))).unwrap();
+    let request = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
+    send_over(socket.connect(address).await.unwrap(), request.as_bytes()).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn clients_whose_requests_take_long_leave_room_for_those_of_others() {
+    let fixture = misbehaving();
+    let limits = RequestLimits { max_concurrent: 8, ..RequestLimits::default() };
+    let busy = Limits { max_busy_time: Duration::from_secs(4), ..Limits::default() };
+    let application = fixture.application().request_limits(limits).limits(busy);
+    let running = application.start().await.unwrap();
+    let address = running.address();
+    let slow: Vec<_> =
+        (0..40).map(|i| tokio::spawn(async move { get_from(2 + i % 2, address, "/loop").await })).collect();
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let begun = Instant::now();
+    assert!(get_from(4, address, "/trap").await.starts_with("HTTP/1.1 500 "));
+    assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
+    assert!(slow.iter().all(|answer| !answer.is_finished()), "they take long");
+    slow.into_iter().for_each(|answer| answer.abort());
     running.shutdown().await;
 }
 

@@ -101,6 +101,39 @@ fn a_field_of_the_wrong_kind_or_size_is_refused_and_named() {
 }
 
 #[test]
+fn a_number_is_the_integer_that_its_digits_say_or_none() {
+    let sugang = Sugang::start();
+    let apply = |number: &str| {
+        post(
+            &sugang,
+            &format!(r#"{{"orderId":{number},"eduNo":101.0,"guest":2e0,"cardNo":4111111111111234.0}}"#),
+        )
+    };
+    for (written, id) in [
+        ("9007199254740991.0", 9_007_199_254_740_991_u64),
+        ("9007199254740990e0", 9_007_199_254_740_990),
+        ("10000000000000010e-1", 1_000_000_000_000_001),
+        ("1.000000000000002E15", 1_000_000_000_000_002),
+    ] {
+        let taken = apply(written).expect(201);
+        assert_eq!((taken.at("/orderId"), taken.at("/guest")), (json!(id), json!(2)), "{written}");
+        assert_eq!(taken.text("/cardLast4"), "1234");
+    }
+    for written in [
+        "9007199254740990.9999",
+        "2.0000000000000000001",
+        "9007199254740992.0",
+        "0.9999999999999999999999",
+        "1e-400",
+        "1e400",
+    ] {
+        let refused = apply(written).expect_problem(422, "invalid-fields");
+        assert_eq!(refused.text("/errors/0/field"), "orderId", "{written}");
+    }
+    assert_eq!(sugang.get("/orders").expect(200).at("/page/totalElements"), 4);
+}
+
+#[test]
 fn every_wrong_field_is_named_at_once() {
     let sugang = Sugang::start();
     let order = json!({ "orderId": -1, "eduNo": "x", "guest": 99, "cardNo": "?" });

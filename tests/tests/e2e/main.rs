@@ -22,5 +22,6 @@ mod outages;
 mod password;
 mod payment;
 mod released;
+mod schemathesis;
 mod stopping;
 mod walkthrough;

@@ -48,6 +48,72 @@ fn anything_but_the_managers_two_decisions_is_refused_naming_the_present_state()
     assert_eq!(sugang.reservation(1).text("/status"), CONFIRMED);
 }
 
+/// Orders from `first` on for a course of a manager's, so that so many are requested and the rest wait.
+fn many_requested(sugang: &Sugang, edu_no: u64, ids: std::ops::Range<u64>, seats: u64) {
+    sugang.open_course(&course(edu_no, seats, "manual")).expect(201);
+    let first = ids.start;
+    eventually(|| sugang.apply(&order(first, edu_no)).status < 300, true);
+    std::thread::scope(|scope| {
+        for id in ids.clone().skip(1) {
+            scope.spawn(move || sugang.apply(&order(id, edu_no)).expect(201));
+        }
+    });
+    let waiting = ids.end - ids.start - seats;
+    eventually(
+        || (sugang.course(edu_no).at("/taken"), sugang.course(edu_no).at("/waiting")),
+        (json!(seats), json!(waiting)),
+    );
+}
+
+/// The orders of a course that are requested.
+fn ids_requested(sugang: &Sugang, edu_no: u64) -> Vec<u64> {
+    let path = format!("/reservations?eduNo={edu_no}&status=Reservation%20Requested&size=1000");
+    let listed = sugang.get(&path).expect(200).items("reservations");
+    listed.iter().filter_map(|it| it["orderId"].as_u64()).collect()
+}
+
+#[test]
+fn many_who_are_rejected_and_confirmed_at_once_do_not_get_in_each_others_way() {
+    let sugang = Sugang::start();
+    many_requested(&sugang, 500, 1..61, 60);
+    let requested = ids_requested(&sugang, 500);
+    std::thread::scope(|scope| {
+        for id in requested {
+            let (sugang, status) = (&sugang, if id % 3 == 0 { CONFIRMED } else { REJECTED });
+            scope.spawn(move || assert_eq!(sugang.decide(id, status).expect(200).text("/status"), status));
+        }
+    });
+    eventually(|| sugang.course(500).at("/taken"), 20);
+}
+
+#[test]
+fn each_of_many_who_are_rejected_at_once_lets_the_next_move_up() {
+    let sugang = Sugang::start();
+    many_requested(&sugang, 500, 1..101, 40);
+    let requested = ids_requested(&sugang, 500);
+    assert_eq!(requested.len(), 40);
+    std::thread::scope(|scope| {
+        for id in &requested {
+            let sugang = &sugang;
+            scope.spawn(move || sugang.decide(*id, REJECTED).expect(200));
+        }
+    });
+    eventually(|| sugang.course(500).at("/waiting"), 20);
+    assert_eq!(sugang.course(500).at("/taken"), 40);
+    // And many who cancel.
+    let requested = ids_requested(&sugang, 500);
+    std::thread::scope(|scope| {
+        for id in &requested {
+            let sugang = &sugang;
+            scope.spawn(move || sugang.cancel(*id).expect(200));
+        }
+    });
+    eventually(
+        || (sugang.course(500).at("/taken"), sugang.course(500).at("/waiting")),
+        (json!(20), json!(0)),
+    );
+}
+
 #[test]
 fn a_decision_made_twice_is_made_once() {
     let sugang = requested(1);

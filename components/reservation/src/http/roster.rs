@@ -53,7 +53,10 @@ async fn whole_roster(
     filter: &ReservationFilter,
     title: &str,
 ) -> Result<Vec<u8>, Error> {
-    let mut csv = csv::Writer::from_writer("\u{feff}".as_bytes().to_vec());
+    // What holds the mark of a comment is put in quotes. There are no comments here; but where the comma is the decimal
+    // sign, spreadsheets divide at a semicolon that has none.
+    let bom = "\u{feff}".as_bytes().to_vec();
+    let mut csv = csv::WriterBuilder::new().comment(Some(b';')).from_writer(bom);
     csv.write_record(HEADER)?;
     let title = spreadsheet_safe(title);
     let mut after = 0;

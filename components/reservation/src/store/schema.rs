@@ -6,7 +6,7 @@
 //! - `UNIQUE (subject, version)`: two decisions from the same state of one subject exclude each other;
 //! - `seats_version` moves with every change of a course, its seats or its waiting list. Whoever counted on those says
 //!   which version was seen, and is refused if it has moved since. That is what keeps the waiting list in order between
-//!   replicas;
+//!   replicas. Whoever only frees seats that nobody waits for counts on that alone: any number of them do not meet;
 //! - `CHECK (taken <= capacity)`: even a decider that miscounts cannot sell a seat twice. Seats are counted here, from
 //!   the reservations, and not taken from the decision's word.
 
@@ -53,7 +53,7 @@ pub(super) static SCHEMA: Schema = Schema {
         programs::DECISIONS,
         programs::APPEND_EVENT,
         programs::PROJECTION,
-        // Both are 0 for a course that does not exist.
+        // All of them are 0 for a course that does not exist.
         journal::expectation!(
             "course",
             "SELECT version FROM courses WHERE edu_no = CAST(NEW.subject AS BIGINT)",
@@ -62,6 +62,12 @@ pub(super) static SCHEMA: Schema = Schema {
         journal::expectation!(
             "seats",
             "SELECT seats_version FROM courses WHERE edu_no = CAST(NEW.subject AS BIGINT)",
+            "FOR UPDATE"
+        ),
+        // Expected of an empty one, which its length tells from every other.
+        journal::expectation!(
+            "waiting_list",
+            "SELECT waiting FROM courses WHERE edu_no = CAST(NEW.subject AS BIGINT)",
             "FOR UPDATE"
         ),
         KEEP_KEY,

@@ -27,6 +27,10 @@ use proptest::prelude::*;
     two_decisions_about_one_order_exclude_each_other,
     a_course_that_opens_meanwhile_lets_nobody_be_turned_down_as_unknown,
     many_confirmations_at_once_do_not_meet,
+    many_who_leave_at_once_do_not_meet_while_nobody_waits,
+    what_becomes_free_goes_to_whoever_came_to_wait_meanwhile,
+    each_of_many_who_leave_at_once_lets_one_move_up,
+    whoever_is_turned_down_for_how_the_course_is_counts_on_that,
     a_confirmation_that_the_course_s_cancellation_overtakes_is_refused,
     a_course_is_started_however_many_apply_at_that_moment,
     who_was_slower_decides_again_from_what_is_there_now,
@@ -182,6 +186,61 @@ fn many_confirmations_at_once_do_not_meet() {
     assert_eq!(service.store().conflicts(), 0);
     let confirmed = "SELECT count(*) FROM reservations WHERE status = 'Reservation Confirmed'";
     assert_eq!(service.number(confirmed), 40);
+}
+
+#[test]
+fn many_who_leave_at_once_do_not_meet_while_nobody_waits() {
+    let service = service();
+    service.do_all(&[Command::Open(edu(101), new_course(80, Approval::Manual))]).unwrap();
+    service.do_all(&(1..=80).map(pay).collect::<Vec<_>>()).unwrap();
+    let others = (2..=20).map(reject).chain((21..=40).map(cancel)).chain((41..=60).map(confirm));
+    service.meanwhile(&others.collect::<Vec<_>>());
+    service.do_all(&[reject(1)]).unwrap();
+    service.meanwhile(&[reject(61), confirm(62), pay(81)]);
+    service.do_all(&[cancel(63)]).unwrap();
+    assert_eq!(service.store().conflicts(), 0);
+    assert_eq!(service.seats(101), (80 - 40 - 2 + 1, 0));
+}
+
+#[test]
+fn what_becomes_free_goes_to_whoever_came_to_wait_meanwhile() {
+    let service = service();
+    service.do_all(&[Command::Open(edu(101), new_course(1, Approval::Manual)), pay(1)]).unwrap();
+    service.meanwhile(&[pay(2)]);
+    service.do_all(&[reject(1)]).unwrap();
+    assert_eq!(service.store().conflicts(), 1);
+    assert_eq!(service.status(2), ReservationStatus::ReservationRequested);
+    // And whoever is about to wait for what becomes free gets it.
+    service.meanwhile(&[cancel(2)]);
+    service.do_all(&[pay(3)]).unwrap();
+    assert_eq!(service.status(3), ReservationStatus::ReservationRequested);
+    assert_eq!(service.seats(101), (1, 0));
+}
+
+#[test]
+fn each_of_many_who_leave_at_once_lets_one_move_up() {
+    let service = service();
+    service.do_all(&[Command::Open(edu(101), new_course(40, Approval::Manual))]).unwrap();
+    service.do_all(&(1..=100).map(pay).collect::<Vec<_>>()).unwrap();
+    // The first is overtaken by each of the others in turn.
+    for other in 2..=40 {
+        service.meanwhile(&[if other % 2 == 0 { reject(other) } else { cancel(other) }]);
+    }
+    service.do_all(&[reject(1)]).unwrap();
+    assert_eq!((service.store().conflicts(), service.seats(101)), (39, (40, 20)));
+    for moved_up in 41..=80 {
+        assert_eq!(service.status(moved_up), ReservationStatus::ReservationRequested, "{moved_up}");
+    }
+}
+
+#[test]
+fn whoever_is_turned_down_for_how_the_course_is_counts_on_that() {
+    let service = service();
+    service.do_all(&[open(101, 1)]).unwrap();
+    let raised = Changes { capacity: Some(Capacity::parse(2).unwrap()), ..Changes::default() };
+    service.meanwhile(&[Command::Change(edu(101), raised)]);
+    service.do_all(&[Command::Reserve(applicant(1, 101, 2))]).unwrap();
+    assert_eq!(service.status(1), ReservationStatus::ReservationConfirmed);
 }
 
 #[test]

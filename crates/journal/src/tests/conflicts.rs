@@ -5,7 +5,7 @@ use super::*;
 store::on_postgres!(
     a_decision_from_an_older_state_is_made_again_from_the_new_one,
     two_decisions_about_the_same_version_of_a_subject_exclude_each_other,
-    it_is_made_ten_times_at_most_and_then_somebody_else_is_to_try_later,
+    it_is_made_two_hundred_times_at_most_and_then_somebody_else_is_to_try_later,
     a_version_that_is_taken_every_time_is_a_matter_of_load_too,
     a_check_that_fails_every_time_is_a_mistake_of_ours,
     a_check_that_only_somebody_elses_decision_broke_is_a_conflict_like_any_other,
@@ -67,18 +67,18 @@ fn two_decisions_about_the_same_version_of_a_subject_exclude_each_other() {
 }
 
 #[test]
-fn it_is_made_ten_times_at_most_and_then_somebody_else_is_to_try_later() {
+fn it_is_made_two_hundred_times_at_most_and_then_somebody_else_is_to_try_later() {
     let journal = journal();
-    others_take_seats(&journal.storage, 9);
+    others_take_seats(&journal.storage, 199);
     take_seat(&journal, 1).unwrap();
-    assert_eq!((journal.storage.conflicts(), journal.storage.pauses()), (9, 9));
+    assert_eq!((journal.storage.conflicts(), journal.storage.pauses()), (199, 199));
 
     let journal = super::journal();
-    others_take_seats(&journal.storage, 10);
+    others_take_seats(&journal.storage, 200);
     let error = take_seat(&journal, 1).unwrap_err();
     assert!(matches!(error, StoreError::Unavailable(_)), "{error}");
     assert!(error.to_string().contains("the seats changed"), "{error}");
-    assert_eq!((journal.storage.conflicts(), journal.storage.pauses(), journal.told()), (10, 9, 0));
+    assert_eq!((journal.storage.conflicts(), journal.storage.pauses(), journal.told()), (200, 199, 0));
     assert_eq!(journal.count("events"), 0);
 }
 

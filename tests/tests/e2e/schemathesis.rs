@@ -1,0 +1,50 @@
+//! The contract and the service as a stranger sees them: Schemathesis makes up requests from the document, and holds
+//! every answer against it.
+
+use std::path::PathBuf;
+use std::process::{Command, Output};
+
+use anyhow::{Context, Result, ensure};
+use sugang_tests::Sugang;
+use xtask::workspace;
+
+/// The release that is installed, so that no other one brings new opinions.
+const RELEASE: &str = "4.32.5";
+
+#[test]
+fn a_stranger_finds_no_difference_between_the_contract_and_the_service() {
+    let program = match installed() {
+        Ok(program) => program,
+        // A machine without Python, or without a way to its packages, has the other tests of the contract.
+        Err(why) => return eprintln!("not checked: Schemathesis cannot be installed: {why:#}"),
+    };
+    let sugang = Sugang::start();
+    let mut command = Command::new(program);
+    command.arg("--config-file").arg(workspace::root().join("tests/schemathesis.toml"));
+    command.args(["run", "--no-color", "--seed", "1", "--max-examples", "20"]);
+    command.arg(sugang.url("/openapi.json")).current_dir(sugang.state());
+    let run = command.output().expect("Schemathesis to run");
+    assert!(run.status.success(), "{}", text(&run));
+}
+
+/// Schemathesis in a Python environment of its own, made where it is not there yet.
+fn installed() -> Result<PathBuf> {
+    let environment = workspace::target_dir().join(format!("schemathesis-{RELEASE}"));
+    let program = environment.join("bin/schemathesis");
+    if !program.exists() {
+        run(Command::new("python3").args(["-m", "venv"]).arg(&environment))?;
+        let mut install = Command::new(environment.join("bin/pip"));
+        run(install.args(["install", "--quiet", &format!("schemathesis=={RELEASE}")]))?;
+    }
+    Ok(program)
+}
+
+fn run(command: &mut Command) -> Result<()> {
+    let run = command.output().with_context(|| format!("{command:?}"))?;
+    ensure!(run.status.success(), "{command:?}: {}", text(&run));
+    Ok(())
+}
+
+fn text(run: &Output) -> String {
+    [&run.stdout, &run.stderr].map(|part| String::from_utf8_lossy(part)).concat()
+}
