@@ -15,6 +15,7 @@ mod breaker;
 mod cancel;
 mod contract;
 mod copies;
+mod image;
 mod live;
 mod manager;
 mod operations;
