@@ -23,5 +23,6 @@ mod outages;
 mod password;
 mod payment;
 mod released;
+mod rendered;
 mod stopping;
 mod walkthrough;
