@@ -34,25 +34,40 @@ const LEAST_MEMORY: (ByteSize, &str) =
 /// The flags of `sugang up`.
 #[derive(Args)]
 pub struct Up {
-    /// The manifest, or the directory it is in
-    #[arg(short = 'f', long = "from", value_name = "PATH", default_value = "spin.toml")]
+    /// The manifest, the directory it is in, or an image in a registry: REGISTRY/NAME:TAG, …@sha256:DIGEST
+    #[arg(short = 'f', long = "from", value_name = "PATH|IMAGE", default_value = "spin.toml")]
     from: PathBuf,
 
+    /// Speak to the image's registry without TLS
+    #[arg(short = 'k', long)]
+    insecure: bool,
+
     /// Start only this component; may be given several times
-    #[arg(short = 'c', long = "component-id", value_name = "ID")]
+    #[arg(
+        short = 'c',
+        long = "component-id",
+        value_name = "ID",
+        env = "SPIN_COMPONENTS_TO_RETAIN",
+        value_delimiter = ','
+    )]
     components: Vec<String>,
 
     /// Address and port to serve HTTP at; port 0 is any free one
-    #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:3000")]
+    #[arg(long, value_name = "ADDR:PORT", env = "SPIN_HTTP_LISTEN_ADDR", default_value = "127.0.0.1:3000")]
     listen: String,
 
     /// Where clients reach the application, if not at the address it listens at: https://edu.example.com
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", env = "SUGANG_PUBLIC_URL")]
     public_url: Option<String>,
 
     /// A proxy, or a network of them, whose X-Forwarded-For, -Proto and -Host count; may be given
     /// several times
-    #[arg(long = "trusted-proxy", value_name = "ADDR|CIDR")]
+    #[arg(
+        long = "trusted-proxy",
+        value_name = "ADDR|CIDR",
+        env = "SUGANG_TRUSTED_PROXY",
+        value_delimiter = ','
+    )]
     trusted_proxies: Vec<String>,
 
     /// Which store is behind which label, and the values of variables
@@ -107,7 +122,14 @@ pub struct Up {
     max_busy_time: Span,
 
     /// The most memory of one instance, all its memories and tables together: bytes, or with a unit
-    #[arg(long, value_name = "SIZE", default_value = "128MiB", help_heading = "Limits", value_parser = at_least(LEAST_MEMORY.0, LEAST_MEMORY.1))]
+    #[arg(
+        long,
+        value_name = "SIZE",
+        env = "SPIN_MAX_INSTANCE_MEMORY",
+        default_value = "128MiB",
+        help_heading = "Limits",
+        value_parser = at_least(LEAST_MEMORY.0, LEAST_MEMORY.1)
+    )]
     max_memory: ByteSize,
 
     /// The most instances at once, of all components
@@ -145,7 +167,13 @@ pub struct Up {
 
     /// How long the host goes on answering after a SIGTERM, while it says at /readyz that it is not
     /// ready, as a time
-    #[arg(long, value_name = "TIME", default_value = "0s", help_heading = "Limits")]
+    #[arg(
+        long,
+        value_name = "TIME",
+        env = "SUGANG_DRAIN_TIME",
+        default_value = "0s",
+        help_heading = "Limits"
+    )]
     drain_time: Span,
 
     /// How long requests in flight may take to finish when the host stops, as a time
@@ -169,6 +197,7 @@ impl Up {
     /// The application that the flags describe.
     pub fn application(self) -> Result<Application> {
         let mut application = Application::builder(self.from)
+            .insecure(self.insecure)
             .listen(listen_address("--listen", &self.listen)?)
             .quiet(self.quiet)
             .origin(origin(self.public_url.as_deref(), &self.trusted_proxies)?)
@@ -276,6 +305,7 @@ mod tests {
         up(&[
             "-f",
             "app",
+            "-k",
             "-c",
             "order",
             "-c",
@@ -309,6 +339,17 @@ mod tests {
             "::1",
         ])
         .unwrap();
+    }
+
+    /// As `internal/controller/spinapp_controller.go` of the operator puts them together.
+    #[test]
+    fn the_command_line_of_the_spinkube_operator_is_understood() {
+        let image =
+            "ghcr.io/sugang/sugang@sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+        let arguments =
+            ["--listen", "0.0.0.0:80", "-f", image, "--runtime-config-file", "/runtime-config.toml"];
+        let selected = ["--component-id", "order-worker", "--component-id", "pay-worker"];
+        up(&[&arguments[..], &selected].concat()).unwrap();
     }
 
     #[test]

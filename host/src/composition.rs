@@ -13,7 +13,10 @@ use wac_graph::{
     types::{ItemKind, Package, SubtypeChecker},
 };
 
-use crate::manifest::{Dependency, listed};
+use crate::manifest::{ComponentManifest, Dependency, DependencySource, Manifest, listed};
+
+/// Reads the code that a manifest names.
+pub type Read<'a> = dyn Fn(&Path) -> Result<Vec<u8>> + 'a;
 
 /// A dependency with its code.
 pub struct LoadedDependency<'a> {
@@ -23,6 +26,23 @@ pub struct LoadedDependency<'a> {
     pub dependency: &'a Dependency,
     /// Its binary.
     pub bytes: Vec<u8>,
+}
+
+/// The code of a component of `manifest`, with its dependencies in it.
+pub fn composed(component: &ComponentManifest, manifest: &Manifest, read: &Read<'_>) -> Result<Vec<u8>> {
+    let bytes = read(&component.source)?;
+    let mut dependencies = Vec::new();
+    for (import, dependency) in &component.dependencies {
+        let source = match &dependency.source {
+            DependencySource::Path(path) => path,
+            DependencySource::Component(id) => {
+                &manifest.components.get(id).with_context(|| format!("no component `{id}`"))?.source
+            }
+        };
+        let bytes = read(source).with_context(|| format!("dependencies: `{import}`"))?;
+        dependencies.push(LoadedDependency { import, dependency, bytes });
+    }
+    compose(bytes, dependencies)
 }
 
 /// The binary of `component` with its dependencies composed into it.

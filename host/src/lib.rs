@@ -2,9 +2,9 @@
 //!
 //! It has what the application here uses, with Spin's meaning, and refuses the rest by name when
 //! it starts: other trigger types, other stores, functions that no component of the application
-//! imports, any key it does not know. It deliberately has no TLS of its own, no language models, no registry and no plugins.
+//! imports, any key it does not know. It deliberately has no TLS of its own, no language models and no plugins.
 //!
-//! What [`application`] does to an application is also the order to read this crate in: [`manifest`]
+//! What [`application`] does to an application is also the order to read this crate in: [`manifest`] (or [`image`])
 //! and [`runtime_config`] are read, [`variables`] settled, every component's grants checked, its code
 //! composed ([`composition`]) and compiled ([`engine`]), and then the triggers ([`http_trigger`],
 //! [`redis_trigger`]) call its [`instance`]s. Only this crate knows wasmtime.
@@ -15,6 +15,7 @@ pub mod component;
 pub mod composition;
 pub mod engine;
 pub mod http_trigger;
+pub mod image;
 mod in_flight;
 pub mod instance;
 pub mod key_value;

@@ -11,6 +11,12 @@ use std::{
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use serde::Deserialize;
 
+use crate::variables::{ENVIRONMENT_PREFIX, Provider};
+
+/// Where the SpinKube operator mounts the configuration, if there is one. It names this file on every command line, and
+/// where a Secret is missing Kubernetes makes an empty folder of it.
+const MOUNTED: &str = "/runtime-config.toml";
+
 /// What the operator configured; empty where there is no file.
 #[derive(Clone, Debug, Default)]
 pub struct RuntimeConfig {
@@ -22,8 +28,8 @@ pub struct RuntimeConfig {
     pub key_value_stores: toml::Table,
     /// `[sqlite_database.<label>]`, by label.
     pub sqlite_databases: toml::Table,
-    /// The values of `[[variables_provider]]`s of type `static`.
-    pub variables: BTreeMap<String, String>,
+    /// The `[[variables_provider]]`s, in their order.
+    pub providers: Vec<Provider>,
 }
 
 #[derive(Default, Deserialize)]
@@ -48,6 +54,15 @@ struct StaticProvider {
     values: toml::Table,
 }
 
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct EnvironmentProvider {
+    #[serde(rename = "type")]
+    _kind: String,
+    #[serde(default)]
+    prefix: Option<String>,
+}
+
 /// Where the file is wrong and why, without the line itself: it may hold a secret.
 fn in_words(text: &str, error: &toml::de::Error) -> anyhow::Error {
     let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
@@ -55,8 +70,12 @@ fn in_words(text: &str, error: &toml::de::Error) -> anyhow::Error {
 }
 
 impl RuntimeConfig {
-    /// Reads the file at `path`.
+    /// Reads the file at `path`. Only the one that an operator would mount may be absent: whoever names another means it.
     pub fn load(path: &Path) -> Result<Self> {
+        if path == Path::new(MOUNTED) && !path.is_file() {
+            tracing::warn!("there is no `{MOUNTED}`: every store is where it is by default");
+            return Ok(Self::default());
+        }
         let text = std::fs::read_to_string(path)
             .with_context(|| format!("cannot read the runtime configuration `{}`", path.display()))?;
         let directory = path.parent().unwrap_or(Path::new("")).to_owned();
@@ -70,29 +89,32 @@ impl RuntimeConfig {
             document.state_dir.as_ref().is_none_or(|path| !path.as_os_str().is_empty()),
             "`state_dir` is empty: stores in memory are not supported"
         );
-        let mut variables = BTreeMap::new();
-        for provider in document.variables_provider {
-            for (name, value) in static_values(provider).context("[[variables_provider]]")? {
-                // The first provider that has a value wins, as in Spin.
-                variables.entry(name).or_insert(value);
-            }
-        }
+        let providers = document.variables_provider.into_iter().map(provider).collect::<Result<_>>();
+        let providers = providers.context("[[variables_provider]]")?;
         Ok(Self {
             state_dir: document.state_dir,
             directory,
             key_value_stores: document.key_value_store,
             sqlite_databases: document.sqlite_database,
-            variables,
+            providers,
         })
     }
 }
 
-fn static_values(provider: toml::Table) -> Result<BTreeMap<String, String>> {
+fn provider(provider: toml::Table) -> Result<Provider> {
     match provider.get("type").and_then(toml::Value::as_str) {
-        Some("static") => {}
-        Some(kind) => bail!("the type `{kind}` is not supported; supported: `static`"),
-        None => bail!("has no `type`; supported: `static`"),
+        Some("static") => static_values(provider).map(Provider::Static),
+        Some("env") => {
+            let provider: EnvironmentProvider = toml::Value::Table(provider).try_into()?;
+            let prefix = provider.prefix.unwrap_or_else(|| ENVIRONMENT_PREFIX.to_owned());
+            Ok(Provider::Environment { prefix })
+        }
+        Some(kind) => bail!("the type `{kind}` is not supported; supported: `static`, `env`"),
+        None => bail!("has no `type`; supported: `static`, `env`"),
     }
+}
+
+fn static_values(provider: toml::Table) -> Result<BTreeMap<String, String>> {
     let provider: StaticProvider = toml::Value::Table(provider).try_into()?;
     let text = |(name, value)| match value {
         toml::Value::String(value) => Ok((name, value)),
@@ -111,6 +133,27 @@ mod tests {
         assert_eq!(config.state_dir.as_deref(), Some(Path::new("state")));
         assert_eq!(config.directory, Path::new("/etc/app"));
         assert!(RuntimeConfig::parse("state_dir = ''", PathBuf::new()).is_err());
+    }
+
+    #[test]
+    fn what_the_spinkube_operator_writes_is_understood() {
+        let written = "[[config_provider]]\ntype = 'env'\nprefix = 'SPIN_VARIABLE_'\n\n\
+            [sqlite_database.order]\ntype = 'spin'\npath = '/data/order.db'";
+        let config = RuntimeConfig::parse(written, PathBuf::new()).unwrap();
+        assert!(
+            matches!(&config.providers[..], [Provider::Environment { prefix }] if prefix == "SPIN_VARIABLE_")
+        );
+        assert!(config.sqlite_databases.contains_key("order"));
+        let dotenv = "[[config_provider]]\ntype = 'env'\ndotenv_path = '.env'";
+        assert!(RuntimeConfig::parse(dotenv, PathBuf::new()).is_err());
+    }
+
+    #[test]
+    fn a_file_that_is_named_must_be_there_but_for_the_one_that_an_operator_mounts() {
+        assert!(RuntimeConfig::load(Path::new("/no/such/runtime-config.toml")).is_err());
+        if !Path::new(MOUNTED).exists() {
+            assert!(RuntimeConfig::load(Path::new(MOUNTED)).unwrap().sqlite_databases.is_empty());
+        }
     }
 
     #[test]

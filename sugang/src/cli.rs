@@ -38,6 +38,41 @@ pub(crate) enum Command {
     Backup(Backup),
     /// Puts a backup in the place of the stores of a system that does not run
     Restore(Restore),
+    /// Says about once a second that time has passed, on the event log's Redis: what `cargo xtask up` does by itself
+    Tick(RedisPlace),
+    /// Makes one image of an application, as Spin lays it out: for a registry, or as a folder
+    Image {
+        #[command(subcommand)]
+        what: Image,
+    },
+}
+
+/// What can be done with an image. The same sources give the same digest; SOURCE_DATE_EPOCH, if it is set, is part of them.
+#[derive(Subcommand)]
+pub(crate) enum Image {
+    /// Pushes it to a registry, and prints what to pull it by. Who we are there says ~/.docker/config.json
+    Push {
+        /// Where to: REGISTRY/NAME:TAG
+        reference: String,
+
+        /// The manifest, or the directory it is in
+        #[arg(short = 'f', long, value_name = "PATH", default_value = "spin.toml")]
+        from: PathBuf,
+
+        /// Speak to the registry without TLS
+        #[arg(short = 'k', long)]
+        insecure: bool,
+    },
+    /// Writes it into a new folder, as the OCI image layout has it, and prints its digest
+    Save {
+        /// The folder to make; it must not exist yet
+        #[arg(value_name = "DIR")]
+        folder: PathBuf,
+
+        /// The manifest, or the directory it is in
+        #[arg(short = 'f', long, value_name = "PATH", default_value = "spin.toml")]
+        from: PathBuf,
+    },
 }
 
 /// Says in words where they disagree: money, seats, the waiting list, messages, the view, what is under way.

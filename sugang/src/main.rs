@@ -45,6 +45,8 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Rebuild { what } => rebuild(&what).map(|()| ExitCode::SUCCESS),
         Command::Backup(backup) => commands::backup(&backup).map(|()| ExitCode::SUCCESS),
         Command::Restore(restore) => commands::restore(&restore).map(|()| ExitCode::SUCCESS),
+        Command::Tick(redis) => commands::tick(&redis).map(|()| ExitCode::SUCCESS),
+        Command::Image { what } => commands::image(&what).map(|()| ExitCode::SUCCESS),
     }
 }
 

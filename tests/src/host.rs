@@ -30,6 +30,7 @@ pub struct Options {
     port: Option<u16>,
     process: bool,
     drain_time: Option<String>,
+    image: Option<String>,
 }
 
 impl Options {
@@ -88,6 +89,13 @@ impl Options {
     #[must_use]
     pub fn drain_time(mut self, time: &str) -> Self {
         self.drain_time = Some(time.to_owned());
+        self.process()
+    }
+
+    /// As a process that runs an image in a registry, which has no TLS.
+    #[must_use]
+    pub fn image(mut self, reference: &str) -> Self {
+        self.image = Some(reference.to_owned());
         self.process()
     }
 
@@ -243,7 +251,10 @@ fn spawn(ground: &Ground, options: &Options, address: SocketAddr) -> Result<Proc
     let log = File::options().create(true).append(true).open(log(ground, address)).context("no log")?;
     let mut command = Command::new(binary);
     command.current_dir(workspace::root()).env(workspace::CACHE_VARIABLE, workspace::code_cache()).arg("up");
-    command.arg("--from").arg(workspace::manifest());
+    match &options.image {
+        Some(reference) => command.args(["--from", reference, "--insecure"]),
+        None => command.arg("--from").arg(workspace::manifest()),
+    };
     command.arg("--runtime-config-file").arg(workspace::runtime_config());
     command.arg("--state-dir").arg(ground.state());
     command.arg("--listen").arg(address.to_string());

@@ -1,11 +1,15 @@
 //! `build`: the components, small, for WebAssembly; the embedded host, fast, for this machine.
 
 use std::fs;
+use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
 
 use crate::{setup, workspace};
+
+/// By which cargo is told what to give the compiler for the components' target alone.
+const FLAGS_VARIABLE: &str = "CARGO_TARGET_WASM32_WASIP2_RUSTFLAGS";
 
 /// Build the components and the embedded host.
 ///
@@ -53,7 +57,16 @@ pub fn components() -> Result<()> {
     for name in &names {
         cargo.args(["-p", name]);
     }
+    if let Some(folder) = workspace::cargo_home() {
+        cargo.env(FLAGS_VARIABLE, without_path(&folder));
+    }
     workspace::run(&mut cargo)
+}
+
+/// Where cargo keeps the sources of dependencies is in what panics say, and would make the same sources another image on
+/// another machine. Our own are named relative to the workspace already.
+fn without_path(cargo_home: &Path) -> String {
+    format!("--remap-path-prefix={}=/cargo", cargo_home.display())
 }
 
 /// Builds every component with faults to be had (`crates/faults`), and writes the manifest of the application that
@@ -131,6 +144,13 @@ mod tests {
         assert!(derived.contains(r#"source = "wasm32-wasip2/faults/order.wasm""#), "{derived}");
         assert!(derived.contains(r#"path = "wasm32-wasip2/faults/gateway_sandbox.wasm""#), "{derived}");
         assert!(!derived.contains("/component/"), "{derived}");
+    }
+
+    #[test]
+    fn the_flags_are_those_of_the_components_target() {
+        let target = workspace::COMPONENT_TARGET.to_uppercase().replace('-', "_");
+        assert_eq!(FLAGS_VARIABLE, format!("CARGO_TARGET_{target}_RUSTFLAGS"));
+        assert_eq!(without_path(Path::new("/home/a/.cargo")), "--remap-path-prefix=/home/a/.cargo=/cargo");
     }
 
     #[test]

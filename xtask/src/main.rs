@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use xtask::{bench, build, chaos, doctor, setup, test, up};
+use xtask::{bench, build, chaos, doctor, image, setup, test, up};
 
 /// Sugang's developer commands.
 ///
@@ -25,6 +25,7 @@ enum Command {
     Bench(bench::Bench),
     Chaos(chaos::Chaos),
     Doctor(doctor::Doctor),
+    Image(image::Image),
 }
 
 fn main() -> ExitCode {
@@ -36,6 +37,7 @@ fn main() -> ExitCode {
         Command::Bench(command) => command.run(),
         Command::Chaos(command) => command.run(),
         Command::Doctor(command) => command.run(),
+        Command::Image(command) => command.run(),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

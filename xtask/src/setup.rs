@@ -9,13 +9,13 @@ use std::process::{Command, Stdio};
 use anyhow::{Result, bail};
 use clap::Args;
 
-use crate::{postgres_server, redis_server, workspace};
+use crate::{postgres_server, redis_server, registry_server, workspace};
 
-/// Install what is missing: the WebAssembly target, redis-server, PostgreSQL.
+/// Install what is missing: the WebAssembly target, redis-server, PostgreSQL, a container registry.
 ///
 /// Adds the target with rustup, and redis-server (or valkey-server) with the distribution's package
-/// manager where that needs no password. Otherwise it says which command does it. The same for PostgreSQL, without
-/// which only its tests fail. `up`, `build` and `test` do this by themselves; this command is for doing it beforehand.
+/// manager where that needs no password. Otherwise it says which command does it. The same for PostgreSQL and the
+/// registry, without which only their tests fail. `up`, `build` and `test` do this by themselves; this command is for doing it beforehand.
 #[derive(Args)]
 pub struct Setup {}
 
@@ -29,6 +29,10 @@ impl Setup {
         match ensure_postgres() {
             Ok(programs) => println!("postgres {}", programs.display()),
             Err(missing) => println!("postgres is not there, and only tests need it. {missing}"),
+        }
+        match ensure_registry() {
+            Ok(program) => println!("registry {}", program.display()),
+            Err(missing) => println!("registry is not there, and only tests need it. {missing}"),
         }
         Ok(())
     }
@@ -148,6 +152,30 @@ pub fn ensure_siege() -> Result<()> {
     privilege.install(manager, PACKAGE)
 }
 
+/// The container registry of the tests, installed first where it is missing and we may.
+pub fn ensure_registry() -> Result<PathBuf> {
+    if let Some(program) = registry_server::program() {
+        return Ok(program);
+    }
+    let manager = PackageManager::of_this_machine().filter(|manager| manager.registry.is_some());
+    let found = manager.and_then(|it| Some((it, it.registry?, Privilege::without_password(it)?)));
+    let Some((manager, package, privilege)) = found else { bail!("{}", how_to_get_registry()) };
+    privilege.install(manager, package)?;
+    registry_server::program()
+        .ok_or_else(|| anyhow::anyhow!("{package} is installed, but no registry is on the PATH"))
+}
+
+/// What to type for a container registry on this machine.
+#[must_use]
+pub fn how_to_get_registry() -> String {
+    let manager = PackageManager::of_this_machine().and_then(|it| Some(it.what_to_type(it.registry?)));
+    let how = manager.map_or_else(
+        || "see https://distribution.github.io/distribution".to_owned(),
+        |command| format!("`{command}`"),
+    );
+    format!("Neither docker-registry nor registry is on the PATH. To install it: {how}.")
+}
+
 /// What to type for redis-server on this machine.
 #[must_use]
 pub fn how_to_get_redis() -> String {
@@ -180,6 +208,8 @@ struct PackageManager {
     install: &'static [&'static str],
     redis: &'static str,
     postgres: &'static str,
+    /// Not every distribution has one.
+    registry: Option<&'static str>,
     needs_root: bool,
 }
 
@@ -190,6 +220,7 @@ const PACKAGE_MANAGERS: &[PackageManager] = &[
         install: &["install", "--yes", "--no-install-recommends"],
         redis: "redis-server",
         postgres: "postgresql",
+        registry: Some("docker-registry"),
         needs_root: true,
     },
     PackageManager {
@@ -198,6 +229,7 @@ const PACKAGE_MANAGERS: &[PackageManager] = &[
         install: &["install", "--assumeyes"],
         redis: "valkey",
         postgres: "postgresql-server",
+        registry: None,
         needs_root: true,
     },
     PackageManager {
@@ -206,6 +238,7 @@ const PACKAGE_MANAGERS: &[PackageManager] = &[
         install: &["add"],
         redis: "valkey",
         postgres: "postgresql",
+        registry: Some("docker-registry"),
         needs_root: true,
     },
     PackageManager {
@@ -214,6 +247,7 @@ const PACKAGE_MANAGERS: &[PackageManager] = &[
         install: &["-S", "--noconfirm"],
         redis: "valkey",
         postgres: "postgresql",
+        registry: None,
         needs_root: true,
     },
     PackageManager {
@@ -222,6 +256,7 @@ const PACKAGE_MANAGERS: &[PackageManager] = &[
         install: &["--non-interactive", "install"],
         redis: "valkey",
         postgres: "postgresql-server",
+        registry: None,
         needs_root: true,
     },
     PackageManager {
@@ -230,6 +265,7 @@ const PACKAGE_MANAGERS: &[PackageManager] = &[
         install: &["install"],
         redis: "valkey",
         postgres: "postgresql",
+        registry: None,
         needs_root: false,
     },
 ];

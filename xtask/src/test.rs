@@ -79,6 +79,7 @@ impl Test {
             Part::Build => {
                 count.step("setup", setup::ensure_redis().map(drop));
                 count.step("setup of PostgreSQL", setup::ensure_postgres().map(drop));
+                count.step("setup of a registry", setup::ensure_registry().map(drop));
                 count.step("build", build::everything());
                 count.step("build with faults", build::with_faults());
             }

@@ -69,6 +69,13 @@ pub fn runtime_config() -> PathBuf {
     root().join("runtime-config.toml")
 }
 
+/// Where cargo keeps what it has fetched.
+#[must_use]
+pub fn cargo_home() -> Option<PathBuf> {
+    let variable = |name| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    variable("CARGO_HOME").or_else(|| variable("HOME").map(|home| home.join(".cargo")))
+}
+
 /// A call of the cargo that is running us, in the root of the repository.
 #[must_use]
 pub fn cargo(arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Command {

@@ -9,7 +9,11 @@ use std::{
 use anyhow::{Context, Result, bail, ensure};
 use indexmap::IndexMap;
 
-use super::{Application, load, running::Checked};
+use super::{
+    Application, load,
+    running::Checked,
+    source::{self, Source},
+};
 use crate::{
     component::{LoadedComponent, Stores},
     engine::Engine,
@@ -24,7 +28,7 @@ use crate::{
     variables::{Sources, Variables},
 };
 
-/// Where Spin's state goes: beside the manifest.
+/// Where Spin's state goes: beside the manifest, or in the working directory where that is in an image.
 const STATE_DIR: &str = ".spin";
 
 /// The environment variable that names the directory of compiled code.
@@ -32,38 +36,34 @@ const CACHE_VARIABLE: &str = "SUGANG_CACHE_DIR";
 
 /// Checks everything, and compiles what is not in the cache.
 pub(super) fn check(application: Application) -> Result<Checked> {
-    let path = match application.manifest.is_dir() {
-        true => application.manifest.join("spin.toml"),
-        false => application.manifest.clone(),
-    };
-    let base = path.parent().unwrap_or(Path::new("")).to_owned();
-    let mut manifest = Manifest::load(&path)?;
-    manifest.select(&application.components)?;
-    check_chaining(&manifest)?;
-    let routes = routes(&manifest)?;
     let config = match &application.runtime_config {
         Some(path) => RuntimeConfig::load(path)?,
         None => RuntimeConfig::default(),
     };
-    let sources = Sources { given: application.variables.clone(), configured: config.variables.clone() };
-    let variables = Variables::settle(&manifest.variables, &sources)?;
     let state_dir = application.state_dir.clone().or_else(|| config.state_dir.clone());
-    let state_dir = state_dir.unwrap_or_else(|| base.join(STATE_DIR));
+    let state_dir = state_dir.unwrap_or_else(|| source::folder(&application.manifest).join(STATE_DIR));
+    let cache = application.cache_dir.clone().or_else(default_cache_dir);
+    let cache = cache.unwrap_or_else(|| state_dir.join("cache"));
+    let (source, mut manifest) = Source::open(&application, &cache)?;
+    manifest.select(&application.components)?;
+    check_chaining(&manifest)?;
+    let routes = routes(&manifest)?;
+    let sources = Sources { given: application.variables.clone(), providers: config.providers.clone() };
+    let variables = Variables::settle(&manifest.variables, &sources)?;
     let stores = stores(&application, &config, &state_dir)?;
     let in_flight = stores.databases.in_flight().clone();
     let loader = load::Loader {
         environment: &application.environment,
         quiet: application.quiet,
         manifest: &manifest,
-        base: &base,
+        source: &source,
         variables: &variables,
         stores,
         http: Arc::default(),
     };
     let grants = loader.grants()?;
     let codes = loader.codes()?;
-    let cache = application.cache_dir.clone().or_else(default_cache_dir);
-    let engine = Engine::new(&application.limits, Some(cache.unwrap_or_else(|| state_dir.join("cache"))))?;
+    let engine = Engine::new(&application.limits, Some(cache))?;
     let http = loader.http.clone();
     let components = load::link(&engine, codes, grants, &application.limits)?;
     let stopping = Stopping::default();

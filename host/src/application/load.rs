@@ -1,18 +1,19 @@
 //! What components consist of: their grants, and their code, composed, compiled and linked.
 
-use std::{collections::HashMap, path::Path, sync::Arc};
+use std::{collections::HashMap, sync::Arc};
 
 use anyhow::{Context, Result, ensure};
 use indexmap::IndexMap;
 use wasmtime::component::Component;
 
+use super::source::Source;
 use crate::{
     component::{Directory, Grants, LoadedComponent, Stores},
-    composition::{self, LoadedDependency},
+    composition,
     engine::{Code, CodeId, Engine, Limits},
     instance::linker,
     logs::Output,
-    manifest::{ComponentManifest, DependencySource, FileMount, Manifest},
+    manifest::{ComponentManifest, FileMount, Manifest},
     outbound::{allowed_hosts::AllowedHosts, http::OutboundHttp},
     variables::Variables,
 };
@@ -22,7 +23,7 @@ pub(super) struct Loader<'a> {
     pub(super) environment: &'a [(String, String)],
     pub(super) quiet: bool,
     pub(super) manifest: &'a Manifest,
-    pub(super) base: &'a Path,
+    pub(super) source: &'a Source,
     pub(super) variables: &'a Variables,
     pub(super) stores: Stores,
     pub(super) http: Arc<OutboundHttp>,
@@ -74,7 +75,7 @@ impl Loader<'_> {
     }
 
     fn directory(&self, mount: &FileMount) -> Result<Directory> {
-        let host = self.base.join(&mount.source);
+        let host = self.source.base().join(&mount.source);
         ensure!(host.is_dir(), "files: `{}` is not a directory", host.display());
         ensure!(
             mount.destination.starts_with('/'),
@@ -93,26 +94,7 @@ impl Loader<'_> {
     }
 
     fn code_of(&self, component: &ComponentManifest) -> Result<Code> {
-        let bytes = composition::read_wasm(&self.base.join(&component.source))?;
-        let mut dependencies = Vec::new();
-        for (import, dependency) in &component.dependencies {
-            let path = self.dependency_path(&dependency.source)?;
-            let bytes = composition::read_wasm(&self.base.join(path))
-                .with_context(|| format!("dependencies: `{import}`"))?;
-            dependencies.push(LoadedDependency { import, dependency, bytes });
-        }
-        Ok(Code::new(composition::compose(bytes, dependencies)?))
-    }
-
-    fn dependency_path<'a>(&'a self, source: &'a DependencySource) -> Result<&'a Path> {
-        match source {
-            DependencySource::Path(path) => Ok(path),
-            DependencySource::Component(id) => {
-                let component =
-                    self.manifest.components.get(id).with_context(|| format!("no component `{id}`"))?;
-                Ok(&component.source)
-            }
-        }
+        Ok(Code::new(composition::composed(component, self.manifest, &|path| self.source.read(path))?))
     }
 }
 

@@ -3,6 +3,7 @@
 mod check;
 mod load;
 mod running;
+mod source;
 
 use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf};
 
@@ -35,6 +36,7 @@ pub use running::Running;
 #[derive(Clone, Debug)]
 pub struct Application {
     manifest: PathBuf,
+    insecure: bool,
     runtime_config: Option<PathBuf>,
     listen: SocketAddr,
     metrics_listen: Option<SocketAddr>,
@@ -53,10 +55,12 @@ pub struct Application {
 }
 
 impl Application {
-    /// The application of the manifest at `path`: a `spin.toml`, or the directory it is in.
+    /// The application of the manifest at `path`: a `spin.toml`, or the directory it is in. Where there is no such file,
+    /// an image in a registry: `ghcr.io/sugang/sugang:1.0.0`.
     pub fn builder(path: impl Into<PathBuf>) -> Self {
         Self {
             manifest: path.into(),
+            insecure: false,
             runtime_config: None,
             listen: SocketAddr::from(([127, 0, 0, 1], 3000)),
             metrics_listen: None,
@@ -73,6 +77,12 @@ impl Application {
             handler_limits: HandlerLimits::default(),
             reuse: Reuse::default(),
         }
+    }
+
+    /// Speaks to the image's registry without TLS.
+    pub fn insecure(mut self, insecure: bool) -> Self {
+        self.insecure = insecure;
+        self
     }
 
     /// The address to serve at; port 0 for any free one. `127.0.0.1:3000` by default.

@@ -25,7 +25,7 @@ pub(super) fn load_or_compile(engine: &Engine, cache: Option<&Path>, code: &Code
         return Ok(component);
     }
     let compiled = engine.precompile_component(&code.bytes)?;
-    match store(&path, &compiled).map(|()| load(engine, &path)) {
+    match write_whole(&path, &compiled).map(|()| load(engine, &path)) {
         Ok(Some(component)) => Ok(component),
         // A cache that cannot be written costs time at the next start, and nothing else.
         Ok(None) | Err(_) => {
@@ -46,7 +46,7 @@ fn load(engine: &Engine, path: &Path) -> Option<Component> {
     if !path.exists() {
         return None;
     }
-    // SAFETY: the file was written by `store`, whole, in a directory that only this user can write:
+    // SAFETY: the file was written by `write_whole`, in a directory that only this user can write:
     // see `make_private`. The engine checks that it was compiled by itself with the same settings.
     match unsafe { Component::deserialize_file(engine, path) } {
         Ok(component) => Some(component),
@@ -57,16 +57,17 @@ fn load(engine: &Engine, path: &Path) -> Option<Component> {
     }
 }
 
-fn store(path: &Path, compiled: &[u8]) -> Result<()> {
+/// Writes a file whole or not at all, whoever else writes the same.
+pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
     let unfinished = path.with_extension(format!("{}-{:x}", std::process::id(), rand::random::<u64>()));
-    fs::write(&unfinished, compiled)?;
+    fs::write(&unfinished, bytes)?;
     fs::rename(&unfinished, path).inspect_err(|_| drop(fs::remove_file(&unfinished)))?;
     Ok(())
 }
 
 /// Makes a directory into which nobody else can put code that this host would then run, or closes the
 /// one there is. One that others could write to until now is not trusted: what is in it may be theirs.
-pub(super) fn make_private(directory: &Path) -> Result<()> {
+pub(crate) fn make_private(directory: &Path) -> Result<()> {
     use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _};
     fs::DirBuilder::new().recursive(true).mode(0o700).create(directory).context("cannot be made")?;
     let found = fs::metadata(directory)?;

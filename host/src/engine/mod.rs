@@ -11,6 +11,7 @@ use wasmtime::{
     component::Component,
 };
 
+pub(crate) use cache::{make_private, write_whole};
 pub use limits::{BusyTime, MemoryLimit};
 
 /// How often running code is interrupted to see whether it should go on.

@@ -5,6 +5,7 @@
 //! values of variables) is checked where they are used.
 
 mod component;
+mod locked;
 mod trigger;
 
 use std::path::Path;

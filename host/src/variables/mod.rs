@@ -1,7 +1,7 @@
 //! Variables: where their values come from, and which of them a component sees.
 //!
 //! Every value is settled once, at start: from `--variable`, then the runtime configuration's
-//! static providers, then `SPIN_VARIABLE_<NAME>`, then the manifest's default. Providers that
+//! providers, then `SPIN_VARIABLE_<NAME>`, then the manifest's default. Providers that
 //! have to be asked over the network (Vault, Azure) are refused by the runtime configuration.
 
 mod guest;
@@ -17,7 +17,7 @@ pub use guest::{ComponentVariables, VariablesView, add_to_linker};
 pub use template::Template;
 
 /// The prefix of the environment variables that set application variables, as in Spin.
-const ENVIRONMENT_PREFIX: &str = "SPIN_VARIABLE_";
+pub(crate) const ENVIRONMENT_PREFIX: &str = "SPIN_VARIABLE";
 
 /// One entry of `[variables]`.
 #[derive(Clone, Debug, Deserialize)]
@@ -52,15 +52,52 @@ impl fmt::Debug for Variables {
 pub struct Sources {
     /// What the command line or the embedding program says.
     pub given: BTreeMap<String, String>,
-    /// What the runtime configuration's static providers say.
-    pub configured: BTreeMap<String, String>,
+    /// The runtime configuration's providers; the first that has a value counts.
+    pub providers: Vec<Provider>,
+}
+
+/// What gives variables their values, by the runtime configuration.
+#[derive(Clone)]
+pub enum Provider {
+    /// The configuration itself.
+    Static(BTreeMap<String, String>),
+    /// The environment's `<PREFIX>_<NAME>`.
+    Environment {
+        /// What stands before the underscore.
+        prefix: String,
+    },
+}
+
+/// Names only: any value may be a secret.
+impl fmt::Debug for Provider {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_set().entries(self.names()).finish()
+    }
+}
+
+impl Provider {
+    fn get(&self, name: &str) -> Option<String> {
+        match self {
+            Self::Static(values) => values.get(name).cloned(),
+            Self::Environment { prefix } => from_environment(prefix, name),
+        }
+    }
+
+    /// The variables that it has values for, where it says so.
+    fn names(&self) -> impl Iterator<Item = &String> {
+        let values = match self {
+            Self::Static(values) => Some(values),
+            Self::Environment { .. } => None,
+        };
+        values.into_iter().flat_map(BTreeMap::keys)
+    }
 }
 
 impl Variables {
     /// Settles the value of every declared variable. Refuses names that are not declared, and
     /// required variables that no source has a value for.
     pub fn settle(declared: &IndexMap<String, VariableDeclaration>, sources: &Sources) -> Result<Self> {
-        for name in sources.given.keys().chain(sources.configured.keys()) {
+        for name in sources.given.keys().chain(sources.providers.iter().flat_map(Provider::names)) {
             if !declared.contains_key(name) {
                 bail!(
                     "the variable `{name}` was given a value but is not declared under [variables]; declared: {}",
@@ -71,15 +108,17 @@ impl Variables {
         let mut values = BTreeMap::new();
         let mut missing = Vec::new();
         for (name, declaration) in declared {
-            let value = sources.given.get(name).or_else(|| sources.configured.get(name)).cloned();
-            match value.or_else(|| from_environment(name)).or_else(|| declaration.default.clone()) {
+            let provided = || sources.providers.iter().find_map(|provider| provider.get(name));
+            let value = sources.given.get(name).cloned().or_else(provided);
+            let value = value.or_else(|| from_environment(ENVIRONMENT_PREFIX, name));
+            match value.or_else(|| declaration.default.clone()) {
                 Some(value) => drop(values.insert(name.clone(), value)),
                 None => missing.push(name),
             }
         }
         if !missing.is_empty() {
             bail!(
-                "no value for the required variable(s) {}: give `--variable NAME=VALUE` or set `{ENVIRONMENT_PREFIX}<NAME>`",
+                "no value for the required variable(s) {}: give `--variable NAME=VALUE` or set `{ENVIRONMENT_PREFIX}_<NAME>`",
                 listed(missing)
             );
         }
@@ -102,8 +141,8 @@ impl Variables {
     }
 }
 
-fn from_environment(name: &str) -> Option<String> {
-    std::env::var(format!("{ENVIRONMENT_PREFIX}{}", name.to_ascii_uppercase())).ok()
+fn from_environment(prefix: &str, name: &str) -> Option<String> {
+    std::env::var(format!("{prefix}_{}", name.to_ascii_uppercase())).ok()
 }
 
 /// What is wrong with a variable's name, if anything: lower-case letters, digits and single

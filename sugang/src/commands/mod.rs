@@ -3,12 +3,16 @@
 mod backup;
 mod check;
 mod events;
+mod image;
 mod repair;
+mod tick;
 
 pub(crate) use backup::{backup, restore};
 pub(crate) use check::check;
 pub(crate) use events::events;
+pub(crate) use image::image;
 pub(crate) use repair::{rebuild_information, rebuild_lists, replay};
+pub(crate) use tick::tick;
 
 /// `1 order`, `2 orders`.
 fn count(number: u64, one: &str) -> String {

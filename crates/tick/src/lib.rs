@@ -1,7 +1,7 @@
 //! The tick: the text `tick` on a Redis channel, about once a second.
 //!
 //! The workers do on it whatever is due by time alone. A tick that is missed is no loss, since the next one
-//! does the same; so this never fails, it only tries again. On Kubernetes a Deployment does the same.
+//! does the same; so this never fails, it only tries again. `cargo xtask up` runs it, and `sugang tick` by itself.
 
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::thread::{self, JoinHandle};
@@ -81,7 +81,7 @@ mod tests {
     use std::net::TcpListener;
 
     use super::*;
-    use crate::redis_server::RedisServer;
+    use xtask::redis_server::RedisServer;
 
     fn hears_a_tick(url: &str) -> bool {
         let mut connection = redis::Client::open(url).unwrap().get_connection().unwrap();
