@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use xtask::{bench, build, chaos, doctor, setup, test, up};
+use xtask::{bench, build, chaos, doctor, drill, setup, test, up};
 
 /// Sugang's developer commands.
 ///
@@ -24,6 +24,7 @@ enum Command {
     Test(test::Test),
     Bench(bench::Bench),
     Chaos(chaos::Chaos),
+    Drill(drill::Drill),
     Doctor(doctor::Doctor),
 }
 
@@ -35,6 +36,7 @@ fn main() -> ExitCode {
         Command::Test(command) => return command.run(),
         Command::Bench(command) => command.run(),
         Command::Chaos(command) => command.run(),
+        Command::Drill(command) => command.run(),
         Command::Doctor(command) => command.run(),
     };
     match outcome {

@@ -9,7 +9,10 @@ use std::process::{Command, Stdio};
 use anyhow::{Result, bail};
 use clap::Args;
 
-use crate::{postgres_server, redis_server, workspace};
+use crate::{balancer, postgres_server, redis_server, workspace};
+
+/// The balancer's package, by every package manager's name for it.
+const HAPROXY: &str = "haproxy";
 
 /// Install what is missing: the WebAssembly target, redis-server, PostgreSQL.
 ///
@@ -146,6 +149,29 @@ pub fn ensure_siege() -> Result<()> {
         bail!("siege is not on the PATH. {how}.");
     };
     privilege.install(manager, PACKAGE)
+}
+
+/// haproxy, the balancer before several hosts, installed first where it is missing and we may.
+pub fn ensure_haproxy() -> Result<PathBuf> {
+    if let Some(program) = balancer::program() {
+        return Ok(program);
+    }
+    let manager = PackageManager::of_this_machine();
+    let Some((manager, privilege)) = manager.and_then(|it| Some((it, Privilege::without_password(it)?)))
+    else {
+        bail!("{}", how_to_get_haproxy());
+    };
+    privilege.install(manager, HAPROXY)?;
+    balancer::program().ok_or_else(|| anyhow::anyhow!("{HAPROXY} is installed, but is not on the PATH"))
+}
+
+/// What to type for haproxy on this machine.
+#[must_use]
+pub fn how_to_get_haproxy() -> String {
+    let how = PackageManager::of_this_machine().map_or("see https://www.haproxy.org".to_owned(), |manager| {
+        format!("`{}`", manager.what_to_type(HAPROXY))
+    });
+    format!("haproxy, which several hosts are behind, is not there. To install it: {how}.")
 }
 
 /// What to type for redis-server on this machine.
@@ -310,6 +336,7 @@ mod tests {
     fn what_to_type_names_a_command_or_a_place() {
         assert!(how_to_get_redis().contains("nstall"), "{}", how_to_get_redis());
         assert!(how_to_get_postgres().contains("postgresql"), "{}", how_to_get_postgres());
+        assert!(how_to_get_haproxy().contains("haproxy"), "{}", how_to_get_haproxy());
         assert!(how_to_get_target().contains("rustup target add wasm32-wasip2"));
     }
 }
