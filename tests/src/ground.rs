@@ -118,6 +118,13 @@ impl Ground {
         self.tick = None;
     }
 
+    /// The process id of the Redis.
+    #[track_caller]
+    #[must_use]
+    pub fn redis_process_id(&self) -> u32 {
+        self.redis.as_ref().expect("a Redis that runs").process_id()
+    }
+
     /// Redis crashes.
     #[track_caller]
     pub fn kill_redis(&mut self) {

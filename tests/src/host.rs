@@ -195,6 +195,16 @@ impl Host {
         self.process().exited().expect("to look at the host")
     }
 
+    /// The id of the process it is.
+    #[track_caller]
+    #[must_use]
+    pub fn process_id(&self) -> u32 {
+        match &self.running {
+            Running::Process(process) => process.id(),
+            Running::Here(_) => panic!("this host runs in the test itself: start it as a process()"),
+        }
+    }
+
     /// Ends it at once, as a crash would.
     #[track_caller]
     pub fn kill(mut self) {

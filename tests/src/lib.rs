@@ -5,7 +5,9 @@
 //!   several, each with some of the components, which can be stopped, killed and started again.
 //! - [`Sugang`] is the simple case: one ground, one host, every component.
 //! - [`Api`] has a method per endpoint, and gives back [`Answer`]s.
+//! - [`Cluster`] is several hosts over one PostgreSQL and one Redis, behind a balancer; [`drill`] replaces and freezes them.
 //! - [`contract`] holds every answer of a host against the published `openapi.json`.
+//! - [`live`] follows the status of one order; [`siege`] runs the seed's load tester.
 //! - [`eventually`] waits for what happens after the answer.
 //! - [`chaos`] breaks everything that can break, and holds the system to what it promised meanwhile.
 //! - [`stores`] looks into the databases, for what no endpoint tells.
@@ -17,15 +19,23 @@
 mod answer;
 mod api;
 pub mod chaos;
+pub mod cluster;
 pub mod contract;
+pub mod drill;
+pub mod generate;
 mod ground;
 mod host;
+pub mod live;
+pub mod load;
 pub mod orders;
+pub mod quota;
+pub mod siege;
 pub mod stores;
 mod wait;
 
 pub use answer::{Answer, median};
 pub use api::{Api, raw};
+pub use cluster::{Cluster, Shape};
 pub use ground::{CONTEXTS, Ground, PASSWORD, Sugang};
 pub use host::{Host, Options};
 pub use wait::{PATIENCE, eventually, until, within};

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use xtask::{bench, build, chaos, doctor, image, setup, test, up};
+use xtask::{bench, build, chaos, doctor, drill, image, setup, test, up};
 
 /// Sugang's developer commands.
 ///
@@ -24,6 +24,7 @@ enum Command {
     Test(test::Test),
     Bench(bench::Bench),
     Chaos(chaos::Chaos),
+    Drill(drill::Drill),
     Doctor(doctor::Doctor),
     Image(image::Image),
 }
@@ -36,6 +37,7 @@ fn main() -> ExitCode {
         Command::Test(command) => return command.run(),
         Command::Bench(command) => command.run(),
         Command::Chaos(command) => command.run(),
+        Command::Drill(command) => command.run(),
         Command::Doctor(command) => command.run(),
         Command::Image(command) => command.run(),
     };

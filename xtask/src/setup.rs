@@ -9,9 +9,12 @@ use std::process::{Command, Stdio};
 use anyhow::{Result, bail};
 use clap::Args;
 
-use crate::{postgres_server, redis_server, registry_server, workspace};
+use crate::{balancer, postgres_server, redis_server, registry_server, workspace};
 
-/// Install what is missing: the WebAssembly target, redis-server, PostgreSQL, a container registry.
+/// The balancer's package, by every package manager's name for it.
+const HAPROXY: &str = "haproxy";
+
+/// Install what is missing: the WebAssembly target, redis-server, PostgreSQL, haproxy, a container registry.
 ///
 /// Adds the target with rustup, and redis-server (or valkey-server) with the distribution's package
 /// manager where that needs no password. Otherwise it says which command does it. The same for PostgreSQL and the
@@ -174,6 +177,29 @@ pub fn how_to_get_registry() -> String {
         |command| format!("`{command}`"),
     );
     format!("Neither docker-registry nor registry is on the PATH. To install it: {how}.")
+}
+
+/// haproxy, the balancer before several hosts, installed first where it is missing and we may.
+pub fn ensure_haproxy() -> Result<PathBuf> {
+    if let Some(program) = balancer::program() {
+        return Ok(program);
+    }
+    let manager = PackageManager::of_this_machine();
+    let Some((manager, privilege)) = manager.and_then(|it| Some((it, Privilege::without_password(it)?)))
+    else {
+        bail!("{}", how_to_get_haproxy());
+    };
+    privilege.install(manager, HAPROXY)?;
+    balancer::program().ok_or_else(|| anyhow::anyhow!("{HAPROXY} is installed, but is not on the PATH"))
+}
+
+/// What to type for haproxy on this machine.
+#[must_use]
+pub fn how_to_get_haproxy() -> String {
+    let how = PackageManager::of_this_machine().map_or("see https://www.haproxy.org".to_owned(), |manager| {
+        format!("`{}`", manager.what_to_type(HAPROXY))
+    });
+    format!("haproxy, which several hosts are behind, is not there. To install it: {how}.")
 }
 
 /// What to type for redis-server on this machine.
@@ -346,6 +372,7 @@ mod tests {
     fn what_to_type_names_a_command_or_a_place() {
         assert!(how_to_get_redis().contains("nstall"), "{}", how_to_get_redis());
         assert!(how_to_get_postgres().contains("postgresql"), "{}", how_to_get_postgres());
+        assert!(how_to_get_haproxy().contains("haproxy"), "{}", how_to_get_haproxy());
         assert!(how_to_get_target().contains("rustup target add wasm32-wasip2"));
     }
 }

@@ -80,6 +80,8 @@ impl Test {
                 count.step("setup", setup::ensure_redis().map(drop));
                 count.step("setup of PostgreSQL", setup::ensure_postgres().map(drop));
                 count.step("setup of a registry", setup::ensure_registry().map(drop));
+                count.step("setup of haproxy", setup::ensure_haproxy().map(drop));
+                count.step("setup of siege", setup::ensure_siege());
                 count.step("build", build::everything());
                 count.step("build with faults", build::with_faults());
             }

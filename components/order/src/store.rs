@@ -173,7 +173,7 @@ pub(crate) async fn count(storage: &impl Storage, filter: Filter) -> Result<u64,
     let counted = if filter.customer_id.is_some() {
         "SELECT count(*) AS total FROM orders"
     } else {
-        "SELECT CAST(coalesce(sum(orders), 0) AS BIGINT) AS total FROM tallies"
+        journal::tallies::TOTAL
     };
     let total = filter.conditions().all(counted).row(storage).await?;
     total.map_or(Ok(0), |row| row.count("total"))

@@ -1,7 +1,7 @@
 //! Where payments are kept: the events, which are the truth, and the table `pays`, which is what lists show.
 
 use crate::domain::{Payment, Record};
-use journal::{history, programs, tables};
+use journal::{count_tallies, history, programs, tables, tallies, tally_changed, tally_gone, tally_new};
 use kernel::event::Applicant;
 use kernel::{CustomerId, EduNo, Guests, OrderId, PayStatus, Won};
 use std::collections::BTreeMap;
@@ -11,7 +11,7 @@ use store::{Database, Page, Row, Schema, Statement, Step, Storage, StoreError};
 pub static DATABASE: Database = Database::new("pay", &SCHEMA);
 
 static SCHEMA: Schema = Schema {
-    version: 4,
+    version: 5,
     // Up to version 3 the relay kept an outbox in the table `events`.
     oldest_code: 4,
     tables: &[
@@ -36,9 +36,21 @@ static SCHEMA: Schema = Schema {
         "CREATE INDEX pays_by_customer ON pays (customer_id, order_id)",
         "CREATE INDEX pays_by_course ON pays (edu_no, order_id)",
         "CREATE INDEX pays_by_status ON pays (status, order_id)",
+        tallies::TALLIES,
     ],
-    steps: &[Step { to: 4, statements: &tables::FROM_OUTBOX }],
-    programs: &[programs::DECISIONS, programs::APPEND_EVENT, programs::PROJECTION, PROJECT_PAYMENT],
+    steps: &[
+        Step { to: 4, statements: &tables::FROM_OUTBOX },
+        Step { to: 5, statements: &[tallies::TALLIES, count_tallies!("pays")] },
+    ],
+    programs: &[
+        programs::DECISIONS,
+        programs::APPEND_EVENT,
+        programs::PROJECTION,
+        PROJECT_PAYMENT,
+        tally_new!("pays"),
+        tally_changed!("pays"),
+        tally_gone!("pays"),
+    ],
 };
 
 /// What an event makes of its order's row. A refund is noted beside what was paid; everything else takes the place of what
@@ -140,9 +152,11 @@ pub(crate) async fn list(
     rows.iter().map(stored).collect()
 }
 
-/// How many payments `filter` lets through.
+/// How many payments `filter` lets through: from the tallies, unless one customer's are asked for.
 pub(crate) async fn total(storage: &impl Storage, filter: Filter) -> Result<u64, StoreError> {
-    let count = filter.conditions().all("SELECT count(*) AS total FROM pays").row(storage).await?;
+    let counted =
+        if filter.customer_id.is_some() { "SELECT count(*) AS total FROM pays" } else { tallies::TOTAL };
+    let count = filter.conditions().all(counted).row(storage).await?;
     count.map_or(Ok(0), |row| row.count("total"))
 }
 

@@ -4,6 +4,9 @@
 //! event is told, say. Such a place calls [`point`]; a rule that prevents harm, and whose absence a test is to
 //! notice, asks [`guard`]. Which ones there are is listed in `docs/reliability.md`.
 //!
+//! It can also be the release that comes next, whose schema has one more column ([`next_column`]), so that one release can
+//! be replaced by another in a test.
+//!
 //! All of this exists only in a build with this crate's feature `on`, which the tests make for themselves
 //! (`xtask::build::with_faults`). Without it a point is nothing and a guard is the constant `true`, so that a
 //! released component can have no fault switched on; a test looks into the released files for it.
@@ -12,7 +15,7 @@
 #[cfg_attr(not(feature = "on"), allow(dead_code, unreachable_pub, reason = "then it is only tested"))]
 mod on;
 #[cfg(feature = "on")]
-pub use on::{go_without, guard, loosened, point};
+pub use on::{go_without, guard, loosened, next_column, point};
 
 #[cfg(not(feature = "on"))]
 mod off {
@@ -35,6 +38,13 @@ mod off {
     pub const fn loosened(statement: &'static str) -> Cow<'static, str> {
         Cow::Borrowed(statement)
     }
+
+    /// The table of the store under this label that has one more column in a later release: none.
+    #[inline(always)]
+    #[must_use]
+    pub fn next_column(_label: &str) -> Option<String> {
+        None
+    }
 }
 #[cfg(not(feature = "on"))]
-pub use off::{guard, loosened, point};
+pub use off::{guard, loosened, next_column, point};

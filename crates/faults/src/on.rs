@@ -1,5 +1,5 @@
-//! The build in which faults can be had. They are chosen by the environment of the component: `SUGANG_FAULT` and
-//! `SUGANG_WITHOUT` (the host's `--env NAME=VALUE`).
+//! The build in which faults can be had. They are chosen by the environment of the component: `SUGANG_FAULT`,
+//! `SUGANG_WITHOUT` and `SUGANG_NEXT_COLUMN` (the host's `--env NAME=VALUE`).
 
 use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
@@ -71,6 +71,17 @@ fn without_lines(statement: &str, guard: impl Fn(&str) -> bool) -> String {
     kept.collect::<Vec<_>>().join("\n")
 }
 
+/// The table of the store under this label that has one more column in the release that comes next, which is what this is
+/// where `SUGANG_NEXT_COLUMN` lists it: `order.orders,pay.pays`.
+#[must_use]
+pub fn next_column(label: &str) -> Option<String> {
+    table_in(&env::var("SUGANG_NEXT_COLUMN").ok()?, label).map(str::to_owned)
+}
+
+fn table_in<'a>(listed: &'a str, label: &str) -> Option<&'a str> {
+    listed.split(',').find_map(|table| table.trim().strip_prefix(label)?.strip_prefix('.'))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -89,6 +100,14 @@ mod tests {
         assert!(lists("drain.reclaim, pay.closed", "pay.closed"));
         assert!(!lists("drain.reclaim,pay.closed", "pay"));
         assert!(!lists("", "pay.closed"));
+    }
+
+    #[test]
+    fn a_later_release_has_its_column_in_the_store_that_is_named() {
+        let listed = "order.orders, pay.pays";
+        assert_eq!(table_in(listed, "pay"), Some("pays"));
+        assert_eq!(table_in(listed, "order"), Some("orders"));
+        assert_eq!(table_in(listed, "ord"), None);
     }
 
     #[test]

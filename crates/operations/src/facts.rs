@@ -198,6 +198,7 @@ pub(crate) struct OrderStore {
 pub(crate) struct PayStore {
     pub(crate) history: History,
     pub(crate) pays: BTreeMap<u64, PayRow>,
+    pub(crate) tallies: Tallies,
 }
 
 /// What the card company has of one order, in won.
@@ -233,6 +234,7 @@ pub(crate) struct ReservationStore {
     pub(crate) reservations: BTreeMap<u64, ReservationRow>,
     pub(crate) courses: BTreeMap<u64, CourseRow>,
     pub(crate) seats: BTreeMap<u64, Seats>,
+    pub(crate) tallies: Tallies,
 }
 
 /// A message as `notification` keeps it.

@@ -30,12 +30,23 @@ const LISTS: [Lists; 3] = [
             "INSERT INTO tallies (edu_no, status, orders) SELECT edu_no, status, count(*) FROM orders GROUP BY 1, 2",
         ],
     },
-    Lists { context: "pay", tables: &["pays"], before: &["DELETE FROM pays"], after: &[] },
+    Lists {
+        context: "pay",
+        tables: &["pays", "tallies"],
+        before: &["DELETE FROM pays"],
+        after: &[
+            "DELETE FROM tallies",
+            "INSERT INTO tallies (edu_no, status, orders) SELECT edu_no, status, count(*) FROM pays GROUP BY 1, 2",
+        ],
+    },
     Lists {
         context: "reservation",
-        tables: &["courses", "reservations"],
+        tables: &["courses", "reservations", "tallies"],
         before: &["DELETE FROM reservations", "DELETE FROM courses"],
-        after: &[],
+        after: &[
+            "DELETE FROM tallies",
+            "INSERT INTO tallies (edu_no, status, orders) SELECT edu_no, status, count(*) FROM reservations GROUP BY 1, 2",
+        ],
     },
 ];
 

@@ -192,6 +192,9 @@ fn told(row: &Row<'_>, subject: &str, version: i64) -> rusqlite::Result<Result<T
     Ok(Ok(Told { position: number(row, "position")?, version, time, event }))
 }
 
+/// How the rows of lists are counted, by course and status.
+const TALLIES: &str = "edu_no || ' ' || status, orders";
+
 fn order_store(store: &Snapshot) -> rusqlite::Result<OrderStore> {
     let retries = store.by_key("retries", "order_id", "1", |_| Ok(()))?;
     Ok(OrderStore {
@@ -200,13 +203,14 @@ fn order_store(store: &Snapshot) -> rusqlite::Result<OrderStore> {
         replicas: store.by_key("orders", "order_id", ReplicaRow::COLUMNS, ReplicaRow::read)?,
         retries: retries.into_keys().collect(),
         courses: store.course_copies()?,
-        tallies: store.tallies("tallies", "edu_no || ' ' || status, orders")?,
+        tallies: store.tallies("tallies", TALLIES)?,
     })
 }
 
 fn pay_store(store: &Snapshot) -> rusqlite::Result<PayStore> {
     let pays = store.by_key("pays", "order_id", PayRow::COLUMNS, PayRow::read)?;
-    Ok(PayStore { history: store.history()?, pays })
+    let tallies = store.tallies("tallies", TALLIES)?;
+    Ok(PayStore { history: store.history()?, pays, tallies })
 }
 
 fn reservation_store(store: &Snapshot) -> rusqlite::Result<ReservationStore> {
@@ -226,6 +230,7 @@ fn reservation_store(store: &Snapshot) -> rusqlite::Result<ReservationStore> {
                 capacity: row.get("capacity")?,
             })
         })?,
+        tallies: store.tallies("tallies", TALLIES)?,
     })
 }
 

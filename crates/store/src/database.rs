@@ -37,8 +37,8 @@ impl Database {
     }
 
     /// Its schema.
-    pub const fn schema(&self) -> &'static Schema {
-        self.schema
+    pub fn schema(&self) -> &'static Schema {
+        self.schema.of_this_build(self.label)
     }
 
     /// Where it is on PostgreSQL, brought to its schema; none where it is on SQLite.
@@ -53,7 +53,7 @@ impl Database {
             url => Some(crate::postgres::address(url, self.label).into()),
         };
         if let Some(address) = &address {
-            crate::postgres::migrate(&postgres::open(address).await?, self.schema, self.label).await?;
+            crate::postgres::migrate(&postgres::open(address).await?, self.schema(), self.label).await?;
         }
         ADDRESSES.with_borrow_mut(|addresses| addresses.insert(self.label, address.clone()));
         Ok(address)

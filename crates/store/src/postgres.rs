@@ -72,6 +72,22 @@ async fn version(session: &impl Session) -> Result<u32, StoreError> {
     rows.first().map_or(Ok(0), |row| row.number("version", u32::try_from))
 }
 
+/// Takes every table and view of the store at once, and so waits until nobody uses one. Whoever comes meanwhile waits as well:
+/// for a moment, since without success all are let go again. So it is always the migration that gives way, and never a
+/// statement of somebody who is being answered, as it might be in a deadlock.
+const EVERYTHING_TO_ITSELF: &str = "LOOP BEGIN
+            PERFORM set_config('lock_timeout', '200ms', true);
+            FOR statement IN SELECT format('LOCK TABLE %s IN ACCESS EXCLUSIVE MODE', oid::regclass) FROM pg_class
+                WHERE relnamespace = current_schema()::regnamespace AND relkind IN ('r', 'v') ORDER BY oid
+            LOOP EXECUTE statement; END LOOP;
+            PERFORM set_config('lock_timeout', '0', true);
+            EXIT;
+         EXCEPTION WHEN lock_not_available THEN
+            attempt := attempt + 1;
+            IF attempt = 300 THEN RAISE; END IF;
+            PERFORM pg_sleep(0.05 + random() / 5);
+         END; END LOOP;";
+
 /// One statement, and so one transaction: whatever cuts it off, nothing has happened. It does nothing where the store is
 /// no longer as it was found.
 fn migration(schema: &Schema, label: &str, found: Option<u32>) -> String {
@@ -80,10 +96,11 @@ fn migration(schema: &Schema, label: &str, found: Option<u32>) -> String {
         Some(found) => format!("(SELECT max(version) FROM versions) <> {found}"),
     };
     let mut block = format!(
-        "DO $migration$ DECLARE statement text; BEGIN
+        "DO $migration$ DECLARE statement text; attempt int := 0; BEGIN
          PERFORM pg_advisory_xact_lock(hashtextextended('sugang {label}', 0));
          IF {was_first} THEN RETURN; END IF;
          IF to_regnamespace('\"{label}\"') IS NULL THEN CREATE SCHEMA \"{label}\"; END IF;
+         {EVERYTHING_TO_ITSELF}
          -- Whatever views and functions there are, and with them the triggers and operators that run these.
          FOR statement IN
             SELECT format('DROP VIEW IF EXISTS %s CASCADE', oid::regclass) FROM pg_class

@@ -22,6 +22,24 @@ pub struct Schema {
     pub programs: &'static [&'static str],
 }
 
+impl Schema {
+    /// What a later release would have in the store under `label`, where a test plays that one: the same, and a column more.
+    /// In a release this is always the schema itself.
+    pub(crate) fn of_this_build(&'static self, label: &str) -> &'static Self {
+        faults::next_column(label).map_or(self, |table| self.and_a_column(&table))
+    }
+
+    /// It is kept for ever: there is one in a component's instance.
+    fn and_a_column(&self, table: &str) -> &'static Self {
+        let to = self.version + 1;
+        let add: &str = format!("ALTER TABLE {table} ADD COLUMN next TEXT NOT NULL DEFAULT ''").leak();
+        let step = Step { to, statements: vec![add].leak() };
+        let tables = self.tables.iter().copied().chain([add]).collect::<Vec<_>>();
+        let steps = self.steps.iter().copied().chain([step]).collect::<Vec<_>>();
+        Box::leak(Box::new(Self { version: to, tables: tables.leak(), steps: steps.leak(), ..*self }))
+    }
+}
+
 /// One step from a version to the next.
 #[derive(Clone, Copy, Debug)]
 pub struct Step {
@@ -45,7 +63,22 @@ pub(crate) fn drop_program(text: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::drop_program;
+    use super::{Schema, Step, drop_program};
+
+    #[test]
+    fn a_later_release_has_one_more_column_and_older_code_may_stay() {
+        static SCHEMA: Schema = Schema {
+            version: 2,
+            oldest_code: 1,
+            tables: &["CREATE TABLE t (a TEXT, b TEXT)"],
+            steps: &[Step { to: 2, statements: &["ALTER TABLE t ADD COLUMN b TEXT"] }],
+            programs: &["CREATE VIEW v AS SELECT 1"],
+        };
+        let next = SCHEMA.and_a_column("t");
+        assert_eq!((next.version, next.oldest_code, next.tables.len()), (3, 1, 2));
+        assert_eq!(next.steps.last().map(|step| (step.to, step.statements)), Some((3, &next.tables[1..])));
+        assert_eq!(next.programs, SCHEMA.programs);
+    }
 
     #[test]
     fn a_program_is_dropped_by_its_own_name() {

@@ -6,14 +6,14 @@
 //! card, and all of them have to be paid. Afterwards the stores are asked what became of every order.
 
 use std::fmt;
-use std::fs;
 use std::path::Path;
-use std::process::{Command, ExitCode, Stdio};
+use std::process::ExitCode;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use clap::Parser;
+use sugang_tests::siege::{self, Besieged};
 use sugang_tests::{Api, Ground, Host, Options, orders, stores};
 use xtask::bench::Siege;
 
@@ -30,20 +30,6 @@ const PAID_WITHIN: Duration = Duration::from_secs(120);
 /// A course that everybody fits into.
 const COURSE: u64 = 9_001;
 const CAPACITY: u64 = 100_000;
-
-/// The settings of siege 4 that its users' own files might change: a connection per request, no pause in between.
-const SETTINGS: &str = "verbose = true
-quiet = false
-color = off
-json_output = false
-show-logfile = false
-logging = false
-protocol = HTTP/1.1
-connection = close
-timeout = 30
-failures = 1024
-delay = 0.0
-";
 
 /// What the seed's README prints of its run.
 const SEED: [(&str, &str); 11] = [
@@ -95,13 +81,11 @@ fn bench(siege: &Siege) -> Result<Report> {
         "{} users for {} s, pay at {GATEWAY_DELAY_MS} ms ± {GATEWAY_JITTER_MS} ms",
         siege.users, siege.seconds
     );
-    let output = besiege(siege, &host, ground.state())?;
+    let besieged = besiege(siege, &host, ground.state())?;
     let ended = Instant::now();
-    let answers = Answers::read(&output.answers)?;
     let all_paid_after = all_paid(ground.state(), ended);
     Ok(Report {
-        answers,
-        summary: output.summary,
+        besieged,
         orders: count(ground.state(), "order", "SELECT COUNT(*) FROM orders")? - before,
         all_paid_after,
         charged_twice: count(
@@ -130,27 +114,9 @@ fn open_course(api: &Api) -> Result<u64> {
     }
 }
 
-/// What siege printed: a line per answer, and its summary.
-struct Output {
-    answers: String,
-    summary: String,
-}
-
-fn besiege(siege: &Siege, host: &Host, folder: &Path) -> Result<Output> {
-    let settings = folder.join("siege.conf");
-    fs::write(&settings, SETTINGS)?;
+fn besiege(siege: &Siege, host: &Host, folder: &Path) -> Result<Besieged> {
     let body = format!(r#"{{"eduNo": {COURSE}, "customerId": 7, "cardNo": "{}"}}"#, orders::GOOD_CARD);
-    let output = Command::new("siege")
-        .arg("-R")
-        .arg(&settings)
-        .args([format!("-c{}", siege.users), format!("-t{}S", siege.seconds)])
-        .args(["-v", "--content-type", "application/json"])
-        .arg(format!("{} POST {body}", host.url("/orders")))
-        .stdin(Stdio::null())
-        .output()
-        .context("cannot run siege")?;
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    Ok(Output { answers: text(&output.stdout), summary: text(&output.stderr) })
+    siege::Siege::lay(folder, &host.url("/orders"), &body, siege.users, siege.seconds)?.end()
 }
 
 /// Waits until every order is paid; none where some never are.
@@ -170,48 +136,9 @@ fn count(state: &Path, label: &str, sql: &str) -> Result<u64> {
     u64::try_from(count).context("a negative count")
 }
 
-/// Every answer that siege saw.
-#[derive(Debug, Default, PartialEq)]
-struct Answers {
-    accepted: u64,
-    server_errors: u64,
-    others: u64,
-    /// Of all of them, shortest first.
-    times: Vec<Duration>,
-}
-
-impl Answers {
-    /// Reads lines such as `HTTP/1.1 201     0.43 secs:     412 bytes ==> POST http://…`.
-    fn read(lines: &str) -> Result<Self> {
-        let mut answers = Self::default();
-        for line in lines.lines().filter(|line| line.starts_with("HTTP/")) {
-            let mut words = line.split_whitespace().skip(1);
-            let status: u16 =
-                words.next().and_then(|word| word.parse().ok()).with_context(|| line.to_owned())?;
-            let seconds: f64 =
-                words.next().and_then(|word| word.parse().ok()).with_context(|| line.to_owned())?;
-            match status {
-                200..=299 => answers.accepted += 1,
-                500..=599 => answers.server_errors += 1,
-                _ => answers.others += 1,
-            }
-            answers.times.push(Duration::from_secs_f64(seconds));
-        }
-        answers.times.sort_unstable();
-        Ok(answers)
-    }
-
-    /// The time that so many per cent of the answers kept to, as exact as siege tells it: 10 ms.
-    fn percentile(&self, percent: usize) -> Duration {
-        let last = self.times.len().saturating_sub(1);
-        self.times.get((self.times.len() * percent / 100).min(last)).copied().unwrap_or_default()
-    }
-}
-
 /// What came of it.
 struct Report {
-    answers: Answers,
-    summary: String,
+    besieged: Besieged,
     /// In the store, whether or not siege was still there for the answer.
     orders: u64,
     all_paid_after: Option<Duration>,
@@ -219,30 +146,30 @@ struct Report {
 }
 
 impl Report {
-    /// A figure of siege's summary.
-    fn figure(&self, name: &str) -> &str {
-        let line = self.summary.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
-        line.map_or("-", str::trim)
-    }
-
     /// Each demand, what was measured, and whether that is enough.
     fn demands(&self) -> [(String, String, bool); 5] {
-        let p99 = self.answers.percentile(99);
-        let lost = self.answers.accepted.saturating_sub(self.orders);
+        let p99 = self.besieged.answers.percentile(99);
+        let lost = self.besieged.answers.accepted.saturating_sub(self.orders);
         let late = self.all_paid_after.map_or("never".to_owned(), |took| format!("after {took:.1?}"));
         [
             (
                 "availability 100 %".to_owned(),
-                self.figure("Availability").to_owned(),
-                self.figure("Availability").starts_with("100.00"),
+                self.besieged.figure("Availability").to_owned(),
+                self.besieged.figure("Availability").starts_with("100.00"),
             ),
             (
                 "no 5xx".to_owned(),
-                format!("{} of {}", self.answers.server_errors, self.answers.times.len()),
-                self.answers.server_errors == 0 && self.answers.others == 0 && !self.answers.times.is_empty(),
+                format!("{} of {}", self.besieged.answers.server_errors, self.besieged.answers.times.len()),
+                self.besieged.answers.server_errors == 0
+                    && self.besieged.answers.others == 0
+                    && !self.besieged.answers.times.is_empty(),
             ),
             (format!("p99 ≤ {MAX_P99:?}"), format!("{p99:?}"), p99 <= MAX_P99),
-            ("no order lost".to_owned(), format!("{lost} lost of {}", self.answers.accepted), lost == 0),
+            (
+                "no order lost".to_owned(),
+                format!("{lost} lost of {}", self.besieged.answers.accepted),
+                lost == 0,
+            ),
             (
                 format!("each paid once ≤ {} s after", PAID_WITHIN.as_secs()),
                 format!("{late}, {} charged twice", self.charged_twice),
@@ -256,10 +183,10 @@ impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "\n{:<26}{:>18}{:>18}", "", "the seed", "here")?;
         for (name, seed) in SEED {
-            writeln!(f, "{name:<26}{seed:>18}{:>18}", self.figure(name))?;
+            writeln!(f, "{name:<26}{seed:>18}{:>18}", self.besieged.figure(name))?;
         }
         for percent in [50, 99] {
-            let here = format!("{:.2}", self.answers.percentile(percent).as_secs_f64());
+            let here = format!("{:.2}", self.besieged.answers.percentile(percent).as_secs_f64());
             writeln!(f, "{:<26}{:>18}{here:>18}", format!("p{percent} (secs)"), "-")?;
         }
         writeln!(f, "\nwhat is demanded")?;
@@ -278,8 +205,7 @@ mod tests {
 
     fn report(lines: &str, summary: &str, orders: u64) -> Report {
         Report {
-            answers: Answers::read(lines).unwrap(),
-            summary: summary.to_owned(),
+            besieged: Besieged::read(lines, summary.to_owned()).unwrap(),
             orders,
             all_paid_after: Some(Duration::ZERO),
             charged_twice: 0,
@@ -287,22 +213,11 @@ mod tests {
     }
 
     #[test]
-    fn the_lines_of_siege_are_counted_and_everything_else_is_passed_over() {
-        let answers = Answers::read(
-            "** SIEGE 4.0.7\nHTTP/1.1 201     0.44 secs:     412 bytes ==> POST http://127.0.0.1:1/orders\n\
-             HTTP/1.1 500    30.60 secs:     271 bytes ==> POST http://127.0.0.1:1/orders\n",
-        )
-        .unwrap();
-        assert_eq!((answers.accepted, answers.server_errors, answers.others), (1, 1, 0));
-        assert_eq!(answers.percentile(50), Duration::from_secs_f64(30.6));
-    }
-
-    #[test]
     fn the_seeds_own_figures_would_not_do() {
         let line = "HTTP/1.1 500    30.60 secs:     271 bytes ==> POST http://127.0.0.1:1/orders\n";
         let kept = report(line, SUMMARY, 1).demands().map(|(_, _, kept)| kept);
         assert_eq!(kept, [false, false, false, true, true]);
-        assert_eq!(report(line, SUMMARY, 1).figure("Transactions"), "110 hits");
+        assert_eq!(report(line, SUMMARY, 1).besieged.figure("Transactions"), "110 hits");
     }
 
     #[test]

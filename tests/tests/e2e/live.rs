@@ -2,65 +2,10 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpStream;
-use std::sync::mpsc::{Receiver, channel};
-use std::thread;
 
-use serde_json::Value;
+use sugang_tests::live::{follow, until};
 use sugang_tests::orders::{AUTOMATIC, MANUAL, order};
-use sugang_tests::{Api, PATIENCE, Sugang, eventually};
-
-/// One event of the stream.
-#[derive(Debug)]
-struct Event {
-    id: String,
-    document: Value,
-}
-
-impl Event {
-    fn statuses(&self) -> String {
-        let status = |name: &str| self.document[name].as_str().unwrap_or("-").to_owned();
-        format!("{} / {} / {}", status("orderStatus"), status("payStatus"), status("reservationStatus"))
-    }
-}
-
-/// Follows an order from a thread of its own; the channel ends with the stream.
-fn follow(api: &Api, order_id: u64) -> Receiver<Event> {
-    let mut stream = TcpStream::connect(api.address()).unwrap();
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
-    let request = format!(
-        "GET /infomations/{order_id}/events HTTP/1.1\r\nhost: {}\r\naccept: text/event-stream\r\n\r\n",
-        api.address()
-    );
-    stream.write_all(request.as_bytes()).unwrap();
-    let (events, received) = channel();
-    thread::spawn(move || {
-        let mut id = String::new();
-        for line in BufReader::new(stream).lines().map_while(Result::ok) {
-            if let Some(value) = line.strip_prefix("id: ") {
-                id = value.to_owned();
-            } else if let Some(value) = line.strip_prefix("data: ") {
-                let event = Event { id: id.clone(), document: serde_json::from_str(value).unwrap() };
-                if events.send(event).is_err() {
-                    return;
-                }
-            }
-        }
-    });
-    received
-}
-
-/// The events up to the first with these statuses.
-fn until(events: &Receiver<Event>, statuses: &str) -> Vec<Event> {
-    let mut seen = Vec::new();
-    loop {
-        let event = events.recv_timeout(PATIENCE).unwrap_or_else(|_| panic!("no {statuses} after {seen:?}"));
-        let arrived = event.statuses() == statuses;
-        seen.push(event);
-        if arrived {
-            return seen;
-        }
-    }
-}
+use sugang_tests::{PATIENCE, Sugang, eventually};
 
 #[test]
 fn whoever_follows_an_order_sees_each_change_without_asking() {

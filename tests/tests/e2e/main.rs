@@ -13,6 +13,7 @@
 mod bad_input;
 mod breaker;
 mod cancel;
+mod cluster;
 mod contract;
 mod copies;
 mod image;

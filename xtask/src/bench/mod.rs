@@ -24,6 +24,7 @@ pub struct Bench {
 enum Which {
     Flow(Flow),
     Siege(Siege),
+    Scale(Scale),
 }
 
 /// Orders as fast as they are taken, through to the view; fails below the speed floor.
@@ -88,6 +89,54 @@ pub struct Siege {
     pub users: usize,
 }
 
+/// How the system grows: with the number of hosts, and with the number of orders that there are.
+///
+/// First so many hosts behind a balancer, each with a quarter of a processor (control groups, which take root), over a
+/// PostgreSQL and a Redis without such a limit, and load to match: orders per second, and what the processors were
+/// busy with. Then a single host over stores that have so many orders already, written into them as events: what an
+/// order, a page of each list and a tick cost, and memory, on SQLite and on PostgreSQL. A million takes a while.
+///
+/// Prints tables, and writes them and two plots into docs/performance.md and beside it, unless told not to.
+#[derive(Args, Clone, Debug)]
+pub struct Scale {
+    /// How many hosts, one after the other
+    #[arg(long, value_name = "N,…", value_delimiter = ',', default_value = "1,2,4,8")]
+    pub hosts: Vec<usize>,
+
+    /// How much of a processor each of them gets
+    #[arg(long, value_name = "SHARE", default_value_t = 0.25)]
+    pub share: f64,
+
+    /// How many connections the load comes from, for each host
+    #[arg(long, value_name = "N", default_value_t = 8)]
+    pub connections: usize,
+
+    /// How many orders there are already, one after the other
+    #[arg(long, value_name = "N,…", value_delimiter = ',', default_value = "10000,100000,1000000")]
+    pub orders: Vec<u64>,
+
+    /// How long each load lasts
+    #[arg(long, value_name = "SECONDS", default_value_t = 20)]
+    pub seconds: u64,
+
+    /// Measure this only
+    #[arg(long, value_enum, value_name = "PART")]
+    pub only: Option<ScalePart>,
+
+    /// Leave docs/performance.md as it is
+    #[arg(long)]
+    pub no_write: bool,
+}
+
+/// A part of [`Scale`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum ScalePart {
+    /// By the number of hosts
+    Hosts,
+    /// By the number of orders that there are
+    Orders,
+}
+
 impl Bench {
     /// Builds, measures and prints.
     pub fn run(&self) -> Result<()> {
@@ -103,6 +152,11 @@ impl Bench {
             Which::Siege(siege) => {
                 setup::ensure_siege()?;
                 measure("bench-siege", &siege.arguments())
+            }
+            Which::Scale(scale) => {
+                setup::ensure_postgres()?;
+                setup::ensure_haproxy()?;
+                measure("bench-scale", &scale.arguments())
             }
         }
     }
@@ -134,5 +188,26 @@ impl Flow {
 impl Siege {
     fn arguments(&self) -> Vec<String> {
         vec![format!("--seconds={}", self.seconds), format!("--users={}", self.users)]
+    }
+}
+
+impl Scale {
+    fn arguments(&self) -> Vec<String> {
+        fn list<T: ToString>(numbers: &[T]) -> String {
+            numbers.iter().map(T::to_string).collect::<Vec<_>>().join(",")
+        }
+        let mut arguments = vec![
+            format!("--hosts={}", list(&self.hosts)),
+            format!("--share={}", self.share),
+            format!("--connections={}", self.connections),
+            format!("--orders={}", list(&self.orders)),
+            format!("--seconds={}", self.seconds),
+        ];
+        arguments.extend(self.only.map(|part| match part {
+            ScalePart::Hosts => "--only=hosts".to_owned(),
+            ScalePart::Orders => "--only=orders".to_owned(),
+        }));
+        arguments.extend(self.no_write.then(|| "--no-write".to_owned()));
+        arguments
     }
 }

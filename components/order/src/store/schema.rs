@@ -1,6 +1,6 @@
 //! The tables of this context, how its lists follow from events, and what is committed beside them.
 
-use journal::{expectation, programs, tables};
+use journal::{expectation, programs, tables, tallies, tally_changed, tally_new};
 use store::{Schema, Step};
 
 pub(super) static SCHEMA: Schema = Schema {
@@ -22,7 +22,7 @@ pub(super) static SCHEMA: Schema = Schema {
         RETRIES_DUE,
         IDEMPOTENCY_KEYS,
         "CREATE INDEX idempotency_keys_by_age ON idempotency_keys (made_at)",
-        TALLIES,
+        tallies::TALLIES,
     ],
     steps: &[
         Step { to: 4, statements: &tables::FROM_OUTBOX },
@@ -48,8 +48,8 @@ pub(super) static SCHEMA: Schema = Schema {
         PROJECT_PAYMENT_DELAYED,
         PROJECT_ORDER_CANCELED,
         FORGET_CARD,
-        TALLY_NEW,
-        TALLY_CHANGED,
+        tally_new!("orders"),
+        tally_changed!("orders"),
     ],
 };
 
@@ -104,14 +104,6 @@ const IDEMPOTENCY_KEYS: &str = "CREATE TABLE idempotency_keys (
     order_id INTEGER NOT NULL,
     fingerprint TEXT NOT NULL,
     made_at INTEGER NOT NULL
-) WITHOUT ROWID";
-
-/// How many orders there are by course and status: counting rows would slow down as the table grows.
-const TALLIES: &str = "CREATE TABLE tallies (
-    edu_no INTEGER NOT NULL,
-    status TEXT NOT NULL,
-    orders INTEGER NOT NULL,
-    PRIMARY KEY (edu_no, status)
 ) WITHOUT ROWID";
 
 /// Up to version 3 `Payment Delayed` stood in the place of what `pay` had told, which can only have been a refusal; when
@@ -195,16 +187,4 @@ END";
 const FORGET_CARD: &str = "CREATE TRIGGER forget_card AFTER UPDATE OF pay_version ON orders
 WHEN NEW.pay_version > OLD.pay_version BEGIN
     DELETE FROM retries WHERE order_id = NEW.order_id;
-END";
-
-const TALLY_NEW: &str = "CREATE TRIGGER tally_new AFTER INSERT ON orders BEGIN
-    INSERT INTO tallies (edu_no, status, orders) VALUES (NEW.edu_no, NEW.status, 1)
-        ON CONFLICT (edu_no, status) DO UPDATE SET orders = tallies.orders + 1;
-END";
-
-const TALLY_CHANGED: &str = "CREATE TRIGGER tally_changed AFTER UPDATE OF edu_no, status ON orders
-WHEN OLD.edu_no <> NEW.edu_no OR OLD.status <> NEW.status BEGIN
-    UPDATE tallies SET orders = orders - 1 WHERE edu_no = OLD.edu_no AND status = OLD.status;
-    INSERT INTO tallies (edu_no, status, orders) VALUES (NEW.edu_no, NEW.status, 1)
-        ON CONFLICT (edu_no, status) DO UPDATE SET orders = tallies.orders + 1;
 END";

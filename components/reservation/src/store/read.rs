@@ -92,12 +92,16 @@ pub(crate) async fn list_reservations(
     list.rows(storage).await?.iter().map(listed_reservation).collect()
 }
 
-/// How many reservations there are.
+/// How many reservations there are: from the tallies, unless one customer's are asked for.
 pub(crate) async fn count_reservations(
     storage: &impl Storage,
     filter: &ReservationFilter,
 ) -> Result<u64, StoreError> {
-    total(storage, &filter.conditions().all("SELECT count(*) AS total FROM reservations")).await
+    let counted = match filter.customer_id {
+        Some(_) => "SELECT count(*) AS total FROM reservations",
+        None => journal::tallies::TOTAL,
+    };
+    total(storage, &filter.conditions().all(counted)).await
 }
 
 /// The waiting position is counted when it is asked for: keeping it would rewrite everyone behind whoever leaves.

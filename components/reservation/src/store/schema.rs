@@ -10,11 +10,11 @@
 //! - `CHECK (taken <= capacity)`: even a decider that miscounts cannot sell a seat twice. Seats are counted here, from
 //!   the reservations, and not taken from the decision's word.
 
-use journal::{programs, tables};
+use journal::{count_tallies, programs, tables, tallies, tally_changed, tally_gone, tally_new};
 use store::{Schema, Step};
 
 pub(super) static SCHEMA: Schema = Schema {
-    version: 4,
+    version: 5,
     oldest_code: 4,
     tables: &[
         tables::EVENTS,
@@ -34,6 +34,7 @@ pub(super) static SCHEMA: Schema = Schema {
         NUMBERING_BEGINS,
         IDEMPOTENCY_KEYS,
         IDEMPOTENCY_KEYS_BY_AGE,
+        tallies::TALLIES,
     ],
     steps: &[
         Step { to: 4, statements: &tables::FROM_OUTBOX },
@@ -48,6 +49,7 @@ pub(super) static SCHEMA: Schema = Schema {
                 IDEMPOTENCY_KEYS_BY_AGE,
             ],
         },
+        Step { to: 5, statements: &[tallies::TALLIES, count_tallies!("reservations")] },
     ],
     programs: &[
         programs::DECISIONS,
@@ -75,6 +77,9 @@ pub(super) static SCHEMA: Schema = Schema {
         PROJECT_RESERVATION,
         SEATS_OF_A_NEW_RESERVATION,
         SEATS_OF_A_CHANGED_RESERVATION,
+        tally_new!("reservations"),
+        tally_changed!("reservations"),
+        tally_gone!("reservations"),
     ],
 };
 

@@ -21,11 +21,12 @@ pub(crate) fn tables(facts: &mut Facts) {
     facts.order.courses = replicas::courses_of(facts, "order");
     facts.notification.courses = replicas::courses_of(facts, "notification");
     facts.information.courses = replicas::courses_of(facts, "information");
-    let mut tallies = Tallies::new();
-    for row in facts.order.orders.values() {
-        *tallies.entry(format!("{} {}", row.edu_no, row.status)).or_default() += 1;
-    }
-    facts.order.tallies = tallies;
+    let orders = facts.order.orders.values();
+    facts.order.tallies = tallies(orders.map(|row| (row.edu_no, &row.status)));
+    let pays = facts.pay.pays.values();
+    facts.pay.tallies = tallies(pays.map(|row| (row.edu_no, &row.status)));
+    let reservations = facts.reservation.reservations.values();
+    facts.reservation.tallies = tallies(reservations.map(|row| (row.edu_no, &row.status)));
     let orders: Vec<u64> =
         facts.histories().iter().flat_map(|(_, history)| history.orders.keys().copied()).collect();
     for order in orders {
@@ -36,4 +37,12 @@ pub(crate) fn tables(facts: &mut Facts) {
         }
     }
     facts.information.tallies = tables::view_tallies(facts);
+}
+
+fn tallies<'a>(rows: impl Iterator<Item = (i64, &'a String)>) -> Tallies {
+    let mut tallies = Tallies::new();
+    for (edu_no, status) in rows {
+        *tallies.entry(format!("{edu_no} {status}")).or_default() += 1;
+    }
+    tallies
 }

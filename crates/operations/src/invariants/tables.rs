@@ -224,9 +224,14 @@ pub(crate) fn course_row(told: &[Told]) -> Option<CourseRow> {
 /// What triggers count is what there is to count.
 pub(super) fn tallies(facts: &Facts) -> Vec<Violation> {
     let orders = facts.order.orders.values().map(|row| format!("{} {}", row.edu_no, row.status));
+    let pays = facts.pay.pays.values().map(|row| format!("{} {}", row.edu_no, row.status));
+    let reservations =
+        facts.reservation.reservations.values().map(|row| format!("{} {}", row.edu_no, row.status));
     let messages = facts.notification.messages.iter().map(|message| message.status.clone());
     let kinds = [
         ("order", "tallies", &facts.order.tallies, counted(orders)),
+        ("pay", "tallies", &facts.pay.tallies, counted(pays)),
+        ("reservation", "tallies", &facts.reservation.tallies, counted(reservations)),
         ("notification", "counts", &facts.notification.tallies, counted(messages)),
         ("information", "counts", &facts.information.tallies, view_tallies(facts)),
     ];
@@ -237,7 +242,7 @@ pub(super) fn tallies(facts: &Facts) -> Vec<Violation> {
             if has != should {
                 let message = format!(
                     "it says {has} for `{name}`, and there are {should}: totals of lists are wrong. Set it right while the \
-                     system is stopped (of `information`: `sugang rebuild information`)"
+                     system is stopped (but for `notification`: `sugang rebuild {store}`)"
                 );
                 found.push(about("tallies", format!("the table {table} of the store {store}"), message));
             }

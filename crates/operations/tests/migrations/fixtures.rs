@@ -17,6 +17,7 @@ const BASES: &[(&str, &str)] = &[
     ("schema-3", "schema-1-asks"),
     ("schema-3-from-2-acknowledged", "schema-1-asks"),
     ("schema-3-from-2-log", "schema-1-asks"),
+    ("schema-4", "schema-1-asks"),
 ];
 
 fn folder() -> PathBuf {

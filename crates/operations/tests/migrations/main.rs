@@ -107,7 +107,8 @@ fn what_an_event_said_it_says_still() {
                 .map(|data| serde_json::from_str(data).unwrap())
                 .collect()
         };
-        let before = told("seq");
+        let place = if version_of(&text(&set, "order")) < 4 { "seq" } else { "position" };
+        let before = told(place);
         system.migrate("order").unwrap();
         for (before, now) in before.iter().zip(told("position")) {
             for (name, value) in before.as_object().unwrap() {

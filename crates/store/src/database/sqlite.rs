@@ -38,7 +38,7 @@ async fn check_out(database: &Database) -> Result<Connection, StoreError> {
         Some(connection) => Ok(connection),
         None => {
             let connection = Connection::open(database.label).await?;
-            migrate(&connection, database.schema).await?;
+            migrate(&connection, database.schema()).await?;
             Ok(connection)
         }
     }

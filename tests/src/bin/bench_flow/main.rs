@@ -5,14 +5,12 @@
 //! the purpose, in processes of its own, so that the load generator and the system share only the machine.
 //!
 //! - [`system`] starts a system: of the present files, or of another revision's folder.
-//! - [`load`] applies from many connections.
 //! - [`cost`] reads what the processes have done and used.
 //! - [`measure`] takes one system through everything that is measured.
 //! - [`report`] prints one measurement, and holds it to the floor.
 //! - [`pairs`] measures two systems in turn, and compares them.
 
 mod cost;
-mod load;
 mod measure;
 mod pairs;
 mod report;

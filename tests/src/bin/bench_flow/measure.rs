@@ -8,8 +8,8 @@ use sugang_tests::Api;
 use xtask::bench::Flow;
 
 use crate::cost::{COSTS, Cost, Memory, Meter};
-use crate::load::{Applicants, Loaded, wait};
 use crate::system::System;
+use sugang_tests::load::{Applicants, Loaded, wait};
 
 /// How long the view is waited for before the rest counts as lost.
 const LOST_AFTER: Duration = Duration::from_secs(60);

@@ -9,8 +9,8 @@ use sugang_tests::stores;
 use xtask::build::human;
 
 use crate::cost::{COSTS, Cost, Memory, Resident};
-use crate::load::Loaded;
 use crate::measure::Measured;
+use sugang_tests::load::Loaded;
 
 /// The speed floor.
 const MIN_RATE: f64 = 400.0;

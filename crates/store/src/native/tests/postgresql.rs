@@ -148,6 +148,29 @@ fn of_many_processes_that_open_a_store_at_once_one_makes_it_and_one_migrates_it(
 }
 
 #[test]
+fn a_migration_gives_way_to_statements_that_are_under_way() {
+    const WAITING: &str = "SELECT count(*) FROM pg_locks JOIN pg_database AS d ON d.oid = database
+        WHERE datname = current_database() AND NOT granted AND mode = 'AccessExclusiveLock'";
+    let one = store();
+    let address = one.address(&LATER).unwrap();
+    let other = address.connect().unwrap();
+    // As a statement may whose triggers use one thing after the other: first the table, then the view.
+    for sql in ["BEGIN", "SELECT b FROM t"] {
+        one.run(sql, &[]).unwrap();
+    }
+    std::thread::scope(|scope| {
+        let migrating = scope.spawn(move || address.connect().unwrap().migrate(&LATER));
+        while other.number(WAITING).unwrap() == 0 {
+            std::thread::yield_now();
+        }
+        put(&one, "x", 1).unwrap();
+        one.run("COMMIT", &[]).unwrap();
+        migrating.join().unwrap().unwrap();
+    });
+    assert_eq!(one.number("SELECT size FROM sizes").unwrap(), 8);
+}
+
+#[test]
 fn the_stores_of_two_contexts_can_be_in_one_database() {
     static OTHER: Database = Database::new("pay", &EXPANDED);
     let order = store();

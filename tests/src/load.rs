@@ -4,20 +4,22 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::api::Api;
+use crate::orders;
 use anyhow::{Context, Result, bail};
 use indicatif::{ProgressBar, ProgressStyle};
-use sugang_tests::{Api, orders};
 
 /// The courses applied for: enough, at their largest size, that nobody ever waits for a seat.
-const COURSES: u64 = 20;
-const FIRST_COURSE: u64 = 9_001;
+pub const COURSES: u64 = 20;
+/// The number of the first of them.
+pub const FIRST_COURSE: u64 = 9_001;
 const CAPACITY: u64 = 100_000;
 
 /// The orders that only show that a course is known; the others are counted from 1.
 const FIRST_ORDER: u64 = 1_000_000_000;
 
 /// Whoever applies for the courses of one system.
-pub(crate) struct Applicants<'a> {
+pub struct Applicants<'a> {
     api: &'a Api,
     next: AtomicU64,
     acknowledged: AtomicU64,
@@ -25,18 +27,20 @@ pub(crate) struct Applicants<'a> {
 }
 
 /// What one load showed.
-pub(crate) struct Loaded {
-    pub(crate) connections: usize,
-    pub(crate) measured_for: Duration,
+pub struct Loaded {
+    /// From so many connections.
+    pub connections: usize,
+    /// For so long.
+    pub measured_for: Duration,
     /// Acknowledged before the measurement began.
-    pub(crate) warm: u64,
+    pub warm: u64,
     /// How long each measured answer took, the shortest first.
-    pub(crate) latencies: Vec<Duration>,
+    pub latencies: Vec<Duration>,
 }
 
 impl<'a> Applicants<'a> {
     /// Opens the courses and sees each through its first order, since `order` learns of a course by an event.
-    pub(crate) fn open_courses(api: &'a Api) -> Result<Self> {
+    pub fn open_courses(api: &'a Api) -> Result<Self> {
         for edu_no in FIRST_COURSE..FIRST_COURSE + COURSES {
             let answer = api.open_course(&orders::course(edu_no, CAPACITY, "automatic"));
             if answer.status != 201 {
@@ -58,18 +62,41 @@ impl<'a> Applicants<'a> {
         Ok(Self { api, next: AtomicU64::new(1), acknowledged, delayed: AtomicU64::new(0) })
     }
 
+    /// Whoever applies for courses that were opened before and have so many orders.
+    #[must_use]
+    pub fn of_open_courses(api: &'a Api, orders: u64) -> Self {
+        Self {
+            api,
+            next: AtomicU64::new(1),
+            acknowledged: AtomicU64::new(orders),
+            delayed: AtomicU64::new(0),
+        }
+    }
+
+    /// Waits until the view shows that as many orders have their seat as were acknowledged; an error if they never have.
+    pub fn wait_until_seated(&self, patience: Duration) -> Result<()> {
+        let started = Instant::now();
+        while started.elapsed() < patience {
+            if seated(self.api) >= self.acknowledged() {
+                return Ok(());
+            }
+            thread::sleep(Duration::from_millis(50));
+        }
+        bail!("after {patience:?} the view does not show the seats of {} orders", self.acknowledged())
+    }
+
     /// How many orders were acknowledged in all.
-    pub(crate) fn acknowledged(&self) -> u64 {
+    pub fn acknowledged(&self) -> u64 {
         self.acknowledged.load(Ordering::Relaxed)
     }
 
     /// Of those, how many were accepted without the payment having been made in time.
-    pub(crate) fn delayed(&self) -> u64 {
+    pub fn delayed(&self) -> u64 {
         self.delayed.load(Ordering::Relaxed)
     }
 
     /// One order; gives back its id and how long its answer took.
-    pub(crate) fn apply(&self, api: &Api) -> Result<(u64, Duration)> {
+    pub fn apply(&self, api: &Api) -> Result<(u64, Duration)> {
         let id = self.next.fetch_add(1, Ordering::Relaxed);
         let answer = api.apply(&orders::order(id, FIRST_COURSE + id % COURSES));
         if answer.status != 201 {
@@ -83,7 +110,7 @@ impl<'a> Applicants<'a> {
     }
 
     /// Applies from so many connections, for so many seconds before the measurement and in it.
-    pub(crate) fn load(&self, connections: usize, warmup: u64, seconds: u64) -> Result<Loaded> {
+    pub fn load(&self, connections: usize, warmup: u64, seconds: u64) -> Result<Loaded> {
         let (measuring, over) = (AtomicBool::new(false), AtomicBool::new(false));
         let before = self.acknowledged();
         thread::scope(|scope| {
@@ -137,19 +164,26 @@ impl<'a> Applicants<'a> {
 
 impl Loaded {
     /// Orders answered per second.
-    pub(crate) fn rate(&self) -> f64 {
+    pub fn rate(&self) -> f64 {
         self.latencies.len() as f64 / self.measured_for.as_secs_f64()
     }
 
     /// The latency that so many per cent of the answers kept to.
-    pub(crate) fn percentile(&self, percent: usize) -> Duration {
+    pub fn percentile(&self, percent: usize) -> Duration {
         let last = self.latencies.len().saturating_sub(1);
         self.latencies.get((self.latencies.len() * percent / 100).min(last)).copied().unwrap_or_default()
     }
 }
 
+/// How many orders the view shows to have their seat.
+#[must_use]
+pub fn seated(api: &Api) -> u64 {
+    let seated = api.get("/infomations?status=Reservation%20Confirmed&size=1").at("/page/totalElements");
+    seated.as_u64().unwrap_or_default()
+}
+
 /// Lets so many seconds pass, and shows it.
-pub(crate) fn wait(what: &'static str, seconds: u64) {
+pub fn wait(what: &'static str, seconds: u64) {
     let bar = progress_bar(what, seconds);
     for _ in 0..seconds * 10 {
         thread::sleep(Duration::from_millis(100));
