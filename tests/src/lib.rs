@@ -8,6 +8,7 @@
 //! - [`contract`] holds every answer of a host against the published `openapi.json`.
 //! - [`eventually`] waits for what happens after the answer.
 //! - [`chaos`] breaks everything that can break, and holds the system to what it promised meanwhile.
+//! - [`Engine`] is what the stores of a test are on; [`Postgres`] is the database where that is PostgreSQL.
 //! - [`stores`] looks into the databases, for what no endpoint tells.
 //!
 //! It deliberately shares no type with the components: what is tested is what the public sees, bytes over HTTP.
@@ -21,6 +22,7 @@ pub mod contract;
 mod ground;
 mod host;
 pub mod orders;
+mod postgres;
 pub mod stores;
 mod wait;
 
@@ -28,4 +30,6 @@ pub use answer::{Answer, median};
 pub use api::{Api, raw};
 pub use ground::{CONTEXTS, Ground, PASSWORD, Sugang};
 pub use host::{Host, Options};
+pub use postgres::Postgres;
+pub use store::native::Engine;
 pub use wait::{PATIENCE, eventually, until, within};

@@ -9,6 +9,11 @@ use serde_json::Value;
 use sugang_tests::orders::{AUTOMATIC, MANUAL, order};
 use sugang_tests::{Api, PATIENCE, Sugang, eventually};
 
+store::on_postgres!(
+    whoever_follows_an_order_sees_each_change_without_asking,
+    whoever_comes_back_having_seen_the_end_is_told_to_stop,
+);
+
 /// One event of the stream.
 #[derive(Debug)]
 struct Event {

@@ -21,6 +21,7 @@ mod operations;
 mod outages;
 mod password;
 mod payment;
+mod postgres;
 mod released;
 mod stopping;
 mod walkthrough;
