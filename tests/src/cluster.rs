@@ -11,11 +11,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use rustix::process::Signal;
+use servers::{PostgresServer, Process, postgres};
 use tempfile::TempDir;
 use xtask::balancer::{Balancer, NOTICED_WITHIN};
-use xtask::postgres_server::{self, PostgresServer};
-use xtask::process::Process;
-use xtask::redis_server::{self, RedisServer};
+use xtask::redis_server::RedisServer;
 use xtask::redis_url::RedisUrl;
 use xtask::supervisor::{Starter, Story, Supervisor};
 use xtask::tick::{self, Tick};
@@ -274,7 +273,7 @@ pub fn count(url: &str, label: &str, sql: &str) -> Result<i64> {
 
 /// PostgreSQL's own client.
 pub fn client() -> Result<PathBuf> {
-    let beside = postgres_server::programs().map(|folder| folder.join("psql")).filter(|psql| psql.exists());
+    let beside = postgres::programs().map(|folder| folder.join("psql")).filter(|psql| psql.exists());
     beside.or_else(|| workspace::find_program(&["psql"])).context("there is no psql")
 }
 
@@ -371,7 +370,7 @@ fn command(release: Release) -> Result<Command> {
 }
 
 fn free_address() -> Result<SocketAddr> {
-    Ok(SocketAddr::from((Ipv4Addr::LOCALHOST, redis_server::free_port()?)))
+    Ok(SocketAddr::from((Ipv4Addr::LOCALHOST, servers::free_port()?)))
 }
 
 fn open_to_others(folder: &Path) -> Result<()> {

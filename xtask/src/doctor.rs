@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Result, bail};
 use clap::Args;
 
-use crate::{build, postgres_server, redis_server, setup, workspace};
+use crate::{build, redis_server, setup, workspace};
 
 /// The oldest compiler that builds Sugang; the workspace's `rust-version`.
 const RUST: (u32, u32) = (1, 95);
@@ -129,19 +129,19 @@ fn redis() -> Finding {
             let version = version(&server.to_string_lossy(), &["--version"]).unwrap_or_default();
             Finding::there("Redis or Valkey", format!("{} ({version})", server.display()))
         }
-        None => Finding::missing("Redis or Valkey", setup::how_to_get_redis()),
+        None => Finding::missing("Redis or Valkey", setup::REDIS.how_to_get()),
     }
 }
 
 /// Needed by the tests of what a component may ask a PostgreSQL, and by nothing that runs.
 fn postgres() -> Finding {
-    match postgres_server::programs() {
+    match servers::postgres::programs() {
         Some(programs) => {
             let version =
                 version(&programs.join("postgres").to_string_lossy(), &["--version"]).unwrap_or_default();
             Finding::there("PostgreSQL (tests)", format!("{} ({version})", programs.display()))
         }
-        None => Finding::note("PostgreSQL (tests)", setup::how_to_get_postgres()),
+        None => Finding::note("PostgreSQL (tests)", setup::POSTGRES.how_to_get()),
     }
 }
 

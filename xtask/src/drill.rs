@@ -56,13 +56,13 @@ pub struct Liveness {
 impl Drill {
     /// Builds, does it and prints.
     pub fn run(&self) -> Result<()> {
-        setup::ensure_redis()?;
-        setup::ensure_postgres()?;
-        setup::ensure_haproxy()?;
+        setup::REDIS.ensure()?;
+        setup::POSTGRES.ensure()?;
+        setup::HAPROXY.ensure()?;
         build::everything()?;
         let arguments = match &self.which {
             Which::Rollout(rollout) => {
-                setup::ensure_siege()?;
+                setup::SIEGE.ensure()?;
                 build::with_faults()?;
                 rollout.arguments()
             }

@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
-use crate::process::Process;
-use crate::{redis_server, setup, workspace};
+use crate::{setup, workspace};
+use servers::Process;
 
 /// How long it may take from its start until it accepts connections.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -55,9 +55,9 @@ impl RegistryServer {
     }
 
     fn start_with(folder: &Path, more: &str) -> Result<Self> {
-        let Some(program) = program() else { bail!("{}", setup::how_to_get_registry()) };
+        let Some(program) = program() else { bail!("{}", setup::REGISTRY.how_to_get()) };
         for _ in 0..ATTEMPTS {
-            let address = SocketAddr::from((Ipv4Addr::LOCALHOST, redis_server::free_port()?));
+            let address = SocketAddr::from((Ipv4Addr::LOCALHOST, servers::free_port()?));
             let config = folder.join("registry.yml");
             let blobs = folder.join("registry");
             let text = format!(

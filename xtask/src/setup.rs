@@ -9,16 +9,13 @@ use std::process::{Command, Stdio};
 use anyhow::{Result, bail};
 use clap::Args;
 
-use crate::{balancer, postgres_server, redis_server, registry_server, workspace};
+use crate::{balancer, redis_server, registry_server, workspace};
 
-/// The balancer's package, by every package manager's name for it.
-const HAPROXY: &str = "haproxy";
-
-/// Install what is missing: the WebAssembly target, redis-server, PostgreSQL, haproxy, a container registry.
+/// Install what is missing: the WebAssembly target, redis-server, PostgreSQL, and what only tests need.
 ///
-/// Adds the target with rustup, and redis-server (or valkey-server) with the distribution's package
-/// manager where that needs no password. Otherwise it says which command does it. The same for PostgreSQL and the
-/// registry, without which only their tests fail. `up`, `build` and `test` do this by themselves; this command is for doing it beforehand.
+/// Adds the target with rustup, and the rest with the distribution's package manager where that needs no password;
+/// otherwise it says which command does it. `up`, `build` and `test` do this by themselves for what they need; this command is
+/// for doing it beforehand.
 #[derive(Args)]
 pub struct Setup {}
 
@@ -27,15 +24,12 @@ impl Setup {
     pub fn run(&self) -> Result<()> {
         ensure_target()?;
         println!("target  {} is there", workspace::COMPONENT_TARGET);
-        let server = ensure_redis()?;
-        println!("redis   {}", server.display());
-        match ensure_postgres() {
-            Ok(programs) => println!("postgres {}", programs.display()),
-            Err(missing) => println!("postgres is not there, and only tests need it. {missing}"),
-        }
-        match ensure_registry() {
-            Ok(program) => println!("registry {}", program.display()),
-            Err(missing) => println!("registry is not there, and only tests need it. {missing}"),
+        println!("redis   {}", REDIS.ensure()?.display());
+        for needed in [POSTGRES, HAPROXY, SIEGE, REGISTRY] {
+            match needed.ensure() {
+                Ok(found) => println!("{}: {}", needed.what, found.display()),
+                Err(missing) => println!("Some commands and tests need it: {missing:#}"),
+            }
         }
         Ok(())
     }
@@ -83,147 +77,105 @@ pub fn how_to_get_target() -> String {
     )
 }
 
-/// The Redis or Valkey server program, installed first where it is missing and we may.
-pub fn ensure_redis() -> Result<PathBuf> {
-    if let Some(server) = redis_server::program() {
-        return Ok(server);
-    }
-    let Some(manager) = PackageManager::of_this_machine() else {
-        bail!("{}", how_to_get_redis());
-    };
-    let Some(privilege) = Privilege::without_password(manager) else {
-        bail!("{}", how_to_get_redis());
-    };
-    privilege.install(manager, manager.redis)?;
-    redis_server::program().ok_or_else(|| {
-        anyhow::anyhow!("{} is installed, but no redis-server or valkey-server is on the PATH", manager.redis)
-    })
+/// A program of the distribution that a command needs.
+pub struct Needed {
+    /// What it is, for people.
+    what: &'static str,
+    /// The program or the folder of programs, where it is installed.
+    find: fn() -> Option<PathBuf>,
+    /// Not every distribution has it.
+    package: fn(&PackageManager) -> Option<&'static str>,
+    /// Where else to get it.
+    see: &'static str,
 }
 
-/// The folder of PostgreSQL's programs; installed first where they are missing and we may.
-pub fn ensure_postgres() -> Result<PathBuf> {
-    if let Some(programs) = postgres_server::programs() {
-        return Ok(programs);
+/// The Redis or Valkey server.
+pub const REDIS: Needed = Needed {
+    what: "redis-server or valkey-server",
+    find: redis_server::program,
+    package: |manager| Some(manager.redis),
+    see: "https://valkey.io/download or https://redis.io/downloads; or set REDIS_URL to a server that runs",
+};
+
+/// The folder of PostgreSQL's programs.
+pub const POSTGRES: Needed = Needed {
+    what: "PostgreSQL (its programs initdb and postgres)",
+    find: servers::postgres::programs,
+    package: |manager| Some(manager.postgres),
+    see: "https://www.postgresql.org/download; or set DATABASE_URL to a server that runs",
+};
+
+/// The balancer before several hosts.
+pub const HAPROXY: Needed = Needed {
+    what: "haproxy, which several hosts are behind",
+    find: balancer::program,
+    package: |_| Some("haproxy"),
+    see: "https://www.haproxy.org",
+};
+
+/// The load tester that the seed used.
+pub const SIEGE: Needed = Needed {
+    what: "siege",
+    find: || workspace::find_program(&["siege"]),
+    package: |_| Some("siege"),
+    see: "https://www.joedog.org/siege-home",
+};
+
+/// The container registry of the tests.
+pub const REGISTRY: Needed = Needed {
+    what: "docker-registry or registry",
+    find: registry_server::program,
+    package: |manager| manager.registry,
+    see: "https://distribution.github.io/distribution",
+};
+
+/// The library by which the chaos suite sets the clock of one program wrong.
+pub const FAKETIME: Needed = Needed {
+    what: "libfaketime",
+    find: faketime,
+    package: |manager| (manager.program == "apt-get").then_some("libfaketime"),
+    see: "https://github.com/wolfcw/libfaketime",
+};
+
+impl Needed {
+    /// Where it is, if it is installed.
+    #[must_use]
+    pub fn found(&self) -> Option<PathBuf> {
+        (self.find)()
     }
-    let manager = PackageManager::of_this_machine();
-    let Some((manager, privilege)) = manager.and_then(|it| Some((it, Privilege::without_password(it)?)))
-    else {
-        bail!("{}", how_to_get_postgres());
-    };
-    privilege.install(manager, manager.postgres)?;
-    postgres_server::programs().ok_or_else(|| {
-        anyhow::anyhow!("{} is installed, but there is no initdb and postgres", manager.postgres)
-    })
+
+    /// Where it is; installed first where it is missing and we may.
+    pub fn ensure(&self) -> Result<PathBuf> {
+        if let Some(found) = self.found() {
+            return Ok(found);
+        }
+        let Some((manager, package)) = self.package() else { bail!("{}", self.how_to_get()) };
+        let Some(privilege) = Privilege::without_password(manager) else { bail!("{}", self.how_to_get()) };
+        privilege.install(manager, package)?;
+        self.found().ok_or_else(|| anyhow::anyhow!("{package} is installed, but {} is not there", self.what))
+    }
+
+    /// What to type for it on this machine.
+    #[must_use]
+    pub fn how_to_get(&self) -> String {
+        let how = match self.package() {
+            Some((manager, package)) => format!("`{}`", manager.what_to_type(package)),
+            None => format!("see {}", self.see),
+        };
+        format!("There is no {}. To install it: {how}.", self.what)
+    }
+
+    fn package(&self) -> Option<(&'static PackageManager, &'static str)> {
+        let manager = PackageManager::of_this_machine()?;
+        Some((manager, (self.package)(manager)?))
+    }
 }
 
-/// The library by which the chaos suite sets the clock of one program wrong, where it is installed.
-#[must_use]
-pub fn faketime() -> Option<PathBuf> {
+fn faketime() -> Option<PathBuf> {
     let libraries = ["/usr/lib", "/usr/lib64"].map(Path::new);
     let folders = libraries.iter().filter_map(|library| std::fs::read_dir(library).ok()).flatten().flatten();
     let folders = folders.map(|entry| entry.path()).chain(libraries.map(Path::to_owned));
     folders.map(|folder| folder.join("faketime/libfaketimeMT.so.1")).find(|library| library.exists())
-}
-
-/// The same, installed first where it is missing and we may. Only one kind of fault needs it, so that it is no error
-/// to be without it.
-#[must_use]
-pub fn ensure_faketime() -> Option<PathBuf> {
-    let manager = PackageManager::of_this_machine()?;
-    if faketime().is_none() && manager.program == "apt-get" {
-        let privilege = Privilege::without_password(manager)?;
-        privilege.install(manager, "libfaketime").ok()?;
-    }
-    faketime()
-}
-
-/// Siege, the load tester that the seed used, installed first where it is missing and we may.
-pub fn ensure_siege() -> Result<()> {
-    const PACKAGE: &str = "siege";
-    if workspace::find_program(&[PACKAGE]).is_some() {
-        return Ok(());
-    }
-    let manager = PackageManager::of_this_machine();
-    let Some((manager, privilege)) = manager.and_then(|it| Some((it, Privilege::without_password(it)?)))
-    else {
-        let how = manager.map_or_else(
-            || "See https://www.joedog.org/siege-home".to_owned(),
-            |manager| format!("To install it: `{}`", manager.what_to_type(PACKAGE)),
-        );
-        bail!("siege is not on the PATH. {how}.");
-    };
-    privilege.install(manager, PACKAGE)
-}
-
-/// The container registry of the tests, installed first where it is missing and we may.
-pub fn ensure_registry() -> Result<PathBuf> {
-    if let Some(program) = registry_server::program() {
-        return Ok(program);
-    }
-    let manager = PackageManager::of_this_machine().filter(|manager| manager.registry.is_some());
-    let found = manager.and_then(|it| Some((it, it.registry?, Privilege::without_password(it)?)));
-    let Some((manager, package, privilege)) = found else { bail!("{}", how_to_get_registry()) };
-    privilege.install(manager, package)?;
-    registry_server::program()
-        .ok_or_else(|| anyhow::anyhow!("{package} is installed, but no registry is on the PATH"))
-}
-
-/// What to type for a container registry on this machine.
-#[must_use]
-pub fn how_to_get_registry() -> String {
-    let manager = PackageManager::of_this_machine().and_then(|it| Some(it.what_to_type(it.registry?)));
-    let how = manager.map_or_else(
-        || "see https://distribution.github.io/distribution".to_owned(),
-        |command| format!("`{command}`"),
-    );
-    format!("Neither docker-registry nor registry is on the PATH. To install it: {how}.")
-}
-
-/// haproxy, the balancer before several hosts, installed first where it is missing and we may.
-pub fn ensure_haproxy() -> Result<PathBuf> {
-    if let Some(program) = balancer::program() {
-        return Ok(program);
-    }
-    let manager = PackageManager::of_this_machine();
-    let Some((manager, privilege)) = manager.and_then(|it| Some((it, Privilege::without_password(it)?)))
-    else {
-        bail!("{}", how_to_get_haproxy());
-    };
-    privilege.install(manager, HAPROXY)?;
-    balancer::program().ok_or_else(|| anyhow::anyhow!("{HAPROXY} is installed, but is not on the PATH"))
-}
-
-/// What to type for haproxy on this machine.
-#[must_use]
-pub fn how_to_get_haproxy() -> String {
-    let how = PackageManager::of_this_machine().map_or("see https://www.haproxy.org".to_owned(), |manager| {
-        format!("`{}`", manager.what_to_type(HAPROXY))
-    });
-    format!("haproxy, which several hosts are behind, is not there. To install it: {how}.")
-}
-
-/// What to type for redis-server on this machine.
-#[must_use]
-pub fn how_to_get_redis() -> String {
-    let Some(manager) = PackageManager::of_this_machine() else {
-        return "Neither redis-server nor valkey-server is on the PATH. Install one \
-                (https://valkey.io/download or https://redis.io/downloads), or set REDIS_URL to a server that runs."
-            .to_owned();
-    };
-    format!(
-        "Neither redis-server nor valkey-server is on the PATH. To install it: `{}`. Or set REDIS_URL to a server that runs.",
-        manager.what_to_type(manager.redis)
-    )
-}
-
-/// What to type for PostgreSQL on this machine.
-#[must_use]
-pub fn how_to_get_postgres() -> String {
-    let how = PackageManager::of_this_machine()
-        .map_or("see https://www.postgresql.org/download".to_owned(), |manager| {
-            format!("`{}`", manager.what_to_type(manager.postgres))
-        });
-    format!("PostgreSQL's initdb and postgres are not there. To install them: {how}.")
 }
 
 /// A distribution's package manager, and what it calls a Redis and a PostgreSQL.
@@ -358,10 +310,12 @@ impl Privilege {
 mod tests {
     use super::*;
 
+    const ALL: [Needed; 6] = [REDIS, POSTGRES, HAPROXY, SIEGE, REGISTRY, FAKETIME];
+
     #[test]
     fn every_package_manager_ends_by_installing_its_package() {
         for manager in PACKAGE_MANAGERS {
-            for package in [manager.redis, manager.postgres] {
+            for package in ALL.iter().filter_map(|needed| (needed.package)(manager)) {
                 let last = manager.steps(package).pop().and_then(|step| step.last().copied());
                 assert_eq!(last, Some(package), "{}", manager.program);
             }
@@ -370,9 +324,10 @@ mod tests {
 
     #[test]
     fn what_to_type_names_a_command_or_a_place() {
-        assert!(how_to_get_redis().contains("nstall"), "{}", how_to_get_redis());
-        assert!(how_to_get_postgres().contains("postgresql"), "{}", how_to_get_postgres());
-        assert!(how_to_get_haproxy().contains("haproxy"), "{}", how_to_get_haproxy());
+        for needed in ALL {
+            let how = needed.how_to_get();
+            assert!(how.contains(needed.what) && (how.contains("install") || how.contains("http")), "{how}");
+        }
         assert!(how_to_get_target().contains("rustup target add wasm32-wasip2"));
     }
 }

@@ -44,6 +44,15 @@ enum Part {
 /// with other features.
 const ALL: [Part; 3] = [Part::Lint, Part::Build, Part::Tests];
 
+/// What tests need of the distribution.
+const NEEDED: [(&str, setup::Needed); 5] = [
+    ("setup", setup::REDIS),
+    ("setup of PostgreSQL", setup::POSTGRES),
+    ("setup of haproxy", setup::HAPROXY),
+    ("setup of siege", setup::SIEGE),
+    ("setup of a registry", setup::REGISTRY),
+];
+
 /// In the names of the end-to-end tests that hold an answer to a time: they run by themselves, one after another.
 const TIMED: &str = "timed::";
 
@@ -77,11 +86,9 @@ impl Test {
                 count.step("lints", workspace::run(&mut lints()));
             }
             Part::Build => {
-                count.step("setup", setup::ensure_redis().map(drop));
-                count.step("setup of PostgreSQL", setup::ensure_postgres().map(drop));
-                count.step("setup of a registry", setup::ensure_registry().map(drop));
-                count.step("setup of haproxy", setup::ensure_haproxy().map(drop));
-                count.step("setup of siege", setup::ensure_siege());
+                for (name, needed) in NEEDED {
+                    count.step(name, needed.ensure().map(drop));
+                }
                 count.step("build", build::everything());
                 count.step("build with faults", build::with_faults());
             }

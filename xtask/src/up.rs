@@ -1,5 +1,7 @@
 //! `up`: the whole system on this machine, from one command, until Ctrl-C.
 
+mod databases;
+
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::{BufRead, BufReader, Read, Write};
@@ -12,10 +14,12 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
+use servers::Process;
 use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
-use crate::process::Process;
+use self::databases::{Databases, Wanted};
+use crate::postgres_url::PostgresUrl;
 use crate::redis_server::RedisServer;
 use crate::redis_url::{CREDENTIALS, RedisUrl};
 use crate::state::StateDir;
@@ -28,7 +32,8 @@ const PATIENCE: Duration = Duration::from_secs(35);
 /// Build what has changed, and run the whole system until Ctrl-C.
 ///
 /// Starts a private redis-server (the event log; REDIS_URL names another instead), the embedded host with every
-/// component, and the tick; prints where everything is. When any part dies, all stop. What it keeps is in the state
+/// component, and the tick; prints where everything is. The stores are SQLite files, or with --postgres in a private
+/// PostgreSQL (DATABASE_URL names another instead). When any part dies, all stop. What it keeps is in the state
 /// directory and is there again at the next start. Several systems may run side by side, each with a --state-dir
 /// and a --listen of its own.
 #[derive(Args)]
@@ -58,6 +63,16 @@ pub struct Up {
     #[arg(long, value_name = "URL", env = "REDIS_URL", hide_env_values = true)]
     redis_url: Option<String>,
 
+    /// Have the stores on PostgreSQL: a private one, unless --database-url or DATABASE_URL names another
+    #[arg(long)]
+    postgres: bool,
+
+    /// Have the stores in this database, each in a schema of its own: postgres://[user[:password]@]host[:port]/database. A
+    /// password is better given in the environment, which others on this machine do not see. A single store is placed by
+    /// its variable: `--variable notification_database_url=` has it in a SQLite file
+    #[arg(long, value_name = "URL", env = "DATABASE_URL", hide_env_values = true)]
+    database_url: Option<String>,
+
     /// Run what was built last, without looking for changes
     #[arg(long)]
     no_build: bool,
@@ -65,6 +80,11 @@ pub struct Up {
     /// Flags for the host itself, as `sugang up --help` lists them
     #[arg(last = true, value_name = "HOST FLAGS")]
     host_flags: Vec<String>,
+}
+
+/// An address that was given: the environment may have it, and leave it empty.
+fn given(address: &Option<String>) -> Option<&str> {
+    address.as_deref().filter(|address| !address.trim().is_empty())
 }
 
 /// Reads `key=value`.
@@ -79,12 +99,23 @@ impl Up {
     /// Runs until Ctrl-C, or until a part dies, which is an error.
     pub fn run(&self) -> Result<()> {
         // What can be refused is refused before minutes go into building.
-        let redis_url = self.redis_url.as_deref().map(RedisUrl::parse).transpose();
+        let redis_url = given(&self.redis_url).map(RedisUrl::parse).transpose();
         let redis_url = redis_url.context("--redis-url (or REDIS_URL) is not the address of a Redis")?;
+        let wanted = match given(&self.database_url) {
+            Some(url) => Wanted::There(
+                PostgresUrl::parse(url)
+                    .context("--database-url (or DATABASE_URL) is not the address of a PostgreSQL")?,
+            ),
+            None if self.postgres => Wanted::Private,
+            None => Wanted::Nothing,
+        };
         let listen = reserve(self.listen)?;
         let mut state = StateDir::claim(&self.state_dir, self.fresh)?;
-        if self.redis_url.is_none() {
-            setup::ensure_redis()?;
+        if redis_url.is_none() {
+            setup::REDIS.ensure()?;
+        }
+        if matches!(wanted, Wanted::Private) {
+            setup::POSTGRES.ensure()?;
         }
         if !self.no_build {
             build::everything()?;
@@ -93,7 +124,7 @@ impl Up {
         let started = Instant::now();
         let (happens, happenings) = mpsc::channel();
         watch_signals(happens.clone())?;
-        let mut system = System::start(self, listen, redis_url, &mut state, happens)?;
+        let mut system = System::start(self, listen, redis_url, wanted, &mut state, happens)?;
         let outcome = system.run(&happenings, started);
         system.stop()?;
         outcome
@@ -165,6 +196,7 @@ struct System {
     outputs: Vec<JoinHandle<()>>,
     _tick: Tick,
     redis: Option<RedisServer>,
+    databases: Databases,
     banner: String,
 }
 
@@ -173,9 +205,11 @@ impl System {
         options: &Up,
         listen: SocketAddr,
         redis_url: Option<RedisUrl>,
+        wanted: Wanted,
         state: &mut StateDir,
         happens: Sender<Happening>,
     ) -> Result<Self> {
+        let mut databases = Databases::start(wanted, &options.variable, state.path())?;
         let (mut redis, redis_url) = match redis_url {
             Some(url) => (None, url),
             None => {
@@ -190,6 +224,7 @@ impl System {
         fs::create_dir_all(&logs).with_context(|| format!("cannot create {}", logs.display()))?;
 
         let mut command = host_command(options, listen, state, &redis_url)?;
+        databases.tell(&mut command);
         command.stdin(Stdio::from(state.lease().try_clone()?)).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut host = Process::start("the host", &mut command)?;
         let log = OpenOptions::new().create(true).append(true).open(logs.join("host.log"))?;
@@ -210,9 +245,10 @@ impl System {
         if let Some(server) = &mut redis {
             processes.push(("redis-server", server.process().id()));
         }
+        processes.extend(databases.process_id().map(|id| ("postgres", id)));
         state.note_processes(&processes)?;
-        let banner = banner(reachable(listen), state.path(), &redis_url, redis.as_ref());
-        Ok(Self { host, outputs, _tick: tick, redis, banner })
+        let banner = banner(reachable(listen), state.path(), &redis_url, redis.as_ref(), databases.places());
+        Ok(Self { host, outputs, _tick: tick, redis, databases, banner })
     }
 
     /// Returns when asked to stop; fails when a part dies.
@@ -242,10 +278,10 @@ impl System {
                 server.log().display()
             );
         }
-        Ok(())
+        self.databases.check()
     }
 
-    /// Stops the host first, so that the requests in flight can still use Redis.
+    /// Stops the host first, so that the requests in flight can still use Redis and the stores.
     fn stop(&mut self) -> Result<()> {
         println!("\nstopping");
         self.host.stop(PATIENCE)?;
@@ -256,7 +292,7 @@ impl System {
         if let Some(server) = &mut self.redis {
             server.process().stop(PATIENCE)?;
         }
-        Ok(())
+        self.databases.stop()
     }
 }
 
@@ -309,32 +345,40 @@ fn host_command(options: &Up, listen: SocketAddr, state: &StateDir, redis_url: &
 /// Writes down where the event log is, for the commands that an operator runs beside the system. The address may
 /// carry a password, so that the file is for its owner's eyes alone.
 fn note_redis(state: &Path, redis_url: &RedisUrl) -> Result<()> {
-    let path = state.join("redis-url");
+    write_for_owner(&state.join("redis-url"), &format!("{}\n", redis_url.with_credentials()))
+}
+
+fn write_for_owner(path: &Path, text: &str) -> Result<()> {
     let mut options = OpenOptions::new();
     options.write(true).create(true).truncate(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let written = options.open(&path).and_then(|mut file| writeln!(file, "{}", redis_url.with_credentials()));
+    let written = options.open(path).and_then(|mut file| file.write_all(text.as_bytes()));
     written.with_context(|| format!("cannot write {}", path.display()))
 }
 
 /// Where everything is.
-fn banner(address: SocketAddr, state: &Path, redis_url: &RedisUrl, redis: Option<&RedisServer>) -> String {
+fn banner(
+    address: SocketAddr,
+    state: &Path,
+    redis_url: &RedisUrl,
+    redis: Option<&RedisServer>,
+    stores: Vec<(&'static str, String)>,
+) -> String {
     let site = format!("http://{address}");
     let state = state.display();
     let redis = match redis {
         Some(server) => format!("{redis_url}   (log {})", server.log().display()),
         None => redis_url.to_string(),
     };
-    let rows = [
+    let mut rows = vec![
         ("site", format!("{site}/")),
         ("API", format!("{site}/orders  /pays  /reservations  /courses  /infomations  /notifications")),
         ("contract", format!("{site}/openapi.json")),
         ("health", format!("{site}/.well-known/spin/health")),
-        ("stores", format!("{state}/.spin/*.db")),
-        ("redis", redis),
-        ("logs", format!("{state}/logs")),
     ];
+    rows.extend(stores);
+    rows.extend([("redis", redis), ("logs", format!("{state}/logs"))]);
     let mut text: String = rows.iter().map(|(name, place)| format!("  {name:<9} {place}\n")).collect();
     text.push_str("\nCtrl-C stops it; what it keeps is there again at the next start (--fresh starts over).");
     text

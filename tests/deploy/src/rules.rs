@@ -248,7 +248,7 @@ fn streams(objects: &[Value]) -> Vec<String> {
             let namespace = scaler["metadata"]["namespace"].as_str().unwrap_or_default();
             let host = address.split_once(':').map(|(host, _)| host).unwrap_or_default();
             let service = host.strip_suffix(&format!(".{namespace}.svc.cluster.local"));
-            if !service.is_some_and(|service| find(objects, "Service", service).is_some()) {
+            if service.is_none_or(|service| find(objects, "Service", service).is_none()) {
                 problems.push(format!("{here}: KEDA, which is elsewhere, does not find `{address}`"));
             }
             let authentication = text(&trigger["authenticationRef"]["name"]);

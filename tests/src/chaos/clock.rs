@@ -30,7 +30,7 @@ impl Clock {
     /// In the environment of a program, it makes the program go by this clock.
     pub fn environment(&self) -> Result<Vec<(&'static str, OsString)>> {
         let mut libraries =
-            xtask::setup::faketime().context("libfaketime is not installed")?.into_os_string();
+            xtask::setup::FAKETIME.found().context("libfaketime is not installed")?.into_os_string();
         // An allocator that asks for the time before libfaketime is ready, such as Redis's, stops it for ever: libc's own
         // comes first.
         libraries.push(":libc.so.6");

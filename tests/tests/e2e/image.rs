@@ -6,12 +6,12 @@ use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
+use servers::Process;
 use sugang_tests::orders::{AUTOMATIC, order};
 use sugang_tests::{Api, Ground, Options, eventually};
 use tempfile::TempDir;
-use xtask::process::Process;
 use xtask::registry_server::{RegistryServer, USER};
-use xtask::{redis_server, workspace};
+use xtask::workspace;
 
 /// A registry of a test's own, and a folder for whatever else it needs.
 struct Shelf {
@@ -135,7 +135,7 @@ fn what_is_not_there_or_is_no_application_is_refused_in_words() {
     let at = |name: &str| format!("{}/{name}", shelf.registry.address());
     let words = refused(&mut shelf.up(&at("sugang/nothing:here")));
     assert!(words.contains("the registry has no such image"), "{words}");
-    let free = redis_server::free_port().unwrap();
+    let free = servers::free_port().unwrap();
     let words = refused(&mut shelf.up(&format!("127.0.0.1:{free}/sugang:v1")));
     assert!(words.contains("cannot be reached"), "{words}");
     let words = refused(&mut shelf.up("no-such-folder"));
@@ -186,7 +186,7 @@ fn workers_alone_are_started_as_the_spinkube_operator_starts_them_and_listen_for
     let state = shelf.folder.path().join("state.toml");
     fs::write(&state, runtime_config(ground.state())).unwrap();
     let start = || {
-        let address = SocketAddr::from(([127, 0, 0, 1], redis_server::free_port().unwrap()));
+        let address = SocketAddr::from(([127, 0, 0, 1], servers::free_port().unwrap()));
         let mut command = sugang(shelf.folder.path());
         command.args(["up", "--listen", &address.to_string(), "-f", &exact, "--insecure"]);
         command.arg("--runtime-config-file").arg(&state);
@@ -211,7 +211,7 @@ fn workers_alone_are_started_as_the_spinkube_operator_starts_them_and_listen_for
     // What was pulled by digest is there at the next start, whatever became of the registry.
     drop(shelf.registry);
     let exact = exact.as_str();
-    let address = SocketAddr::from(([127, 0, 0, 1], redis_server::free_port().unwrap()));
+    let address = SocketAddr::from(([127, 0, 0, 1], servers::free_port().unwrap()));
     let mut command = sugang(shelf.folder.path());
     // Neither flag is given: the operator's shim says the same by the environment alone.
     command.args(["up", "-f", exact, "--runtime-config-file"]).arg(&state);
@@ -289,7 +289,7 @@ fn the_hosts_image_starts_as_an_ordinary_user_whose_root_file_system_is_read_onl
     let (user, entry) = (user.split(':').next().unwrap(), said("ENTRYPOINT").remove(0));
     assert_eq!(entry, r#"["/usr/bin/sugang"]"#);
     assert_ne!(user, "0");
-    let address = SocketAddr::from(([127, 0, 0, 1], redis_server::free_port().unwrap()));
+    let address = SocketAddr::from(([127, 0, 0, 1], servers::free_port().unwrap()));
     // The root is mounted for reading; volumes, as SpinApps have them, are over the two folders.
     let script = format!(
         "set -e; mount --bind $1 $1; mount -o remount,bind,ro $1; mount -t tmpfs none $1/state; \

@@ -23,6 +23,7 @@ mod operations;
 mod outages;
 mod password;
 mod payment;
+mod postgres;
 mod released;
 mod rendered;
 mod schemathesis;

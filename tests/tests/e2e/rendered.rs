@@ -8,11 +8,10 @@ use std::process::{Command, Stdio};
 
 use deploy_tests::{find, kubernetes, kustomize, list, name, of_kind, operator, texts};
 use serde_json::Value;
+use servers::{PostgresServer, Process};
 use sugang_tests::orders::{AUTOMATIC, MANUAL, order};
 use sugang_tests::{Api, Ground, eventually};
 use tempfile::TempDir;
-use xtask::postgres_server::PostgresServer;
-use xtask::process::Process;
 use xtask::registry_server::RegistryServer;
 use xtask::{redis_server, workspace};
 
@@ -35,7 +34,7 @@ impl Cluster {
         let database = folder.path().join("postgres");
         fs::create_dir(&database).unwrap();
         let postgres = PostgresServer::start_with(&database, &["fsync=off", "max_connections=300"]).unwrap();
-        let free = || SocketAddr::from(([127, 0, 0, 1], redis_server::free_port().unwrap()));
+        let free = || SocketAddr::from(([127, 0, 0, 1], servers::free_port().unwrap()));
         let services = of_kind(&objects, "SpinApp").map(|app| (name(app).to_owned(), free())).collect();
         let mut cluster = Self {
             processes: Vec::new(),
