@@ -8,8 +8,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context, Result, anyhow, bail, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use serde::Deserialize;
+
+use crate::document;
 
 /// What the operator configured; empty where there is no file.
 #[derive(Clone, Debug, Default)]
@@ -45,13 +47,7 @@ struct StaticProvider {
     #[serde(rename = "type")]
     _kind: String,
     #[serde(default)]
-    values: toml::Table,
-}
-
-/// Where the file is wrong and why, without the line itself: it may hold a secret.
-fn in_words(text: &str, error: &toml::de::Error) -> anyhow::Error {
-    let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
-    anyhow!("line {}: {}", before.matches('\n').count() + 1, error.message())
+    values: BTreeMap<String, String>,
 }
 
 impl RuntimeConfig {
@@ -65,14 +61,14 @@ impl RuntimeConfig {
     }
 
     fn parse(text: &str, directory: PathBuf) -> Result<Self> {
-        let document: Document = toml::from_str(text).map_err(|error| in_words(text, &error))?;
+        let document: Document = document::parse(text)?;
         ensure!(
             document.state_dir.as_ref().is_none_or(|path| !path.as_os_str().is_empty()),
             "`state_dir` is empty: stores in memory are not supported"
         );
         let mut variables = BTreeMap::new();
         for provider in document.variables_provider {
-            for (name, value) in static_values(provider).context("[[variables_provider]]")? {
+            for (name, value) in static_values(provider)? {
                 // The first provider that has a value wins, as in Spin.
                 variables.entry(name).or_insert(value);
             }
@@ -88,17 +84,13 @@ impl RuntimeConfig {
 }
 
 fn static_values(provider: toml::Table) -> Result<BTreeMap<String, String>> {
+    const PLACE: &str = "[[variables_provider]]";
     match provider.get("type").and_then(toml::Value::as_str) {
         Some("static") => {}
-        Some(kind) => bail!("the type `{kind}` is not supported; supported: `static`"),
-        None => bail!("has no `type`; supported: `static`"),
+        Some(kind) => bail!("{PLACE}: the type `{kind}` is not supported; supported: `static`"),
+        None => bail!("{PLACE}: has no `type`; supported: `static`"),
     }
-    let provider: StaticProvider = toml::Value::Table(provider).try_into()?;
-    let text = |(name, value)| match value {
-        toml::Value::String(value) => Ok((name, value)),
-        _ => bail!("the value of `{name}` must be a string"),
-    };
-    provider.values.into_iter().map(text).collect()
+    Ok(document::table::<StaticProvider>(PLACE, provider)?.values)
 }
 
 #[cfg(test)]
@@ -119,6 +111,9 @@ mod tests {
             "[[variables_provider]]\ntype = 'static'\nvalues = { pw = 'hunter2 }",
             "[[variables_provider]]\ntype = 'static'\nvalues = { pw = 42424242 }",
             "[[variables_provider]]\ntype = 'static'\nvalues = ['hunter2']",
+            "[[variables_provider]]\ntype = 'static'\nvalues = 'hunter2'",
+            "[[variables_provider]]\ntype = 'static'\nhunter = 'hunter2'",
+            "key_value_store = 'hunter2'",
             "pw = 'hunter2'",
         ] {
             let refusal = format!("{:#}", RuntimeConfig::parse(text, PathBuf::new()).unwrap_err());

@@ -173,6 +173,10 @@ pub(crate) struct Restore {
     #[arg(long)]
     pub(crate) keep_outside: bool,
 
+    /// Do not look whether the event log is empty, for where its Redis cannot be reached
+    #[arg(long)]
+    pub(crate) without_redis: bool,
+
     #[command(flatten)]
     pub(crate) stores: StoresPlace,
 

@@ -4,7 +4,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use clap::Args;
-use operations::Stores;
+use operations::{Redis, Stores};
+use sugang_host::runtime_config::RuntimeConfig;
+use sugang_host::sqlite::Databases;
 
 /// Where the stores are. The defaults are those of `cargo xtask up`.
 #[derive(Args, Debug)]
@@ -25,9 +27,19 @@ impl StoresPlace {
         self.stores_to_be()
     }
 
-    /// Where they belong.
+    /// Where they belong: where the host has them.
     pub(crate) fn stores_to_be(&self) -> Result<Stores> {
-        Stores::new(&self.runtime_config_file, &self.state_dir)
+        let config = RuntimeConfig::load(&self.runtime_config_file)?;
+        let stores = || {
+            let state = &self.state_dir;
+            let databases = Databases::from_runtime_config(&config.sqlite_databases, state, state)?;
+            Stores::new(|label| {
+                let file = databases.path(label).map(Path::to_owned);
+                file.with_context(|| format!("there is no [sqlite_database.{label}]"))
+            })
+        };
+        stores()
+            .with_context(|| format!("in the runtime configuration `{}`", self.runtime_config_file.display()))
     }
 }
 
@@ -37,22 +49,31 @@ pub(crate) struct RedisPlace {
     /// The event log's Redis: redis://[[user]:password@]host[:port][/database], or rediss://… for TLS. A password is
     /// better given in $REDIS_URL, since others on this machine see a command line
     /// [default: $REDIS_URL, or the one that `cargo xtask up` noted in the state directory]
-    #[arg(long, value_name = "URL", global = true)]
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "REDIS_URL",
+        hide_env = true,
+        hide_env_values = true,
+        global = true
+    )]
     redis: Option<String>,
 }
 
 impl RedisPlace {
-    /// Its address, if it can be found.
-    pub(crate) fn find(&self, state_dir: &Path) -> Option<String> {
-        let given = self.redis.clone().or_else(|| std::env::var("REDIS_URL").ok());
-        given.or_else(|| noted(&state_dir.join("redis-url"))).or_else(|| {
-            let port: u16 = noted(&state_dir.join("redis").join("port"))?.parse().ok()?;
-            Some(format!("redis://127.0.0.1:{port}"))
-        })
+    /// The event log's Redis, if it is known where that is. An address that is empty is none.
+    pub(crate) fn find(&self, state_dir: &Path) -> Option<Redis> {
+        if let Some(url) = self.redis.clone().filter(|url| !url.is_empty()) {
+            return Some(Redis { url, private: false });
+        }
+        let port = noted(&state_dir.join("redis").join("port")).and_then(|port| port.parse::<u16>().ok());
+        let own = port.map(|port| format!("redis://127.0.0.1:{port}"));
+        let url = noted(&state_dir.join("redis-url")).or_else(|| own.clone())?;
+        Some(Redis { private: own.as_ref() == Some(&url), url })
     }
 
-    /// Its address, which is needed.
-    pub(crate) fn required(&self, state_dir: &Path) -> Result<String> {
+    /// The event log's Redis, which is needed.
+    pub(crate) fn required(&self, state_dir: &Path) -> Result<Redis> {
         self.find(state_dir).with_context(|| {
             format!(
                 "it is not known where the event log's Redis is: give its address with --redis (there is none in $REDIS_URL, \
@@ -66,4 +87,61 @@ impl RedisPlace {
 fn noted(file: &Path) -> Option<String> {
     let text = std::fs::read_to_string(file).ok()?;
     Some(text.trim().to_owned()).filter(|text| !text.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    fn place(config: &str) -> Result<Stores> {
+        let folder = tempfile::tempdir().unwrap();
+        let runtime_config_file = folder.path().join("runtime-config.toml");
+        fs::write(&runtime_config_file, config).unwrap();
+        StoresPlace { runtime_config_file, state_dir: PathBuf::from("/state") }.stores_to_be()
+    }
+
+    const CONFIG: &str = include_str!("../../runtime-config.toml");
+
+    #[test]
+    fn the_files_are_where_the_host_puts_them() {
+        let stores = place(CONFIG).unwrap();
+        assert_eq!(stores.path("order"), Some(Path::new("/state/.spin/order.db")));
+        assert_eq!(stores.path("default"), None);
+        let stores = place(&CONFIG.replace(".spin/pay.db", "/elsewhere/pay.db")).unwrap();
+        assert_eq!(stores.path("pay"), Some(Path::new("/elsewhere/pay.db")));
+    }
+
+    #[test]
+    fn a_store_that_is_not_configured_is_refused_by_its_label() {
+        let refusal = |config: &str| format!("{:#}", place(config).unwrap_err());
+        assert!(refusal("").contains("[sqlite_database.information]"));
+        let elsewhere = CONFIG.replacen("type = \"spin\"", "type = \"libsql\"", 1);
+        assert!(refusal(&elsewhere).contains("[sqlite_database.order]"));
+        assert!(refusal(&CONFIG.replace("pay.db", "order.db")).contains("one file"));
+        let secret = refusal("[key_value_store.default]\ntype = \"redis\"\nurl = \"redis://:hunter2@h\n");
+        assert!(secret.contains("line 3, column") && !secret.contains("hunter2"), "{secret}");
+    }
+
+    #[test]
+    fn a_redis_is_the_private_one_only_where_nobody_named_another() {
+        let folder = tempfile::tempdir().unwrap();
+        let state = folder.path();
+        let find = |given: Option<&str>| {
+            let found = RedisPlace { redis: given.map(str::to_owned) }.find(state);
+            found.map(|redis| (redis.url, redis.private))
+        };
+        assert_eq!(find(None), None);
+        assert_eq!(find(Some("")), None);
+        fs::create_dir(state.join("redis")).unwrap();
+        fs::write(state.join("redis").join("port"), "6400").unwrap();
+        let own = "redis://127.0.0.1:6400";
+        assert_eq!(find(None), Some((own.to_owned(), true)));
+        fs::write(state.join("redis-url"), format!("{own}\n")).unwrap();
+        assert_eq!(find(Some("")), Some((own.to_owned(), true)));
+        assert_eq!(find(Some(own)), Some((own.to_owned(), false)));
+        fs::write(state.join("redis-url"), "redis://elsewhere\n").unwrap();
+        assert_eq!(find(None), Some(("redis://elsewhere".to_owned(), false)));
+    }
 }

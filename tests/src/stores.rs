@@ -25,6 +25,13 @@ pub fn file(state: &Path, label: &str) -> Option<PathBuf> {
     None
 }
 
+/// The stores under the state directory, as an operator's commands find them.
+pub fn of(state: &Path) -> Result<operations::Stores> {
+    operations::Stores::new(|label| {
+        file(state, label).with_context(|| format!("no store {label} in {}", state.display()))
+    })
+}
+
 fn open(state: &Path, label: &str) -> Result<Connection> {
     let file = file(state, label).with_context(|| format!("no store {label} in {}", state.display()))?;
     // Not `READ_ONLY`: a reader of a write-ahead log takes part in its locks.

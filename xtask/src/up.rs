@@ -79,11 +79,13 @@ impl Up {
     /// Runs until Ctrl-C, or until a part dies, which is an error.
     pub fn run(&self) -> Result<()> {
         // What can be refused is refused before minutes go into building.
-        let redis_url = self.redis_url.as_deref().map(RedisUrl::parse).transpose();
+        // A variable of the environment that is empty is as good as none.
+        let named = self.redis_url.as_deref().filter(|url| !url.is_empty());
+        let redis_url = named.map(RedisUrl::parse).transpose();
         let redis_url = redis_url.context("--redis-url (or REDIS_URL) is not the address of a Redis")?;
         let listen = reserve(self.listen)?;
         let mut state = StateDir::claim(&self.state_dir, self.fresh)?;
-        if self.redis_url.is_none() {
+        if redis_url.is_none() {
             setup::ensure_redis()?;
         }
         if !self.no_build {

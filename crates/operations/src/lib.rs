@@ -24,16 +24,18 @@ mod load;
 mod rebuild;
 mod replay;
 mod restore;
+mod scratch;
+mod soundness;
 mod stores;
 #[cfg(test)]
 mod testing;
 
 pub use backup::{Copied, Manifest, backup};
 pub use check::{Report, Violation, check};
+pub use dead_letters::{DeadLetter, dead_letters, drop_dead_letter, find, replay_dead_letter};
+pub use event_log::Redis;
 /// A moment, as `--since` takes it.
 pub use kernel::Timestamp;
-
-pub use dead_letters::{DeadLetter, dead_letters, drop_dead_letter, find, replay_dead_letter};
 pub use lists::{Remade, rebuild_lists};
 pub use rebuild::{Rebuilt, rebuild_information};
 pub use replay::replay;

@@ -7,19 +7,15 @@
 //! what was decided meanwhile, so that the new view knows all that the live one knows; and puts right each row
 //! that differs. Readers see the old view until it commits, and so does whoever comes after a crash.
 
-use std::fs;
-use std::path::{Path, PathBuf};
-
 use anyhow::{Context, Result, bail};
 use eventlog::{Envelope, Worker, topology};
 use information::View;
 use kernel::event::Event;
 use rusqlite::{Connection, params};
-use rustix::io::Errno;
-use rustix::process::{Pid, test_kill_process};
 use store::native::{Sqlite, at_once};
 
 use crate::replay::has_events;
+use crate::scratch::Scratch;
 use crate::stores::Stores;
 
 /// How many events are handed over at once, as the drain does it.
@@ -54,12 +50,12 @@ pub fn rebuild_information(stores: &Stores) -> Result<Rebuilt> {
     let live = stores.path("information").context("there is no store called `information`")?.to_owned();
     let connection = stores.open("information")?;
     same_schema(&connection)?;
-    let scratch = Scratch::beside(&live)?;
+    let scratch = Scratch::beside(&live, "rebuild")?;
     let mut sources = Vec::new();
     for context in topology::sources() {
         sources.push(Source { context, store: stores.open(context)?, last: 0 });
     }
-    let mut view = NewView { storage: scratch.open()?, rebuilt: Rebuilt::default() };
+    let mut view = NewView { storage: open(&scratch)?, rebuilt: Rebuilt::default() };
     for source in &mut sources {
         view.take_in(source)?;
     }
@@ -91,54 +87,13 @@ fn same_schema(live: &Connection) -> Result<()> {
     Ok(())
 }
 
-/// The file in which the new view is made; gone when this is.
-struct Scratch(PathBuf);
-
-impl Scratch {
-    fn beside(live: &Path) -> Result<Self> {
-        let mut name = live.file_name().context("the store `information` has no file name")?.to_owned();
-        name.push(".rebuild-");
-        sweep(live, &name.to_string_lossy());
-        name.push(std::process::id().to_string());
-        let scratch = Self(live.with_file_name(name));
-        scratch.delete();
-        Ok(scratch)
-    }
-
-    fn open(&self) -> Result<Sqlite> {
-        let storage = Sqlite::file(&self.0, &information::DATABASE)
-            .with_context(|| format!("cannot make the new view in {}", self.0.display()))?;
-        // Worth nothing until it is complete, so it need not survive anything.
-        storage.run("PRAGMA synchronous=OFF", &[])?;
-        Ok(storage)
-    }
-
-    fn delete(&self) {
-        for suffix in ["", "-wal", "-shm"] {
-            let mut file = self.0.clone().into_os_string();
-            file.push(suffix);
-            let _ = fs::remove_file(file);
-        }
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        self.delete();
-    }
-}
-
-/// Deletes what rebuilds that were cut off have left beside the live view. Each was named after its process.
-fn sweep(live: &Path, prefix: &str) {
-    let Some(entries) = live.parent().and_then(|folder| fs::read_dir(folder).ok()) else { return };
-    for entry in entries.flatten() {
-        let name = entry.file_name();
-        let process = name.to_str().and_then(|name| name.strip_prefix(prefix));
-        let process = process.and_then(|rest| rest.split('-').next()?.parse().ok()).and_then(Pid::from_raw);
-        if process.is_some_and(|process| test_kill_process(process) == Err(Errno::SRCH)) {
-            let _ = fs::remove_file(entry.path());
-        }
-    }
+/// Opens the file in which the new view is made.
+fn open(scratch: &Scratch) -> Result<Sqlite> {
+    let storage = Sqlite::file(scratch.path(), &information::DATABASE)
+        .with_context(|| format!("cannot make the new view in {}", scratch.path().display()))?;
+    // Worth nothing until it is complete, so it need not survive anything.
+    storage.run("PRAGMA synchronous=OFF", &[])?;
+    Ok(storage)
 }
 
 /// The events of one context, up to the last that was read.
@@ -210,7 +165,7 @@ impl NewView {
 }
 
 fn swap(live: &Connection, scratch: &Scratch, view: &mut NewView, sources: &mut [Source]) -> Result<()> {
-    live.execute("ATTACH ? AS rebuilt", [scratch.0.to_string_lossy()])?;
+    live.execute("ATTACH ? AS rebuilt", [scratch.path().to_string_lossy()])?;
     // The lock of the live file alone: the new view is still written by its own connection.
     live.execute_batch("BEGIN; UPDATE main.counts SET rows = rows WHERE 0")?;
     for source in sources {
@@ -239,16 +194,10 @@ mod tests {
     use super::*;
     use crate::testing::{ordered, stores_in};
 
-    fn with_view(folder: &Path) -> Stores {
-        let stores = stores_in(folder);
-        Sqlite::file(stores.path("information").unwrap(), &information::DATABASE).unwrap();
-        stores
-    }
-
     #[test]
     fn a_view_of_another_version_is_left_alone() {
         let folder = tempfile::tempdir().unwrap();
-        let stores = with_view(folder.path());
+        let stores = stores_in(folder.path());
         rebuild_information(&stores).unwrap();
         stores.open("information").unwrap().execute_batch("ALTER TABLE courses ADD COLUMN more").unwrap();
         let refusal = rebuild_information(&stores).unwrap_err().to_string();
@@ -258,7 +207,7 @@ mod tests {
     #[test]
     fn a_history_longer_than_one_transaction_is_taken_in() {
         let folder = tempfile::tempdir().unwrap();
-        let stores = with_view(folder.path());
+        let stores = stores_in(folder.path());
         let all = (BATCH * BATCHES_IN_A_TRANSACTION + 50) as i64;
         let sql = "WITH RECURSIVE n (v) AS (SELECT 1 UNION ALL SELECT v + 1 FROM n WHERE v < ?)
             INSERT INTO events (subject, version, type, data, time) SELECT '5', v, 'Ordered', ?, ? FROM n";

@@ -274,20 +274,27 @@ pub(crate) fn canceled(order: u64, edu_no: u64, guests: u64) -> Event {
     Event::ReservationCanceled(ReservationCanceled { applicant, reason: CancelReason::Customer })
 }
 
-/// The stores of a system that has just been made, in `folder`: those of the contexts that decide with their
-/// tables of events, the others empty.
+/// The stores of a system that has just been made, in `folder`.
 pub(crate) fn stores_in(folder: &std::path::Path) -> crate::Stores {
-    let config = folder.join("runtime-config.toml");
-    std::fs::write(&config, include_str!("../../../runtime-config.toml")).unwrap();
     std::fs::create_dir_all(folder.join(".spin")).unwrap();
-    let stores = crate::Stores::new(&config, folder).unwrap();
+    let stores = crate::Stores::new(|label| Ok(folder.join(".spin").join(format!("{label}.db")))).unwrap();
     for label in crate::LABELS {
-        let store = rusqlite::Connection::open(stores.path(label).unwrap()).unwrap();
-        store.execute_batch("PRAGMA journal_mode=WAL").unwrap();
-        if ["order", "pay", "reservation"].contains(&label) {
-            let tables = [journal::tables::EVENTS, journal::tables::LOG, journal::tables::LOG_BEGINS];
-            tables.iter().for_each(|statement| store.execute_batch(statement).unwrap());
-        }
+        let (database, _) = crate::stores::known(label).unwrap();
+        store::native::Sqlite::file(stores.path(label).unwrap(), database).unwrap();
     }
     stores
+}
+
+/// Fills a page in the middle of a store with one byte, as a failing disk would.
+pub(crate) fn damage(stores: &crate::Stores, label: &str, byte: u8) {
+    const PAGE: usize = 4096;
+    let rows = "CREATE TABLE ballast (text);
+        WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1000)
+            INSERT INTO ballast SELECT hex(randomblob(50)) FROM n";
+    stores.open(label).unwrap().execute_batch(rows).unwrap();
+    let path = stores.path(label).unwrap();
+    let mut bytes = std::fs::read(path).unwrap();
+    let last_page = bytes.len() - PAGE;
+    bytes[last_page..].fill(byte);
+    std::fs::write(path, bytes).unwrap();
 }

@@ -8,9 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, anyhow};
 use eventlog::{keys, topology};
 use kernel::Timestamp;
-use operations::Stores;
 use rustix::process::Signal;
-use xtask::workspace;
 
 use super::clock::Clock;
 use super::fault::Fault;
@@ -253,7 +251,7 @@ fn lock_store(system: &System, label: &str, time: Duration) -> Result<bool> {
 
 /// Whether there was anything to send again.
 fn replay(system: &System, context: &str, age: Duration) -> Result<bool> {
-    let stores = Stores::new(&workspace::runtime_config(), system.folder())?;
+    let stores = stores::of(system.folder())?;
     let since = Timestamp::now().plus_millis(-i64::try_from(age.as_millis())?);
     let replayed = operations::replay(&stores, &[context.to_owned()], Some(since))?;
     Ok(replayed.iter().any(|(_, events)| *events > 0))

@@ -5,16 +5,16 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Result;
-use operations::{Stores, Violation};
-use xtask::workspace;
+use operations::Violation;
 
 use super::ledger::{Books, Course, Promise};
 use super::system::System;
 use super::watch::{open, rows};
+use crate::stores;
 
 /// Holds the system, which is at rest, to everything.
 pub fn check(system: &System, books: &Books) -> Result<Vec<Violation>> {
-    let stores = Stores::new(&workspace::runtime_config(), system.folder())?;
+    let stores = stores::of(system.folder())?;
     let mut violations = operations::check(&stores, Some(system.redis_url()), Duration::ZERO)?.violations;
     violations.extend(kept(system.folder(), books)?);
     Ok(violations)

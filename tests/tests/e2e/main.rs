@@ -21,6 +21,7 @@ mod operations;
 mod outages;
 mod password;
 mod payment;
+mod refused;
 mod released;
 mod stopping;
 mod walkthrough;

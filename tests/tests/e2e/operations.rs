@@ -39,7 +39,7 @@ impl Done {
 }
 
 /// Runs `sugang` with these arguments.
-fn run(arguments: &[&str]) -> Done {
+pub(crate) fn run(arguments: &[&str]) -> Done {
     let mut command = Command::new(workspace::host_binary());
     command.current_dir(workspace::root()).env_remove("REDIS_URL").args(arguments);
     let output = command.output().expect("the command sugang, which `cargo xtask build` builds");

@@ -108,8 +108,7 @@ impl System {
 
     /// As an operator's commands find it.
     pub fn stores(&self) -> Stores {
-        let config = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../runtime-config.toml");
-        Stores::new(&config, self.0.path()).unwrap()
+        Stores::new(|label| Ok(self.path(label))).unwrap()
     }
 }
 

@@ -251,6 +251,11 @@ fn a_store_from_the_future_is_refused_in_words() {
         assert_eq!(number(&system.open(label), "PRAGMA user_version"), newer);
         let refusal = leave(newer).err().unwrap().to_string();
         assert!(refusal.contains(&newer.to_string()) && refusal.contains("newer code"), "{label}: {refusal}");
+        // Where it does not say who may use it, nobody may.
+        let later = newer + 1;
+        system.open(label).execute_batch(&format!("PRAGMA user_version={later}")).unwrap();
+        let refusal = system.migrate(label).err().unwrap().to_string();
+        assert!(refusal.contains(&later.to_string()), "{label}: {refusal}");
     }
 }
 
