@@ -38,6 +38,8 @@ pub(crate) enum Command {
     Backup(Backup),
     /// Puts a backup in the place of the stores of a system that does not run
     Restore(Restore),
+    /// Moves stores of a system that does not run from SQLite to PostgreSQL
+    MoveStore(MoveStore),
 }
 
 /// Says in words where they disagree: money, seats, the waiting list, messages, the view, what is under way.
@@ -152,6 +154,10 @@ pub(crate) struct Backup {
     #[arg(value_name = "DIR")]
     pub(crate) target: PathBuf,
 
+    /// Copy the stores that are on SQLite, and leave those on PostgreSQL to pg_dump
+    #[arg(long)]
+    pub(crate) sqlite_only: bool,
+
     #[command(flatten)]
     pub(crate) stores: StoresPlace,
 }
@@ -173,6 +179,10 @@ pub(crate) struct Restore {
     #[arg(long)]
     pub(crate) keep_outside: bool,
 
+    /// Put back the stores that are on SQLite, and leave those on PostgreSQL to pg_restore
+    #[arg(long)]
+    pub(crate) sqlite_only: bool,
+
     /// Do not look whether the event log is empty, for where its Redis cannot be reached
     #[arg(long)]
     pub(crate) without_redis: bool,
@@ -182,6 +192,19 @@ pub(crate) struct Restore {
 
     #[command(flatten)]
     pub(crate) redis: RedisPlace,
+}
+
+/// Every row is copied, read back and held against what it was, in one transaction of each database. The files stay as
+/// they are. From then on the application has to be given the same addresses.
+#[derive(Args)]
+pub(crate) struct MoveStore {
+    /// Which store: order, pay, gateway, reservation, notification, inbox or information; may be given several times.
+    /// Where it is to be is its variable, as the application will have it: order_database_url, …
+    #[arg(long = "label", value_name = "LABEL", required = true)]
+    pub(crate) labels: Vec<String>,
+
+    #[command(flatten)]
+    pub(crate) stores: StoresPlace,
 }
 
 #[cfg(test)]

@@ -48,6 +48,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Rebuild { what } => rebuild(&what).map(|()| ExitCode::SUCCESS),
         Command::Backup(backup) => commands::backup(&backup).map(|()| ExitCode::SUCCESS),
         Command::Restore(restore) => commands::restore(&restore).map(|()| ExitCode::SUCCESS),
+        Command::MoveStore(moved) => commands::move_store(&moved).map(|()| ExitCode::SUCCESS),
     }
 }
 

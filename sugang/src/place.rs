@@ -4,12 +4,14 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use clap::Args;
-use operations::{Redis, Stores};
+use operations::{LABELS, Move, Place, Redis, Stores};
+use sugang_host::cli::read_variable;
 use sugang_host::runtime_config::RuntimeConfig;
 use sugang_host::sqlite::Databases;
+use sugang_host::variables::Sources;
 
 /// Where the stores are. The defaults are those of `cargo xtask up`.
-#[derive(Args, Debug)]
+#[derive(Args)]
 pub(crate) struct StoresPlace {
     /// Which file is behind which store
     #[arg(long, value_name = "FILE", default_value = "runtime-config.toml")]
@@ -18,6 +20,34 @@ pub(crate) struct StoresPlace {
     /// Where the stores are kept: what `up` was given as --state-dir, or its working directory if nothing
     #[arg(long, value_name = "DIR", default_value = ".sugang")]
     pub(crate) state_dir: PathBuf,
+
+    /// What `up` was given for a variable, of which only the addresses of stores on PostgreSQL count:
+    /// order_database_url=postgres://… An address with a password is better given by the environment's
+    /// SPIN_VARIABLE_ORDER_DATABASE_URL, since others on this machine see a command line
+    #[arg(long = "variable", value_name = "NAME=VALUE|NAME=@FILE")]
+    pub(crate) variables: Vec<String>,
+}
+
+/// What tells where each store is.
+struct Configuration {
+    files: Databases,
+    variables: Sources,
+}
+
+impl Configuration {
+    fn file(&self, label: &str) -> Result<PathBuf> {
+        let file = self.files.path(label).map(Path::to_owned);
+        file.with_context(|| format!("there is no [sqlite_database.{label}]"))
+    }
+
+    /// The address of the database that the store is in; none where it is on SQLite.
+    fn url(&self, label: &str) -> Option<String> {
+        self.variables.value(&url_variable(label)).filter(|url| !url.is_empty())
+    }
+}
+
+fn url_variable(label: &str) -> String {
+    format!("{label}_database_url")
 }
 
 impl StoresPlace {
@@ -27,24 +57,54 @@ impl StoresPlace {
         self.stores_to_be()
     }
 
-    /// Where they belong: where the host has them.
+    /// Where they belong: where the application has them.
     pub(crate) fn stores_to_be(&self) -> Result<Stores> {
-        let config = RuntimeConfig::load(&self.runtime_config_file)?;
-        let stores = || {
-            let state = &self.state_dir;
-            let databases = Databases::from_runtime_config(&config.sqlite_databases, state, state)?;
-            Stores::new(|label| {
-                let file = databases.path(label).map(Path::to_owned);
-                file.with_context(|| format!("there is no [sqlite_database.{label}]"))
-            })
+        let configuration = self.configuration()?;
+        let place = |label| match configuration.url(label) {
+            Some(url) => Ok(Place::Postgres(url)),
+            None => configuration.file(label).map(Place::File),
         };
-        stores()
-            .with_context(|| format!("in the runtime configuration `{}`", self.runtime_config_file.display()))
+        Stores::new(place).with_context(|| self.in_the_file())
+    }
+
+    /// The stores under these labels, each with the file that it is in and the address that it is to be at.
+    pub(crate) fn moves(&self, labels: &[String]) -> Result<Vec<Move>> {
+        operations::ensure_restored(&self.state_dir)?;
+        let configuration = self.configuration()?;
+        let one = |name: &String| {
+            let label = LABELS.into_iter().find(|label| label == name);
+            let label = label.with_context(|| {
+                format!("there is no store called `{name}`; there are {}", LABELS.join(", "))
+            })?;
+            let url = configuration.url(label).with_context(|| {
+                format!(
+                    "it is not said where the store `{label}` is to be: give its address as the application will have it, \
+                     --variable {0}=postgres://user:password@host:port/database (or SPIN_VARIABLE_{1})",
+                    url_variable(label),
+                    url_variable(label).to_uppercase()
+                )
+            })?;
+            Ok(Move { label, file: configuration.file(label).with_context(|| self.in_the_file())?, url })
+        };
+        labels.iter().map(one).collect()
+    }
+
+    fn configuration(&self) -> Result<Configuration> {
+        let config = RuntimeConfig::load(&self.runtime_config_file)?;
+        let given = self.variables.iter().map(|variable| read_variable(variable)).collect::<Result<_>>()?;
+        let state = &self.state_dir;
+        let files = Databases::from_runtime_config(&config.sqlite_databases, state, state);
+        let files = files.with_context(|| self.in_the_file())?;
+        Ok(Configuration { files, variables: Sources { given, configured: config.variables } })
+    }
+
+    fn in_the_file(&self) -> String {
+        format!("in the runtime configuration `{}`", self.runtime_config_file.display())
     }
 }
 
 /// Where the event log is.
-#[derive(Args, Debug)]
+#[derive(Args)]
 pub(crate) struct RedisPlace {
     /// The event log's Redis: redis://[[user]:password@]host[:port][/database], or rediss://… for TLS. A password is
     /// better given in $REDIS_URL, since others on this machine see a command line
@@ -95,11 +155,49 @@ mod tests {
 
     use super::*;
 
-    fn place(config: &str) -> Result<Stores> {
+    fn with<T>(config: &str, variables: &[&str], act: impl FnOnce(StoresPlace) -> T) -> T {
         let folder = tempfile::tempdir().unwrap();
         let runtime_config_file = folder.path().join("runtime-config.toml");
         fs::write(&runtime_config_file, config).unwrap();
-        StoresPlace { runtime_config_file, state_dir: PathBuf::from("/state") }.stores_to_be()
+        let variables = variables.iter().map(|variable| (*variable).to_owned()).collect();
+        act(StoresPlace { runtime_config_file, state_dir: PathBuf::from("/state"), variables })
+    }
+
+    fn place(config: &str) -> Result<Stores> {
+        with(config, &[], |place| place.stores_to_be())
+    }
+
+    #[test]
+    fn a_store_is_on_postgresql_where_the_application_has_its_address() {
+        let provided = format!(
+            "{CONFIG}\n[[variables_provider]]\ntype = \"static\"\nvalues = {{ pay_database_url = \"postgres://h/p\" }}"
+        );
+        let variables = ["order_database_url=postgres://h/o", "pay_database_url=", "card_key=x"];
+        let on_sqlite = |config: &str, variables: &[&str]| {
+            let stores = with(config, variables, |place| place.stores_to_be()).unwrap();
+            LABELS.map(|label| stores.path(label).is_some())
+        };
+        let expected = |elsewhere: &[&str]| LABELS.map(|label| !elsewhere.contains(&label));
+        assert_eq!(on_sqlite(CONFIG, &variables), expected(&["order"]));
+        assert_eq!(on_sqlite(&provided, &variables[..1]), expected(&["order", "pay"]));
+        assert_eq!(on_sqlite(&provided, &variables), expected(&["order"]));
+        // Then nobody asks for its file.
+        let without = CONFIG.replace("sqlite_database.order]", "sqlite_database.other]");
+        assert_eq!(on_sqlite(&without, &variables), expected(&["order"]));
+    }
+
+    #[test]
+    fn a_store_is_moved_from_its_file_to_its_address_which_has_to_be_said() {
+        let moves = |variables: &[&str], labels: &[&str]| {
+            let labels: Vec<_> = labels.iter().map(|label| (*label).to_owned()).collect();
+            with(CONFIG, variables, |place| place.moves(&labels))
+        };
+        let refusal = |labels: &[&str]| format!("{:#}", moves(&[], labels).err().unwrap());
+        assert!(refusal(&["orders"]).contains("no store called `orders`"));
+        assert!(refusal(&["order"]).contains("SPIN_VARIABLE_ORDER_DATABASE_URL"));
+        let moves = moves(&["order_database_url=postgres://h/o"], &["order"]).unwrap();
+        assert_eq!(moves[0].file, Path::new("/state/.spin/order.db"));
+        assert_eq!((moves[0].label, &*moves[0].url), ("order", "postgres://h/o"));
     }
 
     const CONFIG: &str = include_str!("../../runtime-config.toml");

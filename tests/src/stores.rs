@@ -28,7 +28,8 @@ pub fn file(state: &Path, label: &str) -> Option<PathBuf> {
 /// The stores under the state directory, as an operator's commands find them.
 pub fn of(state: &Path) -> Result<operations::Stores> {
     operations::Stores::new(|label| {
-        file(state, label).with_context(|| format!("no store {label} in {}", state.display()))
+        let file = file(state, label).with_context(|| format!("no store {label} in {}", state.display()))?;
+        Ok(operations::Place::File(file))
     })
 }
 

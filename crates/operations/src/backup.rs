@@ -24,7 +24,7 @@ use sha2::{Digest, Sha256};
 
 use crate::scratch::{Scratch, folder_of};
 use crate::soundness::problem;
-use crate::stores::{LABELS, Stores, in_words};
+use crate::stores::{Stores, in_words};
 
 /// The name of the manifest: a folder without it is no backup.
 pub(crate) const MANIFEST: &str = "manifest.json";
@@ -68,7 +68,10 @@ pub struct Copied {
 }
 
 /// Copies the stores into the folder `target`, which must not exist yet. It appears when it is complete.
-pub fn backup(stores: &Stores, target: &Path) -> Result<Manifest> {
+///
+/// Refused where a store is on PostgreSQL, unless with `sqlite_only` the others are meant.
+pub fn backup(stores: &Stores, target: &Path, sqlite_only: bool) -> Result<Manifest> {
+    stores.ensure_files(sqlite_only)?;
     if fs::symlink_metadata(target).is_ok() {
         bail!(
             "{} exists already; a backup is never written over anything: name a new folder",
@@ -133,8 +136,8 @@ struct Moment {
 fn at_one_moment(stores: &Stores) -> Result<Moment> {
     let told = |error, label| in_words(error, label, stores.path(label).unwrap_or(Path::new("")));
     let mut opened = Vec::new();
-    for label in LABELS {
-        opened.push((label, stores.open_as_it_is(label)?, stores.open_as_it_is(label)?));
+    for label in stores.files() {
+        opened.push((label, stores.open_file(label)?, stores.open_file(label)?));
     }
     let begun = std::time::Instant::now();
     let mut snapshots = Vec::new();
@@ -202,6 +205,7 @@ pub(crate) fn sha256(path: &Path) -> Result<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::stores::LABELS;
     use crate::testing::{damage, stores_in};
 
     #[test]
@@ -209,12 +213,12 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let stores = stores_in(folder.path());
         let target = folder.path().join("backups").join("one");
-        let manifest = backup(&stores, &target).unwrap();
+        let manifest = backup(&stores, &target, false).unwrap();
         assert_eq!(manifest.stores.len(), LABELS.len());
         assert_eq!(manifest.stores["order"].rows["events"], 0);
-        assert!(backup(&stores, &target).unwrap_err().to_string().contains("exists already"));
+        assert!(backup(&stores, &target, false).unwrap_err().to_string().contains("exists already"));
         fs::remove_file(stores.path("pay").unwrap()).unwrap();
-        assert!(backup(&stores, &folder.path().join("backups").join("two")).is_err());
+        assert!(backup(&stores, &folder.path().join("backups").join("two"), false).is_err());
         let left: Vec<_> =
             fs::read_dir(folder.path().join("backups")).unwrap().map(|e| e.unwrap().file_name()).collect();
         assert_eq!(left, ["one"]);
@@ -224,7 +228,7 @@ mod tests {
     fn all_stores_are_copied_as_they_were_at_one_moment() {
         let folder = tempfile::tempdir().unwrap();
         let stores = stores_in(folder.path());
-        let writers: Vec<_> = ["order", "pay"].map(|label| stores.open(label).unwrap()).into();
+        let writers: Vec<_> = ["order", "pay"].map(|label| stores.open_file(label).unwrap()).into();
         let stop = std::sync::atomic::AtomicBool::new(false);
         let insert = "INSERT INTO events (subject, version, type, data, time) VALUES (?, 1, '', '', '')";
         std::thread::scope(|scope| {
@@ -242,7 +246,7 @@ mod tests {
             });
             let mut before = 0;
             for round in 0..20 {
-                let manifest = backup(&stores, &folder.path().join(format!("backup-{round}")));
+                let manifest = backup(&stores, &folder.path().join(format!("backup-{round}")), false);
                 let events = |label: &str| manifest.as_ref().unwrap().stores[label].rows["events"];
                 assert!([0, 1].contains(&(events("order") - events("pay"))), "{manifest:?}");
                 assert!(events("order") >= before);
@@ -259,7 +263,7 @@ mod tests {
         let stores = stores_in(folder.path());
         damage(&stores, "pay", 0);
         let target = folder.path().join("backup");
-        let refusal = format!("{:#}", backup(&stores, &target).unwrap_err());
+        let refusal = format!("{:#}", backup(&stores, &target, false).unwrap_err());
         assert!(refusal.contains("`pay`") && refusal.contains("damaged"), "{refusal}");
         assert!(!target.exists());
     }
@@ -270,7 +274,7 @@ mod tests {
         let stores = stores_in(folder.path());
         fs::write(stores.path("pay").unwrap(), "no database, but as long as a header would be or longer")
             .unwrap();
-        let refusal = format!("{:#}", backup(&stores, &folder.path().join("backup")).unwrap_err());
+        let refusal = format!("{:#}", backup(&stores, &folder.path().join("backup"), false).unwrap_err());
         assert!(refusal.contains("no SQLite database") && !refusal.contains("locked"), "{refusal}");
     }
 
@@ -281,7 +285,7 @@ mod tests {
         let at_version = |version: i64| {
             let sql = format!("DELETE FROM versions; PRAGMA user_version={version}");
             Connection::open(stores.path("pay").unwrap()).unwrap().execute_batch(&sql).unwrap();
-            backup(&stores, &folder.path().join(version.to_string()))
+            backup(&stores, &folder.path().join(version.to_string()), false)
         };
         assert_eq!(at_version(1).unwrap().stores["pay"].user_version, 1);
         assert!(format!("{:#}", at_version(99).unwrap_err()).contains("of version 99"));
@@ -293,7 +297,7 @@ mod tests {
         use std::os::unix::fs::PermissionsExt;
         let folder = tempfile::tempdir().unwrap();
         let target = folder.path().join("backup");
-        backup(&stores_in(folder.path()), &target).unwrap();
+        backup(&stores_in(folder.path()), &target, false).unwrap();
         let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
         assert_eq!((mode(&target), mode(&target.join("order.db"))), (0o700, 0o600));
     }

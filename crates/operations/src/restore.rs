@@ -5,22 +5,21 @@
 //! it is made again, and consumers change nothing that they have done by the time of the backup.
 
 use std::collections::BTreeSet;
-use std::fs::{self, File};
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use eventlog::topology;
 use kernel::Timestamp;
-use rusqlite::Connection;
-use rustix::fs::OFlags;
-use rustix::process::{Flock, FlockOffsetType, FlockType, fcntl_getlk};
 use store::native::Sqlite;
 
 use crate::backup::{FORMAT, MANIFEST, Manifest, sha256, sync};
 use crate::event_log::{Redis, connect, is_away, last_id};
+use crate::opened::Opened;
 use crate::replay::again;
 use crate::scratch::{SUFFIXES, Scratch, folder_of, with_suffix};
-use crate::stores::{LABELS, Stores, known, look};
+use crate::stopped::{claim, nobody_uses};
+use crate::stores::{Place, Stores, known};
 
 /// The outside world: what it did after the backup was done, whatever is put back here.
 const OUTSIDE: [&str; 2] = ["gateway", "inbox"];
@@ -35,6 +34,8 @@ pub struct RestoreOptions {
     pub force: bool,
     /// Leave the sandboxes' books (card company, inbox) as they are, as the world outside would be.
     pub keep_outside: bool,
+    /// Leave the stores on PostgreSQL to `pg_restore`, instead of refusing.
+    pub sqlite_only: bool,
 }
 
 /// What was done.
@@ -58,8 +59,9 @@ pub fn restore(
     redis: Option<&Redis>,
     options: RestoreOptions,
 ) -> Result<Restored> {
-    let manifest = verified(source)?;
-    let labels = LABELS.into_iter().filter(|label| !(options.keep_outside && OUTSIDE.contains(label)));
+    stores.ensure_files(options.sqlite_only)?;
+    let manifest = verified(source, stores)?;
+    let labels = stores.files().filter(|label| !(options.keep_outside && OUTSIDE.contains(label)));
     let targets: Vec<(&'static str, PathBuf)> =
         labels.filter_map(|label| Some((label, resolved(stores.path(label)?)))).collect();
     let _claim = claim(state)?;
@@ -113,7 +115,7 @@ pub fn ensure_restored(state: &Path) -> Result<()> {
 }
 
 /// The manifest of a backup whose every file is as it was written.
-fn verified(source: &Path) -> Result<Manifest> {
+fn verified(source: &Path, stores: &Stores) -> Result<Manifest> {
     let path = source.join(MANIFEST);
     let text = fs::read_to_string(&path)
         .with_context(|| format!("{} is no backup: cannot read {}", source.display(), path.display()))?;
@@ -125,7 +127,7 @@ fn verified(source: &Path) -> Result<Manifest> {
             manifest.version
         );
     }
-    for label in LABELS {
+    for label in stores.files() {
         let copied =
             manifest.stores.get(label).with_context(|| format!("the backup has no store `{label}`"))?;
         let file = source.join(&copied.file);
@@ -134,49 +136,6 @@ fn verified(source: &Path) -> Result<Manifest> {
         }
     }
     Ok(manifest)
-}
-
-/// Keeps `cargo xtask up` from starting meanwhile, and notices if it runs.
-fn claim(state: &Path) -> Result<File> {
-    fs::create_dir_all(state).with_context(|| format!("cannot create {}", state.display()))?;
-    let path = state.join("lock");
-    let lock = File::options().read(true).write(true).create(true).truncate(false).open(&path);
-    let lock = lock.with_context(|| format!("cannot open {}", path.display()))?;
-    match lock.try_lock() {
-        Ok(()) => Ok(lock),
-        Err(fs::TryLockError::WouldBlock) => {
-            bail!("{} is in use by a system that runs. Stop it first (Ctrl-C where it runs)", state.display())
-        }
-        Err(fs::TryLockError::Error(error)) => {
-            Err(error).with_context(|| format!("cannot lock {}", path.display()))
-        }
-    }
-}
-
-/// Whoever has a store open holds a lock on its file, of the kind that tells who holds it.
-fn nobody_uses(file: &Path) -> Result<()> {
-    // Where SQLite's shared locks are: <https://sqlite.org/src/file/src/os.h>.
-    const SHARED_FIRST: u64 = 0x4000_0000 + 2;
-    const SHARED_SIZE: u64 = 510;
-    let opened = match rustix::fs::open(file, OFlags::RDWR, rustix::fs::Mode::empty()) {
-        Ok(opened) => opened,
-        Err(rustix::io::Errno::NOENT) => return Ok(()),
-        Err(error) => return Err(error).with_context(|| format!("cannot open {}", file.display())),
-    };
-    let lock = Flock {
-        start: SHARED_FIRST,
-        length: SHARED_SIZE,
-        pid: None,
-        typ: FlockType::WriteLock,
-        offset_type: FlockOffsetType::Set,
-    };
-    match fcntl_getlk(&opened, &lock).with_context(|| format!("cannot look who uses {}", file.display()))? {
-        None => Ok(()),
-        Some(Flock { pid, .. }) => {
-            let who = pid.map_or_else(String::new, |pid| format!(" (process {pid})"));
-            bail!("{} is open in another program{who}. Stop the system first", file.display())
-        }
-    }
 }
 
 /// Events of the time after the backup would be taken for those of the time to come, and where they have been handled and
@@ -279,7 +238,7 @@ impl Prepared {
 }
 
 impl Copy {
-    fn new(source: &Path, label: &str, target: &Path) -> Result<Self> {
+    fn new(source: &Path, label: &'static str, target: &Path) -> Result<Self> {
         let folder = folder_of(target);
         fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
         let scratch = Scratch::beside(target, "restoring")?;
@@ -296,28 +255,34 @@ impl Copy {
 
 /// Brings it to this release, and has every event sent again and every message in nobody's hands. Says how many events
 /// there are.
-fn make_ready(file: &Path, label: &str) -> Result<u64> {
-    drop(look(file, label)?);
+fn make_ready(file: &Path, label: &'static str) -> Result<u64> {
+    let place = Place::File(file.to_owned());
+    drop(place.look(label)?);
     Sqlite::file(file, known(label)?.0)?;
-    let store = Connection::open(file)?;
+    let store = place.look(label)?.0;
     // A copy is made whole or not at all, and synchronised when it is.
-    let mode: String = store.query_row("PRAGMA journal_mode=WAL", [], |row| row.get(0))?;
-    if mode != "wal" {
-        bail!("it cannot be given a write-ahead log (its journal is `{mode}`)");
+    let mode = store.texts("PRAGMA journal_mode=WAL")?;
+    if mode != ["wal"] {
+        bail!("it cannot be given a write-ahead log (its journal is {mode:?})");
     }
     let events = again(&store, None)?;
     if label == "notification" {
         // Whoever was about to send these is no more; otherwise they would be waited for until their time is up.
-        store.execute("UPDATE messages SET due_at = 0 WHERE status = 'Pending'", [])?;
+        store.execute("UPDATE messages SET due_at = 0 WHERE status = 'Pending'")?;
     }
-    store.close().map_err(|(_, error)| error)?;
+    if let Opened::Sqlite(store) = store {
+        store.close().map_err(|(_, error)| error)?;
+    }
     Ok(events)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::backup::backup;
+    use rusqlite::Connection;
+
+    use crate::backup;
+    use crate::stores::LABELS;
     use crate::testing::stores_in;
 
     const INSERT: &str =
@@ -325,21 +290,21 @@ mod tests {
 
     fn backed_up(folder: &Path) -> (Stores, PathBuf) {
         let stores = stores_in(folder);
-        stores.open("order").unwrap().execute(INSERT, []).unwrap();
+        stores.open("order").unwrap().run(INSERT).unwrap();
         let target = folder.join("backup");
-        backup(&stores, &target).unwrap();
+        backup(&stores, &target, false).unwrap();
         (stores, target)
     }
 
     fn force() -> RestoreOptions {
-        RestoreOptions { force: true, keep_outside: false }
+        RestoreOptions { force: true, ..RestoreOptions::default() }
     }
 
     #[test]
     fn what_is_restored_is_sent_again_and_what_was_there_is_kept() {
         let folder = tempfile::tempdir().unwrap();
         let (stores, source) = backed_up(folder.path());
-        stores.open("order").unwrap().execute("DELETE FROM events", []).unwrap();
+        stores.open("order").unwrap().run("DELETE FROM events").unwrap();
         let refusal = restore(&source, &stores, folder.path(), None, RestoreOptions::default()).unwrap_err();
         assert!(
             refusal.to_string().contains("order.db") && refusal.to_string().contains("--force"),
@@ -349,7 +314,7 @@ mod tests {
         assert_eq!(restored.events, 1);
         let kept = "SELECT (SELECT count(*) FROM events) || ' in generation ' || generation FROM log";
         let kept = |store: Connection| store.query_row(kept, [], |row| row.get::<_, String>(0)).unwrap();
-        assert_eq!(kept(stores.open("order").unwrap()), "1 in generation 2");
+        assert_eq!(kept(stores.open_file("order").unwrap()), "1 in generation 2");
         let aside = restored.moved_to.first().unwrap();
         assert_eq!(kept(Connection::open(aside.join("order.db")).unwrap()), "0 in generation 1");
         let names =
@@ -363,7 +328,7 @@ mod tests {
         let (_, source) = backed_up(folder.path());
         let elsewhere = tempfile::tempdir().unwrap();
         let state = elsewhere.path().join("not").join("there").join("yet");
-        let stores = Stores::new(|label| Ok(state.join(label))).unwrap();
+        let stores = Stores::new(|label| Ok(Place::File(state.join(label)))).unwrap();
         let restored = restore(&source, &stores, &state, None, RestoreOptions::default()).unwrap();
         assert!(restored.moved_to.is_empty());
         assert!(stores.open("order").is_ok());
@@ -386,20 +351,7 @@ mod tests {
                 .contains("no backup")
         );
         let count = "SELECT count(*) FROM log WHERE generation = 1";
-        assert_eq!(
-            stores.open("order").unwrap().query_row(count, [], |row| row.get::<_, i64>(0)).unwrap(),
-            1
-        );
-    }
-
-    #[test]
-    fn a_state_directory_in_use_is_left_alone() {
-        let folder = tempfile::tempdir().unwrap();
-        let (stores, source) = backed_up(folder.path());
-        let lock = File::create(folder.path().join("lock")).unwrap();
-        lock.lock().unwrap();
-        let refusal = restore(&source, &stores, folder.path(), None, force()).unwrap_err().to_string();
-        assert!(refusal.contains("in use"), "{refusal}");
+        assert_eq!(stores.open("order").unwrap().count(count).unwrap(), 1);
     }
 
     #[test]
@@ -424,10 +376,7 @@ mod tests {
         restore(&source, &stores, state, None, force()).unwrap();
         ensure_restored(state).unwrap();
         let count = "SELECT count(*) FROM events";
-        assert_eq!(
-            stores.open("order").unwrap().query_row(count, [], |row| row.get::<_, i64>(0)).unwrap(),
-            1
-        );
+        assert_eq!(stores.open("order").unwrap().count(count).unwrap(), 1);
     }
 
     #[test]
@@ -435,18 +384,18 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let (stores, source) = backed_up(folder.path());
         for label in ["gateway", "inbox"] {
-            stores.open(label).unwrap().execute_batch("CREATE TABLE since (what)").unwrap();
+            stores.open(label).unwrap().run("CREATE TABLE since (what)").unwrap();
         }
-        stores.open("order").unwrap().execute("DELETE FROM events", []).unwrap();
+        stores.open("order").unwrap().run("DELETE FROM events").unwrap();
         let restore = |keep_outside| {
-            let options = RestoreOptions { force: true, keep_outside };
+            let options = RestoreOptions { force: true, keep_outside, ..RestoreOptions::default() };
             restore(&source, &stores, folder.path(), None, options).unwrap();
             ["gateway", "inbox"]
-                .map(|label| stores.open(label).unwrap().execute("INSERT INTO since VALUES (1)", []).is_ok())
+                .map(|label| stores.open(label).unwrap().run("INSERT INTO since VALUES (1)").is_ok())
         };
         assert_eq!(restore(true), [true; 2], "kept");
         let count = "SELECT count(*) FROM events";
-        let events = stores.open("order").unwrap().query_row(count, [], |row| row.get::<_, i64>(0)).unwrap();
+        let events = stores.open("order").unwrap().count(count).unwrap();
         assert_eq!(events, 1, "what is not outside is restored");
         assert_eq!(restore(false), [false; 2], "as they were");
     }
@@ -476,14 +425,13 @@ mod tests {
         let stores = stores_in(folder.path());
         let rows = "DROP TABLE messages; CREATE TABLE messages (status, due_at);
             INSERT INTO messages VALUES ('Pending', 9), ('Sent', 9), ('Pending', 9)";
-        stores.open("notification").unwrap().execute_batch(rows).unwrap();
+        stores.open("notification").unwrap().run(rows).unwrap();
         let source = folder.path().join("backup");
-        backup(&stores, &source).unwrap();
+        backup(&stores, &source, false).unwrap();
         restore(&source, &stores, folder.path(), None, force()).unwrap();
         let sql = "SELECT group_concat(status || due_at) FROM messages";
-        let found: String =
-            stores.open("notification").unwrap().query_row(sql, [], |row| row.get(0)).unwrap();
-        assert_eq!(found, "Pending0,Sent9,Pending0");
+        let found = stores.open("notification").unwrap().texts(sql).unwrap();
+        assert_eq!(found, ["Pending0,Sent9,Pending0"]);
     }
 
     #[test]
@@ -538,7 +486,7 @@ mod tests {
         let disk = tempfile::tempdir().unwrap();
         let state = folder.path().join("state");
         let place = |label: &str| state.join(label).join("data.db");
-        let linked = Stores::new(|label| Ok(place(label))).unwrap();
+        let linked = Stores::new(|label| Ok(Place::File(place(label)))).unwrap();
         for label in LABELS {
             fs::create_dir_all(state.join(label)).unwrap();
             fs::copy(stores.path(label).unwrap(), place(label)).unwrap();
@@ -550,7 +498,7 @@ mod tests {
         assert_eq!(aside.len(), LABELS.len());
         assert!(place("order").is_symlink() && aside.iter().any(|folder| folder.starts_with(disk.path())));
         let events = "SELECT count(*) FROM events";
-        let events = linked.open("order").unwrap().query_row(events, [], |row| row.get::<_, i64>(0)).unwrap();
+        let events = linked.open("order").unwrap().count(events).unwrap();
         assert_eq!(events, 1);
     }
 

@@ -2,13 +2,18 @@
 //!
 //! Every command opens them here, so what is no store, somebody else's, or of another release is refused here, in words.
 
+use std::cell::RefCell;
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 use store::Database;
+
+use crate::opened::Opened;
 
 /// The labels of the application's stores, those that tell of effects before those that tell of causes: who
 /// reads them in this order finds the cause of every effect.
@@ -33,77 +38,158 @@ pub(crate) fn known(label: &str) -> Result<(&'static Database, &'static str)> {
     })
 }
 
-/// The SQLite files of one system.
+/// Where one store is.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Place {
+    /// The SQLite file at this path.
+    File(PathBuf),
+    /// The database at this address; there the store is the schema of its label.
+    Postgres(String),
+}
+
+/// Without an address, which has a password in it.
+impl fmt::Debug for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(file) => f.debug_tuple("File").field(file).finish(),
+            Self::Postgres(_) => f.debug_tuple("Postgres").finish_non_exhaustive(),
+        }
+    }
+}
+
+/// The stores of one system, each on SQLite or on PostgreSQL.
 #[derive(Clone, Debug)]
 pub struct Stores {
-    files: BTreeMap<&'static str, PathBuf>,
+    places: BTreeMap<&'static str, Place>,
 }
 
 impl Stores {
-    /// The system whose store under each label is the file that `place` says.
+    /// The system whose store under each label is where `place` says.
     ///
-    /// Refused where two stores have one file. Whether the files are there is not looked at.
-    pub fn new(mut place: impl FnMut(&'static str) -> Result<PathBuf>) -> Result<Self> {
-        let mut files: BTreeMap<&'static str, PathBuf> = BTreeMap::new();
+    /// Refused where two stores have one file. Whether the stores are there is not looked at.
+    pub fn new(mut place: impl FnMut(&'static str) -> Result<Place>) -> Result<Self> {
+        let mut places: BTreeMap<&'static str, Place> = BTreeMap::new();
         for label in LABELS {
-            let file = place(label)?;
-            if let Some((other, _)) = files.iter().find(|(_, other)| **other == file) {
+            let place = place(label)?;
+            if let (Place::File(file), Some((other, _))) =
+                (&place, places.iter().find(|(_, other)| **other == place))
+            {
                 bail!(
                     "the stores `{label}` and `{other}` have one file, {}: each has its own",
                     file.display()
                 );
             }
-            files.insert(label, file);
+            places.insert(label, place);
         }
-        Ok(Self { files })
+        Ok(Self { places })
     }
 
-    /// The file behind a label; nothing for a label that is not the application's.
+    /// The file behind a label; nothing for one that is on PostgreSQL, or not the application's.
     pub fn path(&self, label: &str) -> Option<&Path> {
-        self.files.get(label).map(PathBuf::as_path)
+        match self.places.get(label)? {
+            Place::File(file) => Some(file),
+            Place::Postgres(_) => None,
+        }
+    }
+
+    /// The labels that are on SQLite; the order is that of [`LABELS`].
+    pub(crate) fn files(&self) -> impl Iterator<Item = &'static str> {
+        LABELS.into_iter().filter(|label| self.path(label).is_some())
+    }
+
+    /// Refuses where a store is on PostgreSQL, unless those are left to `pg_dump`.
+    pub(crate) fn ensure_files(&self, sqlite_only: bool) -> Result<()> {
+        let mut elsewhere: Vec<_> = LABELS.into_iter().filter(|label| self.path(label).is_none()).collect();
+        if elsewhere.is_empty() || sqlite_only {
+            return Ok(());
+        }
+        elsewhere.sort_unstable();
+        let schemas: Vec<_> = elsewhere.iter().map(|label| format!("--schema={label}")).collect();
+        bail!(
+            "on PostgreSQL are {}, and this is for SQLite files. Stores in one database are copied as they are at one moment by \
+             `pg_dump --format=custom {} --file=FILE ADDRESS`: docs/operations.md says how to put that back. --sqlite-only \
+             does the others alone",
+            elsewhere.join(", "),
+            schemas.join(" ")
+        )
     }
 
     /// Opens the store behind a label, which must be of this release. (Or of a later one that says that this one may use it;
     /// or without tables yet, because nobody has asked anything of it.)
     ///
     /// Nothing is written through it unless the caller does; but a reader of a write-ahead log takes part in its locks, so
-    /// it is not opened read-only.
-    pub(crate) fn open(&self, label: &str) -> Result<Connection> {
+    /// a file is not opened read-only.
+    pub(crate) fn open(&self, label: &'static str) -> Result<Opened> {
         let (store, age) = self.look(label)?;
         if age == Age::Earlier {
             bail!(
-                "the store `{label}`, {}, is of an earlier release. Start the system once, which brings it to this one, or \
-                 use the `sugang` of that release",
-                self.file(label)?.display()
+                "{} is of an earlier release. Start the system once, which brings it to this one, or use the `sugang` of \
+                 that release",
+                self.place(label)?.named(label)
             );
         }
         Ok(store)
     }
 
-    /// Opens the store behind a label, which may be of an earlier release, too.
-    pub(crate) fn open_as_it_is(&self, label: &str) -> Result<Connection> {
-        self.look(label).map(|(store, _)| store)
+    /// Opens the file behind a label, which may be of an earlier release, too.
+    pub(crate) fn open_file(&self, label: &'static str) -> Result<Connection> {
+        match self.look(label)? {
+            (Opened::Sqlite(store), _) => Ok(store),
+            (Opened::Postgres(_), _) => bail!("the store `{label}` is on PostgreSQL"),
+        }
     }
 
-    fn look(&self, label: &str) -> Result<(Connection, Age)> {
-        look(self.file(label)?, label)
+    fn look(&self, label: &'static str) -> Result<(Opened, Age)> {
+        self.place(label)?.look(label)
     }
 
-    fn file(&self, label: &str) -> Result<&Path> {
-        self.path(label).with_context(|| format!("there is no store called `{label}`"))
+    pub(crate) fn place(&self, label: &str) -> Result<&Place> {
+        self.places.get(label).with_context(|| format!("there is no store called `{label}`"))
     }
 }
 
 /// The release of a store, seen from this one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Age {
+    /// It has no tables yet.
+    Unborn,
     Earlier,
-    /// Or a later one that this one may use.
     Present,
+    /// One that this release may use all the same.
+    Later,
 }
 
-/// Opens a file as the store under `label`, unless it is not that, or this release may not use it.
-pub(crate) fn look(file: &Path, label: &str) -> Result<(Connection, Age)> {
+impl Place {
+    /// A store for people. An address is not shown, since it has a password in it.
+    pub(crate) fn named(&self, label: &str) -> String {
+        match self {
+            Self::File(file) => format!("the store `{label}`, {},", file.display()),
+            Self::Postgres(_) => {
+                format!("the store `{label}` on PostgreSQL (of the address `{label}_database_url`)")
+            }
+        }
+    }
+
+    /// Opens it as the store under `label`, unless it is not that, or this release may not use it.
+    pub(crate) fn look(&self, label: &'static str) -> Result<(Opened, Age)> {
+        let store = match self {
+            Self::File(file) => Opened::Sqlite(open_file(file, label)?),
+            Self::Postgres(url) => {
+                let client = store::native::connect(url, label);
+                Opened::Postgres(RefCell::new(client.with_context(|| self.named(label))?))
+            }
+        };
+        match (age(&store, label), self) {
+            (Ok(age), _) => Ok((store, age)),
+            (Err(error), Self::File(file)) if error.is::<rusqlite::Error>() => {
+                Err(error.downcast().map_or_else(|error| error, |error| in_words(error, label, file)))
+            }
+            (Err(refusal), _) => Err(refusal.context(self.named(label))),
+        }
+    }
+}
+
+fn open_file(file: &Path, label: &str) -> Result<Connection> {
     let is_there = file.metadata().with_context(|| {
         format!(
             "cannot open the store `{label}`, {}. Is this the state directory (--state-dir), and has the system been \
@@ -117,45 +203,36 @@ pub(crate) fn look(file: &Path, label: &str) -> Result<(Connection, Age)> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let opened = Connection::open_with_flags(file, flags).and_then(|store| {
         store.busy_timeout(BUSY)?;
-        let age = age(&store, label);
-        Ok((store, age))
+        Ok(store)
     });
-    let told = |error: rusqlite::Error| in_words(error, label, file);
-    let (store, age) = opened.map_err(told)?;
-    match age {
-        Ok(age) => Ok((store, age)),
-        Err(error) => match error.downcast::<rusqlite::Error>() {
-            Ok(error) => Err(in_words(error, label, file)),
-            Err(refusal) => Err(refusal.context(format!("the store `{label}`, {}", file.display()))),
-        },
-    }
+    opened.map_err(|error| in_words(error, label, file))
 }
 
 /// Whose the tables are, and of which release.
-fn age(store: &Connection, label: &str) -> Result<Age> {
+fn age(store: &Opened, label: &str) -> Result<Age> {
     let (database, own_table) = known(label)?;
-    let has = |table: &str| -> rusqlite::Result<bool> {
-        let sql = "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name LIKE ?";
-        store.query_row(sql, [table], |row| row.get::<_, i64>(0)).map(|tables| tables > 0)
+    let user_version = match store {
+        Opened::Sqlite(_) => store.number("PRAGMA user_version")?.unwrap_or(0),
+        Opened::Postgres(_) => 0,
     };
-    let number = |sql: &str| store.query_row(sql, [], |row| row.get::<_, Option<i64>>(0));
-    let user_version = number("PRAGMA user_version")?.unwrap_or(0);
-    if user_version == 0 && !has("%")? {
-        return Ok(Age::Present);
+    let tables = store.tables()?;
+    let has = |table: &str| tables.iter().any(|name| name == table);
+    if user_version == 0 && tables.is_empty() {
+        return Ok(Age::Unborn);
     }
-    if !has(own_table)? {
+    if !has(own_table) {
         bail!(
             "it has no table `{own_table}`: it is another program's, or another store's. Look at the path of \
-             [sqlite_database.{label}] in the runtime configuration"
+             [sqlite_database.{label}] in the runtime configuration, or at the variable `{label}_database_url`"
         );
     }
     // The first release noted its version in one place alone.
-    let newest = if has("versions")? { number("SELECT max(version) FROM versions")? } else { None };
+    let newest = if has("versions") { store.number("SELECT max(version) FROM versions")? } else { None };
     let found = newest.unwrap_or(0).max(user_version);
     let known = i64::from(database.schema().version);
     if found > known {
         let sql = format!("SELECT max(oldest_code) FROM versions WHERE version = {found}");
-        let oldest_code = if newest.is_some() { number(&sql)? } else { None };
+        let oldest_code = if newest.is_some() { store.number(&sql)? } else { None };
         if oldest_code.is_none_or(|oldest| oldest > known) {
             bail!(
                 "it is of version {found}, and this program knows up to version {known}: use the `sugang` that was \
@@ -163,7 +240,11 @@ fn age(store: &Connection, label: &str) -> Result<Age> {
             );
         }
     }
-    Ok(if found < known { Age::Earlier } else { Age::Present })
+    Ok(match found.cmp(&known) {
+        Ordering::Less => Age::Earlier,
+        Ordering::Equal => Age::Present,
+        Ordering::Greater => Age::Later,
+    })
 }
 
 /// What SQLite refuses, and what can be done about it.
@@ -204,7 +285,7 @@ mod tests {
         let stores = stores_in(folder.path());
         let file = stores.path("order").unwrap();
         change(file);
-        let refusal = format!("{:#}", stores.open("order").unwrap_err());
+        let refusal = format!("{:#}", stores.open("order").err().unwrap());
         for word in ["`order`", file.to_str().unwrap()].iter().chain(words) {
             assert!(refusal.contains(word), "it does not say `{word}`: {refusal}");
         }
@@ -245,7 +326,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let stores = stores_in(folder.path());
         ran("PRAGMA user_version=1; DELETE FROM versions")(stores.path("order").unwrap());
-        stores.open_as_it_is("order").unwrap();
+        stores.open_file("order").unwrap();
     }
 
     #[test]
@@ -298,14 +379,14 @@ mod tests {
     #[test]
     fn a_store_that_is_not_there_is_not_made() {
         let folder = tempfile::tempdir().unwrap();
-        let stores = Stores::new(|label| Ok(folder.path().join(".spin").join(label))).unwrap();
+        let stores = Stores::new(|label| Ok(Place::File(folder.path().join(".spin").join(label)))).unwrap();
         assert!(stores.open("order").is_err());
         assert!(!folder.path().join(".spin").exists());
     }
 
     #[test]
     fn two_stores_never_have_one_file() {
-        let refusal = Stores::new(|_| Ok(PathBuf::from("one.db"))).unwrap_err().to_string();
+        let refusal = Stores::new(|_| Ok(Place::File("one.db".into()))).err().unwrap().to_string();
         assert!(refusal.contains("`inbox` and `information`") && refusal.contains("one.db"), "{refusal}");
     }
 

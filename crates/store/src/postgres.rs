@@ -35,7 +35,12 @@ const VERSION: &str = "SELECT version FROM versions ORDER BY version DESC LIMIT 
 /// The address of the store under `label`, in the database at `url` (`postgres://…`, or `host=… dbname=…`): its tables
 /// are in the schema of that name, and no statement takes longer than [`STATEMENT_TIMEOUT`].
 pub(crate) fn address(url: &str, label: &str) -> String {
-    let timeout = STATEMENT_TIMEOUT.as_millis();
+    address_within(STATEMENT_TIMEOUT, url, label)
+}
+
+/// The same for whoever has another limit; zero is none.
+pub(crate) fn address_within(timeout: Duration, url: &str, label: &str) -> String {
+    let timeout = timeout.as_millis();
     let options = format!("-c search_path={label} -c statement_timeout={timeout}");
     if !url.contains("://") {
         return format!("{url} options='{options}'");
@@ -74,7 +79,7 @@ async fn version(session: &impl Session) -> Result<u32, StoreError> {
 
 /// One statement, and so one transaction: whatever cuts it off, nothing has happened. It does nothing where the store is
 /// no longer as it was found.
-fn migration(schema: &Schema, label: &str, found: Option<u32>) -> String {
+pub(crate) fn migration(schema: &Schema, label: &str, found: Option<u32>) -> String {
     let was_first = match found {
         None => "to_regclass('versions') IS NOT NULL".to_owned(),
         Some(found) => format!("(SELECT max(version) FROM versions) <> {found}"),

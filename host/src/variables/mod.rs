@@ -56,6 +56,15 @@ pub struct Sources {
     pub configured: BTreeMap<String, String>,
 }
 
+impl Sources {
+    /// The value of one variable; none where nobody gives one. The environment's `SPIN_VARIABLE_<NAME>` comes last.
+    #[must_use]
+    pub fn value(&self, name: &str) -> Option<String> {
+        let value = self.given.get(name).or_else(|| self.configured.get(name)).cloned();
+        value.or_else(|| from_environment(name))
+    }
+}
+
 impl Variables {
     /// Settles the value of every declared variable. Refuses names that are not declared, and
     /// required variables that no source has a value for.
@@ -71,8 +80,7 @@ impl Variables {
         let mut values = BTreeMap::new();
         let mut missing = Vec::new();
         for (name, declaration) in declared {
-            let value = sources.given.get(name).or_else(|| sources.configured.get(name)).cloned();
-            match value.or_else(|| from_environment(name)).or_else(|| declaration.default.clone()) {
+            match sources.value(name).or_else(|| declaration.default.clone()) {
                 Some(value) => drop(values.insert(name.clone(), value)),
                 None => missing.push(name),
             }

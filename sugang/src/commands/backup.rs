@@ -9,7 +9,7 @@ use crate::output::print;
 
 pub(crate) fn backup(options: &Backup) -> Result<()> {
     let begun = std::time::Instant::now();
-    let manifest = operations::backup(&options.stores.stores()?, &options.target)?;
+    let manifest = operations::backup(&options.stores.stores()?, &options.target, options.sqlite_only)?;
     print(&format!(
         "{} holds the system as it was at {}:\n{}Taken in {:.1?}, in which nobody could write for {} ms.\n",
         options.target.display(),
@@ -23,7 +23,8 @@ pub(crate) fn backup(options: &Backup) -> Result<()> {
 pub(crate) fn restore(options: &Restore) -> Result<()> {
     let state = &options.stores.state_dir;
     let redis = if options.without_redis { None } else { options.redis.find(state) };
-    let how = RestoreOptions { force: options.force, keep_outside: options.keep_outside };
+    let (force, keep_outside, sqlite_only) = (options.force, options.keep_outside, options.sqlite_only);
+    let how = RestoreOptions { force, keep_outside, sqlite_only };
     let restored =
         operations::restore(&options.source, &options.stores.stores_to_be()?, state, redis.as_ref(), how)?;
     let mut text =

@@ -3,11 +3,13 @@
 mod backup;
 mod check;
 mod events;
+mod move_store;
 mod repair;
 
 pub(crate) use backup::{backup, restore};
 pub(crate) use check::check;
 pub(crate) use events::events;
+pub(crate) use move_store::move_store;
 pub(crate) use repair::{rebuild_information, rebuild_lists, replay};
 
 /// `1 order`, `2 orders`.

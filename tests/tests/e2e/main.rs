@@ -21,6 +21,7 @@ mod operations;
 mod outages;
 mod password;
 mod payment;
+mod postgresql;
 mod refused;
 mod released;
 mod stopping;

@@ -1,8 +1,8 @@
-//! One connection to a database of a test's own, typed as strictly as Spin's.
+//! One connection to a PostgreSQL, typed as strictly as Spin's: of an operator's tool, or to a database of a test's own.
 
 use super::Store;
 use super::postgres_server::PostgresServer;
-use crate::postgres::{address, refused};
+use crate::postgres::{address, address_within, refused};
 use crate::{StoreError, Value};
 use bytes::BytesMut;
 use postgres::types::{FromSql, IsNull, ToSql, Type, to_sql_checked};
@@ -11,8 +11,32 @@ use std::cell::RefCell;
 use std::error::Error;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
-/// Where a store is: for whoever is to connect to it by themselves, on another thread say.
+/// Opens a connection to the database at `url`, in which the store under `label` is in sight, or is to be.
+///
+/// Statements that go through a whole store take their time, so there is no limit to it. Nothing of the address, which
+/// has a password in it, is in an error.
+pub fn connect(url: &str, label: &str) -> Result<Client, StoreError> {
+    let no_address = || {
+        StoreError::Failure(
+            "the address is none: write postgres://user:password@host:port/database, with ?sslmode=disable, prefer or \
+             require where that matters"
+                .to_owned(),
+        )
+    };
+    let address = address_within(Duration::ZERO, url, label);
+    let config = postgres_connect::config(&address).ok_or_else(no_address)?;
+    let tls = postgres_connect::tls(&config, None).map_err(|error| StoreError::Failure(error.to_string()))?;
+    let config = postgres::Config::from(config);
+    let connected = by_itself(|| match tls {
+        None => config.connect(NoTls),
+        Some(tls) => config.connect(tls),
+    });
+    connected.map_err(|error| StoreError::unavailable(postgres_connect::why_not_connected(&error)))
+}
+
+/// Where a store of a test is: for whoever is to connect to it by themselves, on another thread say.
 #[derive(Clone)]
 pub struct Address {
     label: &'static str,
@@ -22,11 +46,13 @@ pub struct Address {
 /// A connection, with the store under one label in sight.
 pub(super) struct Connection {
     client: RefCell<Option<Client>>,
-    address: Address,
+    label: &'static str,
+    /// Of a test's own; none where it is somebody's.
+    database: Option<Arc<Database>>,
 }
 
 /// A database that is there for as long as anybody knows where.
-struct Database(String);
+pub(super) struct Database(String);
 
 /// The names of the columns, and of each row its values.
 pub(super) type Answer = (Vec<String>, Vec<Vec<Value>>);
@@ -40,22 +66,32 @@ impl Address {
         Ok(Self { label, database: Arc::new(database) })
     }
 
+    /// What whoever comes by themselves gives as the database's address.
+    pub fn url(&self) -> Result<String, StoreError> {
+        Ok(PostgresServer::shared()?.url(&self.database.0))
+    }
+
     /// A store there, as it is.
     pub fn connect(&self) -> Result<Store, StoreError> {
-        let url = address(&PostgresServer::shared()?.url(&self.database.0), self.label);
+        let url = address(&self.url()?, self.label);
         let client = by_itself(|| Client::connect(&url, NoTls)).map_err(as_spin_says)?;
-        let connection = Connection { client: RefCell::new(Some(client)), address: self.clone() };
-        Ok(Store::over(super::Connection::Postgres(Box::new(connection))))
+        Ok(Connection::new(client, self.label, Some(Arc::clone(&self.database))))
     }
 }
 
 impl Connection {
-    pub(super) fn address(&self, label: &'static str) -> Address {
-        Address { label, database: Arc::clone(&self.address.database) }
+    /// A store over a connection that was opened for its label.
+    pub(super) fn new(client: Client, label: &'static str, database: Option<Arc<Database>>) -> Store {
+        let connection = Self { client: RefCell::new(Some(client)), label, database };
+        Store::over(super::Connection::Postgres(Box::new(connection)))
+    }
+
+    pub(super) fn address(&self, label: &'static str) -> Option<Address> {
+        self.database.clone().map(|database| Address { label, database })
     }
 
     pub(super) const fn label(&self) -> &'static str {
-        self.address.label
+        self.label
     }
 
     pub(super) fn run(&self, sql: &str, params: &[Value]) -> Result<Answer, StoreError> {
