@@ -230,8 +230,8 @@ impl Up {
             application = application.component(component);
         }
         for variable in &self.variables {
-            let (name, value) = pair("--variable", variable)?;
-            application = application.variable(name, variable_value(name, value)?);
+            let (name, value) = read_variable(variable)?;
+            application = application.variable(name, value);
         }
         for variable in &self.environment {
             let (name, value) = pair("--env", variable)?;
@@ -276,12 +276,15 @@ fn pair<'a>(flag: &str, text: &'a str) -> Result<(&'a str, &'a str)> {
     text.split_once('=').with_context(|| format!("{flag}: must be NAME=VALUE, but there is no `=`"))
 }
 
-fn variable_value(name: &str, value: &str) -> Result<String> {
-    match value.strip_prefix('@') {
+/// What a `--variable NAME=VALUE|NAME=@FILE` gives to which variable.
+pub fn read_variable(text: &str) -> Result<(String, String)> {
+    let (name, value) = pair("--variable", text)?;
+    let value = match value.strip_prefix('@') {
         Some(path) => std::fs::read_to_string(path)
-            .with_context(|| format!("--variable {name}: cannot read the file `{path}`")),
-        None => Ok(value.to_owned()),
-    }
+            .with_context(|| format!("--variable {name}: cannot read the file `{path}`"))?,
+        None => value.to_owned(),
+    };
+    Ok((name.to_owned(), value))
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ pub mod application;
 pub mod cli;
 pub mod component;
 pub mod composition;
+mod document;
 pub mod engine;
 pub mod http_trigger;
 pub mod image;

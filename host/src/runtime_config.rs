@@ -8,9 +8,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context, Result, anyhow, bail, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use serde::Deserialize;
 
+use crate::document;
 use crate::variables::{ENVIRONMENT_PREFIX, Provider};
 
 /// Where the SpinKube operator mounts the configuration, if there is one. It names this file on every command line, and
@@ -51,7 +52,7 @@ struct StaticProvider {
     #[serde(rename = "type")]
     _kind: String,
     #[serde(default)]
-    values: toml::Table,
+    values: BTreeMap<String, String>,
 }
 
 #[derive(Deserialize)]
@@ -61,12 +62,6 @@ struct EnvironmentProvider {
     _kind: String,
     #[serde(default)]
     prefix: Option<String>,
-}
-
-/// Where the file is wrong and why, without the line itself: it may hold a secret.
-fn in_words(text: &str, error: &toml::de::Error) -> anyhow::Error {
-    let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
-    anyhow!("line {}: {}", before.matches('\n').count() + 1, error.message())
 }
 
 impl RuntimeConfig {
@@ -84,13 +79,12 @@ impl RuntimeConfig {
     }
 
     fn parse(text: &str, directory: PathBuf) -> Result<Self> {
-        let document: Document = toml::from_str(text).map_err(|error| in_words(text, &error))?;
+        let document: Document = document::parse(text)?;
         ensure!(
             document.state_dir.as_ref().is_none_or(|path| !path.as_os_str().is_empty()),
             "`state_dir` is empty: stores in memory are not supported"
         );
-        let providers = document.variables_provider.into_iter().map(provider).collect::<Result<_>>();
-        let providers = providers.context("[[variables_provider]]")?;
+        let providers = document.variables_provider.into_iter().map(provider).collect::<Result<_>>()?;
         Ok(Self {
             state_dir: document.state_dir,
             directory,
@@ -102,25 +96,20 @@ impl RuntimeConfig {
 }
 
 fn provider(provider: toml::Table) -> Result<Provider> {
+    const PLACE: &str = "[[variables_provider]]";
     match provider.get("type").and_then(toml::Value::as_str) {
-        Some("static") => static_values(provider).map(Provider::Static),
+        Some("static") => {
+            let provider: StaticProvider = document::table(PLACE, provider)?;
+            Ok(Provider::Static(provider.values))
+        }
         Some("env") => {
-            let provider: EnvironmentProvider = toml::Value::Table(provider).try_into()?;
+            let provider: EnvironmentProvider = document::table(PLACE, provider)?;
             let prefix = provider.prefix.unwrap_or_else(|| ENVIRONMENT_PREFIX.to_owned());
             Ok(Provider::Environment { prefix })
         }
-        Some(kind) => bail!("the type `{kind}` is not supported; supported: `static`, `env`"),
-        None => bail!("has no `type`; supported: `static`, `env`"),
+        Some(kind) => bail!("{PLACE}: the type `{kind}` is not supported; supported: `static`, `env`"),
+        None => bail!("{PLACE}: has no `type`; supported: `static`, `env`"),
     }
-}
-
-fn static_values(provider: toml::Table) -> Result<BTreeMap<String, String>> {
-    let provider: StaticProvider = toml::Value::Table(provider).try_into()?;
-    let text = |(name, value)| match value {
-        toml::Value::String(value) => Ok((name, value)),
-        _ => bail!("the value of `{name}` must be a string"),
-    };
-    provider.values.into_iter().map(text).collect()
 }
 
 #[cfg(test)]
@@ -162,6 +151,9 @@ mod tests {
             "[[variables_provider]]\ntype = 'static'\nvalues = { pw = 'hunter2 }",
             "[[variables_provider]]\ntype = 'static'\nvalues = { pw = 42424242 }",
             "[[variables_provider]]\ntype = 'static'\nvalues = ['hunter2']",
+            "[[variables_provider]]\ntype = 'static'\nvalues = 'hunter2'",
+            "[[variables_provider]]\ntype = 'static'\nhunter = 'hunter2'",
+            "key_value_store = 'hunter2'",
             "pw = 'hunter2'",
         ] {
             let refusal = format!("{:#}", RuntimeConfig::parse(text, PathBuf::new()).unwrap_err());

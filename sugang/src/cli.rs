@@ -40,6 +40,8 @@ pub(crate) enum Command {
     Restore(Restore),
     /// Says about once a second that time has passed, on the event log's Redis: what `cargo xtask up` does by itself
     Tick(RedisPlace),
+    /// Moves stores of a system that does not run from SQLite to PostgreSQL
+    MoveStore(MoveStore),
     /// Makes one image of an application, as Spin lays it out: for a registry, or as a folder
     Image {
         #[command(subcommand)]
@@ -187,6 +189,10 @@ pub(crate) struct Backup {
     #[arg(value_name = "DIR")]
     pub(crate) target: PathBuf,
 
+    /// Copy the stores that are on SQLite, and leave those on PostgreSQL to pg_dump
+    #[arg(long)]
+    pub(crate) sqlite_only: bool,
+
     #[command(flatten)]
     pub(crate) stores: StoresPlace,
 }
@@ -208,11 +214,32 @@ pub(crate) struct Restore {
     #[arg(long)]
     pub(crate) keep_outside: bool,
 
+    /// Put back the stores that are on SQLite, and leave those on PostgreSQL to pg_restore
+    #[arg(long)]
+    pub(crate) sqlite_only: bool,
+
+    /// Do not look whether the event log is empty, for where its Redis cannot be reached
+    #[arg(long)]
+    pub(crate) without_redis: bool,
+
     #[command(flatten)]
     pub(crate) stores: StoresPlace,
 
     #[command(flatten)]
     pub(crate) redis: RedisPlace,
+}
+
+/// Every row is copied, read back and held against what it was, in one transaction of each database. The files stay as
+/// they are. From then on the application has to be given the same addresses.
+#[derive(Args)]
+pub(crate) struct MoveStore {
+    /// Which store: order, pay, gateway, reservation, notification, inbox or information; may be given several times.
+    /// Where it is to be is its variable, as the application will have it: order_database_url, …
+    #[arg(long = "label", value_name = "LABEL", required = true)]
+    pub(crate) labels: Vec<String>,
+
+    #[command(flatten)]
+    pub(crate) stores: StoresPlace,
 }
 
 #[cfg(test)]

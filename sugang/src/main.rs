@@ -5,8 +5,11 @@
 //! wasmtime. Only here do they meet: [`cli`] says what there is, [`up`] runs, [`commands`] print what
 //! `operations` finds.
 
+#![warn(clippy::print_stdout, clippy::print_stderr, reason = "they panic where nobody reads: see `output`")]
+
 mod cli;
 mod commands;
+mod output;
 mod place;
 mod up;
 
@@ -30,7 +33,7 @@ fn main() -> ExitCode {
     match run(cli.command) {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("Error: {error:#}");
+            output::tell(&format!("Error: {error:#}\n"));
             failure
         }
     }
@@ -47,6 +50,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Restore(restore) => commands::restore(&restore).map(|()| ExitCode::SUCCESS),
         Command::Tick(redis) => commands::tick(&redis).map(|()| ExitCode::SUCCESS),
         Command::Image { what } => commands::image(&what).map(|()| ExitCode::SUCCESS),
+        Command::MoveStore(moved) => commands::move_store(&moved).map(|()| ExitCode::SUCCESS),
     }
 }
 

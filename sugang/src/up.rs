@@ -1,9 +1,9 @@
 //! `sugang up`: runs an application until it is told to stop.
 
-use std::io::{self, Write};
-
 use sugang_host::{Running, cli::Up};
 use tokio::signal::unix::{SignalKind, signal};
+
+use crate::output::{mention, tell};
 
 #[tokio::main]
 pub(crate) async fn run(options: Up) -> anyhow::Result<()> {
@@ -29,7 +29,7 @@ pub(crate) async fn run(options: Up) -> anyhow::Result<()> {
             }
         }
     }
-    say(&mut io::stderr(), "Finishing the requests in flight; once more to stop at once.\n");
+    tell("Finishing the requests in flight; once more to stop at once.\n");
     tokio::select! {
         () = running.shutdown() => {}
         _ = interrupt.recv() => {}
@@ -54,10 +54,6 @@ fn announce(running: &Running) {
     for (channel, components) in running.channels() {
         text += &format!("  {channel}: [{components}]\n");
     }
-    say(&mut io::stdout(), &text);
-}
-
-/// Prints what nobody has to read: a full disk under the logs ends no server.
-fn say(to: &mut impl Write, text: &str) {
-    drop(to.write_all(text.as_bytes()).and_then(|()| to.flush()));
+    // A full disk under the logs ends no server.
+    mention(&text);
 }

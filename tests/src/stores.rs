@@ -33,6 +33,21 @@ impl State {
         self.database.as_deref()
     }
 
+    /// The stores, as an operator's commands find them.
+    pub fn stores(&self) -> Result<operations::Stores> {
+        operations::Stores::new(|label| {
+            Ok(match &self.database {
+                Some(url) => operations::Place::Postgres(url.clone()),
+                None => {
+                    let file = file(self, label);
+                    operations::Place::File(
+                        file.with_context(|| format!("no store {label} in {}", self.display()))?,
+                    )
+                }
+            })
+        })
+    }
+
     /// The store under a label, as it is. It must be there.
     pub fn open(&self, label: &str) -> Result<Store> {
         let known = LABELS.into_iter().find(|known| *known == label);

@@ -12,7 +12,7 @@
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -22,7 +22,9 @@ use rusqlite::backup;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::stores::{LABELS, Stores};
+use crate::scratch::{Scratch, folder_of};
+use crate::soundness::problem;
+use crate::stores::{Stores, in_words};
 
 /// The name of the manifest: a folder without it is no backup.
 pub(crate) const MANIFEST: &str = "manifest.json";
@@ -66,19 +68,22 @@ pub struct Copied {
 }
 
 /// Copies the stores into the folder `target`, which must not exist yet. It appears when it is complete.
-pub fn backup(stores: &Stores, target: &Path) -> Result<Manifest> {
-    if target.exists() {
+///
+/// Refused where a store is on PostgreSQL, unless with `sqlite_only` the others are meant.
+pub fn backup(stores: &Stores, target: &Path, sqlite_only: bool) -> Result<Manifest> {
+    stores.ensure_files(sqlite_only)?;
+    if fs::symlink_metadata(target).is_ok() {
         bail!(
             "{} exists already; a backup is never written over anything: name a new folder",
             target.display()
         );
     }
-    let partial = Partial::beside(target)?;
+    let partial = partial(target)?;
     let Moment { snapshots, taken_at, held } = at_one_moment(stores)?;
     let mut copied = BTreeMap::new();
     for (label, snapshot) in &snapshots {
         let file = format!("{label}.db");
-        let one = copy(snapshot, &partial.0.join(&file), file)
+        let one = copy(snapshot, &partial.path().join(&file), file)
             .with_context(|| format!("copying the store `{label}`"))?;
         copied.insert((*label).to_owned(), one);
     }
@@ -89,46 +94,27 @@ pub fn backup(stores: &Stores, target: &Path) -> Result<Manifest> {
         held_millis: u64::try_from(held.as_millis()).unwrap_or(u64::MAX),
         stores: copied,
     };
-    let written = partial.0.join(MANIFEST);
+    let written = partial.path().join(MANIFEST);
     fs::write(&written, serde_json::to_string_pretty(&manifest)?)
         .with_context(|| format!("cannot write {}", written.display()))?;
     sync(&written)?;
-    sync(&partial.0)?;
-    fs::rename(&partial.0, target).with_context(|| format!("cannot make {}", target.display()))?;
-    sync(&parent(target))?;
+    sync(partial.path())?;
+    fs::rename(partial.path(), target).with_context(|| format!("cannot make {}", target.display()))?;
+    sync(&folder_of(target))?;
     Ok(manifest)
 }
 
-/// The folder in which the backup is made; gone with this, unless it was renamed.
-struct Partial(PathBuf);
-
-impl Partial {
-    fn beside(target: &Path) -> Result<Self> {
-        let mut name =
-            target.file_name().with_context(|| format!("{} is not a folder", target.display()))?.to_owned();
-        name.push(format!(".partial-{}", std::process::id()));
-        let folder = target.with_file_name(name);
-        fs::create_dir_all(parent(target))
-            .with_context(|| format!("cannot create {}", parent(target).display()))?;
-        fs::create_dir(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
-        // It holds who applied for what; the system's own files are their owner's to protect, a copy of them is ours.
-        #[cfg(unix)]
-        fs::set_permissions(&folder, std::os::unix::fs::PermissionsExt::from_mode(0o700))?;
-        Ok(Self(folder))
-    }
-}
-
-impl Drop for Partial {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
-
-fn parent(path: &Path) -> PathBuf {
-    match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
-        _ => PathBuf::from("."),
-    }
+/// The folder in which the backup is made.
+fn partial(target: &Path) -> Result<Scratch> {
+    let beside = folder_of(target);
+    fs::create_dir_all(&beside).with_context(|| format!("cannot create {}", beside.display()))?;
+    let folder = Scratch::beside(target, "partial")?;
+    let path = folder.path();
+    fs::create_dir(path).with_context(|| format!("cannot create {}", path.display()))?;
+    // It holds who applied for what; the system's own files are their owner's to protect, a copy of them is ours.
+    #[cfg(unix)]
+    fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o700))?;
+    Ok(folder)
 }
 
 /// Writes through to the disk what a file or a folder holds.
@@ -148,17 +134,17 @@ struct Moment {
 }
 
 fn at_one_moment(stores: &Stores) -> Result<Moment> {
+    let told = |error, label| in_words(error, label, stores.path(label).unwrap_or(Path::new("")));
     let mut opened = Vec::new();
-    for label in LABELS {
-        opened.push((label, stores.open(label)?, stores.open(label)?));
+    for label in stores.files() {
+        opened.push((label, stores.open_file(label)?, stores.open_file(label)?));
     }
     let begun = std::time::Instant::now();
     let mut snapshots = Vec::new();
     let mut locks = Vec::new();
     // Always in the same order, and nobody in the system holds one store while waiting for another.
     for (label, lock, snapshot) in opened {
-        lock.execute_batch("BEGIN IMMEDIATE")
-            .with_context(|| format!("the store `{label}` is locked by another"))?;
+        lock.execute_batch("BEGIN IMMEDIATE").map_err(|error| told(error, label))?;
         locks.push(lock);
         snapshots.push((label, snapshot));
     }
@@ -168,7 +154,7 @@ fn at_one_moment(stores: &Stores) -> Result<Moment> {
             snapshot.execute_batch("BEGIN")?;
             snapshot.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))
         };
-        read().with_context(|| format!("reading the store `{label}`"))?;
+        read().map_err(|error| told(error, label))?;
     }
     for lock in locks {
         lock.execute_batch("ROLLBACK")?;
@@ -190,9 +176,8 @@ fn copy(snapshot: &Connection, path: &Path, file: String) -> Result<Copied> {
 
 /// Makes sure that a store is whole, and counts.
 fn look(store: &Connection) -> Result<(i64, BTreeMap<String, u64>)> {
-    let sound: String = store.query_row("PRAGMA quick_check", [], |row| row.get(0))?;
-    if sound != "ok" {
-        bail!("it is damaged: {sound}");
+    if let Some(problem) = problem(store)? {
+        bail!("it is damaged: {problem}");
     }
     let names = "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%'";
     let mut statement = store.prepare(names)?;
@@ -220,19 +205,20 @@ pub(crate) fn sha256(path: &Path) -> Result<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::stores_in;
+    use crate::stores::LABELS;
+    use crate::testing::{damage, stores_in};
 
     #[test]
     fn a_backup_is_never_written_over_anything_and_leaves_nothing_when_it_fails() {
         let folder = tempfile::tempdir().unwrap();
         let stores = stores_in(folder.path());
         let target = folder.path().join("backups").join("one");
-        let manifest = backup(&stores, &target).unwrap();
+        let manifest = backup(&stores, &target, false).unwrap();
         assert_eq!(manifest.stores.len(), LABELS.len());
         assert_eq!(manifest.stores["order"].rows["events"], 0);
-        assert!(backup(&stores, &target).unwrap_err().to_string().contains("exists already"));
+        assert!(backup(&stores, &target, false).unwrap_err().to_string().contains("exists already"));
         fs::remove_file(stores.path("pay").unwrap()).unwrap();
-        assert!(backup(&stores, &folder.path().join("backups").join("two")).is_err());
+        assert!(backup(&stores, &folder.path().join("backups").join("two"), false).is_err());
         let left: Vec<_> =
             fs::read_dir(folder.path().join("backups")).unwrap().map(|e| e.unwrap().file_name()).collect();
         assert_eq!(left, ["one"]);
@@ -242,7 +228,7 @@ mod tests {
     fn all_stores_are_copied_as_they_were_at_one_moment() {
         let folder = tempfile::tempdir().unwrap();
         let stores = stores_in(folder.path());
-        let writers: Vec<_> = ["order", "pay"].map(|label| stores.open(label).unwrap()).into();
+        let writers: Vec<_> = ["order", "pay"].map(|label| stores.open_file(label).unwrap()).into();
         let stop = std::sync::atomic::AtomicBool::new(false);
         let insert = "INSERT INTO events (subject, version, type, data, time) VALUES (?, 1, '', '', '')";
         std::thread::scope(|scope| {
@@ -260,7 +246,7 @@ mod tests {
             });
             let mut before = 0;
             for round in 0..20 {
-                let manifest = backup(&stores, &folder.path().join(format!("backup-{round}")));
+                let manifest = backup(&stores, &folder.path().join(format!("backup-{round}")), false);
                 let events = |label: &str| manifest.as_ref().unwrap().stores[label].rows["events"];
                 assert!([0, 1].contains(&(events("order") - events("pay"))), "{manifest:?}");
                 assert!(events("order") >= before);
@@ -273,23 +259,36 @@ mod tests {
 
     #[test]
     fn a_damaged_store_is_not_taken_for_a_backup() {
-        const PAGE: usize = 4096;
         let folder = tempfile::tempdir().unwrap();
         let stores = stores_in(folder.path());
-        let rows = "CREATE TABLE ballast (text);
-            WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1000)
-                INSERT INTO ballast SELECT hex(randomblob(50)) FROM n";
-        stores.open("pay").unwrap().execute_batch(rows).unwrap();
-        let path = stores.path("pay").unwrap();
-        let mut bytes = fs::read(path).unwrap();
-        // The kind of a page is its first byte: the last one of the table is of no kind now.
-        let last_page = bytes.len() - PAGE;
-        bytes[last_page] = 0xff;
-        fs::write(path, bytes).unwrap();
+        damage(&stores, "pay", 0);
         let target = folder.path().join("backup");
-        let refusal = format!("{:#}", backup(&stores, &target).unwrap_err());
+        let refusal = format!("{:#}", backup(&stores, &target, false).unwrap_err());
         assert!(refusal.contains("`pay`") && refusal.contains("damaged"), "{refusal}");
         assert!(!target.exists());
+    }
+
+    #[test]
+    fn what_is_no_store_is_not_said_to_be_locked() {
+        let folder = tempfile::tempdir().unwrap();
+        let stores = stores_in(folder.path());
+        fs::write(stores.path("pay").unwrap(), "no database, but as long as a header would be or longer")
+            .unwrap();
+        let refusal = format!("{:#}", backup(&stores, &folder.path().join("backup"), false).unwrap_err());
+        assert!(refusal.contains("no SQLite database") && !refusal.contains("locked"), "{refusal}");
+    }
+
+    #[test]
+    fn a_store_of_an_earlier_release_is_copied_and_one_of_a_later_is_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let stores = stores_in(folder.path());
+        let at_version = |version: i64| {
+            let sql = format!("DELETE FROM versions; PRAGMA user_version={version}");
+            Connection::open(stores.path("pay").unwrap()).unwrap().execute_batch(&sql).unwrap();
+            backup(&stores, &folder.path().join(version.to_string()), false)
+        };
+        assert_eq!(at_version(1).unwrap().stores["pay"].user_version, 1);
+        assert!(format!("{:#}", at_version(99).unwrap_err()).contains("of version 99"));
     }
 
     #[cfg(unix)]
@@ -298,7 +297,7 @@ mod tests {
         use std::os::unix::fs::PermissionsExt;
         let folder = tempfile::tempdir().unwrap();
         let target = folder.path().join("backup");
-        backup(&stores_in(folder.path()), &target).unwrap();
+        backup(&stores_in(folder.path()), &target, false).unwrap();
         let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
         assert_eq!((mode(&target), mode(&target.join("order.db"))), (0o700, 0o600));
     }

@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use crate::facts::Facts;
 use crate::invariants::broken;
+use crate::soundness::damaged;
 use crate::stores::Stores;
 
 /// Something that must not be.
@@ -43,6 +44,10 @@ pub struct Report {
 /// not wrong because an event is on its way. With no grace everything must have come to rest. An error means
 /// that it could not be looked.
 pub fn check(stores: &Stores, redis_url: Option<&str>, grace: Duration) -> Result<Report> {
+    let damaged = damaged(stores)?;
+    if !damaged.is_empty() {
+        return Ok(Report { violations: damaged, ..Report::default() });
+    }
     let facts = Facts::load(stores, redis_url, grace)?;
     Ok(Report { violations: broken(&facts), counts: counts(&facts) })
 }
@@ -66,7 +71,17 @@ fn counts(facts: &Facts) -> BTreeMap<&'static str, u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::healthy;
+    use crate::testing::{damage, healthy, stores_in};
+
+    #[test]
+    fn of_a_damaged_store_nothing_else_is_said() {
+        let folder = tempfile::tempdir().unwrap();
+        let stores = stores_in(folder.path());
+        assert_eq!(check(&stores, None, Duration::ZERO).unwrap().violations, []);
+        damage(&stores, "order", 0xff);
+        let told = check(&stores, None, Duration::ZERO).unwrap().violations;
+        assert_eq!(told.iter().map(|told| told.invariant).collect::<Vec<_>>(), ["store-is-sound"]);
+    }
 
     #[test]
     fn what_was_looked_at_is_counted() {

@@ -12,6 +12,15 @@ use crate::dead_letters::{self, DeadLetter};
 /// How long Redis has for one answer.
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 
+/// The event log's Redis, as an operator's command found it.
+#[derive(Clone)]
+pub struct Redis {
+    /// Its address, with a password perhaps.
+    pub url: String,
+    /// Whether it is the one that `cargo xtask up` starts for the state directory, and stops with the system.
+    pub private: bool,
+}
+
 /// Where the streams end, how far the groups are, and what they gave up on.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Log {

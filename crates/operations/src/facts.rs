@@ -5,10 +5,12 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::time::Duration;
 
+use anyhow::Result;
 use kernel::Timestamp;
 use kernel::event::Event;
 
 use crate::event_log::Log;
+use crate::opened::Row;
 
 /// Everything.
 #[derive(Clone, Debug)]
@@ -29,8 +31,10 @@ pub(crate) struct Facts {
 /// One event of a history.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Told {
-    /// Its place among all events of its context.
-    pub(crate) position: u64,
+    /// Its place in the log of its context; none where no relay has given it one yet.
+    pub(crate) position: Option<u64>,
+    /// Its place in the order in which its context has decided. An event comes after those that it follows from.
+    pub(crate) inserted: u64,
     pub(crate) version: u64,
     pub(crate) time: Timestamp,
     pub(crate) event: Event,
@@ -84,7 +88,7 @@ macro_rules! row {
             /// The columns, as a `SELECT` names them.
             pub(crate) const COLUMNS: &str = concat!($(stringify!($column), ", ",)+ "1");
 
-            pub(crate) fn read(row: &rusqlite::Row<'_>) -> rusqlite::Result<Self> {
+            pub(crate) fn read(row: &Row<'_>) -> Result<Self> {
                 Ok(Self { $($column: row.get(stringify!($column))?),+ })
             }
 

@@ -7,9 +7,10 @@
 //! - [`replay`]: sends events again from the stores.
 //! - [`rebuild_lists`]: makes the lists of a context that decides again from its events.
 //! - [`rebuild_information`]: makes the view again beside the live one, and swaps the two.
-//! - [`backup`], [`restore`]: all stores as they were at one moment.
+//! - [`backup`], [`restore`]: all stores on SQLite as they were at one moment.
+//! - [`move_stores`]: from SQLite to PostgreSQL.
 //!
-//! It opens the SQLite files and the Redis that the system itself uses, while it runs. What the rules are is
+//! It opens the stores and the Redis that the system itself uses, while it runs. What the rules are is
 //! said in `invariants` a second time, on purpose: a check that shared the components' code would share their
 //! mistakes. What makes lists and the view again is the components' own.
 
@@ -21,21 +22,27 @@ mod facts;
 mod invariants;
 mod lists;
 mod load;
+mod move_store;
+mod opened;
 mod rebuild;
 mod replay;
 mod restore;
+mod scratch;
+mod soundness;
+mod stopped;
 mod stores;
 #[cfg(test)]
 mod testing;
 
 pub use backup::{Copied, Manifest, backup};
 pub use check::{Report, Violation, check};
+pub use dead_letters::{DeadLetter, dead_letters, drop_dead_letter, find, replay_dead_letter};
+pub use event_log::Redis;
 /// A moment, as `--since` takes it.
 pub use kernel::Timestamp;
-
-pub use dead_letters::{DeadLetter, dead_letters, drop_dead_letter, find, replay_dead_letter};
 pub use lists::{Remade, rebuild_lists};
+pub use move_store::{Move, Moved, move_stores};
 pub use rebuild::{Rebuilt, rebuild_information};
 pub use replay::replay;
 pub use restore::{RestoreOptions, Restored, ensure_restored, restore};
-pub use stores::{LABELS, Stores};
+pub use stores::{LABELS, Place, Stores};

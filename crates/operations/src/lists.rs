@@ -5,8 +5,8 @@
 //! and a crash leaves those of before.
 
 use anyhow::{Context, Result, bail};
-use rusqlite::Connection;
 
+use crate::opened::Opened;
 use crate::stores::Stores;
 
 /// The lists of one context: what is emptied before all events are handed to `projection`, and what is counted after.
@@ -22,9 +22,8 @@ const LISTS: [Lists; 3] = [
         context: "order",
         tables: &["orders", "tallies"],
         // What `pay` has told stays: it is in no event of this context.
-        before: &[
-            "DELETE FROM orders WHERE CAST(order_id AS TEXT) NOT IN (SELECT subject FROM events WHERE type = 'Ordered')",
-        ],
+        before: &["DELETE FROM orders WHERE NOT EXISTS (SELECT 1 FROM events
+                WHERE subject = CAST(orders.order_id AS TEXT) AND type = 'Ordered')"],
         after: &[
             "DELETE FROM tallies",
             "INSERT INTO tallies (edu_no, status, orders) SELECT edu_no, status, count(*) FROM orders GROUP BY 1, 2",
@@ -67,54 +66,47 @@ pub fn rebuild_lists(stores: &Stores, context: &str) -> Result<Remade> {
         let known = LISTS.map(|lists| lists.context).join(", ");
         bail!("`{context}` has no lists that are made of events of its own; those that have are {known}");
     };
-    let mut store = stores.open(context)?;
-    let views = "SELECT count(*) FROM sqlite_schema WHERE name = 'projection'";
-    if store.query_row(views, [], |row| row.get::<_, i64>(0))? == 0 {
+    let store = stores.open(lists.context)?;
+    if !store.has("projection")? {
         bail!("the store `{context}` was not opened by this version yet: start the system once");
     }
-    remake(&mut store, lists)
+    remake(&store, lists)
         .with_context(|| format!("making the lists of `{context}` again; they are as they were"))
 }
 
-fn remake(store: &mut Connection, lists: &Lists) -> Result<Remade> {
-    let transaction = store.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+fn remake(store: &Opened, lists: &Lists) -> Result<Remade> {
+    // Events are appended by whoever changes a list.
+    store.begin_alone(&[lists.tables, &["events"][..]].concat())?;
     for table in lists.tables {
-        transaction
-            .execute(&format!("CREATE TEMP TABLE before_{table} AS SELECT * FROM main.{table}"), [])?;
+        store.run(&format!("CREATE TEMPORARY TABLE before_{table} AS SELECT * FROM {table}"))?;
     }
-    let run = |statements: &[&str]| {
-        statements.iter().try_for_each(|statement| transaction.execute(statement, []).map(drop))
-    };
+    let run = |statements: &[&str]| statements.iter().try_for_each(|statement| store.run(statement));
     run(lists.before)?;
-    transaction.execute(
-        "INSERT INTO projection (position, subject, version, type, data, time)
-            SELECT position, subject, version, type, data, time FROM events ORDER BY position",
-        [],
-    )?;
+    // All that the view shows, in the order in which it was decided, just as a decision hands it one event.
+    store.run("INSERT INTO projection SELECT * FROM projection ORDER BY position")?;
     run(lists.after)?;
-    let count =
-        |sql: &str| transaction.query_row(sql, [], |row| row.get::<_, i64>(0)).map(i64::cast_unsigned);
-    let mut remade = Remade { events: count("SELECT count(*) FROM events")?, ..Remade::default() };
+    let mut remade = Remade { events: store.count("SELECT count(*) FROM events")?, ..Remade::default() };
     for table in lists.tables {
-        let columns = columns(&transaction, table)?;
+        let columns = columns(store, table)?;
         // A tally of no orders says what a missing one says.
         let says = if *table == "tallies" { " WHERE orders <> 0" } else { "" };
         let differ = |one: &str, other: &str| {
-            count(&format!(
-                "SELECT count(*) FROM (SELECT {columns} FROM {one}{says} EXCEPT SELECT {columns} FROM {other}{says})"
+            store.count(&format!(
+                "SELECT count(*) FROM (SELECT {columns} FROM {one}{says} EXCEPT SELECT {columns} FROM {other}{says}) AS differ"
             ))
         };
-        let (before, now) = (format!("temp.before_{table}"), format!("main.{table}"));
-        remade.mended += differ(&now, &before)?;
-        remade.removed += differ(&before, &now)?;
-        transaction.execute(&format!("DROP TABLE temp.before_{table}"), [])?;
+        let before = format!("before_{table}");
+        remade.mended += differ(table, &before)?;
+        remade.removed += differ(&before, table)?;
+        store.run(&format!("DROP TABLE {before}"))?;
     }
-    transaction.commit()?;
+    store.run("COMMIT")?;
     Ok(remade)
 }
 
 /// The columns that say something. The version of seats counts changes, and begins anew with the list.
-fn columns(store: &Connection, table: &str) -> rusqlite::Result<String> {
-    let sql = "SELECT group_concat(name, ', ') FROM pragma_table_info(?) WHERE name <> 'seats_version'";
-    store.query_row(sql, [table], |row| row.get(0))
+fn columns(store: &Opened, table: &str) -> Result<String> {
+    let mut columns = store.columns(table)?;
+    columns.retain(|column| column != "seats_version");
+    Ok(columns.join(", "))
 }

@@ -7,7 +7,6 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use kernel::event::Event;
 use kernel::{OrderStatus, PayStatus, ReservationStatus, Timestamp};
-use rusqlite::{Connection, Row, RowIndex};
 
 use crate::event_log::Log;
 use crate::facts::{
@@ -15,6 +14,7 @@ use crate::facts::{
     NotificationStore, OrderRow, OrderStore, PayRow, PayStore, Recent, ReplicaRow, ReservationRow,
     ReservationStore, Seats, Step, Tallies, Told, Unreadable, ViewRow,
 };
+use crate::opened::{Opened, Row};
 use crate::stores::{LABELS, Stores};
 
 impl Facts {
@@ -66,40 +66,24 @@ fn joined<T>(outcome: std::thread::Result<Result<T>>) -> Result<T> {
 
 fn in_store<T>(
     (label, snapshot): (&'static str, Snapshot),
-    read: impl FnOnce(&Snapshot) -> rusqlite::Result<T>,
+    read: impl FnOnce(&Snapshot) -> Result<T>,
 ) -> Result<T> {
     read(&snapshot).with_context(|| format!("reading the store `{label}`"))
 }
 
 /// One state of a store, which others' writes do not change.
-pub(crate) struct Snapshot(Connection);
+pub(crate) struct Snapshot(Opened);
 
 impl Snapshot {
-    pub(crate) fn take(stores: &Stores, label: &str) -> Result<Self> {
-        let connection = stores.open(label)?;
-        // Not before its first read does a transaction see a state and keep to it.
-        connection.execute_batch("PRAGMA query_only=ON; BEGIN")?;
-        connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))?;
-        Ok(Self(connection))
+    pub(crate) fn take(stores: &Stores, label: &'static str) -> Result<Self> {
+        let store = stores.open(label)?;
+        store.keep_one_state()?;
+        Ok(Self(store))
     }
 
     /// Each row of a query, handed to `each`; nothing where the component has never made its tables.
-    fn each(
-        &self,
-        table: &str,
-        sql: &str,
-        mut each: impl FnMut(&Row<'_>) -> rusqlite::Result<()>,
-    ) -> rusqlite::Result<()> {
-        let known = "SELECT count(*) FROM sqlite_schema WHERE name = ?";
-        if self.0.query_row(known, [table], |row| row.get::<_, i64>(0))? == 0 {
-            return Ok(());
-        }
-        let mut statement = self.0.prepare(sql)?;
-        let mut rows = statement.query([])?;
-        while let Some(row) = rows.next()? {
-            each(row)?;
-        }
-        Ok(())
+    fn each(&self, table: &str, sql: &str, each: impl FnMut(&Row<'_>) -> Result<()>) -> Result<()> {
+        if self.0.has(table)? { self.0.each(sql, each) } else { Ok(()) }
     }
 
     fn by_key<T>(
@@ -107,17 +91,17 @@ impl Snapshot {
         table: &str,
         key: &str,
         columns: &str,
-        read: impl Fn(&Row<'_>) -> rusqlite::Result<T>,
-    ) -> rusqlite::Result<BTreeMap<u64, T>> {
+        read: impl Fn(&Row<'_>) -> Result<T>,
+    ) -> Result<BTreeMap<u64, T>> {
         let mut found = BTreeMap::new();
         self.each(table, &format!("SELECT {key} AS subject_key, {columns} FROM {table}"), |row| {
-            found.insert(number(row, "subject_key")?, read(row)?);
+            found.insert(row.number("subject_key")?, read(row)?);
             Ok(())
         })?;
         Ok(found)
     }
 
-    fn tallies(&self, table: &str, columns: &str) -> rusqlite::Result<Tallies> {
+    fn tallies(&self, table: &str, columns: &str) -> Result<Tallies> {
         let mut found = Tallies::new();
         self.each(table, &format!("SELECT {columns} FROM {table}"), |row| {
             let rows: i64 = row.get(1)?;
@@ -130,19 +114,26 @@ impl Snapshot {
         Ok(found)
     }
 
-    fn course_copies(&self) -> rusqlite::Result<CourseCopies> {
+    fn course_copies(&self) -> Result<CourseCopies> {
         self.by_key("courses", "edu_no", "version, title", |row| Ok((row.get("version")?, row.get("title")?)))
     }
 
-    fn history(&self) -> rusqlite::Result<History> {
+    fn history(&self) -> Result<History> {
         let mut history = History::default();
         self.each("log", "SELECT generation, floor FROM log", |row| {
-            history.log = LogRow { generation: number(row, 0)?, floor: number(row, 1)? };
+            history.log = LogRow { generation: row.number(0)?, floor: row.number(1)? };
             Ok(())
         })?;
-        let sql = "SELECT position, subject, version, type, data, time FROM events ORDER BY position";
-        self.each("events", sql, |row| {
-            let (subject, version) = (row.get_ref("subject")?.as_str()?, row.get("version")?);
+        // On PostgreSQL an event has no position yet before a relay has looked for it.
+        let inserted = match self.0 {
+            Opened::Sqlite(_) => "position",
+            Opened::Postgres(_) => "inserted",
+        };
+        let sql = format!(
+            "SELECT position, {inserted} AS inserted, subject, version, type, data, time FROM events ORDER BY {inserted}"
+        );
+        self.each("events", &sql, |row| {
+            let (subject, version) = (row.text("subject")?, row.get("version")?);
             match told(row, subject, version)? {
                 Ok(told) => {
                     let histories = match (told.event.applicant(), told.event.course()) {
@@ -171,15 +162,10 @@ fn push<T>(list: &mut Vec<T>, item: T) {
     list.push(item);
 }
 
-/// Numbers of orders, courses and versions: none is negative.
-fn number(row: &Row<'_>, column: impl RowIndex) -> rusqlite::Result<u64> {
-    row.get::<_, i64>(column).map(i64::cast_unsigned)
-}
-
 /// One row of an events table; the inner error says in words why it is no event.
-fn told(row: &Row<'_>, subject: &str, version: i64) -> rusqlite::Result<Result<Told, String>> {
-    let name = row.get_ref("type")?.as_str()?;
-    let event = match Event::parse(name, row.get_ref("data")?.as_str()?) {
+fn told(row: &Row<'_>, subject: &str, version: i64) -> Result<Result<Told, String>> {
+    let name = row.text("type")?;
+    let event = match Event::parse(name, row.text("data")?) {
         Ok(event) => event,
         Err(unreadable) => return Ok(Err(unreadable.to_string())),
     };
@@ -187,15 +173,16 @@ fn told(row: &Row<'_>, subject: &str, version: i64) -> rusqlite::Result<Result<T
         return Ok(Err(format!("its data is about `{}`", event.subject())));
     }
     let Ok(version) = u64::try_from(version) else { return Ok(Err("its version is negative".to_owned())) };
-    let time = row.get_ref("time")?.as_str()?;
+    let time = row.text("time")?;
     let Ok(time) = time.parse() else { return Ok(Err(format!("its time is `{time}`"))) };
-    Ok(Ok(Told { position: number(row, "position")?, version, time, event }))
+    let position = row.get::<Option<i64>>("position")?.map(i64::cast_unsigned);
+    Ok(Ok(Told { position, inserted: row.number("inserted")?, version, time, event }))
 }
 
 /// How the rows of lists are counted, by course and status.
-const TALLIES: &str = "edu_no || ' ' || status, orders";
+const TALLIES: &str = "CAST(edu_no AS TEXT) || ' ' || status, orders";
 
-fn order_store(store: &Snapshot) -> rusqlite::Result<OrderStore> {
+fn order_store(store: &Snapshot) -> Result<OrderStore> {
     let retries = store.by_key("retries", "order_id", "1", |_| Ok(()))?;
     Ok(OrderStore {
         history: store.history()?,
@@ -207,13 +194,13 @@ fn order_store(store: &Snapshot) -> rusqlite::Result<OrderStore> {
     })
 }
 
-fn pay_store(store: &Snapshot) -> rusqlite::Result<PayStore> {
+fn pay_store(store: &Snapshot) -> Result<PayStore> {
     let pays = store.by_key("pays", "order_id", PayRow::COLUMNS, PayRow::read)?;
     let tallies = store.tallies("tallies", TALLIES)?;
     Ok(PayStore { history: store.history()?, pays, tallies })
 }
 
-fn reservation_store(store: &Snapshot) -> rusqlite::Result<ReservationStore> {
+fn reservation_store(store: &Snapshot) -> Result<ReservationStore> {
     Ok(ReservationStore {
         history: store.history()?,
         reservations: store.by_key(
@@ -234,19 +221,19 @@ fn reservation_store(store: &Snapshot) -> rusqlite::Result<ReservationStore> {
     })
 }
 
-fn ledger(store: &Snapshot) -> rusqlite::Result<Ledger> {
+fn ledger(store: &Snapshot) -> Result<Ledger> {
     let mut ledger = Ledger::new();
     let charges = "SELECT c.order_id, c.key, c.amount, c.at, r.amount, r.at
         FROM charges AS c LEFT JOIN refunds AS r ON r.key = c.key WHERE c.outcome = 'Approved' ORDER BY c.key";
     store.each("charges", charges, |row| {
-        let balance: &mut Balance = ledger.entry(number(row, 0)?).or_default();
-        balance.charged += row.get::<_, i64>(2)?;
-        match row.get::<_, Option<i64>>(4)? {
+        let balance: &mut Balance = ledger.entry(row.number(0)?).or_default();
+        balance.charged += row.get::<i64>(2)?;
+        match row.get::<Option<i64>>(4)? {
             Some(refunded) => balance.refunded += refunded,
             None => balance.outstanding.push(row.get(1)?),
         }
         for column in [3, 5] {
-            let at = row.get::<_, Option<String>>(column)?.and_then(|at| Timestamp::from_str(&at).ok());
+            let at = row.get::<Option<String>>(column)?.and_then(|at| Timestamp::from_str(&at).ok());
             balance.moved_at = balance.moved_at.max(at);
         }
         Ok(())
@@ -254,16 +241,16 @@ fn ledger(store: &Snapshot) -> rusqlite::Result<Ledger> {
     Ok(ledger)
 }
 
-fn notification_store(store: &Snapshot) -> rusqlite::Result<NotificationStore> {
+fn notification_store(store: &Snapshot) -> Result<NotificationStore> {
     let mut messages = Vec::new();
     store.each(
         "messages",
         "SELECT id, order_id, status, coalesce(sent_at, created_at) FROM messages ORDER BY seq",
         |row| {
-            let changed_at = row.get_ref(3)?.as_str()?.parse().unwrap_or(Timestamp::from_millis(0));
+            let changed_at = row.text(3)?.parse().unwrap_or(Timestamp::from_millis(0));
             messages.push(Message {
                 id: row.get(0)?,
-                order: number(row, 1)?,
+                order: row.number(1)?,
                 status: row.get(2)?,
                 changed_at,
             });
@@ -274,7 +261,7 @@ fn notification_store(store: &Snapshot) -> rusqlite::Result<NotificationStore> {
     Ok(NotificationStore { messages, courses: store.course_copies()?, tallies })
 }
 
-fn inbox_rows(store: &Snapshot) -> rusqlite::Result<BTreeMap<String, u64>> {
+fn inbox_rows(store: &Snapshot) -> Result<BTreeMap<String, u64>> {
     let mut rows = BTreeMap::new();
     store.each("inbox", "SELECT message_id FROM inbox", |row| {
         *rows.entry(row.get(0)?).or_default() += 1;
@@ -283,19 +270,18 @@ fn inbox_rows(store: &Snapshot) -> rusqlite::Result<BTreeMap<String, u64>> {
     Ok(rows)
 }
 
-pub(crate) fn information_store(store: &Snapshot) -> rusqlite::Result<InformationStore> {
+pub(crate) fn information_store(store: &Snapshot) -> Result<InformationStore> {
     let mut timelines: BTreeMap<u64, Vec<Step>> = BTreeMap::new();
     let mut strange_steps = Vec::new();
     let words = Words::new();
     let steps = "SELECT order_id, context, version, event, status, time FROM timeline ORDER BY order_id";
     store.each("timeline", steps, |row| {
-        let order = number(row, 0)?;
-        let [context, event, status, time] = [1, 3, 4, 5].map(|column| row.get_ref(column));
-        let (context, event) = (context?.as_str()?, event?.as_str()?);
-        let (status, time) = (status?.as_str()?, time?.as_str()?);
+        let order = row.number(0)?;
+        let [context, event, status, time] = [1, 3, 4, 5].map(|column| row.text(column));
+        let (context, event, status, time) = (context?, event?, status?, time?);
         match (words.find(context), words.find(event), words.find(status), time.parse()) {
             (Some(context), Some(event), Some(status), Ok(time)) => {
-                let step = Step { context, version: number(row, 2)?, event, status, time };
+                let step = Step { context, version: row.number(2)?, event, status, time };
                 push(timelines.entry(order).or_default(), step);
             }
             _ => strange_steps.push((order, format!("`{context}` `{event}` `{status}` `{time}`"))),

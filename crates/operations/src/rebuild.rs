@@ -7,20 +7,16 @@
 //! what was decided meanwhile, so that the new view knows all that the live one knows; and puts right each row
 //! that differs. Readers see the old view until it commits, and so does whoever comes after a crash.
 
-use std::fs;
-use std::path::{Path, PathBuf};
-
 use anyhow::{Context, Result, bail};
 use eventlog::{Envelope, Worker, topology};
 use information::View;
 use kernel::event::Event;
-use rusqlite::{Connection, params};
-use rustix::io::Errno;
-use rustix::process::{Pid, test_kill_process};
-use store::native::{Sqlite, at_once};
+use store::Database;
+use store::native::{Address, Store, at_once};
 
-use crate::replay::has_events;
-use crate::stores::Stores;
+use crate::opened::Opened;
+use crate::scratch::Scratch;
+use crate::stores::{Place, Stores};
 
 /// How many events are handed over at once, as the drain does it.
 const BATCH: usize = 100;
@@ -51,37 +47,34 @@ pub struct Rebuilt {
 
 /// Makes the view again and puts it in the place of the live one.
 pub fn rebuild_information(stores: &Stores) -> Result<Rebuilt> {
-    let live = stores.path("information").context("there is no store called `information`")?.to_owned();
-    let connection = stores.open("information")?;
-    same_schema(&connection)?;
-    let scratch = Scratch::beside(&live)?;
+    // Before the live one, so that it goes after it: what is read cannot be dropped.
+    let scratch = NewStore::make(stores)?;
+    let live = stores.open("information")?;
+    same_schema(&live)?;
     let mut sources = Vec::new();
     for context in topology::sources() {
         sources.push(Source { context, store: stores.open(context)?, last: 0 });
     }
-    let mut view = NewView { storage: scratch.open()?, rebuilt: Rebuilt::default() };
+    let mut view = NewView { storage: scratch.storage.clone(), rebuilt: Rebuilt::default() };
     for source in &mut sources {
         view.take_in(source)?;
     }
-    swap(&connection, &scratch, &mut view, &mut sources)
+    swap(&live, &scratch, &mut view, &mut sources)
         .context("swapping the views; the live one is as it was")?;
     Ok(view.rebuilt)
 }
 
 /// A view that another version made has other columns.
-fn same_schema(live: &Connection) -> Result<()> {
-    let version: i64 = live.query_row("PRAGMA user_version", [], |row| row.get(0))?;
-    let ours = Sqlite::in_memory(&information::DATABASE)?;
-    if version == 0 {
-        bail!(
-            "the store `information` has no tables yet: start the system once, and there will be nothing to rebuild"
-        );
-    }
+fn same_schema(live: &Opened) -> Result<()> {
+    let ours = Opened::Sqlite(rusqlite::Connection::open_in_memory()?);
+    store::native::tables(&information::DATABASE).iter().try_for_each(|statement| ours.run(statement))?;
     for (table, _) in TABLES {
-        let sql = format!("SELECT group_concat(name) AS names FROM pragma_table_info('{table}')");
-        let theirs: Option<String> = live.query_row(&sql, [], |row| row.get(0))?;
-        let ours = ours.run(&sql, &[])?;
-        if theirs.as_deref() != ours.first().and_then(|row| row.opt_text("names").ok().flatten()) {
+        if !live.has(table)? {
+            bail!(
+                "the store `information` has no tables yet: start the system once, and there will be nothing to rebuild"
+            );
+        }
+        if live.columns(table)? != ours.columns(table)? {
             bail!(
                 "the table `{table}` of the store `information` is of another version than this command: use the \
                  `sugang` that was installed with the running system"
@@ -91,65 +84,82 @@ fn same_schema(live: &Connection) -> Result<()> {
     Ok(())
 }
 
-/// The file in which the new view is made; gone when this is.
-struct Scratch(PathBuf);
+/// Where the new view is made: a file beside that of the live one, or a schema in its database. Gone with this.
+struct NewStore {
+    storage: Store,
+    kind: Kind,
+}
 
-impl Scratch {
-    fn beside(live: &Path) -> Result<Self> {
-        let mut name = live.file_name().context("the store `information` has no file name")?.to_owned();
-        name.push(".rebuild-");
-        sweep(live, &name.to_string_lossy());
-        name.push(std::process::id().to_string());
-        let scratch = Self(live.with_file_name(name));
-        scratch.delete();
-        Ok(scratch)
+enum Kind {
+    File(Scratch),
+    Schema,
+}
+
+/// The schema of the new view.
+const SCHEMA: &str = "information_rebuild";
+
+impl NewStore {
+    fn make(stores: &Stores) -> Result<Self> {
+        let (storage, kind) = match stores.place("information")? {
+            Place::File(live) => {
+                let scratch = Scratch::beside(live, "rebuild")?;
+                let storage = Store::file(scratch.path(), &information::DATABASE)
+                    .with_context(|| format!("cannot make the new view in {}", scratch.path().display()))?;
+                // Worth nothing until it is complete, so it need not survive anything.
+                storage.run("PRAGMA synchronous=OFF", &[])?;
+                (storage, Kind::File(scratch))
+            }
+            Place::Postgres(url) => (new_schema(url)?, Kind::Schema),
+        };
+        Ok(Self { storage, kind })
     }
 
-    fn open(&self) -> Result<Sqlite> {
-        let storage = Sqlite::file(&self.0, &information::DATABASE)
-            .with_context(|| format!("cannot make the new view in {}", self.0.display()))?;
-        // Worth nothing until it is complete, so it need not survive anything.
-        storage.run("PRAGMA synchronous=OFF", &[])?;
-        Ok(storage)
-    }
-
-    fn delete(&self) {
-        for suffix in ["", "-wal", "-shm"] {
-            let mut file = self.0.clone().into_os_string();
-            file.push(suffix);
-            let _ = fs::remove_file(file);
+    /// How the tables of the live view and of the new one are called by a connection to the live one.
+    fn prefixes(&self, live: &Opened) -> Result<(&'static str, String)> {
+        match (&self.kind, live) {
+            (Kind::File(scratch), Opened::Sqlite(live)) => {
+                live.execute("ATTACH ? AS rebuilt", [scratch.path().to_string_lossy()])?;
+                Ok(("main", "rebuilt".to_owned()))
+            }
+            _ => Ok(("information", SCHEMA.to_owned())),
         }
     }
 }
 
-impl Drop for Scratch {
+impl Drop for NewStore {
     fn drop(&mut self) {
-        self.delete();
+        if let Kind::Schema = self.kind {
+            // What cannot be dropped is dropped by the next.
+            for statement in ["ROLLBACK", "DROP SCHEMA information_rebuild CASCADE"] {
+                let _ = self.storage.run(statement, &[]);
+            }
+        }
     }
 }
 
-/// Deletes what rebuilds that were cut off have left beside the live view. Each was named after its process.
-fn sweep(live: &Path, prefix: &str) {
-    let Some(entries) = live.parent().and_then(|folder| fs::read_dir(folder).ok()) else { return };
-    for entry in entries.flatten() {
-        let name = entry.file_name();
-        let process = name.to_str().and_then(|name| name.strip_prefix(prefix));
-        let process = process.and_then(|rest| rest.split('-').next()?.parse().ok()).and_then(Pid::from_raw);
-        if process.is_some_and(|process| test_kill_process(process) == Err(Errno::SRCH)) {
-            let _ = fs::remove_file(entry.path());
-        }
+fn new_schema(url: &str) -> Result<Store> {
+    let database = Database::new(SCHEMA, information::DATABASE.schema());
+    let storage = Store::over_postgres(store::native::connect(url, SCHEMA)?, Address::of(SCHEMA, url));
+    // For as long as this connection lasts.
+    let alone = "SELECT pg_try_advisory_lock(hashtextextended('sugang information_rebuild', 0))";
+    if storage.number(alone)? == 0 {
+        bail!("the view is being made again by another already: let that end");
     }
+    storage.run("DROP SCHEMA IF EXISTS information_rebuild CASCADE", &[])?;
+    storage.migrate(&database)?;
+    storage.run("SET synchronous_commit = off", &[])?;
+    Ok(storage)
 }
 
 /// The events of one context, up to the last that was read.
 struct Source {
     context: &'static str,
-    store: Connection,
+    store: Opened,
     last: i64,
 }
 
 struct NewView {
-    storage: Sqlite,
+    storage: Store,
     rebuilt: Rebuilt,
 }
 
@@ -158,7 +168,7 @@ impl NewView {
     fn take_in(&mut self, source: &mut Source) -> Result<u64> {
         let context = source.context;
         let before = self.rebuilt.events;
-        if !has_events(&source.store)? {
+        if !source.store.has("events")? {
             return Ok(0);
         }
         let mut batches = 0;
@@ -183,55 +193,59 @@ impl NewView {
 
     /// The next batch; none when there is nothing more.
     fn read(&mut self, source: &mut Source) -> Result<Option<Vec<Envelope>>> {
-        let sql = "SELECT position, subject, version, type, data, time FROM events WHERE position > ? ORDER BY position LIMIT ?";
-        let mut statement = source.store.prepare_cached(sql)?;
-        let mut rows = statement.query(params![source.last, BATCH as i64])?;
-        let (mut events, mut any) = (Vec::with_capacity(BATCH), false);
-        while let Some(row) = rows.next()? {
+        let sql = format!(
+            "SELECT position, subject, version, type, data, time FROM events WHERE position > {} ORDER BY position LIMIT {BATCH}",
+            source.last
+        );
+        let (mut events, mut any, context) = (Vec::with_capacity(BATCH), false, source.context);
+        source.store.each(&sql, |row| {
             any = true;
-            source.last = row.get(0)?;
-            let (subject, version): (String, i64) = (row.get(1)?, row.get(2)?);
-            let event = Event::parse(row.get_ref(3)?.as_str()?, row.get_ref(4)?.as_str()?);
-            match (event, row.get_ref(5)?.as_str()?.parse()) {
+            source.last = row.get("position")?;
+            let (subject, version): (String, i64) = (row.get("subject")?, row.get("version")?);
+            let event = Event::parse(row.text("type")?, row.text("data")?);
+            match (event, row.text("time")?.parse()) {
                 (Ok(event), Ok(time)) => events.push(Envelope {
                     id: format!("{subject}:{version}"),
-                    source: source.context.to_owned(),
+                    source: context.to_owned(),
                     version: version.cast_unsigned(),
                     subject,
                     time,
                     traceparent: None,
                     event,
                 }),
-                _ => self.rebuilt.unreadable.push(format!("{} {subject}:{version}", source.context)),
+                _ => self.rebuilt.unreadable.push(format!("{context} {subject}:{version}")),
             }
-        }
+            Ok(())
+        })?;
         Ok(any.then_some(events))
     }
 }
 
-fn swap(live: &Connection, scratch: &Scratch, view: &mut NewView, sources: &mut [Source]) -> Result<()> {
-    live.execute("ATTACH ? AS rebuilt", [scratch.0.to_string_lossy()])?;
-    // The lock of the live file alone: the new view is still written by its own connection.
-    live.execute_batch("BEGIN; UPDATE main.counts SET rows = rows WHERE 0")?;
+fn swap(live: &Opened, scratch: &NewStore, view: &mut NewView, sources: &mut [Source]) -> Result<()> {
+    let (old, new) = scratch.prefixes(live)?;
+    match live {
+        // The lock of the live file alone: the new view is still written by its own connection.
+        Opened::Sqlite(_) => live.run("BEGIN; UPDATE main.counts SET rows = rows WHERE 0")?,
+        Opened::Postgres(_) => live.begin_alone(&["infomations", "timeline", "courses", "counts"])?,
+    }
     for source in sources {
         view.rebuilt.meanwhile += view.take_in(source)?;
     }
     for (table, key) in TABLES {
-        let gone =
-            format!("DELETE FROM main.{table} WHERE ({key}) NOT IN (SELECT {key} FROM rebuilt.{table})");
-        view.rebuilt.removed += live.execute(&gone, [])? as u64;
-        let wrong = format!(
-            "INSERT OR REPLACE INTO main.{table} SELECT * FROM rebuilt.{table} EXCEPT SELECT * FROM main.{table}"
-        );
-        view.rebuilt.mended += live.execute(&wrong, [])? as u64;
+        let columns = live.columns(table)?.join(", ");
+        let less = |columns: &str, one: &str, other: &str| {
+            format!("SELECT {columns} FROM {one}.{table} EXCEPT SELECT {columns} FROM {other}.{table}")
+        };
+        let delete = format!("DELETE FROM {old}.{table} WHERE ({key}) IN");
+        view.rebuilt.removed += live.execute(&format!("{delete} ({})", less(key, old, &new)))?;
+        live.execute(&format!("{delete} (SELECT {key} FROM ({}) AS wrong)", less(&columns, old, &new)))?;
+        let insert = format!("INSERT INTO {old}.{table} ({columns}) {}", less(&columns, &new, old));
+        view.rebuilt.mended += live.execute(&insert)?;
     }
     // After the triggers of the live view have counted along.
-    live.execute_batch("DELETE FROM main.counts; INSERT INTO main.counts SELECT * FROM rebuilt.counts")?;
-    view.rebuilt.rows = live
-        .query_row("SELECT count(*) FROM main.infomations", [], |row| row.get::<_, i64>(0))?
-        .cast_unsigned();
-    live.execute_batch("COMMIT")?;
-    Ok(())
+    live.run(&format!("DELETE FROM {old}.counts; INSERT INTO {old}.counts SELECT * FROM {new}.counts"))?;
+    view.rebuilt.rows = live.count(&format!("SELECT count(*) FROM {old}.infomations"))?;
+    live.run("COMMIT")
 }
 
 #[cfg(test)]
@@ -239,18 +253,12 @@ mod tests {
     use super::*;
     use crate::testing::{ordered, stores_in};
 
-    fn with_view(folder: &Path) -> Stores {
-        let stores = stores_in(folder);
-        Sqlite::file(stores.path("information").unwrap(), &information::DATABASE).unwrap();
-        stores
-    }
-
     #[test]
     fn a_view_of_another_version_is_left_alone() {
         let folder = tempfile::tempdir().unwrap();
-        let stores = with_view(folder.path());
+        let stores = stores_in(folder.path());
         rebuild_information(&stores).unwrap();
-        stores.open("information").unwrap().execute_batch("ALTER TABLE courses ADD COLUMN more").unwrap();
+        stores.open("information").unwrap().run("ALTER TABLE courses ADD COLUMN more BIGINT").unwrap();
         let refusal = rebuild_information(&stores).unwrap_err().to_string();
         assert!(refusal.contains("`courses`") && refusal.contains("another version"), "{refusal}");
     }
@@ -258,13 +266,15 @@ mod tests {
     #[test]
     fn a_history_longer_than_one_transaction_is_taken_in() {
         let folder = tempfile::tempdir().unwrap();
-        let stores = with_view(folder.path());
+        let stores = stores_in(folder.path());
         let all = (BATCH * BATCHES_IN_A_TRANSACTION + 50) as i64;
-        let sql = "WITH RECURSIVE n (v) AS (SELECT 1 UNION ALL SELECT v + 1 FROM n WHERE v < ?)
-            INSERT INTO events (subject, version, type, data, time) SELECT '5', v, 'Ordered', ?, ? FROM n";
         let time = kernel::Timestamp::from_millis(0).to_string();
         let data = ordered(5, 101, 1).to_data();
-        stores.open("order").unwrap().execute(sql, params![all, data, time]).unwrap();
+        let sql = format!(
+            "WITH RECURSIVE n (v) AS (SELECT 1 UNION ALL SELECT v + 1 FROM n WHERE v < {all})
+                INSERT INTO events (subject, version, type, data, time) SELECT '5', v, 'Ordered', '{data}', '{time}' FROM n"
+        );
+        stores.open("order").unwrap().run(&sql).unwrap();
         assert_eq!(rebuild_information(&stores).unwrap().events, all.cast_unsigned());
     }
 }

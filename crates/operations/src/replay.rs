@@ -3,8 +3,8 @@
 use anyhow::{Context, Result, bail};
 use eventlog::topology;
 use kernel::Timestamp;
-use rusqlite::{Connection, params};
 
+use crate::opened::Opened;
 use crate::stores::Stores;
 
 /// Has the events of each of `contexts` (of all where there are none) sent again, those decided at or after `since`.
@@ -35,50 +35,46 @@ pub fn replay(
 
 /// Begins a new generation at the first event of that time, and says how many there are from there on. One statement: a
 /// relay that is at it sends in the old generation, or in the new.
-pub(crate) fn again(store: &Connection, since: Option<Timestamp>) -> Result<u64> {
-    if !has_events(store)? {
+///
+/// Events that have no position yet are sent in any case, once they have one.
+pub(crate) fn again(store: &Opened, since: Option<Timestamp>) -> Result<u64> {
+    if !store.has("events")? {
         return Ok(0);
     }
     let first = first_since(store, since)?;
-    let events: i64 =
-        store.query_row("SELECT count(*) FROM events WHERE position >= ?", [first], |row| row.get(0))?;
+    let events = store.count(&format!("SELECT count(*) FROM events WHERE position >= {first}"))?;
     if events > 0 {
-        store.execute(
-            "UPDATE log SET generation = generation + 1, floor = min(floor, ?1 - 1)",
-            params![first],
-        )?;
+        store.execute(&format!(
+            "UPDATE log SET generation = generation + 1, floor = CASE WHEN floor < {first} THEN floor ELSE {first} - 1 END"
+        ))?;
     }
-    Ok(events.cast_unsigned())
+    Ok(events)
 }
 
 /// The first event of that time. All that come after it are sent with it, whatever their clocks said, so that
 /// they stand in the stream in their order.
-fn first_since(store: &Connection, since: Option<Timestamp>) -> rusqlite::Result<i64> {
+fn first_since(store: &Opened, since: Option<Timestamp>) -> Result<i64> {
     let Some(since) = since else { return Ok(1) };
     // Times are all written alike, so that as texts they compare as times do.
-    let sql = "SELECT coalesce(min(position), 9223372036854775807) FROM events WHERE time >= ?";
-    store.query_row(sql, [since.to_string()], |row| row.get(0))
-}
-
-pub(crate) fn has_events(store: &Connection) -> rusqlite::Result<bool> {
-    has_table(store, "events")
-}
-
-fn has_table(store: &Connection, name: &str) -> rusqlite::Result<bool> {
-    let sql = "SELECT count(*) FROM sqlite_schema WHERE name = ?";
-    store.query_row(sql, [name], |row| row.get::<_, i64>(0)).map(|tables| tables > 0)
+    let first = store.number(&format!("SELECT min(position) FROM events WHERE time >= '{since}'"))?;
+    Ok(first.unwrap_or(i64::MAX))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::testing::stores_in;
+    use store::native::Engine;
+
+    store::on_postgres!(
+        events_are_sent_again_from_a_time_on_of_the_contexts_that_are_named,
+        where_there_is_nothing_to_send_again_no_generation_begins,
+    );
 
     /// The generation and the floor.
-    fn log(stores: &Stores, context: &str) -> (i64, i64) {
-        let read = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?));
-        let store = stores.open(context).unwrap();
-        store.query_row("SELECT generation, floor FROM log", [], read).unwrap()
+    fn log(stores: &Stores, context: &'static str) -> (i64, i64) {
+        let number = |sql| stores.open(context).unwrap().number(sql).unwrap().unwrap();
+        (number("SELECT generation FROM log"), number("SELECT floor FROM log"))
     }
 
     #[test]
@@ -89,16 +85,24 @@ mod tests {
             let store = stores.open(context).unwrap();
             for (position, time) in [(1, 1_000), (2, 2_000), (3, 3_000)] {
                 let time = Timestamp::from_millis(time).to_string();
-                let sql = "INSERT INTO events (position, subject, version, type, data, time) VALUES (?, '1', ?, '', '', ?)";
-                store.execute(sql, params![position, position, time]).unwrap();
+                let values = format!("({position}, '1', {position}, '', '', '{time}')");
+                store
+                    .run(&format!(
+                        "INSERT INTO events (position, subject, version, type, data, time) VALUES {values}"
+                    ))
+                    .unwrap();
             }
-            store.execute("UPDATE log SET floor = 3", []).unwrap();
+            store.run("UPDATE log SET floor = 3").unwrap();
         }
         let since = Some(Timestamp::from_millis(2_000));
         assert_eq!(replay(&stores, &["pay".to_owned()], since).unwrap(), [("pay", 2)]);
         assert_eq!((log(&stores, "order"), log(&stores, "pay")), ((1, 3), (2, 1)));
         // Nobody has asked anything of it yet, so that it has no tables.
-        stores.open("reservation").unwrap().execute_batch("DROP TABLE events; DROP TABLE log").unwrap();
+        let tables = match Engine::current() {
+            Engine::Sqlite => "DROP TABLE events; DROP TABLE log",
+            Engine::Postgres => "DROP TABLE events CASCADE; DROP TABLE log CASCADE",
+        };
+        stores.open("reservation").unwrap().run(tables).unwrap();
         let all = replay(&stores, &[], None).unwrap();
         assert_eq!(all, [("order", 3), ("pay", 3), ("reservation", 0)]);
         assert_eq!((log(&stores, "order"), log(&stores, "pay")), ((2, 0), (3, 0)));

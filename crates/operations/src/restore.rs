@@ -4,20 +4,22 @@
 //! event is sent again in a new generation, since the event log of the time after the backup must not be gone on with:
 //! it is made again, and consumers change nothing that they have done by the time of the backup.
 
-use std::fs::{self, File};
+use std::collections::BTreeSet;
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use eventlog::topology;
 use kernel::Timestamp;
-use rusqlite::Connection;
-use rustix::fs::OFlags;
-use rustix::process::{Flock, FlockOffsetType, FlockType, fcntl_getlk};
+use store::native::Sqlite;
 
 use crate::backup::{FORMAT, MANIFEST, Manifest, sha256, sync};
-use crate::event_log::{connect, is_away, last_id};
+use crate::event_log::{Redis, connect, is_away, last_id};
+use crate::opened::Opened;
 use crate::replay::again;
-use crate::stores::{LABELS, Stores};
+use crate::scratch::{SUFFIXES, Scratch, folder_of, with_suffix};
+use crate::stopped::{claim, nobody_uses};
+use crate::stores::{Place, Stores, known};
 
 /// The outside world: what it did after the backup was done, whatever is put back here.
 const OUTSIDE: [&str; 2] = ["gateway", "inbox"];
@@ -32,6 +34,8 @@ pub struct RestoreOptions {
     pub force: bool,
     /// Leave the sandboxes' books (card company, inbox) as they are, as the world outside would be.
     pub keep_outside: bool,
+    /// Leave the stores on PostgreSQL to `pg_restore`, instead of refusing.
+    pub sqlite_only: bool,
 }
 
 /// What was done.
@@ -41,30 +45,31 @@ pub struct Restored {
     pub manifest: Manifest,
     /// How many events will be sent again.
     pub events: u64,
-    /// Where what was there is now.
-    pub moved_to: Option<PathBuf>,
+    /// The folders in which what was there is now: one in each folder that it was in.
+    pub moved_to: BTreeSet<PathBuf>,
 }
 
 /// Puts the backup in the folder `source` in the place of `stores`, whose system must not run. `state` is the
-/// state directory, whose own Redis (if it has one) goes aside with the stores; `redis_url` is another one,
-/// which must be empty of events.
+/// state directory, whose own Redis (if it has one) goes aside with the stores. The event log's `redis` must be empty of
+/// events, where it is to be looked at.
 pub fn restore(
     source: &Path,
     stores: &Stores,
     state: &Path,
-    redis_url: Option<&str>,
+    redis: Option<&Redis>,
     options: RestoreOptions,
 ) -> Result<Restored> {
-    let manifest = verified(source)?;
-    let labels = LABELS.into_iter().filter(|label| !(options.keep_outside && OUTSIDE.contains(label)));
+    stores.ensure_files(options.sqlite_only)?;
+    let manifest = verified(source, stores)?;
+    let labels = stores.files().filter(|label| !(options.keep_outside && OUTSIDE.contains(label)));
     let targets: Vec<(&'static str, PathBuf)> =
-        labels.filter_map(|label| Some((label, stores.path(label)?.to_owned()))).collect();
+        labels.filter_map(|label| Some((label, resolved(stores.path(label)?)))).collect();
     let _claim = claim(state)?;
     for (label, target) in &targets {
         nobody_uses(target).with_context(|| format!("the store `{label}`"))?;
     }
-    if let Some(url) = redis_url {
-        log_is_empty(url)?;
+    if let Some(redis) = redis {
+        log_is_empty(redis)?;
     }
     let in_the_way = in_the_way(&targets, state);
     if !in_the_way.is_empty() && !options.force {
@@ -87,15 +92,12 @@ fn swap(
     state: &Path,
     in_the_way: &[PathBuf],
     prepared: Prepared,
-) -> Result<(u64, Option<PathBuf>)> {
+) -> Result<(u64, BTreeSet<PathBuf>)> {
     let unfinished = state.join(UNFINISHED);
     fs::write(&unfinished, source.to_string_lossy().as_bytes())
         .with_context(|| format!("cannot write {}", unfinished.display()))?;
     sync(&unfinished)?;
-    let moved_to = match in_the_way.is_empty() {
-        true => None,
-        false => Some(move_aside(in_the_way, state)?),
-    };
+    let moved_to = move_aside(in_the_way)?;
     let events = prepared.put_in_place()?;
     fs::remove_file(&unfinished).with_context(|| format!("cannot delete {}", unfinished.display()))?;
     Ok((events, moved_to))
@@ -107,13 +109,13 @@ pub fn ensure_restored(state: &Path) -> Result<()> {
     let Ok(source) = fs::read_to_string(state.join(UNFINISHED)) else { return Ok(()) };
     bail!(
         "a restore of {source} to {state} was cut off, and not all stores are there. Do it again: sugang restore {source} \
-         --state-dir {state} --force. (What was there before is in {state}/before-restore-…)",
+         --state-dir {state} --force. (What was there before is in a folder before-restore-… beside each store.)",
         state = state.display()
     )
 }
 
 /// The manifest of a backup whose every file is as it was written.
-fn verified(source: &Path) -> Result<Manifest> {
+fn verified(source: &Path, stores: &Stores) -> Result<Manifest> {
     let path = source.join(MANIFEST);
     let text = fs::read_to_string(&path)
         .with_context(|| format!("{} is no backup: cannot read {}", source.display(), path.display()))?;
@@ -125,7 +127,7 @@ fn verified(source: &Path) -> Result<Manifest> {
             manifest.version
         );
     }
-    for label in LABELS {
+    for label in stores.files() {
         let copied =
             manifest.stores.get(label).with_context(|| format!("the backup has no store `{label}`"))?;
         let file = source.join(&copied.file);
@@ -136,57 +138,19 @@ fn verified(source: &Path) -> Result<Manifest> {
     Ok(manifest)
 }
 
-/// Keeps `cargo xtask up` from starting meanwhile, and notices if it runs.
-fn claim(state: &Path) -> Result<File> {
-    fs::create_dir_all(state).with_context(|| format!("cannot create {}", state.display()))?;
-    let path = state.join("lock");
-    let lock = File::options().read(true).write(true).create(true).truncate(false).open(&path);
-    let lock = lock.with_context(|| format!("cannot open {}", path.display()))?;
-    match lock.try_lock() {
-        Ok(()) => Ok(lock),
-        Err(fs::TryLockError::WouldBlock) => {
-            bail!("{} is in use by a system that runs. Stop it first (Ctrl-C where it runs)", state.display())
-        }
-        Err(fs::TryLockError::Error(error)) => {
-            Err(error).with_context(|| format!("cannot lock {}", path.display()))
-        }
-    }
-}
-
-/// Whoever has a store open holds a lock on its file, of the kind that tells who holds it.
-fn nobody_uses(file: &Path) -> Result<()> {
-    // Where SQLite's shared locks are: <https://sqlite.org/src/file/src/os.h>.
-    const SHARED_FIRST: u64 = 0x4000_0000 + 2;
-    const SHARED_SIZE: u64 = 510;
-    let opened = match rustix::fs::open(file, OFlags::RDWR, rustix::fs::Mode::empty()) {
-        Ok(opened) => opened,
-        Err(rustix::io::Errno::NOENT) => return Ok(()),
-        Err(error) => return Err(error).with_context(|| format!("cannot open {}", file.display())),
-    };
-    let lock = Flock {
-        start: SHARED_FIRST,
-        length: SHARED_SIZE,
-        pid: None,
-        typ: FlockType::WriteLock,
-        offset_type: FlockOffsetType::Set,
-    };
-    match fcntl_getlk(&opened, &lock).with_context(|| format!("cannot look who uses {}", file.display()))? {
-        None => Ok(()),
-        Some(Flock { pid, .. }) => {
-            let who = pid.map_or_else(String::new, |pid| format!(" (process {pid})"));
-            bail!("{} is open in another program{who}. Stop the system first", file.display())
-        }
-    }
-}
-
 /// Events of the time after the backup would be taken for those of the time to come, and where they have been handled and
 /// trimmed, the streams go on at their ids.
-fn log_is_empty(redis_url: &str) -> Result<()> {
-    let mut redis = match connect(redis_url) {
-        Ok(redis) => redis,
-        // A Redis that does not run is the system's own, and goes aside with it.
-        Err(error) if is_away(&error) => return Ok(()),
-        Err(error) => return Err(error),
+fn log_is_empty(redis: &Redis) -> Result<()> {
+    let mut redis = match connect(&redis.url) {
+        Ok(connection) => connection,
+        // It does not run while the system does not, and what it keeps goes aside with the stores.
+        Err(error) if redis.private && is_away(&error) => return Ok(()),
+        Err(error) => {
+            return Err(error.context(
+                "it cannot be seen whether the event log is empty, as it has to be. Start its Redis; or --without-redis \
+                 restores without looking, and then it is for you to delete all keys that begin with `sugang:`",
+            ));
+        }
     };
     for context in topology::sources() {
         if last_id(&mut redis, context)?.is_some_and(|last| last.position > 0) {
@@ -201,8 +165,7 @@ fn log_is_empty(redis_url: &str) -> Result<()> {
 
 /// The files that a restore would replace, and the data of the state directory's own Redis.
 fn in_the_way(targets: &[(&'static str, PathBuf)], state: &Path) -> Vec<PathBuf> {
-    let files =
-        targets.iter().flat_map(|(_, target)| ["", "-wal", "-shm"].map(|suffix| with_suffix(target, suffix)));
+    let files = targets.iter().flat_map(|(_, target)| SUFFIXES.map(|suffix| with_suffix(target, suffix)));
     let redis = state.join("redis").join("appendonlydir");
     // A Redis that has just been made has its files, and nothing in them.
     let log = log_has_data(&redis).then_some(redis);
@@ -218,94 +181,108 @@ fn log_has_data(folder: &Path) -> bool {
     entries.flatten().any(has_commands)
 }
 
-fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
-    let mut name = path.to_owned().into_os_string();
-    name.push(suffix);
-    name.into()
+/// The file itself, where a link leads to one: there SQLite has it, and what is beside it.
+fn resolved(path: &Path) -> PathBuf {
+    fs::canonicalize(path).unwrap_or_else(|_| path.to_owned())
 }
 
-fn move_aside(paths: &[PathBuf], state: &Path) -> Result<PathBuf> {
+/// Moves each into a new folder beside it, so that nothing is moved to another disk, or over another of the same name.
+fn move_aside(paths: &[PathBuf]) -> Result<BTreeSet<PathBuf>> {
     let now = Timestamp::now().to_string().replace(':', "-");
-    let folder = state.join(format!("before-restore-{now}"));
-    fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
+    let mut folders = BTreeSet::new();
     for path in paths {
+        let folder = folder_of(path).join(format!("before-restore-{now}"));
         let name = path.file_name().with_context(|| format!("{} has no name", path.display()))?;
+        fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
         fs::rename(path, folder.join(name)).with_context(|| {
             format!("cannot move {} to {}; what was moved so far is there", path.display(), folder.display())
         })?;
+        folders.insert(folder);
     }
-    Ok(folder)
+    Ok(folders)
 }
 
-/// Copies beside the places where they belong, ready to be renamed; gone with this unless they were.
-struct Prepared(Vec<(PathBuf, PathBuf, u64)>);
+/// Copies beside the places where they belong, ready to be renamed.
+#[derive(Default)]
+struct Prepared(Vec<Copy>);
+
+struct Copy {
+    scratch: Scratch,
+    target: PathBuf,
+    /// How many events it will have sent again.
+    events: u64,
+}
 
 impl Prepared {
     fn copy(source: &Path, manifest: &Manifest, targets: &[(&'static str, PathBuf)]) -> Result<Self> {
-        let mut prepared = Self(Vec::new());
+        let mut prepared = Self::default();
         for (label, target) in targets {
             let Some(copied) = manifest.stores.get(*label) else { continue };
-            let beside = with_suffix(target, ".restoring");
-            if let Some(folder) = target.parent() {
-                fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
-            }
-            prepared.0.push((beside.clone(), target.clone(), 0));
-            fs::copy(source.join(&copied.file), &beside)
-                .with_context(|| format!("cannot copy the store `{label}` to {}", beside.display()))?;
-            let events = make_ready(&beside).with_context(|| format!("preparing the store `{label}`"))?;
-            sync(&beside)?;
-            if let Some(last) = prepared.0.last_mut() {
-                last.2 = events;
-            }
+            let copy = Copy::new(&source.join(&copied.file), label, target);
+            prepared.0.push(copy.with_context(|| format!("preparing the store `{label}` of the backup"))?);
         }
         Ok(prepared)
     }
 
     fn put_in_place(self) -> Result<u64> {
         let mut events = 0;
-        for (beside, target, sent_again) in &self.0 {
-            fs::rename(beside, target).with_context(|| {
-                format!("cannot put {} in its place; restore once more with --force", target.display())
+        for copy in &self.0 {
+            fs::rename(copy.scratch.path(), &copy.target).with_context(|| {
+                format!("cannot put {} in its place; restore once more with --force", copy.target.display())
             })?;
-            sync(target)?;
-            events += sent_again;
+            sync(&copy.target)?;
+            events += copy.events;
         }
         Ok(events)
     }
 }
 
-impl Drop for Prepared {
-    fn drop(&mut self) {
-        for (beside, ..) in &self.0 {
-            for suffix in ["", "-wal", "-shm"] {
-                let _ = fs::remove_file(with_suffix(beside, suffix));
-            }
-        }
+impl Copy {
+    fn new(source: &Path, label: &'static str, target: &Path) -> Result<Self> {
+        let folder = folder_of(target);
+        fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
+        let scratch = Scratch::beside(target, "restoring")?;
+        let path = scratch.path();
+        fs::copy(source, path).with_context(|| format!("cannot copy it to {}", path.display()))?;
+        // A backup may be kept so that nobody changes it by mistake; a store is written to.
+        #[cfg(unix)]
+        fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
+        let events = make_ready(path, label)?;
+        sync(path)?;
+        Ok(Self { events, target: target.to_owned(), scratch })
     }
 }
 
-/// Has every event sent again, and says how many there are; and every message is in nobody's hands.
-fn make_ready(file: &Path) -> Result<u64> {
-    let store = Connection::open(file)?;
+/// Brings it to this release, and has every event sent again and every message in nobody's hands. Says how many events
+/// there are.
+fn make_ready(file: &Path, label: &'static str) -> Result<u64> {
+    let place = Place::File(file.to_owned());
+    drop(place.look(label)?);
+    Sqlite::file(file, known(label)?.0)?;
+    let store = place.look(label)?.0;
     // A copy is made whole or not at all, and synchronised when it is.
-    let mode: String = store.query_row("PRAGMA journal_mode=WAL", [], |row| row.get(0))?;
-    if mode != "wal" {
-        bail!("it cannot be given a write-ahead log (its journal is `{mode}`)");
+    let mode = store.texts("PRAGMA journal_mode=WAL")?;
+    if mode != ["wal"] {
+        bail!("it cannot be given a write-ahead log (its journal is {mode:?})");
     }
     let events = again(&store, None)?;
-    let messages = "SELECT count(*) FROM sqlite_schema WHERE name = 'messages'";
-    if store.query_row(messages, [], |row| row.get::<_, i64>(0))? > 0 {
+    if label == "notification" {
         // Whoever was about to send these is no more; otherwise they would be waited for until their time is up.
-        store.execute("UPDATE messages SET due_at = 0 WHERE status = 'Pending'", [])?;
+        store.execute("UPDATE messages SET due_at = 0 WHERE status = 'Pending'")?;
     }
-    store.close().map_err(|(_, error)| error)?;
+    if let Opened::Sqlite(store) = store {
+        store.close().map_err(|(_, error)| error)?;
+    }
     Ok(events)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::backup::backup;
+    use rusqlite::Connection;
+
+    use crate::backup;
+    use crate::stores::LABELS;
     use crate::testing::stores_in;
 
     const INSERT: &str =
@@ -313,21 +290,21 @@ mod tests {
 
     fn backed_up(folder: &Path) -> (Stores, PathBuf) {
         let stores = stores_in(folder);
-        stores.open("order").unwrap().execute(INSERT, []).unwrap();
+        stores.open("order").unwrap().run(INSERT).unwrap();
         let target = folder.join("backup");
-        backup(&stores, &target).unwrap();
+        backup(&stores, &target, false).unwrap();
         (stores, target)
     }
 
     fn force() -> RestoreOptions {
-        RestoreOptions { force: true, keep_outside: false }
+        RestoreOptions { force: true, ..RestoreOptions::default() }
     }
 
     #[test]
     fn what_is_restored_is_sent_again_and_what_was_there_is_kept() {
         let folder = tempfile::tempdir().unwrap();
         let (stores, source) = backed_up(folder.path());
-        stores.open("order").unwrap().execute("DELETE FROM events", []).unwrap();
+        stores.open("order").unwrap().run("DELETE FROM events").unwrap();
         let refusal = restore(&source, &stores, folder.path(), None, RestoreOptions::default()).unwrap_err();
         assert!(
             refusal.to_string().contains("order.db") && refusal.to_string().contains("--force"),
@@ -337,10 +314,12 @@ mod tests {
         assert_eq!(restored.events, 1);
         let kept = "SELECT (SELECT count(*) FROM events) || ' in generation ' || generation FROM log";
         let kept = |store: Connection| store.query_row(kept, [], |row| row.get::<_, String>(0)).unwrap();
-        assert_eq!(kept(stores.open("order").unwrap()), "1 in generation 2");
-        let aside = restored.moved_to.unwrap();
+        assert_eq!(kept(stores.open_file("order").unwrap()), "1 in generation 2");
+        let aside = restored.moved_to.first().unwrap();
         assert_eq!(kept(Connection::open(aside.join("order.db")).unwrap()), "0 in generation 1");
-        assert!(!with_suffix(stores.path("order").unwrap(), ".restoring").exists());
+        let names =
+            fs::read_dir(folder.path().join(".spin")).unwrap().map(|entry| entry.unwrap().file_name());
+        assert!(!names.map(|name| name.into_string().unwrap()).any(|name| name.contains("restoring")));
     }
 
     #[test]
@@ -349,10 +328,9 @@ mod tests {
         let (_, source) = backed_up(folder.path());
         let elsewhere = tempfile::tempdir().unwrap();
         let state = elsewhere.path().join("not").join("there").join("yet");
-        let config = folder.path().join("runtime-config.toml");
-        let stores = Stores::new(&config, &state).unwrap();
+        let stores = Stores::new(|label| Ok(Place::File(state.join(label)))).unwrap();
         let restored = restore(&source, &stores, &state, None, RestoreOptions::default()).unwrap();
-        assert!(restored.moved_to.is_none());
+        assert!(restored.moved_to.is_empty());
         assert!(stores.open("order").is_ok());
     }
 
@@ -373,20 +351,7 @@ mod tests {
                 .contains("no backup")
         );
         let count = "SELECT count(*) FROM log WHERE generation = 1";
-        assert_eq!(
-            stores.open("order").unwrap().query_row(count, [], |row| row.get::<_, i64>(0)).unwrap(),
-            1
-        );
-    }
-
-    #[test]
-    fn a_state_directory_in_use_is_left_alone() {
-        let folder = tempfile::tempdir().unwrap();
-        let (stores, source) = backed_up(folder.path());
-        let lock = File::create(folder.path().join("lock")).unwrap();
-        lock.lock().unwrap();
-        let refusal = restore(&source, &stores, folder.path(), None, force()).unwrap_err().to_string();
-        assert!(refusal.contains("in use"), "{refusal}");
+        assert_eq!(stores.open("order").unwrap().count(count).unwrap(), 1);
     }
 
     #[test]
@@ -395,11 +360,12 @@ mod tests {
         let state = folder.path();
         let (stores, source) = backed_up(state);
         let order = stores.path("order").unwrap().to_owned();
-        fs::write(state.join("order.copy"), "").unwrap();
-        let cut_off = Prepared(vec![
-            (state.join("order.copy"), order.clone(), 1),
-            (state.join("gone"), state.join("pay.db"), 1),
-        ]);
+        let copy = |target: &Path| {
+            let scratch = Scratch::beside(target, "restoring").unwrap();
+            Copy { scratch, target: target.to_owned(), events: 1 }
+        };
+        let cut_off = Prepared(vec![copy(&order), copy(&state.join("pay.db"))]);
+        fs::write(cut_off.0[0].scratch.path(), "").unwrap();
         let failure = swap(&source, state, std::slice::from_ref(&order), cut_off).unwrap_err();
         assert!(failure.to_string().contains("pay.db"), "{failure}");
         assert_eq!(fs::read(order).unwrap(), b"", "one store is in place");
@@ -410,10 +376,7 @@ mod tests {
         restore(&source, &stores, state, None, force()).unwrap();
         ensure_restored(state).unwrap();
         let count = "SELECT count(*) FROM events";
-        assert_eq!(
-            stores.open("order").unwrap().query_row(count, [], |row| row.get::<_, i64>(0)).unwrap(),
-            1
-        );
+        assert_eq!(stores.open("order").unwrap().count(count).unwrap(), 1);
     }
 
     #[test]
@@ -421,18 +384,18 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let (stores, source) = backed_up(folder.path());
         for label in ["gateway", "inbox"] {
-            stores.open(label).unwrap().execute_batch("CREATE TABLE since (what)").unwrap();
+            stores.open(label).unwrap().run("CREATE TABLE since (what)").unwrap();
         }
-        stores.open("order").unwrap().execute("DELETE FROM events", []).unwrap();
+        stores.open("order").unwrap().run("DELETE FROM events").unwrap();
         let restore = |keep_outside| {
-            let options = RestoreOptions { force: true, keep_outside };
+            let options = RestoreOptions { force: true, keep_outside, ..RestoreOptions::default() };
             restore(&source, &stores, folder.path(), None, options).unwrap();
             ["gateway", "inbox"]
-                .map(|label| stores.open(label).unwrap().execute("INSERT INTO since VALUES (1)", []).is_ok())
+                .map(|label| stores.open(label).unwrap().run("INSERT INTO since VALUES (1)").is_ok())
         };
         assert_eq!(restore(true), [true; 2], "kept");
         let count = "SELECT count(*) FROM events";
-        let events = stores.open("order").unwrap().query_row(count, [], |row| row.get::<_, i64>(0)).unwrap();
+        let events = stores.open("order").unwrap().count(count).unwrap();
         assert_eq!(events, 1, "what is not outside is restored");
         assert_eq!(restore(false), [false; 2], "as they were");
     }
@@ -449,10 +412,10 @@ mod tests {
         for file in [&wal, &shm, &part] {
             fs::write(file, "later").unwrap();
         }
-        let aside = restore(&source, &stores, folder.path(), None, force()).unwrap().moved_to.unwrap();
+        let aside = restore(&source, &stores, folder.path(), None, force()).unwrap().moved_to;
         assert!(!wal.exists() && !shm.exists() && !log.exists());
         for name in ["order.db-wal", "order.db-shm", "appendonlydir/appendonly.aof.1.incr.aof"] {
-            assert!(aside.join(name).exists(), "{name}");
+            assert!(aside.iter().any(|folder| folder.join(name).exists()), "{name}");
         }
     }
 
@@ -460,16 +423,83 @@ mod tests {
     fn a_message_that_was_about_to_be_sent_is_in_nobodys_hands_again() {
         let folder = tempfile::tempdir().unwrap();
         let stores = stores_in(folder.path());
-        let rows = "CREATE TABLE messages (status, due_at);
+        let rows = "DROP TABLE messages; CREATE TABLE messages (status, due_at);
             INSERT INTO messages VALUES ('Pending', 9), ('Sent', 9), ('Pending', 9)";
-        stores.open("notification").unwrap().execute_batch(rows).unwrap();
+        stores.open("notification").unwrap().run(rows).unwrap();
         let source = folder.path().join("backup");
-        backup(&stores, &source).unwrap();
+        backup(&stores, &source, false).unwrap();
         restore(&source, &stores, folder.path(), None, force()).unwrap();
         let sql = "SELECT group_concat(status || due_at) FROM messages";
-        let found: String =
-            stores.open("notification").unwrap().query_row(sql, [], |row| row.get(0)).unwrap();
-        assert_eq!(found, "Pending0,Sent9,Pending0");
+        let found = stores.open("notification").unwrap().texts(sql).unwrap();
+        assert_eq!(found, ["Pending0,Sent9,Pending0"]);
+    }
+
+    #[test]
+    fn a_redis_that_cannot_be_asked_is_no_empty_one_unless_it_goes_aside_with_the_stores() {
+        let folder = tempfile::tempdir().unwrap();
+        let (stores, source) = backed_up(folder.path());
+        let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let restore = |private| {
+            let redis = Redis { url: format!("redis://:hunter2@{nobody}"), private };
+            restore(&source, &stores, folder.path(), Some(&redis), force())
+        };
+        let refusal = format!("{:#}", restore(false).unwrap_err());
+        assert!(refusal.contains("--without-redis") && refusal.contains("cannot reach"), "{refusal}");
+        assert!(!refusal.contains("hunter2"), "{refusal}");
+        restore(true).unwrap();
+    }
+
+    #[test]
+    fn a_backup_of_a_later_release_is_refused_before_anything_is_touched() {
+        let folder = tempfile::tempdir().unwrap();
+        let (stores, source) = backed_up(folder.path());
+        tamper(&source, "pay", "PRAGMA user_version=99");
+        let refusal = format!("{:#}", restore(&source, &stores, folder.path(), None, force()).unwrap_err());
+        assert!(refusal.contains("`pay`") && refusal.contains("of version 99"), "{refusal}");
+        ensure_restored(folder.path()).unwrap();
+        assert!(stores.open("pay").is_ok());
+    }
+
+    #[test]
+    fn a_backup_of_an_earlier_release_is_brought_to_this_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let (stores, source) = backed_up(folder.path());
+        tamper(&source, "notification", "PRAGMA user_version=1; DELETE FROM versions");
+        restore(&source, &stores, folder.path(), None, force()).unwrap();
+        stores.open("notification").unwrap();
+    }
+
+    /// Changes a store of a backup, and what its manifest says of that.
+    fn tamper(source: &Path, label: &str, sql: &str) {
+        let file = source.join(format!("{label}.db"));
+        let before = sha256(&file).unwrap();
+        Connection::open(&file).unwrap().execute_batch(sql).unwrap();
+        let manifest = source.join(MANIFEST);
+        let text = fs::read_to_string(&manifest).unwrap();
+        fs::write(manifest, text.replace(&before, &sha256(&file).unwrap())).unwrap();
+    }
+
+    #[test]
+    fn where_a_store_is_a_link_its_file_is_replaced_and_stores_of_one_name_go_aside_apart() {
+        let folder = tempfile::tempdir().unwrap();
+        let (stores, source) = backed_up(folder.path());
+        let disk = tempfile::tempdir().unwrap();
+        let state = folder.path().join("state");
+        let place = |label: &str| state.join(label).join("data.db");
+        let linked = Stores::new(|label| Ok(Place::File(place(label)))).unwrap();
+        for label in LABELS {
+            fs::create_dir_all(state.join(label)).unwrap();
+            fs::copy(stores.path(label).unwrap(), place(label)).unwrap();
+        }
+        let real = disk.path().join("order.db");
+        fs::rename(place("order"), &real).unwrap();
+        std::os::unix::fs::symlink(&real, place("order")).unwrap();
+        let aside = restore(&source, &linked, &state, None, force()).unwrap().moved_to;
+        assert_eq!(aside.len(), LABELS.len());
+        assert!(place("order").is_symlink() && aside.iter().any(|folder| folder.starts_with(disk.path())));
+        let events = "SELECT count(*) FROM events";
+        let events = linked.open("order").unwrap().count(events).unwrap();
+        assert_eq!(events, 1);
     }
 
     #[test]

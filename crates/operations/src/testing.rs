@@ -18,6 +18,7 @@ use crate::facts::{
     Recent, ReservationStore, Seats, Told,
 };
 use crate::invariants::{broken, derived};
+use store::native::{Address, Engine, Store};
 
 const FEE: i64 = 10_000;
 
@@ -66,7 +67,7 @@ impl Facts {
     pub(crate) fn with_history(self, change: impl FnOnce(&mut Histories)) -> Self {
         let all = [&self.order.history, &self.pay.history, &self.reservation.history];
         let position =
-            all.iter().flat_map(|history| history.all()).map(|told| told.position).max().unwrap_or(0);
+            all.iter().flat_map(|history| history.all()).map(|told| told.inserted).max().unwrap_or(0);
         let mut histories = Histories {
             order: self.order.history,
             pay: self.pay.history,
@@ -103,7 +104,13 @@ impl Histories {
     fn next(&mut self, before: usize, event: Event) -> Told {
         self.position += 1;
         let time = Timestamp::from_millis(self.position.cast_signed());
-        Told { position: self.position, version: before as u64 + 1, time, event }
+        Told {
+            position: Some(self.position),
+            inserted: self.position,
+            version: before as u64 + 1,
+            time,
+            event,
+        }
     }
 
     pub(crate) fn course(&mut self, terms: Course) {
@@ -274,20 +281,51 @@ pub(crate) fn canceled(order: u64, edu_no: u64, guests: u64) -> Event {
     Event::ReservationCanceled(ReservationCanceled { applicant, reason: CancelReason::Customer })
 }
 
-/// The stores of a system that has just been made, in `folder`: those of the contexts that decide with their
-/// tables of events, the others empty.
+/// The stores of a system that has just been made, in `folder`.
 pub(crate) fn stores_in(folder: &std::path::Path) -> crate::Stores {
-    let config = folder.join("runtime-config.toml");
-    std::fs::write(&config, include_str!("../../../runtime-config.toml")).unwrap();
-    std::fs::create_dir_all(folder.join(".spin")).unwrap();
-    let stores = crate::Stores::new(&config, folder).unwrap();
-    for label in crate::LABELS {
-        let store = rusqlite::Connection::open(stores.path(label).unwrap()).unwrap();
-        store.execute_batch("PRAGMA journal_mode=WAL").unwrap();
-        if ["order", "pay", "reservation"].contains(&label) {
-            let tables = [journal::tables::EVENTS, journal::tables::LOG, journal::tables::LOG_BEGINS];
-            tables.iter().for_each(|statement| store.execute_batch(statement).unwrap());
+    use crate::stores::{Place, known};
+    if Engine::current() == Engine::Postgres {
+        let url = database();
+        for label in crate::LABELS {
+            let (database, _) = known(label).unwrap();
+            let client = store::native::connect(&url, label).unwrap();
+            Store::over_postgres(client, Address::of(label, &url)).migrate(database).unwrap();
         }
+        return crate::Stores::new(|_| Ok(Place::Postgres(url.clone()))).unwrap();
+    }
+    std::fs::create_dir_all(folder.join(".spin")).unwrap();
+    let stores =
+        crate::Stores::new(|label| Ok(Place::File(folder.join(".spin").join(format!("{label}.db")))))
+            .unwrap();
+    for label in crate::LABELS {
+        Store::file(stores.path(label).unwrap(), known(label).unwrap().0).unwrap();
     }
     stores
+}
+
+/// The address of a database of a test's own, in which nothing is. It goes with the server of the tests.
+pub(crate) fn database() -> String {
+    let address = Engine::Postgres.run(|| {
+        let (database, _) = crate::stores::known("inbox").unwrap();
+        let store = Store::new(database);
+        store.run("DROP SCHEMA inbox CASCADE", &[]).unwrap();
+        store.address(database).unwrap()
+    });
+    let url = address.url().to_owned();
+    std::mem::forget(address);
+    url
+}
+
+/// Fills a page in the middle of a store with one byte, as a failing disk would.
+pub(crate) fn damage(stores: &crate::Stores, label: &'static str, byte: u8) {
+    const PAGE: usize = 4096;
+    let rows = "CREATE TABLE ballast (text);
+        WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1000)
+            INSERT INTO ballast SELECT hex(randomblob(50)) FROM n";
+    stores.open(label).unwrap().run(rows).unwrap();
+    let path = stores.path(label).unwrap();
+    let mut bytes = std::fs::read(path).unwrap();
+    let last_page = bytes.len() - PAGE;
+    bytes[last_page..].fill(byte);
+    std::fs::write(path, bytes).unwrap();
 }

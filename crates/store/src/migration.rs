@@ -82,8 +82,8 @@ pub(crate) async fn check_newer(
     found: u32,
     schema: &Schema,
 ) -> Result<(), StoreError> {
-    let newest = "SELECT oldest_code FROM versions ORDER BY version DESC LIMIT 1";
-    let rows = session.run(newest).await?;
+    // A version of which the store does not say who may use it may be used by nobody else.
+    let rows = session.run(&format!("SELECT oldest_code FROM versions WHERE version = {found}")).await?;
     let oldest_code = rows.first().map_or(Ok(found), |row| row.number("oldest_code", u32::try_from))?;
     if oldest_code <= schema.version {
         return Ok(());

@@ -54,7 +54,12 @@ const VERSION: &str = "SELECT version FROM versions ORDER BY version DESC LIMIT 
 /// are in the schema of that name, no statement takes longer than [`STATEMENT_TIMEOUT`], and [`CONNECTION`]. What a URL
 /// says itself stays, its `options` as well; where it contradicts, the schema and the time-out are ours.
 pub(crate) fn address(url: &str, label: &str) -> String {
-    let timeout = STATEMENT_TIMEOUT.as_millis();
+    address_within(STATEMENT_TIMEOUT, url, label)
+}
+
+/// The same for whoever has another limit; zero is none.
+pub(crate) fn address_within(timeout: Duration, url: &str, label: &str) -> String {
+    let timeout = timeout.as_millis();
     let options = format!("-c search_path={label} -c statement_timeout={timeout}");
     if !url.contains("://") {
         let ours = CONNECTION.iter().filter(|(name, _)| !url.contains(name));
@@ -123,7 +128,7 @@ const EVERYTHING_TO_ITSELF: &str = "LOOP BEGIN
 
 /// One statement, and so one transaction: whatever cuts it off, nothing has happened. It does nothing where the store is
 /// no longer as it was found.
-fn migration(schema: &Schema, label: &str, found: Option<u32>) -> String {
+pub(crate) fn migration(schema: &Schema, label: &str, found: Option<u32>) -> String {
     let was_first = match found {
         None => "to_regclass('versions') IS NOT NULL".to_owned(),
         Some(found) => format!("(SELECT max(version) FROM versions) <> {found}"),

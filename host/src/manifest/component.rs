@@ -6,7 +6,7 @@ use anyhow::{Context, Result, bail, ensure};
 use indexmap::IndexMap;
 use serde::Deserialize;
 
-use super::table;
+use crate::document::table;
 
 /// One component: where its code is, and what it may use.
 #[derive(Clone, Debug)]
@@ -172,15 +172,15 @@ impl ComponentManifest {
 fn source(source: toml::Value) -> Result<PathBuf> {
     match source {
         toml::Value::String(path) => Ok(path.into()),
-        other => bail!("`source = {other}` is not supported; supported: the path of a .wasm file"),
+        _ => bail!("`source` is no text; supported: the path of a .wasm file"),
     }
 }
 
 fn file_mount(mount: toml::Value) -> Result<FileMount> {
     match mount {
         toml::Value::Table(mount) => table("files", mount),
-        other => bail!(
-            "files: {other} is not supported; supported: `{{ source = \"<directory>\", destination = \"/<path>\" }}`"
+        _ => bail!(
+            "files: patterns are not supported; supported: `{{ source = \"<directory>\", destination = \"/<path>\" }}`"
         ),
     }
 }

@@ -12,10 +12,13 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail, ensure};
 use indexmap::IndexMap;
-use serde::{Deserialize, de::DeserializeOwned};
+use serde::Deserialize;
 
 pub(crate) use crate::variables::listed;
-use crate::variables::{VariableDeclaration, name_problem};
+use crate::{
+    document::{self, table},
+    variables::{VariableDeclaration, name_problem},
+};
 
 pub use component::{ComponentManifest, Dependency, DependencySource, FileMount};
 pub use trigger::{HttpTrigger, RedisTrigger, Route};
@@ -81,11 +84,10 @@ impl Manifest {
 
     /// Reads a manifest's text.
     pub fn parse(text: &str) -> Result<Self> {
-        let document: Document = toml::from_str(text)?;
+        let document: Document = document::parse(text)?;
         ensure!(
             document.spin_manifest_version == toml::Value::Integer(2),
-            "spin_manifest_version is {}, but only 2 is supported",
-            document.spin_manifest_version
+            "`spin_manifest_version` must be 2: no other version is supported"
         );
         let application: ApplicationTable = table("[application]", document.application)?;
         let mut manifest = Self {
@@ -179,13 +181,6 @@ fn components(tables: IndexMap<String, toml::Table>) -> Result<IndexMap<String, 
         components.insert(id, component);
     }
     Ok(components)
-}
-
-/// Reads one table, so that whatever is wrong in it is reported with the place it is in.
-fn table<T: DeserializeOwned>(place: &str, table: toml::Table) -> Result<T> {
-    toml::Value::Table(table)
-        .try_into()
-        .map_err(|error: toml::de::Error| anyhow::anyhow!("{place}: {}", error.message().trim_end()))
 }
 
 fn is_kebab_case(id: &str) -> bool {

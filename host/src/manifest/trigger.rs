@@ -4,7 +4,8 @@ use anyhow::{Context, Result, bail, ensure};
 use indexmap::IndexMap;
 use serde::Deserialize;
 
-use super::{Manifest, listed, table};
+use super::{Manifest, listed};
+use crate::document::table;
 
 /// The trigger types this host has.
 const SUPPORTED: [&str; 2] = ["http", "redis"];
@@ -158,7 +159,8 @@ fn check_executor(executor: Option<toml::Value>) -> Result<()> {
     let kind = executor.get("type").and_then(toml::Value::as_str);
     ensure!(
         matches!(kind, Some("http" | "spin")) && executor.as_table().is_some_and(|table| table.len() == 1),
-        "`executor = {executor}` is not supported; supported: `{{ type = \"http\" }}`"
+        "the executor{} is not supported; supported: `{{ type = \"http\" }}`",
+        kind.map_or_else(String::new, |kind| format!(" `{kind}`"))
     );
     Ok(())
 }
@@ -168,6 +170,6 @@ fn read_route(route: toml::Value) -> Result<Route> {
     match route {
         toml::Value::String(path) => Ok(Route::Path(path)),
         toml::Value::Table(table) if table == private => Ok(Route::Private),
-        other => bail!("`route = {other}` is not supported; supported: a path, or `{{ private = true }}`"),
+        _ => bail!("this `route` is not supported; supported: a path, or `{{ private = true }}`"),
     }
 }

@@ -3,21 +3,10 @@
 //! An address holds a password, and a mistake in it can put any part of that anywhere. So no message here shows
 //! any part of it: hosts go by their number.
 
-use std::time::Duration;
-
 use tokio_postgres::{Config, config::Host};
 
 use super::error::{Error, refused};
 use crate::outbound::allowed_hosts::AllowedHosts;
-
-/// How long connecting may take before the server counts as away, where the address does not say.
-const CONNECTING: Duration = Duration::from_secs(5);
-
-/// After how much silence the other end is asked whether it is still there, how often, and how many times: as for
-/// a Redis, a connection whose other end is gone without a word breaks half a minute later at most.
-const SILENCE: Duration = Duration::from_secs(10);
-const ASKED_AGAIN: Duration = Duration::from_secs(5);
-const TIMES: u32 = 4;
 
 /// The longest address, since the host keeps it.
 const BYTES: usize = 8 << 10;
@@ -33,22 +22,13 @@ pub(super) struct Address {
 impl Address {
     /// Reads an address, if the component may reach every host of it.
     pub(super) fn parse(text: String, allowed: &AllowedHosts) -> Result<Self, Error> {
-        let parsed = if text.len() > BYTES { None } else { text.parse::<Config>().ok() };
-        let Some(mut config) = parsed else {
+        let parsed = if text.len() > BYTES { None } else { postgres_connect::config(&text) };
+        let Some(config) = parsed else {
             return Err(refused(
                 "the address is none: write postgres://user:password@host:port/database, or host=… port=… user=…",
             ));
         };
         check(&config, allowed)?;
-        if config.get_connect_timeout().is_none() {
-            config.connect_timeout(CONNECTING);
-        }
-        if config.get_tcp_user_timeout().is_none() {
-            config.tcp_user_timeout(SILENCE + ASKED_AGAIN * TIMES);
-        }
-        if config.get_keepalives_interval().is_none() {
-            config.keepalives_idle(SILENCE).keepalives_interval(ASKED_AGAIN).keepalives_retries(TIMES);
-        }
         Ok(Self { text, config })
     }
 }
@@ -154,16 +134,5 @@ mod tests {
             let refused = format!("{:?}", parse(address, &["postgres://h:5432"]).err().unwrap());
             assert!(!refused.contains("hunter2"), "{address}: {refused}");
         }
-    }
-
-    #[test]
-    fn a_server_that_is_gone_without_a_word_is_noticed_unless_the_address_says_how() {
-        let config = parse("host=h", &["postgres://h:5432"]).unwrap().config;
-        assert_eq!(config.get_connect_timeout(), Some(&CONNECTING));
-        assert_eq!(config.get_keepalives_idle(), SILENCE);
-        let own = "host=h connect_timeout=9 keepalives_idle=77 keepalives_interval=7";
-        let config = parse(own, &["postgres://h:5432"]).unwrap().config;
-        assert_eq!(config.get_connect_timeout(), Some(&Duration::from_secs(9)));
-        assert_eq!(config.get_keepalives_idle(), Duration::from_secs(77));
     }
 }

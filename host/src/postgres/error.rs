@@ -1,9 +1,7 @@
 //! What went wrong, as components are told.
 
-use std::error::Error as _;
-
 use deadpool_postgres::PoolError;
-use tokio_postgres::error::{DbError as Said, SqlState};
+use tokio_postgres::error::DbError as Said;
 
 pub(super) use super::bindings::spin::postgres::postgres::Error;
 use super::bindings::spin::postgres::postgres::{DbError, QueryError};
@@ -18,29 +16,11 @@ pub(super) fn text(words: impl Into<String>) -> Error {
     Error::QueryFailed(QueryError::Text(words.into()))
 }
 
-/// Why there is no connection. What a server says then names the user and the database, so it is told in our words.
+/// Why there is no connection.
 pub(super) fn connection_failed(error: &PoolError) -> Error {
-    let PoolError::Backend(error) = error else { return refused(error.to_string()) };
-    if let Some(said) = error.as_db_error() {
-        return refused(format!(
-            "the server refused: {} (SQLSTATE {})",
-            why_refused(said.code()),
-            said.code().code()
-        ));
-    }
-    refused(match error.source() {
-        Some(cause) => format!("{error}: {cause}"),
-        None => error.to_string(),
-    })
-}
-
-fn why_refused(code: &SqlState) -> &'static str {
-    match code.code().get(..2) {
-        Some("28") => "it does not accept the user, the password, or where they come from",
-        Some("3D") => "it has no such database",
-        Some("53") => "it has no room for another connection",
-        Some("57") => "it is starting, or stopping",
-        _ => "it does not let this connection in",
+    match error {
+        PoolError::Backend(error) => refused(postgres_connect::why_not_connected(error)),
+        error => refused(error.to_string()),
     }
 }
 

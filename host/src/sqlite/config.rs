@@ -65,6 +65,11 @@ impl Databases {
         Ok(())
     }
 
+    /// The file behind `label`, if one is configured. Whether it is there is not looked at.
+    pub fn path(&self, label: &str) -> Option<&Path> {
+        self.by_label.get(label).map(|configured| configured.path.as_path())
+    }
+
     /// The database behind `label`, if it has been [required](Self::require).
     pub(super) fn get(&self, label: &str) -> Option<Arc<Database>> {
         self.by_label.get(label)?.opened.get().cloned()

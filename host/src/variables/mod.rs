@@ -93,6 +93,16 @@ impl Provider {
     }
 }
 
+impl Sources {
+    /// The value of one variable; none where nobody gives one. The environment's `SPIN_VARIABLE_<NAME>` comes last.
+    #[must_use]
+    pub fn value(&self, name: &str) -> Option<String> {
+        let provided = || self.providers.iter().find_map(|provider| provider.get(name));
+        let value = self.given.get(name).cloned().or_else(provided);
+        value.or_else(|| from_environment(ENVIRONMENT_PREFIX, name))
+    }
+}
+
 impl Variables {
     /// Settles the value of every declared variable. Refuses names that are not declared, and
     /// required variables that no source has a value for.
@@ -108,10 +118,7 @@ impl Variables {
         let mut values = BTreeMap::new();
         let mut missing = Vec::new();
         for (name, declaration) in declared {
-            let provided = || sources.providers.iter().find_map(|provider| provider.get(name));
-            let value = sources.given.get(name).cloned().or_else(provided);
-            let value = value.or_else(|| from_environment(ENVIRONMENT_PREFIX, name));
-            match value.or_else(|| declaration.default.clone()) {
+            match sources.value(name).or_else(|| declaration.default.clone()) {
                 Some(value) => drop(values.insert(name.clone(), value)),
                 None => missing.push(name),
             }

@@ -5,36 +5,41 @@ use operations::{Manifest, RestoreOptions};
 
 use super::count;
 use crate::cli::{Backup, Restore};
+use crate::output::print;
 
 pub(crate) fn backup(options: &Backup) -> Result<()> {
     let begun = std::time::Instant::now();
-    let manifest = operations::backup(&options.stores.stores()?, &options.target)?;
-    println!("{} holds the system as it was at {}:", options.target.display(), manifest.taken_at);
-    print!("{}", contents(&manifest));
-    println!(
-        "Taken in {:.1?}, in which nobody could write for {} ms.",
+    let manifest = operations::backup(&options.stores.stores()?, &options.target, options.sqlite_only)?;
+    print(&format!(
+        "{} holds the system as it was at {}:\n{}Taken in {:.1?}, in which nobody could write for {} ms.\n",
+        options.target.display(),
+        manifest.taken_at,
+        contents(&manifest),
         begun.elapsed(),
         manifest.held_millis
-    );
-    Ok(())
+    ))
 }
 
 pub(crate) fn restore(options: &Restore) -> Result<()> {
     let state = &options.stores.state_dir;
-    let redis = options.redis.find(state);
-    let how = RestoreOptions { force: options.force, keep_outside: options.keep_outside };
+    let redis = if options.without_redis { None } else { options.redis.find(state) };
+    let (force, keep_outside, sqlite_only) = (options.force, options.keep_outside, options.sqlite_only);
+    let how = RestoreOptions { force, keep_outside, sqlite_only };
     let restored =
-        operations::restore(&options.source, &options.stores.stores_to_be()?, state, redis.as_deref(), how)?;
-    println!("{} holds the system as it was at {}:", state.display(), restored.manifest.taken_at);
-    print!("{}", contents(&restored.manifest));
-    if let Some(folder) = &restored.moved_to {
-        println!("What was there is in {} now.", folder.display());
+        operations::restore(&options.source, &options.stores.stores_to_be()?, state, redis.as_ref(), how)?;
+    let mut text =
+        format!("{} holds the system as it was at {}:\n", state.display(), restored.manifest.taken_at);
+    text += &contents(&restored.manifest);
+    for folder in &restored.moved_to {
+        text += &format!("What was there is in {} now.\n", folder.display());
     }
-    println!(
-        "{} will be sent again when the system starts. Once that has come to rest: sugang check --grace 0",
+    if redis.is_none() {
+        text += "No Redis was looked at. If the system has one already, delete its keys that begin with `sugang:` before it starts.\n";
+    }
+    print(&format!(
+        "{text}{} will be sent again when the system starts. Once that has come to rest: sugang check --grace 0\n",
         count(restored.events, "event")
-    );
-    Ok(())
+    ))
 }
 
 fn contents(manifest: &Manifest) -> String {

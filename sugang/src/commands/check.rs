@@ -9,6 +9,7 @@ use operations::Report;
 
 use super::count;
 use crate::cli::Check;
+use crate::output::print;
 
 /// How many violations of one rule are printed; a broken disk can cause one for each order.
 const SHOWN: usize = 20;
@@ -16,16 +17,20 @@ const SHOWN: usize = 20;
 pub(crate) fn check(options: &Check) -> Result<ExitCode> {
     let begun = Instant::now();
     let redis = options.redis.find(&options.stores.state_dir);
-    let report = operations::check(&options.stores.stores()?, redis.as_deref(), options.grace.0)?;
-    if options.json {
-        println!("{}", serde_json::to_string_pretty(&report)?);
-    } else {
-        print!("{}", in_words(&report));
-        println!("Looked at {} in {:.1?}.", looked_at(&report), begun.elapsed());
+    let report = operations::check(
+        &options.stores.stores()?,
+        redis.as_ref().map(|redis| &*redis.url),
+        options.grace.0,
+    )?;
+    let mut text =
+        if options.json { serde_json::to_string_pretty(&report)? + "\n" } else { in_words(&report) };
+    if !options.json {
+        text += &format!("Looked at {} in {:.1?}.\n", looked_at(&report), begun.elapsed());
         if redis.is_none() {
-            println!("The event log was not looked at: where its Redis is can be said with --redis.");
+            text += "The event log was not looked at: where its Redis is can be said with --redis.\n";
         }
     }
+    print(&text)?;
     Ok(if report.violations.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(1) })
 }
 

@@ -5,13 +5,14 @@ use operations::DeadLetter;
 
 use super::count;
 use crate::cli::{Action, Events, Which};
+use crate::output::print;
 
 pub(crate) fn events(options: &Events) -> Result<()> {
-    let redis = options.redis.required(&options.state_dir)?;
+    let redis = options.redis.required(&options.state_dir)?.url;
     let letters = operations::dead_letters(&redis, options.group.as_deref())?;
     match &options.action {
-        Action::List => list(&letters),
-        Action::Show { id } => show(&operations::find(letters, id)?),
+        Action::List => print(&list(&letters))?,
+        Action::Show { id } => print(&show(&operations::find(letters, id)?))?,
         Action::Replay(which) => {
             for letter in chosen(letters, which)? {
                 replay(&redis, &letter)?;
@@ -26,7 +27,7 @@ pub(crate) fn events(options: &Events) -> Result<()> {
             }
             for letter in chosen(letters, which)? {
                 let done = operations::drop_dead_letter(&redis, &letter)?;
-                println!("{} {}", if done { "dropped" } else { "already gone:" }, name(&letter));
+                print(&format!("{} {}\n", if done { "dropped" } else { "already gone:" }, name(&letter)))?;
             }
         }
     }
@@ -38,47 +39,55 @@ fn chosen(letters: Vec<DeadLetter>, which: &Which) -> Result<Vec<DeadLetter>> {
         Some(id) => Ok(vec![operations::find(letters, id)?]),
         None => {
             if letters.is_empty() {
-                println!("There are no dead letters.");
+                print(NONE)?;
             }
             Ok(letters)
         }
     }
 }
 
+const NONE: &str = "There are no dead letters.\n";
+
 /// `1732300000000-0: Paid of order 1113, given up by reservation`.
 fn name(letter: &DeadLetter) -> String {
     format!("{}: {}, given up by {}", letter.id, letter.what(), letter.group)
 }
 
-fn list(letters: &[DeadLetter]) {
+fn list(letters: &[DeadLetter]) -> String {
     if letters.is_empty() {
-        println!("There are no dead letters.");
-        return;
+        return NONE.to_owned();
     }
+    let mut text = String::new();
     for letter in letters {
-        println!("{}", name(letter));
-        println!("    at {}, from the events of {}: {}", letter.at, letter.context, letter.reason);
+        let DeadLetter { at, context, reason, .. } = letter;
+        text += &format!("{}\n    at {at}, from the events of {context}: {reason}\n", name(letter));
     }
-    println!(
-        "\n{}. What can be done about one: sugang events show ID",
-        count(letters.len() as u64, "dead letter")
-    );
+    let count = count(letters.len() as u64, "dead letter");
+    text + &format!("\n{count}. What can be done about one: sugang events show ID\n")
 }
 
-fn show(letter: &DeadLetter) {
-    println!("{}", name(letter));
-    println!("given up   {}", letter.at);
-    println!("entry      {} of sugang:events:{}", letter.entry, letter.context);
-    println!("because    {}", letter.reason);
-    println!("\n{}\n", letter.advice());
-    println!("    sugang events replay {} --group {}", letter.id, letter.group);
-    println!("    sugang events drop {} --group {}", letter.id, letter.group);
-    println!("\n{}", letter.text);
+fn show(letter: &DeadLetter) -> String {
+    let DeadLetter { group, id, context, entry, reason, at, text } = letter;
+    format!(
+        "{}
+given up   {at}
+entry      {entry} of sugang:events:{context}
+because    {reason}
+
+{}
+
+    sugang events replay {id} --group {group}
+    sugang events drop {id} --group {group}
+
+{text}
+",
+        name(letter),
+        letter.advice()
+    )
 }
 
 fn replay(redis: &str, letter: &DeadLetter) -> Result<()> {
     let name = name(letter);
     let done = operations::replay_dead_letter(redis, letter)?;
-    println!("{} {name}", if done { "handed back, to its group alone:" } else { "already gone:" });
-    Ok(())
+    print(&format!("{} {name}\n", if done { "handed back, to its group alone:" } else { "already gone:" }))
 }

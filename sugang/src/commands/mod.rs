@@ -4,6 +4,7 @@ mod backup;
 mod check;
 mod events;
 mod image;
+mod move_store;
 mod repair;
 mod tick;
 
@@ -11,6 +12,7 @@ pub(crate) use backup::{backup, restore};
 pub(crate) use check::check;
 pub(crate) use events::events;
 pub(crate) use image::image;
+pub(crate) use move_store::move_store;
 pub(crate) use repair::{rebuild_information, rebuild_lists, replay};
 pub(crate) use tick::tick;
 

@@ -8,10 +8,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, anyhow};
 use eventlog::{keys, topology};
 use kernel::Timestamp;
-use operations::Stores;
 use rustix::process::Signal;
 use xtask::postgres_url::LABELS;
-use xtask::workspace;
 
 use super::clock::Clock;
 use super::database;
@@ -302,17 +300,10 @@ fn lock_store(system: &System, label: &str, time: Duration) -> Result<bool> {
 /// Whether there was anything to send again.
 fn replay(system: &System, context: &str, age: Duration) -> Result<bool> {
     let since = Timestamp::now().plus_millis(-i64::try_from(age.as_millis())?);
-    if system.state().database().is_some() {
-        // What an operator's command does.
-        let again = format!(
-            "UPDATE log SET generation = generation + 1, floor = CASE WHEN floor < first THEN floor ELSE first - 1 END
-             FROM (SELECT min(position) AS first FROM events WHERE time >= '{since}') AS begins
-             WHERE first IS NOT NULL RETURNING generation"
-        );
+    let replayed = operations::replay(&system.state().stores()?, &[context.to_owned()], Some(since));
+    if system.state().database().is_some() && replayed.is_err() {
         // The database may be away just now.
-        return Ok(stores::rows(system.state(), context, &again).is_ok_and(|rows| !rows.is_empty()));
+        return Ok(false);
     }
-    let stores = Stores::new(&workspace::runtime_config(), system.folder())?;
-    let replayed = operations::replay(&stores, &[context.to_owned()], Some(since))?;
-    Ok(replayed.iter().any(|(_, events)| *events > 0))
+    Ok(replayed?.iter().any(|(_, events)| *events > 0))
 }

@@ -16,7 +16,6 @@
 pub mod applicant;
 pub mod client;
 pub mod clock;
-mod copy;
 pub mod database;
 pub mod fault;
 pub mod inject;

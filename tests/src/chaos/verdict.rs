@@ -4,10 +4,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::Result;
-use operations::{Stores, Violation};
-use xtask::workspace;
+use operations::Violation;
 
-use super::copy;
 use super::ledger::{Books, Course, Promise};
 use super::system::System;
 use super::watch::rows;
@@ -15,12 +13,7 @@ use crate::stores::{self, State};
 
 /// Holds the system, which is at rest, to everything.
 pub fn check(system: &System, books: &Books) -> Result<Vec<Violation>> {
-    let mut files = system.folder().to_owned();
-    if system.state().database().is_some() {
-        files.push("copy");
-        copy::stores(system.state(), &files)?;
-    }
-    let stores = Stores::new(&workspace::runtime_config(), &files)?;
+    let stores = system.state().stores()?;
     let mut violations = operations::check(&stores, Some(system.redis_url()), Duration::ZERO)?.violations;
     violations.extend(kept(system.state(), books)?);
     Ok(violations)

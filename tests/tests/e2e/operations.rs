@@ -14,7 +14,7 @@ use sugang_tests::orders::{AUTOMATIC, DECLINED_CARD, MANUAL, TWO_SEATS, order, w
 use sugang_tests::{Api, Ground, Host, Options, Sugang, eventually, stores};
 use xtask::workspace;
 
-const CONFIRMED: &str = "Ordered / Paid / Reservation Confirmed";
+pub(crate) const CONFIRMED: &str = "Ordered / Paid / Reservation Confirmed";
 
 /// Whose events there are.
 const CONTEXTS: [&str; 3] = ["order", "pay", "reservation"];
@@ -39,7 +39,7 @@ impl Done {
 }
 
 /// Runs `sugang` with these arguments.
-fn run(arguments: &[&str]) -> Done {
+pub(crate) fn run(arguments: &[&str]) -> Done {
     let mut command = Command::new(workspace::host_binary());
     command.current_dir(workspace::root()).env_remove("REDIS_URL").args(arguments);
     let output = command.output().expect("the command sugang, which `cargo xtask build` builds");
@@ -54,14 +54,14 @@ pub(crate) fn operate(state: &Path, arguments: &[&str]) -> Done {
 
 /// Waits until the strictest check has nothing to say.
 #[track_caller]
-fn comes_to_rest(state: &Path) {
+pub(crate) fn comes_to_rest(state: &Path) {
     let said = || operate(state, &["check", "--grace", "0"]).text;
     eventually(|| said().lines().next().unwrap_or_default().to_owned(), "All is well.");
 }
 
 /// One order of each kind: 1 is confirmed, 2 canceled, 3 declined, 4 and 5 in the course with two seats, 6 waits for
 /// one, 7 is rejected.
-fn all_sorts(api: &Host) {
+pub(crate) fn all_sorts(api: &Host) {
     api.apply(&order(1, AUTOMATIC)).expect(201);
     api.apply(&order(2, AUTOMATIC)).expect(201);
     api.apply(&with(order(3, AUTOMATIC), &json!({ "cardNo": DECLINED_CARD }))).expect(201);

@@ -18,7 +18,7 @@ pub(super) fn relays(facts: &Facts) -> Vec<Violation> {
 fn not_sent(facts: &Facts, log: &Log, context: &str, history: &History) -> Option<Violation> {
     let tell = |message| Some(about("outbox", format!("context {context}"), message));
     let end = log.ends.get(context).copied().unwrap_or_default();
-    let newest = history.all().map(|told| told.position).max().unwrap_or(0);
+    let newest = history.all().filter_map(|told| told.position).max().unwrap_or(0);
     let row = history.log;
     if end.generation > row.generation || (end.generation == row.generation && end.position > newest) {
         return tell(format!(
@@ -28,7 +28,9 @@ fn not_sent(facts: &Facts, log: &Log, context: &str, history: &History) -> Optio
         ));
     }
     let sent = if end.generation == row.generation { end.position.max(row.floor) } else { row.floor };
-    let unsent = history.all().filter(|told| told.position > sent && !facts.recent.is(told.time));
+    let unsent = history
+        .all()
+        .filter(|told| told.position.is_none_or(|position| position > sent) && !facts.recent.is(told.time));
     let times: Vec<_> = unsent.map(|told| told.time).collect();
     let oldest = times.iter().min()?;
     tell(format!(
@@ -69,7 +71,7 @@ fn behind(facts: &Facts, group: &Group) -> Option<Violation> {
 fn decided_at(facts: &Facts, context: &str, id: EntryId) -> Timestamp {
     let histories = facts.histories();
     let history = histories.iter().find(|(known, _)| *known == context);
-    let told = history.and_then(|(_, history)| history.all().find(|told| told.position == id.position));
+    let told = history.and_then(|(_, history)| history.all().find(|told| told.position == Some(id.position)));
     told.map_or(Timestamp::from_millis(0), |told| told.time)
 }
 
@@ -99,7 +101,7 @@ mod tests {
     fn with(log: Log) -> Facts {
         let mut facts = healthy();
         let ends = facts.histories().map(|(context, history)| {
-            let position = history.all().map(|told| told.position).max().unwrap();
+            let position = history.all().filter_map(|told| told.position).max().unwrap();
             (context, EntryId { generation: history.log.generation, position })
         });
         let ends = if log.ends.is_empty() { ends.into() } else { log.ends };
@@ -134,6 +136,15 @@ mod tests {
     fn an_event_that_is_to_be_sent_again_and_was_not_is_told() {
         let mut facts = ending(0, 0);
         facts.pay.history.log.generation = 1;
+        only(&facts, &["outbox"], "context pay");
+    }
+
+    #[test]
+    fn an_event_that_has_no_place_in_the_log_yet_is_not_sent_yet() {
+        let mut facts = with(Log::default());
+        only(&facts, &[], "");
+        let told = facts.pay.history.orders.get_mut(&1).unwrap().first_mut().unwrap();
+        told.position = None;
         only(&facts, &["outbox"], "context pay");
     }
 

@@ -75,7 +75,7 @@ pub(super) fn no_seat_was_ever_oversold(facts: &Facts) -> Vec<Violation> {
 /// The events of `reservation` in the order in which they were committed.
 pub(super) fn in_order(facts: &Facts) -> Vec<&Told> {
     let mut all: Vec<_> = facts.reservation.history.all().collect();
-    all.sort_by_key(|told| told.position);
+    all.sort_by_key(|told| told.inserted);
     all
 }
 

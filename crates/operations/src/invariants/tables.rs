@@ -195,7 +195,7 @@ pub(crate) fn reservation_row(told: &[Told]) -> Option<ReservationRow> {
             Event::Reserved(reserved) => {
                 row.reserved_at = Some(reserved.reserved_at.to_string());
                 row.ticket =
-                    (reserved.status == ReservationStatus::Waitlisted).then_some(told.position.cast_signed());
+                    (reserved.status == ReservationStatus::Waitlisted).then_some(told.inserted.cast_signed());
                 reserved.status
             }
             Event::ReservationConfirmed(_) => ReservationStatus::ReservationConfirmed,

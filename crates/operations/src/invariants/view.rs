@@ -206,7 +206,7 @@ mod tests {
         let mut told = Vec::new();
         for (context, history) in facts.histories() {
             told.extend(history.all().map(|told| Envelope {
-                id: format!("{context}:{}", told.position),
+                id: format!("{context}:{}", told.inserted),
                 source: context.to_owned(),
                 version: told.version,
                 subject: told.event.subject(),

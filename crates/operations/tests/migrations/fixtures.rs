@@ -4,10 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use operations::{LABELS, Stores};
+use operations::{LABELS, Move, Place, Stores};
 use rusqlite::Connection;
 use rusqlite::types::Value;
 use store::Database;
+use store::native::{Engine, Store};
 
 /// What a set of stores does not have is as in the one that it is based on.
 const BASES: &[(&str, &str)] = &[
@@ -109,9 +110,23 @@ impl System {
 
     /// As an operator's commands find it.
     pub fn stores(&self) -> Stores {
-        let config = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../runtime-config.toml");
-        Stores::new(&config, self.0.path()).unwrap()
+        Stores::new(|label| Ok(Place::File(self.path(label)))).unwrap()
     }
+}
+
+/// The stores of a system moved to a PostgreSQL, all into one database.
+pub fn moved(system: &System) -> (Stores, String) {
+    let address = Engine::Postgres.run(|| {
+        let aside = Database::new("aside", channel_inbox::DATABASE.schema());
+        Store::new(&aside).address(&aside).unwrap()
+    });
+    let url = address.url().to_owned();
+    // It goes with the server of the tests.
+    std::mem::forget(address);
+    let moves = LABELS.map(|label| Move { label, file: system.path(label), url: url.clone() });
+    let moved = operations::move_stores(&moves, system.0.path()).unwrap();
+    assert_eq!(moved.len(), LABELS.len());
+    (Stores::new(|_| Ok(Place::Postgres(url.clone()))).unwrap(), url)
 }
 
 /// A row: its columns by name.

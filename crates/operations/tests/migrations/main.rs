@@ -156,6 +156,49 @@ fn lists_that_were_taken_over_are_what_their_events_make() {
 }
 
 #[test]
+fn what_was_moved_to_postgresql_is_checked_and_made_again_as_it_was() {
+    let system = System::of("schema-3");
+    LABELS.iter().for_each(|label| drop(system.migrate(label).unwrap()));
+    first_start::hear_what_is_told_again(&system);
+    first_start::deliver(&system);
+    system.open("order").execute("DELETE FROM tallies WHERE orders = 0", []).unwrap();
+    let on_sqlite = operations::check(&system.stores(), None, Duration::ZERO).unwrap();
+    let (stores, url) = fixtures::moved(&system);
+    let report = operations::check(&stores, None, Duration::ZERO).unwrap();
+    assert_eq!(report.violations, []);
+    assert_eq!(report.counts, on_sqlite.counts);
+    for context in ["order", "pay", "reservation"] {
+        let remade = operations::rebuild_lists(&stores, context).unwrap();
+        assert_eq!((remade.mended, remade.removed), (0, 0), "{context}");
+        assert!(remade.events > 0, "{context}");
+    }
+    for _ in 0..2 {
+        let rebuilt = operations::rebuild_information(&stores).unwrap();
+        assert_eq!((rebuilt.rows, rebuilt.mended, rebuilt.removed), (17, 0, 0));
+    }
+    assert_eq!(operations::check(&stores, None, Duration::ZERO).unwrap().violations, []);
+
+    // What somebody did to a list and to the view is told, and mended.
+    let change = |label: &str, sql: &str| {
+        let mut client = store::native::connect(&url, label).unwrap();
+        client.batch_execute(sql).unwrap();
+    };
+    change("order", "UPDATE orders SET amount = amount + 1 WHERE order_id = 15");
+    change(
+        "information",
+        "DELETE FROM infomations WHERE order_id = 1; UPDATE courses SET title = 'x' WHERE edu_no = 101",
+    );
+    let told = operations::check(&stores, None, Duration::ZERO).unwrap().violations;
+    let rules: BTreeSet<_> = told.iter().map(|told| told.invariant).collect();
+    assert!(rules.contains("orders-table") && rules.contains("view"), "{told:?}");
+    let remade = operations::rebuild_lists(&stores, "order").unwrap();
+    assert_eq!((remade.mended, remade.removed), (1, 1));
+    let rebuilt = operations::rebuild_information(&stores).unwrap();
+    assert_eq!((rebuilt.rows, rebuilt.mended, rebuilt.removed), (17, 2, 0));
+    assert_eq!(operations::check(&stores, None, Duration::ZERO).unwrap().violations, []);
+}
+
+#[test]
 fn a_card_that_was_sealed_before_opens_still() {
     for set in sets() {
         let system = System::one(&set, "order");
@@ -252,6 +295,11 @@ fn a_store_from_the_future_is_refused_in_words() {
         assert_eq!(number(&system.open(label), "PRAGMA user_version"), newer);
         let refusal = leave(newer).err().unwrap().to_string();
         assert!(refusal.contains(&newer.to_string()) && refusal.contains("newer code"), "{label}: {refusal}");
+        // Where it does not say who may use it, nobody may.
+        let later = newer + 1;
+        system.open(label).execute_batch(&format!("PRAGMA user_version={later}")).unwrap();
+        let refusal = system.migrate(label).err().unwrap().to_string();
+        assert!(refusal.contains(&later.to_string()), "{label}: {refusal}");
     }
 }
 

@@ -1,7 +1,7 @@
 //! A store without Spin in between: for tests, for the model of the whole system, and for an operator's tools.
 //!
-//! On SQLite the engine is the one that the embedded host runs, built with the same features; on PostgreSQL it is a private
-//! server that the tests of a process share. Errors come as Spin passes them on, so that what holds here holds in
+//! On SQLite the engine is the one that the embedded host runs, built with the same features; on PostgreSQL it is a server
+//! that somebody names, or the private one that the tests of a process share. Errors come as Spin passes them on, so that what holds here holds in
 //! production.
 
 mod postgres;
@@ -10,7 +10,7 @@ mod sqlite;
 #[cfg(test)]
 mod tests;
 
-pub use self::postgres::Address;
+pub use self::postgres::{Address, connect};
 pub use self::shape::assert_same_on_both;
 use crate::dialect::{Dialect, schema_statement};
 use crate::migration::{Session, migrate};
@@ -125,6 +125,11 @@ impl Store {
         Ok(Self::over(Connection::Sqlite(sqlite::open(path)?)))
     }
 
+    /// The store at `address` over a connection that was [opened](connect) for it, with the schema that it has.
+    pub fn over_postgres(client: ::postgres::Client, address: Address) -> Self {
+        postgres::Connection::new(client, address)
+    }
+
     fn on_postgres(database: &Database) -> Result<Self, StoreError> {
         let opened = Address::new(database.label())?.connect()?;
         opened.migrate(database)?;
@@ -134,7 +139,7 @@ impl Store {
     /// Where a store on PostgreSQL is, as the context of `database` sees it.
     pub fn address(&self, database: &Database) -> Result<Address, StoreError> {
         match &self.0.connection {
-            Connection::Sqlite(_) => Err(StoreError::Failure("a store in memory has no address".to_owned())),
+            Connection::Sqlite(_) => Err(StoreError::Failure("a store on SQLite has no address".to_owned())),
             Connection::Postgres(connection) => Ok(connection.address(database.label())),
         }
     }
@@ -274,6 +279,17 @@ impl Session for Store {
     async fn run(&self, sql: &str) -> Result<Vec<Row>, StoreError> {
         Self::run(self, sql, &[])
     }
+}
+
+/// The statements that make the tables of a store on SQLite.
+pub fn tables(database: &Database) -> Vec<String> {
+    let tables = database.schema().tables.iter();
+    tables.map(|statement| Dialect::Sqlite.read(statement).into_owned()).collect()
+}
+
+/// The one statement that makes a store on PostgreSQL where there is none: for whoever does more in the same transaction.
+pub fn creation(database: &Database) -> String {
+    crate::postgres::migration(database.schema(), database.label(), None)
 }
 
 /// What comes of a future that waits for nothing but stores like these; none if it does wait for something.

@@ -1,7 +1,7 @@
-//! One connection to a database of a test's own, typed as strictly as Spin's.
+//! One connection to a PostgreSQL, typed as strictly as Spin's: of an operator's tool, or to a database of a test's own.
 
 use super::Store;
-use crate::postgres::{address, refused};
+use crate::postgres::{address, address_within, refused};
 use crate::{StoreError, Value};
 use bytes::BytesMut;
 use postgres::types::{FromSql, IsNull, ToSql, Type, to_sql_checked};
@@ -11,6 +11,30 @@ use std::cell::RefCell;
 use std::error::Error;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+/// Opens a connection to the database at `url`, in which the store under `label` is in sight, or is to be.
+///
+/// Statements that go through a whole store take their time, so there is no limit to it. Nothing of the address, which
+/// has a password in it, is in an error.
+pub fn connect(url: &str, label: &str) -> Result<Client, StoreError> {
+    let no_address = || {
+        StoreError::Failure(
+            "the address is none: write postgres://user:password@host:port/database, with ?sslmode=disable, prefer or \
+             require where that matters"
+                .to_owned(),
+        )
+    };
+    let address = address_within(Duration::ZERO, url, label);
+    let config = postgres_connect::config(&address).ok_or_else(no_address)?;
+    let tls = postgres_connect::tls(&config, None).map_err(|error| StoreError::Failure(error.to_string()))?;
+    let config = postgres::Config::from(config);
+    let connected = by_itself(|| match tls {
+        None => config.connect(NoTls),
+        Some(tls) => config.connect(tls),
+    });
+    connected.map_err(|error| StoreError::unavailable(postgres_connect::why_not_connected(&error)))
+}
 
 /// Where a store is: for whoever is to connect to it by themselves, on another thread say.
 #[derive(Clone)]
@@ -48,16 +72,26 @@ impl Address {
         Self { label, url: url.to_owned(), _database: None }
     }
 
+    /// What whoever comes by themselves gives as the database's address.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
     /// A store there, as it is.
     pub fn connect(&self) -> Result<Store, StoreError> {
         let url = address(&self.url, self.label);
         let client = by_itself(|| Client::connect(&url, NoTls)).map_err(as_spin_says)?;
-        let connection = Connection { client: RefCell::new(Some(client)), address: self.clone() };
-        Ok(Store::over(super::Connection::Postgres(Box::new(connection))))
+        Ok(Connection::new(client, self.clone()))
     }
 }
 
 impl Connection {
+    /// A store over a connection that was opened for where it is.
+    pub(super) fn new(client: Client, address: Address) -> Store {
+        let connection = Self { client: RefCell::new(Some(client)), address };
+        Store::over(super::Connection::Postgres(Box::new(connection)))
+    }
+
     pub(super) fn address(&self, label: &'static str) -> Address {
         Address { label, ..self.address.clone() }
     }
