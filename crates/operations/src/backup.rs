@@ -24,7 +24,7 @@ use sha2::{Digest, Sha256};
 
 use crate::scratch::{Scratch, folder_of};
 use crate::soundness::problem;
-use crate::stores::{Stores, in_words};
+use crate::stores::{Stores, explained, in_words};
 
 /// The name of the manifest: a folder without it is no backup.
 pub(crate) const MANIFEST: &str = "manifest.json";
@@ -83,7 +83,9 @@ pub fn backup(stores: &Stores, target: &Path, sqlite_only: bool) -> Result<Manif
     let mut copied = BTreeMap::new();
     for (label, snapshot) in &snapshots {
         let file = format!("{label}.db");
-        let one = copy(snapshot, &partial.path().join(&file), file)
+        let path = partial.path().join(&file);
+        let one = copy(snapshot, &path, file)
+            .map_err(|error| explained(error, label, &path))
             .with_context(|| format!("copying the store `{label}`"))?;
         copied.insert((*label).to_owned(), one);
     }

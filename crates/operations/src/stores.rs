@@ -163,7 +163,7 @@ impl Place {
     /// A store for people. An address is not shown, since it has a password in it.
     pub(crate) fn named(&self, label: &str) -> String {
         match self {
-            Self::File(file) => format!("the store `{label}`, {},", file.display()),
+            Self::File(file) => format!("the store `{label}` ({})", file.display()),
             Self::Postgres(_) => {
                 format!("the store `{label}` on PostgreSQL (of the address `{label}_database_url`)")
             }
@@ -182,7 +182,7 @@ impl Place {
         match (age(&store, label), self) {
             (Ok(age), _) => Ok((store, age)),
             (Err(error), Self::File(file)) if error.is::<rusqlite::Error>() => {
-                Err(error.downcast().map_or_else(|error| error, |error| in_words(error, label, file)))
+                Err(explained(error, label, file))
             }
             (Err(refusal), _) => Err(refusal.context(self.named(label))),
         }
@@ -247,6 +247,11 @@ fn age(store: &Opened, label: &str) -> Result<Age> {
     })
 }
 
+/// The same of an error that may be something else.
+pub(crate) fn explained(error: anyhow::Error, label: &str, file: &Path) -> anyhow::Error {
+    error.downcast().map_or_else(|error| error, |error| in_words(error, label, file))
+}
+
 /// What SQLite refuses, and what can be done about it.
 pub(crate) fn in_words(error: rusqlite::Error, label: &str, file: &Path) -> anyhow::Error {
     let shown = file.display();
@@ -265,7 +270,10 @@ pub(crate) fn in_words(error: rusqlite::Error, label: &str, file: &Path) -> anyh
             "{shown} cannot be used by this user: SQLite has to read and write it, and to make files beside it (-wal, -shm). Run \
              this as the user whose system it is, or on a copy"
         ),
-        Some(ErrorCode::DiskFull) => format!("the disk of {shown} is full"),
+        // Where the disk is full SQLite says either.
+        Some(ErrorCode::DiskFull | ErrorCode::SystemIoFailure) => {
+            format!("the disk of {shown} is full, or fails")
+        }
         _ => shown.to_string(),
     };
     anyhow!(error).context(format!("the store `{label}`: {advice}"))
@@ -402,6 +410,7 @@ mod tests {
             (rusqlite::ffi::SQLITE_READONLY_DIRECTORY, "to make files beside it"),
             (rusqlite::ffi::SQLITE_CORRUPT, "is damaged"),
             (rusqlite::ffi::SQLITE_FULL, "is full"),
+            (rusqlite::ffi::SQLITE_IOERR_WRITE, "is full, or fails"),
         ] {
             let told = told(code);
             assert!(
