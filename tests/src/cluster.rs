@@ -147,6 +147,7 @@ impl Cluster {
         let log = folder.path().join("host.log");
         let mut command = command(release)?;
         command.arg("--listen").arg(address.to_string()).arg("--state-dir").arg(folder.path());
+        command.arg("--runtime-config-file").arg(workspace::runtime_config());
         let output = File::create(&log)?;
         command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);
         let mut host = Process::start("the host", &mut command)?;
