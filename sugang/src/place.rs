@@ -95,7 +95,7 @@ impl StoresPlace {
         let state = &self.state_dir;
         let files = Databases::from_runtime_config(&config.sqlite_databases, state, state);
         let files = files.with_context(|| self.in_the_file())?;
-        Ok(Configuration { files, variables: Sources { given, configured: config.variables } })
+        Ok(Configuration { files, variables: Sources { given, providers: config.providers } })
     }
 
     fn in_the_file(&self) -> String {

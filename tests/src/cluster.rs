@@ -116,7 +116,7 @@ impl Cluster {
         // The user that PostgreSQL runs as has to get into it.
         let folder = tempfile::Builder::new().prefix("sugang-cluster-").tempdir()?;
         open_to_others(folder.path())?;
-        let postgres = PostgresServer::start_with(&folder.path().join("postgres"), &shape.settings)?;
+        let postgres = PostgresServer::start(&folder.path().join("postgres"), &shape.settings)?;
         let redis = RedisServer::start(&folder.path().join("redis"), None)?;
         let redis_url = RedisUrl::parse(&redis.url())?;
         let tick = Tick::start(&redis.url(), tick::PERIOD)?;
@@ -146,6 +146,7 @@ impl Cluster {
         let log = folder.path().join("host.log");
         let mut command = command(release)?;
         command.arg("--listen").arg(address.to_string()).arg("--state-dir").arg(folder.path());
+        command.arg("--runtime-config-file").arg(workspace::runtime_config());
         let output = File::create(&log)?;
         command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);
         let mut host = Process::start("the host", &mut command)?;

@@ -12,7 +12,7 @@ use crate::place::RedisPlace;
 #[tokio::main(flavor = "current_thread")]
 pub(crate) async fn tick(redis: &RedisPlace) -> Result<()> {
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
-    let _ticking = Tick::start(&redis.required(Path::new(".sugang"))?, PERIOD)?;
+    let _ticking = Tick::start(&redis.required(Path::new(".sugang"))?.url, PERIOD)?;
     tokio::select! {
         _ = interrupt.recv() => {}
         _ = terminate.recv() => {}
