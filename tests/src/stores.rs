@@ -67,6 +67,12 @@ impl Deref for State {
     }
 }
 
+impl AsRef<Path> for State {
+    fn as_ref(&self) -> &Path {
+        &self.folder
+    }
+}
+
 impl AsRef<OsStr> for State {
     fn as_ref(&self) -> &OsStr {
         self.folder.as_ref()

@@ -13,7 +13,7 @@ use sugang_tests::orders::{AUTOMATIC, MANUAL, order};
 use sugang_tests::{Api, Ground, eventually};
 use tempfile::TempDir;
 use xtask::registry_server::RegistryServer;
-use xtask::{redis_server, workspace};
+use xtask::workspace;
 
 /// A cluster in which every pod is a process on this machine.
 struct Cluster {
@@ -33,7 +33,7 @@ impl Cluster {
         ground.stop_ticking();
         let database = folder.path().join("postgres");
         fs::create_dir(&database).unwrap();
-        let postgres = PostgresServer::start_with(&database, &["fsync=off", "max_connections=300"]).unwrap();
+        let postgres = PostgresServer::start(&database, &["fsync=off", "max_connections=300"]).unwrap();
         let free = || SocketAddr::from(([127, 0, 0, 1], servers::free_port().unwrap()));
         let services = of_kind(&objects, "SpinApp").map(|app| (name(app).to_owned(), free())).collect();
         let mut cluster = Self {
