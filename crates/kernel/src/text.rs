@@ -116,10 +116,11 @@ const fn divides_cells(c: char) -> bool {
     matches!(c, ';' | '\u{61b}' | '|' | '\t' | '\r' | '\n')
 }
 
-/// Whether a cell with this text could be taken for a formula.
+/// Whether the cell that begins with this text could be taken for a formula.
 fn begins_a_formula(cell: &str) -> bool {
     // Some spreadsheets drop space, quotes, and what is not seen, before they look.
     let skipped = |c: char| c.is_whitespace() || c.is_control() || is_ignorable(c) || matches!(c, '"' | '\'');
+    let cell = cell.split(divides_cells).next().unwrap_or_default();
     let first = cell.trim_start_matches(skipped).chars().next();
     // As typed, as wide as a Korean letter, as small forms, and the minus sign.
     first.is_some_and(|c| {

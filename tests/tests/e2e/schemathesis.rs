@@ -21,8 +21,8 @@ fn a_stranger_finds_no_difference_between_the_contract_and_the_service() {
     let sugang = Sugang::start();
     let mut command = Command::new(program);
     command.arg("--config-file").arg(workspace::root().join("tests/schemathesis.toml"));
-    // Several at once: whoever follows an order that nothing is heard of waits for some seconds.
-    command.args(["run", "--no-color", "--seed", "1", "--max-examples", "10", "--workers", "8"]);
+    // One worker: with more, Python's parser trips over the depth of another's recursion now and then.
+    command.args(["run", "--no-color", "--seed", "1", "--max-examples", "10", "--workers", "1"]);
     command.arg(sugang.url("/openapi.json")).current_dir(sugang.state());
     let run = command.output().expect("Schemathesis to run");
     assert!(run.status.success(), "{}", text(&run));
