@@ -6,12 +6,14 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use rustix::process::Signal;
+use store::native::Engine;
 use tempfile::TempDir;
 use xtask::redis_server::RedisServer;
 use xtask::tick::Tick;
 
 use crate::host::{Host, Options};
-use crate::stores;
+use crate::postgres::Postgres;
+use crate::stores::{self, State};
 use crate::wait::until;
 
 /// The contexts that own data. Each is two components: itself for HTTP, and its worker for events.
@@ -29,7 +31,8 @@ pub const PASSWORD: &str = "p@ss/w:rd%41?#{{x}}";
 /// The database that is used of such a Redis.
 const DATABASE: &str = "/3";
 
-/// A Redis, the tick and a state directory: everything but the hosts. All of it ends with this value.
+/// A Redis, the tick, a state directory, and a database where the test's stores are on PostgreSQL: everything but the hosts. All
+/// of it ends with this value.
 #[derive(Debug)]
 pub struct Ground {
     // In this order they end: nobody ticks at a Redis that is gone, nothing writes to a folder that is deleted.
@@ -38,7 +41,10 @@ pub struct Ground {
     redis_url: String,
     redis_folder: PathBuf,
     password: Option<&'static str>,
-    folder: TempDir,
+    postgres: Option<Postgres>,
+    state: State,
+    _folder: TempDir,
+    _postgres_folder: Option<TempDir>,
 }
 
 impl Ground {
@@ -53,34 +59,68 @@ impl Ground {
     #[track_caller]
     #[must_use]
     pub fn with_password() -> Self {
-        Self::start(Some(PASSWORD), DATABASE).expect("a Redis of its own")
+        Self::start(Some(PASSWORD), DATABASE, Postgres::shared).expect("a Redis of its own")
     }
 
     /// A ground of one's own, for whoever wants to handle the error.
     pub fn try_new() -> Result<Self> {
-        Self::start(None, "")
+        Self::start(None, "", Postgres::shared)
     }
 
-    fn start(password: Option<&'static str>, database: &str) -> Result<Self> {
+    /// A ground with a PostgreSQL of its own, which can be brought to harm.
+    #[track_caller]
+    #[must_use]
+    pub fn with_postgres() -> Self {
+        let folder = tempfile::Builder::new().prefix("sugang-postgres-").tempdir().expect("a folder");
+        let own = || Postgres::own(folder.path());
+        let ground = Engine::Postgres.run(|| Self::start(None, "", own)).expect("a PostgreSQL of its own");
+        Self { _postgres_folder: Some(folder), ..ground }
+    }
+
+    fn start(
+        password: Option<&'static str>,
+        database: &str,
+        postgres: impl FnOnce() -> Result<Postgres>,
+    ) -> Result<Self> {
         let folder =
             tempfile::Builder::new().prefix("sugang-").tempdir().context("no temporary directory")?;
         let redis_folder = folder.path().join("redis");
         let redis = start_redis(&redis_folder, password)?;
         let redis_url = redis.url() + database;
+        let postgres = match Engine::current() {
+            Engine::Sqlite => None,
+            Engine::Postgres => Some(postgres()?),
+        };
+        let state = State::new(folder.path().to_owned(), postgres.as_ref().map(|it| it.url().to_owned()));
         Ok(Self {
             tick: Some(Tick::start(&redis_url, TICK)?),
             redis: Some(redis),
             redis_url,
             redis_folder,
             password,
-            folder,
+            postgres,
+            state,
+            _folder: folder,
+            _postgres_folder: None,
         })
     }
 
     /// Where the hosts keep their state.
     #[must_use]
-    pub fn state(&self) -> &Path {
-        self.folder.path()
+    pub fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// The database of the stores, where they are on PostgreSQL.
+    #[must_use]
+    pub fn postgres(&self) -> Option<&Postgres> {
+        self.postgres.as_ref()
+    }
+
+    /// The same, to bring harm to it.
+    #[track_caller]
+    pub fn postgres_mut(&mut self) -> &mut Postgres {
+        self.postgres.as_mut().expect("stores on PostgreSQL")
     }
 
     /// The address of the Redis, the same after a restart.
@@ -198,7 +238,7 @@ impl Sugang {
 
     /// Where its stores are.
     #[must_use]
-    pub fn state(&self) -> &Path {
+    pub fn state(&self) -> &State {
         self.ground.state()
     }
 }

@@ -12,11 +12,11 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use rustix::process::Signal;
+use servers::Process;
 use sugang_host::{Application, engine::Limits};
 use tokio::runtime::Runtime;
-use xtask::process::Process;
 use xtask::redis_url::RedisUrl;
-use xtask::{redis_server, workspace};
+use xtask::workspace;
 
 use crate::api::Api;
 use crate::ground::{CONTEXTS, Ground};
@@ -128,14 +128,19 @@ impl Host {
     pub fn try_start(ground: &Ground, mut options: Options) -> Result<Self> {
         let port = match options.port {
             Some(port) => port,
-            None => redis_server::free_port()?,
+            None => servers::free_port()?,
         };
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         let redis = RedisUrl::parse(ground.redis_url())?;
         let application_url = format!("http://{address}");
         let defaults = redis.variables().into_iter().chain([("application_url", application_url.as_str())]);
+        let mut defaults: Vec<_> =
+            defaults.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+        if let Some(postgres) = ground.postgres() {
+            defaults.extend(postgres.variables()?);
+        }
         for (name, value) in defaults {
-            options.variables.entry(name.to_owned()).or_insert_with(|| value.to_owned());
+            options.variables.entry(name).or_insert(value);
         }
         if !options.process {
             return Self::start_here(ground, &options, address);
@@ -158,7 +163,7 @@ impl Host {
         let mut application = Application::builder(workspace::manifest())
             .limits(limits)
             .runtime_config(workspace::runtime_config())
-            .state_dir(ground.state())
+            .state_dir(&**ground.state())
             .cache_dir(workspace::code_cache())
             .listen(address)
             .quiet(env::var_os("SUGANG_TEST_LOG").is_none());
@@ -245,6 +250,15 @@ fn log(ground: &Ground, address: SocketAddr) -> std::path::PathBuf {
     ground.state().join(format!("host-{}.log", address.port()))
 }
 
+/// A command line is there for everybody on this machine to see; the environment is not.
+pub(crate) fn set_variable(host: &mut Command, name: &str, value: &str) {
+    if name.ends_with("_database_url") {
+        host.env(format!("SPIN_VARIABLE_{}", name.to_ascii_uppercase()), value);
+    } else {
+        host.arg("--variable").arg(format!("{name}={value}"));
+    }
+}
+
 fn spawn(ground: &Ground, options: &Options, address: SocketAddr) -> Result<Process> {
     let binary = workspace::host_binary();
     if !binary.exists() {
@@ -264,7 +278,7 @@ fn spawn(ground: &Ground, options: &Options, address: SocketAddr) -> Result<Proc
         command.args(["--drain-time", time]);
     }
     for (name, value) in &options.variables {
-        command.arg("--variable").arg(format!("{name}={value}"));
+        set_variable(&mut command, name, value);
     }
     command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
     Process::start("the host", &mut command)

@@ -10,6 +10,7 @@
 //! - [`live`] follows the status of one order; [`siege`] runs the seed's load tester.
 //! - [`eventually`] waits for what happens after the answer.
 //! - [`chaos`] breaks everything that can break, and holds the system to what it promised meanwhile.
+//! - [`Engine`] is what the stores of a test are on; [`Postgres`] is the database where that is PostgreSQL.
 //! - [`stores`] looks into the databases, for what no endpoint tells.
 //!
 //! It deliberately shares no type with the components: what is tested is what the public sees, bytes over HTTP.
@@ -28,6 +29,7 @@ mod host;
 pub mod live;
 pub mod load;
 pub mod orders;
+mod postgres;
 pub mod quota;
 pub mod siege;
 pub mod stores;
@@ -38,4 +40,6 @@ pub use api::{Api, raw};
 pub use cluster::{Cluster, Shape};
 pub use ground::{CONTEXTS, Ground, PASSWORD, Sugang};
 pub use host::{Host, Options};
+pub use postgres::Postgres;
+pub use store::native::Engine;
 pub use wait::{PATIENCE, eventually, until, within};

@@ -14,8 +14,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use rustix::process::Signal;
+use servers::Process;
 
-use crate::process::Process;
 use crate::{setup, workspace};
 
 /// How long it may take until it takes connections.
@@ -174,7 +174,6 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     use super::*;
-    use crate::redis_server;
 
     /// What becomes of a connection on which a request was heard.
     #[derive(Clone, Copy)]
@@ -222,7 +221,7 @@ mod tests {
 
     fn before(hosts: &[SocketAddr]) -> (Balancer, tempfile::TempDir) {
         let folder = tempfile::tempdir().unwrap();
-        let listen = ([127, 0, 0, 1], redis_server::free_port().unwrap()).into();
+        let listen = ([127, 0, 0, 1], servers::free_port().unwrap()).into();
         (Balancer::start(folder.path(), listen, hosts, None).unwrap(), folder)
     }
 
@@ -255,7 +254,7 @@ mod tests {
     #[test]
     fn a_host_that_is_not_there_costs_no_request() {
         let (sound, heard) = host(Then::Answer("200 OK"));
-        let gone = ([127, 0, 0, 1], redis_server::free_port().unwrap()).into();
+        let gone = ([127, 0, 0, 1], servers::free_port().unwrap()).into();
         let (balancer, _folder) = before(&[gone, sound]);
         for _ in 0..6 {
             assert_eq!(ask(&balancer, "POST"), "200");

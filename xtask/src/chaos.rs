@@ -15,7 +15,8 @@ use crate::{build, setup, workspace};
 /// Starts a system of its own from components in which faults can be had: a process per context, two crews of
 /// further workers, Redis, a proxy before `pay`. Applicants and managers use it, while processes and Redis are
 /// killed (at random, and at every named point), frozen, starved of disk and clock, and what passes between them
-/// is lost, repeated, late or garbled. Now and then everything is put right; the system must then come to rest by
+/// is lost, repeated, late or garbled. With --postgres the stores are on a PostgreSQL of its own, which crashes, stands still,
+/// refuses, cannot be reached, and gives up what meets. Now and then everything is put right; the system must then come to rest by
 /// itself within 60 s, and every invariant is checked. Ends with 1 if one was broken, and keeps the stores and logs
 /// in target/chaos/<SEED>.
 #[derive(Args)]
@@ -43,6 +44,10 @@ pub struct Run {
     #[arg(long, value_name = "N", default_value_t = 30.0)]
     pub rate: f64,
 
+    /// Have the stores on PostgreSQL, and break that as well
+    #[arg(long)]
+    pub postgres: bool,
+
     /// Keep the stores and logs even if nothing was wrong
     #[arg(long)]
     pub keep: bool,
@@ -52,6 +57,9 @@ impl Chaos {
     /// Builds what is needed, and runs the suite.
     pub fn run(&self) -> Result<()> {
         setup::ensure_redis()?;
+        if self.run.postgres {
+            setup::ensure_postgres()?;
+        }
         if setup::ensure_faketime().is_none() {
             println!("note: without libfaketime, no clock is set wrong");
         }
@@ -72,6 +80,9 @@ impl Run {
         command.args(["--minutes", &self.minutes.to_string()]);
         command.args(["--round", &self.round.to_string()]);
         command.args(["--rate", &self.rate.to_string()]);
+        if self.postgres {
+            command.arg("--postgres");
+        }
         if self.keep {
             command.arg("--keep");
         }

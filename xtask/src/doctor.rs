@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Result, bail};
 use clap::Args;
 
-use crate::{build, postgres_server, redis_server, setup, workspace};
+use crate::{build, redis_server, setup, workspace};
 
 /// The oldest compiler that builds Sugang; the workspace's `rust-version`.
 const RUST: (u32, u32) = (1, 95);
@@ -135,7 +135,7 @@ fn redis() -> Finding {
 
 /// Needed by the tests of what a component may ask a PostgreSQL, and by nothing that runs.
 fn postgres() -> Finding {
-    match postgres_server::programs() {
+    match servers::postgres::programs() {
         Some(programs) => {
             let version =
                 version(&programs.join("postgres").to_string_lossy(), &["--version"]).unwrap_or_default();

@@ -1,6 +1,6 @@
 //! Every developer command of Sugang, each in the module of its name, and what the commands share:
 //! the [`workspace`] (where things are, how cargo is called), the [`state`] directory, the private
-//! [`redis_server`], a private [`postgres_server`], the parts of a [`redis_url`], the [`tick`], and, where there are several
+//! [`redis_server`], the parts of a [`redis_url`] and of a [`postgres_url`], the [`tick`], and, where there are several
 //! hosts, the [`balancer`] before them, the [`supervisor`] that starts them anew and what is [`shared`] between them.
 //!
 //! It is a library as well as a program because the end-to-end tests start the same system the
@@ -13,9 +13,8 @@ pub mod build;
 pub mod chaos;
 pub mod doctor;
 pub mod drill;
-pub mod postgres_server;
+pub mod postgres_url;
 pub mod probe;
-pub mod process;
 pub mod redis_server;
 pub mod redis_url;
 pub mod setup;

@@ -2,7 +2,6 @@
 
 use std::ffi::OsString;
 use std::fs::{self, File};
-use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::thread;
@@ -10,7 +9,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
-use crate::process::Process;
+use servers::{Process, free_port, is_free};
+
 use crate::{setup, workspace};
 
 /// How long a server may take from its start to its first answer; reading a large log takes seconds.
@@ -174,19 +174,10 @@ fn log_file(folder: &Path) -> PathBuf {
     folder.join("redis.log")
 }
 
-/// A port nobody listens on at this moment.
-pub fn free_port() -> Result<u16> {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("there is no free port")?;
-    Ok(listener.local_addr()?.port())
-}
-
-pub(crate) fn is_free(port: u16) -> bool {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::net::{Ipv4Addr, TcpListener};
 
     fn connection(server: &RedisServer) -> redis::Connection {
         redis::Client::open(server.url()).unwrap().get_connection().unwrap()

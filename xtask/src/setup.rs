@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Result, bail};
 use clap::Args;
 
-use crate::{balancer, postgres_server, redis_server, workspace};
+use crate::{balancer, redis_server, workspace};
 
 /// The balancer's package, by every package manager's name for it.
 const HAPROXY: &str = "haproxy";
@@ -17,8 +17,8 @@ const HAPROXY: &str = "haproxy";
 /// Install what is missing: the WebAssembly target, redis-server, PostgreSQL.
 ///
 /// Adds the target with rustup, and redis-server (or valkey-server) with the distribution's package
-/// manager where that needs no password. Otherwise it says which command does it. The same for PostgreSQL, without
-/// which only its tests fail. `up`, `build` and `test` do this by themselves; this command is for doing it beforehand.
+/// manager where that needs no password. Otherwise it says which command does it. The same for PostgreSQL, which only
+/// `up --postgres` and tests need. `up`, `build` and `test` do this by themselves; this command is for doing it beforehand.
 #[derive(Args)]
 pub struct Setup {}
 
@@ -31,7 +31,7 @@ impl Setup {
         println!("redis   {}", server.display());
         match ensure_postgres() {
             Ok(programs) => println!("postgres {}", programs.display()),
-            Err(missing) => println!("postgres is not there, and only tests need it. {missing}"),
+            Err(missing) => println!("postgres is not there; `up --postgres` and tests need it. {missing}"),
         }
         Ok(())
     }
@@ -98,7 +98,7 @@ pub fn ensure_redis() -> Result<PathBuf> {
 
 /// The folder of PostgreSQL's programs; installed first where they are missing and we may.
 pub fn ensure_postgres() -> Result<PathBuf> {
-    if let Some(programs) = postgres_server::programs() {
+    if let Some(programs) = servers::postgres::programs() {
         return Ok(programs);
     }
     let manager = PackageManager::of_this_machine();
@@ -107,7 +107,7 @@ pub fn ensure_postgres() -> Result<PathBuf> {
         bail!("{}", how_to_get_postgres());
     };
     privilege.install(manager, manager.postgres)?;
-    postgres_server::programs().ok_or_else(|| {
+    servers::postgres::programs().ok_or_else(|| {
         anyhow::anyhow!("{} is installed, but there is no initdb and postgres", manager.postgres)
     })
 }
@@ -195,7 +195,9 @@ pub fn how_to_get_postgres() -> String {
         .map_or("see https://www.postgresql.org/download".to_owned(), |manager| {
             format!("`{}`", manager.what_to_type(manager.postgres))
         });
-    format!("PostgreSQL's initdb and postgres are not there. To install them: {how}.")
+    format!(
+        "PostgreSQL's initdb and postgres are not there. To install them: {how}. Or set DATABASE_URL to a server that runs."
+    )
 }
 
 /// A distribution's package manager, and what it calls a Redis and a PostgreSQL.

@@ -13,9 +13,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use rustix::process::Signal;
+use servers::Process;
 
 use crate::probe;
-use crate::process::Process;
 
 /// How often it is looked whether a host has ended.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
@@ -304,7 +304,7 @@ mod tests {
     use std::sync::mpsc::channel;
 
     use super::*;
-    use crate::redis_server::free_port;
+    use servers::free_port;
 
     fn shell(script: String) -> Starter {
         Box::new(move || Process::start("a host", Command::new("sh").args(["-c", &script])))

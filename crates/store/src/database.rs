@@ -3,10 +3,13 @@
 mod postgres;
 mod sqlite;
 
+use crate::postgres::{MIGRATION_PATIENCE, PATIENCE};
 use crate::{Row, Schema, Statement, Storage, StoreError};
+use futures::future::{Either, select};
 use spin_sdk::wasip3::random::random::get_random_u64;
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::pin::pin;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -53,10 +56,26 @@ impl Database {
             url => Some(crate::postgres::address(url, self.label).into()),
         };
         if let Some(address) = &address {
-            crate::postgres::migrate(&postgres::open(address).await?, self.schema(), self.label).await?;
+            let connection = within(PATIENCE, postgres::open(address)).await?;
+            let migrated = crate::postgres::migrate(&connection, self.schema(), self.label);
+            within(MIGRATION_PATIENCE, migrated).await?;
         }
         ADDRESSES.with_borrow_mut(|addresses| addresses.insert(self.label, address.clone()));
         Ok(address)
+    }
+}
+
+/// What comes of asking a server, unless nothing is heard from it for too long.
+async fn within<T>(
+    patience: Duration,
+    asked: impl Future<Output = Result<T, StoreError>>,
+) -> Result<T, StoreError> {
+    match select(pin!(asked), pin!(spin_sdk::time::sleep(patience))).await {
+        Either::Left((answered, _)) => answered,
+        Either::Right(_) => Err(StoreError::unavailable(format!(
+            "nothing was heard from the database for {} s",
+            patience.as_secs()
+        ))),
     }
 }
 
@@ -65,8 +84,11 @@ impl Storage for Database {
         match self.address().await? {
             None => sqlite::query(self, statement).await,
             Some(address) => {
-                let connection = postgres::open(&address).await?;
-                postgres::query(&connection, statement.sql(), statement.params()).await
+                let answered = async {
+                    let connection = postgres::open(&address).await?;
+                    postgres::query(&connection, statement.sql(), statement.params()).await
+                };
+                within(PATIENCE, answered).await
             }
         }
     }

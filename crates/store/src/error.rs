@@ -40,6 +40,9 @@ pub enum StoreError {
         found: u32,
         /// The version of this code.
         known: u32,
+        /// Another host has the newer code, or this one is to have it again: it passes.
+        #[source]
+        meanwhile: Unavailable,
     },
     /// A mistake of ours: bad SQL, a missing grant, a column of another type.
     #[error("the store failed: {0}")]
@@ -53,6 +56,15 @@ impl StoreError {
     /// The store cannot be used right now, for the reason given.
     pub fn unavailable(reason: impl Into<String>) -> Self {
         Self::Unavailable(Unavailable(reason.into()))
+    }
+
+    /// The store is of a later version than this code can use.
+    pub fn newer(found: u32, known: u32) -> Self {
+        Self::Newer {
+            found,
+            known,
+            meanwhile: Unavailable("whoever has the newer code can use it".to_owned()),
+        }
     }
 
     pub(crate) fn overtaken(reason: impl Into<String>) -> Self {

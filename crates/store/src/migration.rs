@@ -88,5 +88,5 @@ pub(crate) async fn check_newer(
     if oldest_code <= schema.version {
         return Ok(());
     }
-    Err(StoreError::Newer { found, known: schema.version })
+    Err(StoreError::newer(found, schema.version))
 }

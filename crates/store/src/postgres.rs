@@ -9,8 +9,26 @@ use std::fmt::Write;
 use std::time::Duration;
 
 /// How long a statement may take, waiting for locks included: those of a context take milliseconds, and nobody waits for
-/// an answer for longer.
+/// an answer for longer. The server sees to it.
 const STATEMENT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long a statement is waited for, from asking for a connection on. It is longer than the server lets it take, so that it
+/// runs out only where nothing is heard from the server: one that stands still, or a network that is parted.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(12);
+
+/// How long a migration is waited for, which may have to go through a large table.
+pub(crate) const MIGRATION_PATIENCE: Duration = Duration::from_mins(10);
+
+/// What an address says of a connection unless its operator does, in seconds: for how long it is waited for, after how much
+/// silence the other end is asked whether it is still there, how often, how many times, and for how long what was sent may
+/// stay unheard. Without these it would be minutes to hours until the system notices that a server is gone without a word.
+const CONNECTION: [(&str, u32); 5] = [
+    ("connect_timeout", 5),
+    ("keepalives_idle", 10),
+    ("keepalives_interval", 5),
+    ("keepalives_retries", 4),
+    ("tcp_user_timeout", 30),
+];
 
 /// What SQLite brings and the common texts use. Each is an overload for types that PostgreSQL's own function of that
 /// name does not take. Made anew by every version, like views and triggers.
@@ -33,15 +51,31 @@ const FUNCTIONS: [&str; 8] = [
 const VERSION: &str = "SELECT version FROM versions ORDER BY version DESC LIMIT 1";
 
 /// The address of the store under `label`, in the database at `url` (`postgres://…`, or `host=… dbname=…`): its tables
-/// are in the schema of that name, and no statement takes longer than [`STATEMENT_TIMEOUT`].
+/// are in the schema of that name, no statement takes longer than [`STATEMENT_TIMEOUT`], and [`CONNECTION`]. What a URL
+/// says itself stays, its `options` as well; where it contradicts, the schema and the time-out are ours.
 pub(crate) fn address(url: &str, label: &str) -> String {
     let timeout = STATEMENT_TIMEOUT.as_millis();
     let options = format!("-c search_path={label} -c statement_timeout={timeout}");
     if !url.contains("://") {
-        return format!("{url} options='{options}'");
+        let ours = CONNECTION.iter().filter(|(name, _)| !url.contains(name));
+        let ours: String = ours.map(|(name, value)| format!(" {name}={value}")).collect();
+        return format!("{url}{ours} options='{options}'");
     }
-    let joint = if url.contains('?') { '&' } else { '?' };
-    format!("{url}{joint}options={}", options.replace(' ', "%20").replace('=', "%3D"))
+    let (place, query) = url.split_once('?').unwrap_or((url, ""));
+    let (mut all, mut theirs) = (Vec::new(), String::new());
+    for parameter in query.split('&').filter(|parameter| !parameter.is_empty()) {
+        match parameter.strip_prefix("options=") {
+            Some(options) => theirs = format!("{options}%20"),
+            None => all.push(parameter.to_owned()),
+        }
+    }
+    for (name, value) in CONNECTION {
+        if !all.iter().any(|parameter| parameter.split('=').next() == Some(name)) {
+            all.push(format!("{name}={value}"));
+        }
+    }
+    all.push(format!("options={theirs}{}", options.replace(' ', "%20").replace('=', "%3D")));
+    format!("{place}?{}", all.join("&"))
 }
 
 /// Brings the store behind `session` to `schema`, as [`crate::migration::migrate`] does on SQLite.
@@ -52,8 +86,7 @@ pub(crate) async fn migrate(session: &impl Session, schema: &Schema, label: &str
         found => Some(found?),
     };
     if found.is_none_or(|found| found < schema.version) {
-        // It may have to go through a large table.
-        session.run("SET statement_timeout = 0").await?;
+        session.run(&format!("SET statement_timeout = {}", MIGRATION_PATIENCE.as_millis())).await?;
         let migrated = session.run(&migration(schema, label, found)).await;
         migrated.and(session.run("RESET statement_timeout").await)?;
     }
@@ -151,12 +184,32 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_address_says_whose_tables_are_meant_and_how_long_a_statement_may_take() {
-        let options = "options=-c%20search_path%3Dpay%20-c%20statement_timeout%3D10000";
-        assert_eq!(address("postgres://h/d", "pay"), format!("postgres://h/d?{options}"));
-        assert_eq!(address("postgres://h/d?a=b", "pay"), format!("postgres://h/d?a=b&{options}"));
-        let plain = "host=h dbname=d options='-c search_path=pay -c statement_timeout=10000'";
-        assert_eq!(address("host=h dbname=d", "pay"), plain);
+    fn the_address_says_whose_tables_are_meant_and_how_long_anything_may_take() {
+        let options = "-c%20search_path%3Dpay%20-c%20statement_timeout%3D10000";
+        let silence = "keepalives_idle=10&keepalives_interval=5&keepalives_retries=4&tcp_user_timeout=30";
+        let whole = |before: &str| format!("postgres://h/d?{before}&{silence}&options={options}");
+        assert_eq!(address("postgres://h/d", "pay"), whole("connect_timeout=5"));
+        assert_eq!(address("postgres://h/d?", "pay"), whole("connect_timeout=5"));
+        assert_eq!(
+            address("postgres://h/d?sslmode=require", "pay"),
+            whole("sslmode=require&connect_timeout=5")
+        );
+        assert_eq!(
+            address("host=h dbname=d tcp_user_timeout=9", "pay"),
+            "host=h dbname=d tcp_user_timeout=9 connect_timeout=5 keepalives_idle=10 keepalives_interval=5 \
+             keepalives_retries=4 options='-c search_path=pay -c statement_timeout=10000'"
+        );
+    }
+
+    #[test]
+    fn what_an_operator_says_of_a_connection_stays() {
+        let said = "connect_timeout=1&keepalives_idle=2&keepalives_interval=3&keepalives_retries=4&tcp_user_timeout=5";
+        let options = "-c%20search_path%3Dpay%20-c%20statement_timeout%3D10000";
+        let whole = format!("postgres://h/d?{said}&options={options}");
+        assert_eq!(address(&format!("postgres://h/d?{said}"), "pay"), whole);
+        let theirs = "options=-c%20synchronous_commit%3Doff";
+        let whole = format!("postgres://h/d?{said}&{theirs}%20{options}");
+        assert_eq!(address(&format!("postgres://h/d?{theirs}&{said}"), "pay"), whole);
     }
 
     #[test]

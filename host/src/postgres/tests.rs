@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use xtask::postgres_server::PostgresServer;
+use servers::PostgresServer;
 
 use super::{
     Pools, Session,
@@ -39,7 +39,7 @@ impl Server {
     fn own() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let settings = ["fsync=off", "max_connections=300"];
-        let server = PostgresServer::start_with(folder.path(), &settings);
+        let server = PostgresServer::start(folder.path(), &settings);
         Self { server: server.expect("`cargo xtask doctor` says how to get PostgreSQL"), _folder: folder }
     }
 
@@ -500,7 +500,7 @@ async fn after_a_restart_the_next_to_open_finds_a_working_connection() {
     ));
     drop(session);
     assert!(open(&pools, &url, None).await.is_err());
-    let server = PostgresServer::start_with(folder.path(), &["fsync=off"]).unwrap();
+    let server = PostgresServer::start(folder.path(), &["fsync=off"]).unwrap();
     assert_eq!(server.url(), url);
     assert_eq!(run(&open(&pools, &url, None).await.unwrap(), "DELETE FROM kept").await, 0);
 }
@@ -508,7 +508,7 @@ async fn after_a_restart_the_next_to_open_finds_a_working_connection() {
 #[tokio::test]
 async fn a_server_is_trusted_by_the_root_that_a_component_gives() {
     let folder = tempfile::tempdir().unwrap();
-    let server = PostgresServer::start_with(folder.path(), &["fsync=off"]).unwrap();
+    let server = PostgresServer::start(folder.path(), &["fsync=off"]).unwrap();
     let (url, pools) = (server.url(), Pools::default());
     let [root, other] = [authority(), authority()];
     let certificate = rcgen::CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();

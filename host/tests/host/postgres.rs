@@ -2,11 +2,12 @@
 
 use std::{sync::LazyLock, time::Duration};
 
+use servers::PostgresServer;
 use sugang_host::{
     Running,
     reuse::{Choice, Reuse, Span},
 };
-use xtask::{postgres_server::PostgresServer, workspace};
+use xtask::workspace;
 
 use crate::{misbehaviour::get, support::Fixture};
 
@@ -35,7 +36,7 @@ impl Application {
         )
         .with("guest.wasm", &*GUEST);
         let folder = tempfile::tempdir().unwrap();
-        let server = PostgresServer::start_with(folder.path(), &["fsync=off"]).unwrap();
+        let server = PostgresServer::start(folder.path(), &["fsync=off"]).unwrap();
         Self { fixture, server, _folder: folder }
     }
 

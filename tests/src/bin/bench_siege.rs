@@ -14,7 +14,10 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use clap::Parser;
 use sugang_tests::siege::{self, Besieged};
-use sugang_tests::{Api, Ground, Host, Options, orders, stores};
+use sugang_tests::{
+    Api, Ground, Host, Options, orders,
+    stores::{self, State},
+};
 use xtask::bench::Siege;
 
 /// How slow the seed's `pay` is, in milliseconds: 400 give or take 220.
@@ -120,8 +123,8 @@ fn besiege(siege: &Siege, host: &Host, folder: &Path) -> Result<Besieged> {
 }
 
 /// Waits until every order is paid; none where some never are.
-fn all_paid(state: &Path, since: Instant) -> Option<Duration> {
-    let unpaid = "SELECT COUNT(*) FROM orders WHERE pay_status IS NOT 'Paid'";
+fn all_paid(state: &State, since: Instant) -> Option<Duration> {
+    let unpaid = "SELECT COUNT(*) FROM orders WHERE pay_status IS DISTINCT FROM 'Paid'";
     while since.elapsed() < PAID_WITHIN {
         if count(state, "order", unpaid).is_ok_and(|unpaid| unpaid == 0) {
             return Some(since.elapsed());
@@ -131,7 +134,7 @@ fn all_paid(state: &Path, since: Instant) -> Option<Duration> {
     None
 }
 
-fn count(state: &Path, label: &str, sql: &str) -> Result<u64> {
+fn count(state: &State, label: &str, sql: &str) -> Result<u64> {
     let count: i64 = stores::value(state, label, sql)?;
     u64::try_from(count).context("a negative count")
 }

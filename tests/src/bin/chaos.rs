@@ -36,13 +36,14 @@ fn chaos(options: &Run) -> Result<Report> {
     println!("seed {seed}");
     let folder = workspace::target_dir().join("chaos").join(seed.to_string());
     let load = Duration::from_secs_f64(options.minutes * 60.0);
+    let settings = Settings::new(folder.clone()).variable("payment_due_minutes", 1);
     let plan = Plan {
         seed,
         load,
         round: Duration::from_secs(options.round).min(load),
         rate: options.rate,
-        lanes: Lane::ALL.to_vec(),
-        settings: Settings::new(folder.clone()).variable("payment_due_minutes", 1),
+        lanes: if options.postgres { Lane::ALL_ON_POSTGRES.to_vec() } else { Lane::ALL.to_vec() },
+        settings: Settings { postgres: options.postgres, ..settings },
         talkative: true,
     };
     let report = run(&plan)?;

@@ -5,8 +5,10 @@ use std::time::Duration;
 use eventlog::topology;
 use fastrand::Rng;
 
+use super::network::Way;
 use super::proxy::Mood;
 use crate::ground::CONTEXTS;
+use xtask::postgres_url::LABELS;
 
 /// The stores that somebody else can lock, the one that the breaker keeps to among them.
 const STORES: [&str; 8] =
@@ -57,6 +59,22 @@ pub enum Fault {
     WakeupsDelayed(Duration),
     /// Something between `order` and `pay`.
     PayTrouble(Mood, Duration),
+    /// PostgreSQL is killed, and is away for a while.
+    DatabaseKilled(Duration),
+    /// PostgreSQL is stopped without writing anything down, and is away for a while.
+    DatabaseStopped(Duration),
+    /// The connections to PostgreSQL are cut, again and again.
+    DatabaseCutOff(Duration),
+    /// The process that serves one connection stands still.
+    DatabaseFrozen(Duration),
+    /// PostgreSQL takes no writes.
+    DatabaseReadOnly(Duration),
+    /// Transactions are serializable, so that of those that meet all but one are given up.
+    Serializable(Duration),
+    /// Somebody else takes tables of a store in every order, so that deadlocks are resolved.
+    Deadlocks(&'static str, Duration),
+    /// The network to PostgreSQL is parted.
+    DatabaseParted(Way, Duration),
     /// Somebody else holds the write lock of a store.
     StoreLocked(&'static str, Duration),
     /// An operator has the events of a context sent again that are not older than this.
@@ -91,6 +109,15 @@ impl Fault {
             Self::WakeupsRepeated(_) => "wake-ups repeated".to_owned(),
             Self::WakeupsDelayed(_) => "wake-ups delayed".to_owned(),
             Self::PayTrouble(mood, _) => mood.name().to_owned(),
+            Self::DatabaseKilled(_) => "PostgreSQL killed".to_owned(),
+            Self::DatabaseStopped(_) => "PostgreSQL stopped at once".to_owned(),
+            Self::DatabaseCutOff(_) => "connections to PostgreSQL cut".to_owned(),
+            Self::DatabaseFrozen(_) => "connection to PostgreSQL frozen".to_owned(),
+            Self::DatabaseReadOnly(_) => "PostgreSQL takes no writes".to_owned(),
+            Self::Serializable(_) => "serialization failures".to_owned(),
+            Self::Deadlocks(..) => "deadlocks".to_owned(),
+            Self::DatabaseParted(Way::NoAnswers, _) => "PostgreSQL heard no more".to_owned(),
+            Self::DatabaseParted(..) => "PostgreSQL out of reach".to_owned(),
             Self::StoreLocked(..) => "store locked".to_owned(),
             Self::Replayed(..) => "events replayed".to_owned(),
         }
@@ -135,11 +162,17 @@ pub enum Lane {
     Redis,
     /// The connection to `pay`, and the stores.
     PayAndStores,
+    /// The PostgreSQL of the stores, where they are on one.
+    Database,
 }
 
 impl Lane {
-    /// All of them.
+    /// All that there are where stores are files.
     pub const ALL: [Self; 4] = [Self::Processes, Self::Points, Self::Redis, Self::PayAndStores];
+
+    /// All that there are where stores are on PostgreSQL.
+    pub const ALL_ON_POSTGRES: [Self; 5] =
+        [Self::Processes, Self::Points, Self::Redis, Self::PayAndStores, Self::Database];
 }
 
 /// A pile of faults to draw from: shuffled, so that each comes by before any comes again.
@@ -172,6 +205,7 @@ impl Deck {
                 }
                 Lane::Redis => self.redis(),
                 Lane::PayAndStores => self.pay_and_stores(),
+                Lane::Database => self.database(),
             };
             self.rng.shuffle(&mut self.pile);
         }
@@ -235,6 +269,27 @@ impl Deck {
         ]
     }
 
+    fn database(&mut self) -> Vec<Fault> {
+        vec![
+            Fault::DatabaseKilled(self.time(100, 3_000)),
+            Fault::DatabaseStopped(self.time(100, 3_000)),
+            Fault::DatabaseCutOff(self.time(500, 3_000)),
+            // Longer than an answer is waited for, and shorter.
+            Fault::DatabaseFrozen(Duration::from_secs(14)),
+            Fault::DatabaseFrozen(self.time(500, 5_000)),
+            Fault::DatabaseReadOnly(self.time(500, 4_000)),
+            Fault::Serializable(self.time(2_000, 5_000)),
+            Fault::Deadlocks(
+                self.rng.choice(["order", "reservation"]).unwrap_or("order"),
+                self.time(2_000, 5_000),
+            ),
+            // Longer than what is read stays with who has read it.
+            Fault::DatabaseParted(Way::Parted, self.time(7_000, 15_000)),
+            Fault::DatabaseParted(Way::NoAnswers, self.time(500, 7_000)),
+            Fault::StoreLocked(self.rng.choice(LABELS).unwrap_or("order"), self.time(1_000, 7_000)),
+        ]
+    }
+
     fn pay_and_stores(&mut self) -> Vec<Fault> {
         let mut faults: Vec<_> = [
             Mood::SlowRequest(self.time(200, 1_500)),
@@ -275,7 +330,7 @@ mod tests {
 
     #[test]
     fn the_same_seed_is_the_same_faults() {
-        for lane in Lane::ALL {
+        for lane in Lane::ALL_ON_POSTGRES {
             assert_eq!(drawn(7, lane), drawn(7, lane));
             assert_ne!(drawn(7, lane), drawn(8, lane));
         }

@@ -10,9 +10,11 @@ use eventlog::{keys, topology};
 use kernel::Timestamp;
 use operations::Stores;
 use rustix::process::Signal;
+use xtask::postgres_url::LABELS;
 use xtask::workspace;
 
 use super::clock::Clock;
+use super::database;
 use super::fault::Fault;
 use super::log;
 use super::member::{Member, Start};
@@ -99,6 +101,14 @@ fn bring_about(system: &System, fault: &Fault) -> Result<bool> {
         }
         Fault::StoreLocked(label, time) => return lock_store(system, label, *time),
         Fault::Replayed(context, age) => return replay(system, context, *age),
+        Fault::DatabaseKilled(_)
+        | Fault::DatabaseStopped(_)
+        | Fault::DatabaseCutOff(_)
+        | Fault::DatabaseFrozen(_)
+        | Fault::DatabaseReadOnly(_)
+        | Fault::Serializable(_)
+        | Fault::Deadlocks(..)
+        | Fault::DatabaseParted(..) => return postgres(system, fault),
         _ => redis(system, fault)?,
     }
     Ok(true)
@@ -223,6 +233,40 @@ fn redis(system: &System, fault: &Fault) -> Result<()> {
     log.revive()
 }
 
+/// How PostgreSQL says that it gave up a transaction for another.
+const GIVEN_UP: &str = "could not serialize access";
+
+/// Whether it came about: transactions may not have met.
+fn postgres(system: &System, fault: &Fault) -> Result<bool> {
+    let mut database = system.database().context("the stores are not on PostgreSQL")?;
+    match fault {
+        Fault::DatabaseKilled(away) => {
+            database.kill()?;
+            thread::sleep(*away);
+            database.revive()?;
+        }
+        Fault::DatabaseStopped(away) => {
+            database.stop_at_once()?;
+            thread::sleep(*away);
+            database.revive()?;
+        }
+        Fault::DatabaseCutOff(time) => database.cut_off(*time)?,
+        Fault::DatabaseFrozen(time) => return database.freeze_one(*time),
+        Fault::DatabaseReadOnly(time) => {
+            database.differently("default_transaction_read_only", "on", *time)?;
+        }
+        Fault::Serializable(time) => {
+            let from = database.log_length();
+            database.differently("default_transaction_isolation", "serializable", *time)?;
+            return Ok(database.said(GIVEN_UP, from));
+        }
+        Fault::Deadlocks(label, time) => return database.deadlock(label, *time),
+        Fault::DatabaseParted(way, time) => database.part(*way, *time),
+        _ => return Ok(false),
+    }
+    Ok(true)
+}
+
 fn repeatedly(
     log: &log::Log,
     time: Duration,
@@ -240,6 +284,10 @@ fn repeatedly(
 
 /// Takes the write lock of a store and keeps it; `false` where nobody has made the store yet.
 fn lock_store(system: &System, label: &str, time: Duration) -> Result<bool> {
+    if let Some(url) = system.state().database().filter(|_| LABELS.contains(&label)) {
+        // It may be away just now.
+        return Ok(database::lock(url, label, time).unwrap_or(false));
+    }
     let Some(file) = stores::file(system.folder(), label) else { return Ok(false) };
     let connection = rusqlite::Connection::open(file)?;
     connection.busy_timeout(Duration::from_secs(5))?;
@@ -253,8 +301,18 @@ fn lock_store(system: &System, label: &str, time: Duration) -> Result<bool> {
 
 /// Whether there was anything to send again.
 fn replay(system: &System, context: &str, age: Duration) -> Result<bool> {
-    let stores = Stores::new(&workspace::runtime_config(), system.folder())?;
     let since = Timestamp::now().plus_millis(-i64::try_from(age.as_millis())?);
+    if system.state().database().is_some() {
+        // What an operator's command does.
+        let again = format!(
+            "UPDATE log SET generation = generation + 1, floor = CASE WHEN floor < first THEN floor ELSE first - 1 END
+             FROM (SELECT min(position) AS first FROM events WHERE time >= '{since}') AS begins
+             WHERE first IS NOT NULL RETURNING generation"
+        );
+        // The database may be away just now.
+        return Ok(stores::rows(system.state(), context, &again).is_ok_and(|rows| !rows.is_empty()));
+    }
+    let stores = Stores::new(&workspace::runtime_config(), system.folder())?;
     let replayed = operations::replay(&stores, &[context.to_owned()], Some(since))?;
     Ok(replayed.iter().any(|(_, events)| *events > 0))
 }

@@ -10,7 +10,7 @@ use rustix::process::Signal;
 use xtask::redis_server::RedisServer;
 use xtask::tick::Tick;
 
-use super::watch::open;
+use crate::stores::{self, State};
 
 /// More often than in production, so that a short run has as many ticks as a longer one.
 const TICK: Duration = Duration::from_millis(500);
@@ -147,16 +147,15 @@ pub fn behind(url: &str) -> Result<u64> {
 }
 
 /// How many events of a context's store are not in its stream, and not acknowledged by all.
-pub fn unsent(url: &str, folder: &Path, context: &str) -> Result<u64> {
+pub fn unsent(url: &str, state: &State, context: &str) -> Result<u64> {
     let end = end(&mut connect(url)?, &keys::stream(context))?.unwrap_or_default();
-    let sql = "SELECT count(*) FROM events, log
-        WHERE position > floor AND NOT (?1 = generation AND position <= ?2)";
-    let count: i64 = open(folder, context)?.query_row(
-        sql,
-        [end.generation.cast_signed(), end.position.cast_signed()],
-        |row| row.get(0),
-    )?;
-    Ok(count.cast_unsigned())
+    // On PostgreSQL an event has no position before a relay has given it one.
+    let sql = format!(
+        "SELECT count(*) FROM events, log WHERE position IS NULL
+            OR (position > floor AND NOT ({} = generation AND position <= {}))",
+        end.generation, end.position
+    );
+    Ok(stores::value::<i64>(state, context, &sql)?.cast_unsigned())
 }
 
 /// The last id of a stream; none where there is no stream.

@@ -9,12 +9,13 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use rustix::process::{Pid, Resource, Rlimit, Signal, prlimit};
-use xtask::process::Process;
+use servers::Process;
 use xtask::workspace;
 
 use super::clock::Clock;
 use super::system::Settings;
 use crate::api::Api;
+use crate::host::set_variable;
 
 /// How long a process may take to serve; compiled code is cached, but the machine may be busy.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -189,7 +190,7 @@ impl Member {
             command.args(["--component-id", component]);
         }
         for (name, value) in &self.variables {
-            command.arg("--variable").arg(format!("{name}={value}"));
+            set_variable(&mut command, name, value);
         }
         command.arg("--variable").arg(format!("gateway_delay_ms={}", start.gateway_delay.as_millis()));
         if let Some(point) = &start.fault {

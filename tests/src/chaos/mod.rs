@@ -2,7 +2,8 @@
 //!
 //! | module | what it is |
 //! |---|---|
-//! | [`system`], [`member`], [`log`], [`proxy`] | the system as deployed: processes, Redis, the way to `pay` |
+//! | [`system`], [`member`], [`log`], [`database`] | the system as deployed: processes, Redis, PostgreSQL |
+//! | [`proxy`], [`network`] | the ways to `pay` and to PostgreSQL |
 //! | [`workload`], [`applicant`], [`manager`], [`client`] | who uses it, and how |
 //! | [`ledger`] | what they were promised |
 //! | [`fault`], [`inject`], [`clock`] | what goes wrong, and how it is brought about |
@@ -15,12 +16,15 @@
 pub mod applicant;
 pub mod client;
 pub mod clock;
+mod copy;
+pub mod database;
 pub mod fault;
 pub mod inject;
 pub mod ledger;
 pub mod log;
 pub mod manager;
 pub mod member;
+pub mod network;
 pub mod proxy;
 pub mod report;
 pub mod rest;
@@ -136,7 +140,7 @@ fn round<'a>(
     let over = AtomicBool::new(false);
     let at_rest = AtomicBool::new(false);
     thread::scope(|scope| {
-        let watching = scope.spawn(|| watch::watch(system.folder(), &at_rest));
+        let watching = scope.spawn(|| watch::watch(system.state(), &at_rest));
         let outcome = thread::scope(|scope| {
             workload.drive(scope, system, managers);
             let lanes: Vec<_> = decks

@@ -3,7 +3,6 @@
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::fmt;
-use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -13,8 +12,9 @@ use eventlog::topology;
 use super::client::Ask;
 use super::log;
 use super::system::System;
-use super::watch::{open, rows};
+use super::watch::rows;
 use super::workload::Workload;
+use crate::stores::{self, State};
 
 /// How long the system may take, once everything is whole again.
 pub const WITHIN: Duration = Duration::from_secs(60);
@@ -31,7 +31,7 @@ const OPEN_WORK: [(&str, &str, &str); 2] = [
     (
         "order",
         "orders not paid yet",
-        "SELECT COUNT(*) FROM orders WHERE status = 'Ordered' AND pay_status IS NOT 'Paid'",
+        "SELECT COUNT(*) FROM orders WHERE status = 'Ordered' AND pay_status IS DISTINCT FROM 'Paid'",
     ),
 ];
 
@@ -43,17 +43,17 @@ const PRINTS: [(&str, &str); 5] = [
     ("notification", "SELECT COUNT(*) FROM messages"),
     (
         "information",
-        "SELECT COALESCE(SUM(order_version + pay_version + reservation_version), 0) FROM infomations",
+        "SELECT CAST(COALESCE(SUM(order_version + pay_version + reservation_version), 0) AS BIGINT) FROM infomations",
     ),
 ];
 
 /// Orders that wait for a card, which nobody will give: who had them would cancel them, too.
 const WITHOUT_A_CARD: &str =
-    "SELECT order_id, pay_status FROM orders WHERE status = 'Ordered' AND pay_status IS NOT 'Paid'";
+    "SELECT order_id, pay_status FROM orders WHERE status = 'Ordered' AND pay_status IS DISTINCT FROM 'Paid'";
 
 /// Cancels what its client may have left unpaid.
 fn tidy(system: &System, workload: &Workload) {
-    let unpaid = rows(system.folder(), "order", WITHOUT_A_CARD).unwrap_or_default();
+    let unpaid = rows(system.state(), "order", WITHOUT_A_CARD).unwrap_or_default();
     let books = workload.ledger.books();
     for order in unpaid.into_iter().filter_map(|(order, _)| order.parse().ok()) {
         if books.orders.get(&order).is_some_and(|promise| promise.may_stay_unpaid) {
@@ -94,12 +94,12 @@ pub fn wait(
     since: Instant,
     within: Duration,
 ) -> Result<Result<Rest, String>> {
-    let mut last = (print(system.folder())?, Instant::now());
+    let mut last = (print(system.state())?, Instant::now());
     let mut awaited = Awaited::default();
     loop {
         tidy(system, workload);
         let open_work = open_work(system);
-        let print = print(system.folder())?;
+        let print = print(system.state())?;
         for (what, _) in &open_work {
             awaited.0.insert(what.clone(), since.elapsed());
         }
@@ -121,7 +121,7 @@ pub fn wait(
 fn open_work(system: &System) -> Vec<(String, u64)> {
     let mut open_work = Vec::new();
     for (label, what, sql) in OPEN_WORK {
-        match count(system.folder(), label, sql) {
+        match stores::value::<i64>(system.state(), label, sql) {
             Ok(0) => {}
             Ok(count) => open_work.push((what.to_owned(), count.unsigned_abs())),
             Err(error) => open_work.push((format!("a look into the store {label} ({error:#})"), 1)),
@@ -133,17 +133,13 @@ fn open_work(system: &System) -> Vec<(String, u64)> {
         Err(error) => open_work.push((format!("a look into Redis ({error:#})"), 1)),
     };
     for context in topology::sources() {
-        let unsent = log::unsent(system.redis_url(), system.folder(), context);
+        let unsent = log::unsent(system.redis_url(), system.state(), context);
         in_redis(format!("events of {context} not sent"), unsent);
     }
     in_redis("events not handled".to_owned(), log::behind(system.redis_url()));
     open_work
 }
 
-fn print(folder: &Path) -> Result<Vec<i64>> {
-    PRINTS.iter().map(|(label, sql)| count(folder, label, sql)).collect()
-}
-
-fn count(folder: &Path, label: &str, sql: &str) -> Result<i64> {
-    Ok(open(folder, label)?.query_row(sql, [], |row| row.get(0))?)
+fn print(state: &State) -> Result<Vec<i64>> {
+    PRINTS.iter().map(|(label, sql)| stores::value(state, label, sql)).collect()
 }

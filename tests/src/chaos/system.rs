@@ -10,11 +10,13 @@ use anyhow::{Context, Result};
 use xtask::redis_url::RedisUrl;
 use xtask::workspace;
 
+use super::database::Database;
 use super::log::Log;
 use super::member::{Member, Start};
 use super::proxy::Proxy;
 use crate::api::Api;
 use crate::ground::CONTEXTS;
+use crate::stores::State;
 
 /// How the components are spread over processes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,6 +70,8 @@ pub struct Settings {
     pub without: Option<String>,
     /// Variables of the application.
     pub variables: Vec<(String, String)>,
+    /// Whether the stores are on PostgreSQL.
+    pub postgres: bool,
 }
 
 impl Settings {
@@ -80,6 +84,7 @@ impl Settings {
             shape: Shape::Spread { crews: 2 },
             without: None,
             variables: Vec::new(),
+            postgres: false,
         }
     }
 
@@ -98,6 +103,8 @@ pub struct System {
     members: Vec<(&'static str, Mutex<Member>)>,
     proxy: Proxy,
     log: Mutex<Log>,
+    database: Option<Mutex<Database>>,
+    state: State,
     redis_url: String,
     settings: Settings,
     orders: Api,
@@ -120,6 +127,14 @@ impl System {
         let pay_port = ports.free()?;
         let proxy = Proxy::start(ports.free()?, (Ipv4Addr::LOCALHOST, pay_port).into())?;
 
+        let database = match settings.postgres {
+            true => Some(Database::start(&settings.folder.join("postgres"), ports.free()?, ports.free()?)?),
+            false => None,
+        };
+        let database_variables = database.as_ref().map(Database::variables).transpose()?.unwrap_or_default();
+        let url = database.as_ref().map(|database| database.url().to_owned());
+        let state = State::new(settings.folder.clone(), url);
+
         let mut members = Vec::new();
         let shape = settings.shape;
         for (name, components) in shape.members() {
@@ -128,7 +143,7 @@ impl System {
             let own = [("pay_url", pay_url.as_str()), ("application_url", application_url.as_str())];
             let own = redis_variables.variables().into_iter().chain(own);
             let own = own.map(|(name, value)| (name.to_owned(), value.to_owned()));
-            let variables = own.chain(settings.variables.clone()).collect();
+            let variables = own.chain(database_variables.clone()).chain(settings.variables.clone()).collect();
             members.push((name, Mutex::new(Member::new(name, components, port, &settings, variables))));
         }
         let api = |context| {
@@ -137,9 +152,20 @@ impl System {
             anyhow::Ok(Api::with_patience(lock(&home.1).address(), super::client::PATIENCE))
         };
         let (orders, courses, payments) = (api("order")?, api("reservation")?, api("pay")?);
-        let log = Mutex::new(log);
-        let system =
-            Self { members, proxy, log, redis_url, settings, orders, courses, payments, _ports: ports };
+        let (log, database) = (Mutex::new(log), database.map(Mutex::new));
+        let system = Self {
+            members,
+            proxy,
+            log,
+            database,
+            state,
+            redis_url,
+            settings,
+            orders,
+            courses,
+            payments,
+            _ports: ports,
+        };
         system.start_members()?;
         Ok(system)
     }
@@ -175,6 +201,17 @@ impl System {
     /// Redis and the tick, for as long as nobody else is to touch them.
     pub fn log(&self) -> MutexGuard<'_, Log> {
         lock(&self.log)
+    }
+
+    /// The PostgreSQL of the stores, if they are on one, for as long as nobody else is to touch it.
+    pub fn database(&self) -> Option<MutexGuard<'_, Database>> {
+        self.database.as_ref().map(lock)
+    }
+
+    /// Where the stores are.
+    #[must_use]
+    pub fn state(&self) -> &State {
+        &self.state
     }
 
     /// Where Redis is.

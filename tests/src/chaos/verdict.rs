@@ -1,22 +1,28 @@
 //! The verdict at rest: the invariants that anybody can check, and the promises that only the suite knows of.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Result;
 use operations::{Stores, Violation};
 use xtask::workspace;
 
+use super::copy;
 use super::ledger::{Books, Course, Promise};
 use super::system::System;
-use super::watch::{open, rows};
+use super::watch::rows;
+use crate::stores::{self, State};
 
 /// Holds the system, which is at rest, to everything.
 pub fn check(system: &System, books: &Books) -> Result<Vec<Violation>> {
-    let stores = Stores::new(&workspace::runtime_config(), system.folder())?;
+    let mut files = system.folder().to_owned();
+    if system.state().database().is_some() {
+        files.push("copy");
+        copy::stores(system.state(), &files)?;
+    }
+    let stores = Stores::new(&workspace::runtime_config(), &files)?;
     let mut violations = operations::check(&stores, Some(system.redis_url()), Duration::ZERO)?.violations;
-    violations.extend(kept(system.folder(), books)?);
+    violations.extend(kept(system.state(), books)?);
     Ok(violations)
 }
 
@@ -31,17 +37,17 @@ struct Stored {
 }
 
 /// Whether every promise was kept.
-fn kept(folder: &Path, books: &Books) -> Result<Vec<Violation>> {
-    let orders = orders(folder)?;
+fn kept(state: &State, books: &Books) -> Result<Vec<Violation>> {
+    let orders = orders(state)?;
     let reservations: BTreeMap<String, String> =
-        rows(folder, "reservation", "SELECT order_id, status FROM reservations")?.into_iter().collect();
+        rows(state, "reservation", "SELECT order_id, status FROM reservations")?.into_iter().collect();
     let decided = rows(
-        folder,
+        state,
         "reservation",
-        "SELECT subject, group_concat(type) FROM events WHERE subject NOT LIKE 'course/%' GROUP BY subject",
+        "SELECT subject, string_agg(type, ',') FROM events WHERE subject NOT LIKE 'course/%' GROUP BY subject",
     )?;
     let decided: BTreeMap<_, _> = decided.into_iter().collect();
-    let charged = rows(folder, "gateway", "SELECT order_id, charged FROM balances")?;
+    let charged = rows(state, "gateway", "SELECT order_id, charged FROM balances")?;
     let charged: BTreeMap<_, _> = charged.into_iter().collect();
 
     let mut broken = Broken::default();
@@ -53,7 +59,7 @@ fn kept(folder: &Path, books: &Books) -> Result<Vec<Violation>> {
         broken.check_order(*id, promise, stored);
         let key = id.to_string();
         let history = decided.get(&key).map_or("", String::as_str);
-        if promise.paid && stored.costs(folder, *id)? && !charged.contains_key(&key) {
+        if promise.paid && stored.costs(state, *id)? && !charged.contains_key(&key) {
             broken.add("acknowledged-payment-exists", *id, "was answered as paid, and was never charged");
         }
         if promise.confirmed && !history.contains("ReservationConfirmed") {
@@ -69,7 +75,7 @@ fn kept(folder: &Path, books: &Books) -> Result<Vec<Violation>> {
         }
     }
     broken.check_doubles(&orders);
-    broken.check_courses(folder, books)?;
+    broken.check_courses(state, books)?;
     for wrong in &books.wrong {
         broken.0.push(Violation {
             invariant: "answers-are-right",
@@ -82,9 +88,9 @@ fn kept(folder: &Path, books: &Books) -> Result<Vec<Violation>> {
 
 impl Stored {
     /// Whether there was anything to charge.
-    fn costs(&self, folder: &Path, id: u64) -> Result<bool> {
+    fn costs(&self, state: &State, id: u64) -> Result<bool> {
         let amount = format!("SELECT amount FROM orders WHERE order_id = {id}");
-        Ok(open(folder, "order")?.query_row(&amount, [], |row| row.get::<_, i64>(0))? > 0)
+        Ok(stores::value::<i64>(state, "order", &amount)? > 0)
     }
 }
 
@@ -141,9 +147,9 @@ impl Broken {
         }
     }
 
-    fn check_courses(&mut self, folder: &Path, books: &Books) -> Result<()> {
+    fn check_courses(&mut self, state: &State, books: &Books) -> Result<()> {
         let known: BTreeMap<String, String> =
-            rows(folder, "reservation", "SELECT edu_no, status FROM courses")?.into_iter().collect();
+            rows(state, "reservation", "SELECT edu_no, status FROM courses")?.into_iter().collect();
         for (edu_no, course) in &books.courses {
             let now = known.get(&edu_no.to_string()).map(String::as_str);
             if !is_kept(course, now) {
@@ -168,22 +174,21 @@ fn is_kept(course: &Course, now: Option<&str>) -> bool {
     course.statuses.last().is_none_or(|said| said == now || later(said))
 }
 
-fn orders(folder: &Path) -> Result<BTreeMap<u64, Stored>> {
-    let connection = open(folder, "order")?;
+fn orders(state: &State) -> Result<BTreeMap<u64, Stored>> {
     let sql = "SELECT order_id, customer_id, edu_no, guest, status, cancel_reason, pay_status FROM orders";
-    let mut statement = connection.prepare(sql)?;
-    let orders = statement.query_map([], |row| {
+    let mut orders = BTreeMap::new();
+    for row in state.open("order")?.run(sql, &[])? {
         let stored = Stored {
-            customer: row.get::<_, Option<i64>>(1)?.and_then(|id| u64::try_from(id).ok()),
-            edu_no: row.get::<_, i64>(2)?.unsigned_abs(),
-            guest: row.get::<_, i64>(3)?.unsigned_abs(),
-            status: row.get(4)?,
-            reason: row.get(5)?,
-            pay_status: row.get(6)?,
+            customer: row.opt_int("customer_id")?.and_then(|id| u64::try_from(id).ok()),
+            edu_no: row.int("edu_no")?.unsigned_abs(),
+            guest: row.int("guest")?.unsigned_abs(),
+            status: row.text("status")?.to_owned(),
+            reason: row.opt_string("cancel_reason")?,
+            pay_status: row.opt_string("pay_status")?,
         };
-        Ok((row.get::<_, i64>(0)?.unsigned_abs(), stored))
-    })?;
-    Ok(orders.collect::<Result<_, _>>()?)
+        orders.insert(row.int("order_id")?.unsigned_abs(), stored);
+    }
+    Ok(orders)
 }
 
 #[cfg(test)]

@@ -50,7 +50,7 @@ fn what_is_appended_without_comparing_leaves_out_what_redis_lost() {
 /// Waits until the tick has nothing left to write to the store of `reservation`, which would wait for a lock as well.
 fn nothing_left_to_write(trial: &Trial) {
     let unsettled = "SELECT (SELECT max(position) FROM events) - floor FROM log";
-    eventually(|| stores::count(trial.system.folder(), "reservation", unsettled), 0);
+    eventually(|| stores::count(trial.system.state(), "reservation", unsettled), 0);
 }
 
 #[test]
@@ -64,7 +64,7 @@ fn what_is_acknowledged_before_it_is_handled_gets_lost() {
         lock.execute_batch("BEGIN IMMEDIATE").unwrap();
         trial.apply(1, Some(GOOD_CARD));
         let paid =
-            || stores::count(trial.system.folder(), "pay", "SELECT COUNT(*) FROM pays WHERE status = 'Paid'");
+            || stores::count(trial.system.state(), "pay", "SELECT COUNT(*) FROM pays WHERE status = 'Paid'");
         eventually(paid, 1);
         thread::sleep(Duration::from_secs(7));
         lock.execute_batch("ROLLBACK").unwrap();
@@ -133,7 +133,7 @@ fn without_the_constraint_two_workers_sell_one_seat() {
         }
         lock.execute_batch("ROLLBACK").unwrap();
         let decided = "SELECT COUNT(*) FROM reservations";
-        eventually(|| stores::count(trial.system.folder(), "reservation", decided), 2);
+        eventually(|| stores::count(trial.system.state(), "reservation", decided), 2);
     });
 }
 

@@ -11,13 +11,14 @@ use xtask::workspace;
 /// A run of its own for the lanes named. What it leaves is kept where it failed.
 fn broken_by(name: &str, seed: u64, lanes: &[Lane], load: Duration) -> Report {
     let folder = workspace::target_dir().join("chaos").join(name);
+    let settings = Settings::new(folder.clone()).variable("payment_due_minutes", 1);
     let plan = Plan {
         seed,
         load,
         round: load,
         rate: 10.0,
         lanes: lanes.to_vec(),
-        settings: Settings::new(folder.clone()).variable("payment_due_minutes", 1),
+        settings: Settings { postgres: lanes.contains(&Lane::Database), ..settings },
         talkative: false,
     };
     let report = run(&plan).expect("the suite to go on");
@@ -77,4 +78,23 @@ fn nothing_is_lost_doubled_or_oversold_while_processes_die_at_named_points_and_p
     let points = report.faults.keys().filter(|kind| kind.starts_with("killed at ")).count();
     assert!(points >= 15, "{report}");
     assert!(report.orders > 200, "{report}");
+}
+
+#[test]
+fn nothing_is_lost_doubled_or_oversold_while_postgresql_breaks() {
+    let report = broken_by("postgres", 5, &[Lane::Database], Duration::from_secs(80));
+    let kinds = [
+        "PostgreSQL killed",
+        "PostgreSQL stopped at once",
+        "connections to PostgreSQL cut",
+        "connection to PostgreSQL frozen",
+        "PostgreSQL takes no writes",
+        "PostgreSQL heard no more",
+        "PostgreSQL out of reach",
+        "serialization failures",
+        "deadlocks",
+        "store locked",
+    ];
+    assert_eq!(missing(&report, &kinds), [""; 0], "{report}");
+    assert!(report.orders > 100, "{report}");
 }

@@ -44,7 +44,7 @@ impl Trial {
     pub(crate) fn open_course(&self, seats: u64) {
         let course = orders::course(COURSE, seats, "automatic");
         self.ask("courses", Ask::new("POST", "/courses").body(course)).expect(201);
-        let known = || stores::count(self.system.folder(), "order", "SELECT COUNT(*) FROM courses");
+        let known = || stores::count(self.system.state(), "order", "SELECT COUNT(*) FROM courses");
         eventually(known, 1);
     }
 
@@ -88,7 +88,7 @@ impl Trial {
             "SELECT COALESCE(MAX(order_status || ' / ' || COALESCE(pay_status, '-') || ' / ' || COALESCE(reservation_status, '-')), '')
              FROM infomations WHERE order_id = {order}"
         );
-        let look = || stores::value::<String>(self.system.folder(), "information", &sql).unwrap_or_default();
+        let look = || stores::value::<String>(self.system.state(), "information", &sql).unwrap_or_default();
         eventually(look, expected);
     }
 

@@ -4,6 +4,15 @@ use serde_json::{Value, json};
 use sugang_tests::orders::{AUTOMATIC, GOOD_CARD, order, with};
 use sugang_tests::{Answer, Sugang, raw};
 
+store::on_postgres!(
+    a_field_of_the_wrong_kind_or_size_is_refused_and_named,
+    a_course_that_is_not_there_cannot_be_applied_for,
+    the_same_number_with_other_content_is_refused_and_changes_nothing,
+    a_status_that_does_not_exist_is_refused_and_changes_nothing,
+    a_query_that_makes_no_sense_is_refused,
+    a_precondition_that_no_longer_holds_is_refused,
+);
+
 /// What every test here ends with: nothing has come of it.
 fn assert_nothing_stored(sugang: &Sugang) {
     for path in ["/orders", "/pays", "/reservations", "/infomations", "/notifications"] {

@@ -4,12 +4,22 @@ use serde_json::json;
 use sugang_tests::orders::{AUTOMATIC, MANUAL, TWO_SEATS, order, with};
 use sugang_tests::{Sugang, eventually, stores};
 
+store::on_postgres!(
+    a_canceled_order_frees_its_seat_and_is_refunded,
+    canceling_twice_refunds_once,
+    an_order_canceled_in_the_same_breath_ends_canceled_and_refunded,
+    the_head_of_the_waiting_list_gets_the_seat_that_becomes_free,
+    whoever_leaves_the_waiting_list_is_refunded_and_takes_nobodys_seat,
+    a_group_waits_until_the_whole_of_it_fits,
+    an_order_that_was_never_paid_is_canceled_for_good,
+);
+
 const CANCELED: &str = "Order Canceled / Payment Canceled / Reservation Canceled";
 const CONFIRMED: &str = "Ordered / Paid / Reservation Confirmed";
 
 /// What the card company keeps of all it charged.
 fn kept(sugang: &Sugang) -> i64 {
-    stores::count(sugang.state(), "gateway", "SELECT COALESCE(SUM(balance), 0) FROM balances")
+    stores::count(sugang.state(), "gateway", "SELECT CAST(COALESCE(SUM(balance), 0) AS BIGINT) FROM balances")
 }
 
 #[test]

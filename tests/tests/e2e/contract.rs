@@ -6,6 +6,13 @@ use serde_json::json;
 use sugang_tests::orders::{AUTOMATIC, MANUAL, TWO_SEATS, order};
 use sugang_tests::{Sugang, contract, eventually, stores};
 
+store::on_postgres!(
+    every_resource_and_every_search_keeps_the_contract,
+    a_page_is_asked_for_by_number_or_by_key,
+    keyset_paging_goes_through_everything_once,
+    a_page_too_long_to_be_read_in_one_go_is_whole,
+);
+
 #[test]
 fn the_contract_that_is_served_is_the_one_the_answers_are_held_against() {
     let sugang = Sugang::start();

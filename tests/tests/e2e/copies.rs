@@ -7,6 +7,11 @@ use serde_json::json;
 use sugang_tests::orders::{AUTOMATIC, course, order};
 use sugang_tests::{Ground, Options, eventually, stores};
 
+store::on_postgres!(
+    with_two_copies_of_every_worker_no_seat_is_taken_twice_and_no_message_sent_twice,
+    one_order_sent_to_both_copies_at_once_is_one_order_and_one_charge,
+);
+
 const SEATS: u64 = 10;
 const ORDERS: u64 = 40;
 const COURSE: u64 = 700;

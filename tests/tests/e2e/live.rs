@@ -7,6 +7,11 @@ use sugang_tests::live::{follow, until};
 use sugang_tests::orders::{AUTOMATIC, MANUAL, order};
 use sugang_tests::{PATIENCE, Sugang, eventually};
 
+store::on_postgres!(
+    whoever_follows_an_order_sees_each_change_without_asking,
+    whoever_comes_back_having_seen_the_end_is_told_to_stop,
+);
+
 #[test]
 fn whoever_follows_an_order_sees_each_change_without_asking() {
     let sugang = Sugang::start();

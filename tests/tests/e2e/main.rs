@@ -22,6 +22,7 @@ mod operations;
 mod outages;
 mod password;
 mod payment;
+mod postgres;
 mod released;
 mod stopping;
 mod walkthrough;

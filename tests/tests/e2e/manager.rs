@@ -4,6 +4,18 @@ use serde_json::json;
 use sugang_tests::orders::{AUTOMATIC, DECLINED_CARD, MANUAL, course, order, with};
 use sugang_tests::{Sugang, eventually, stores};
 
+store::on_postgres!(
+    the_manager_confirms_a_reservation,
+    the_manager_rejects_a_reservation_and_the_customer_is_refunded,
+    a_decision_made_twice_is_made_once,
+    a_course_is_opened_applied_for_and_listed_with_its_roster,
+    an_order_keeps_the_price_it_was_made_at,
+    a_canceled_course_is_refunded_to_everybody_and_closes_their_orders,
+    when_a_course_starts_whoever_still_waits_is_turned_down_and_refunded,
+    once_the_course_is_over_only_what_is_not_paid_can_be_canceled,
+    a_course_whose_time_has_come_starts_and_ends_by_itself,
+);
+
 const CONFIRMED: &str = "Reservation Confirmed";
 const REJECTED: &str = "Reservation Rejected";
 
@@ -28,7 +40,8 @@ fn the_manager_rejects_a_reservation_and_the_customer_is_refunded() {
     let sugang = requested(1);
     assert_eq!(sugang.decide(1, REJECTED).expect(200).text("/status"), REJECTED);
     eventually(|| sugang.statuses(1), "Order Canceled / Payment Canceled / Reservation Rejected");
-    let outstanding = stores::count(sugang.state(), "gateway", "SELECT SUM(outstanding) FROM balances");
+    let outstanding =
+        stores::count(sugang.state(), "gateway", "SELECT CAST(SUM(outstanding) AS BIGINT) FROM balances");
     assert_eq!(outstanding, 0, "the card company gave the money back");
     eventually(|| sugang.course(MANUAL).at("/taken"), 0);
 }

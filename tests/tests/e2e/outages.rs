@@ -5,6 +5,16 @@ use serde_json::{Value, json};
 use sugang_tests::orders::{AUTOMATIC, MANUAL, TWO_SEATS, order, with};
 use sugang_tests::{Ground, Host, Options, Sugang, eventually, stores};
 
+store::on_postgres!(
+    an_order_is_accepted_and_paid_while_reservation_is_down,
+    reservation_catches_up_in_the_order_in_which_things_happened,
+    while_redis_is_away_orders_are_taken_and_paid_and_nothing_is_lost,
+    a_log_that_redis_lost_is_made_again_for_whoever_has_not_read_it,
+    a_host_killed_in_the_middle_loses_nothing_it_acknowledged,
+    without_a_tick_everybody_hears_of_everything_all_the_same,
+    a_message_put_off_by_a_wrong_clock_is_sent_though_nothing_new_happens,
+);
+
 const CONFIRMED: &str = "Ordered / Paid / Reservation Confirmed";
 const WAITLISTED: &str = "Ordered / Paid / Waitlisted";
 const UNRESERVED: &str = "Ordered / Paid / -";

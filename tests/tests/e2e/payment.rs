@@ -5,11 +5,21 @@ use std::time::Duration;
 
 use rustix::process::Signal;
 use serde_json::json;
+use servers::free_port;
 use sugang_tests::orders::{
     AUTOMATIC, DECLINED_CARD, FAILING_CARD, GOOD_CARD, LATE_CARD, UNHEARD_CARD, order, with,
 };
 use sugang_tests::{Answer, Ground, Host, Options, Sugang, eventually, median, stores, within};
-use xtask::redis_server::free_port;
+
+store::on_postgres!(
+    a_declined_card_leaves_the_order_open_for_another,
+    a_gateway_that_fails_delays_the_payment_and_the_customer_may_take_another_card,
+    a_card_company_that_times_out_with_the_charge_made_or_not_has_charged_once_in_the_end,
+    over_a_bad_line_to_the_card_company_every_order_is_charged_once_and_given_back_once,
+    an_order_that_is_paid_is_not_paid_again,
+    an_order_nobody_pays_for_expires,
+    while_pay_is_away_orders_are_taken_at_once_and_paid_by_themselves_later,
+);
 
 /// The deadline of the one synchronous call, and what an answer may take beyond it.
 const DEADLINE: Duration = Duration::from_millis(610);
@@ -96,7 +106,10 @@ fn a_gateway_that_fails_delays_the_payment_and_the_customer_may_take_another_car
     assert_delayed(&answer);
     assert_eq!(sugang.pay(1, GOOD_CARD).expect(200).text("/payStatus"), "Paid");
     eventually(|| sugang.statuses(1), CONFIRMED);
-    assert_eq!(stores::count(sugang.state(), "gateway", "SELECT SUM(outstanding) FROM balances"), 1);
+    assert_eq!(
+        stores::count(sugang.state(), "gateway", "SELECT CAST(SUM(outstanding) AS BIGINT) FROM balances"),
+        1
+    );
 }
 
 #[test]
@@ -166,7 +179,7 @@ fn no_store_no_event_and_no_log_holds_a_card_number() {
     eventually(|| sugang.statuses(1), CONFIRMED);
     // What is in memory only is written, too.
     sugang.ground_mut().signal_redis(Signal::TERM);
-    let mut folders = vec![sugang.state().to_owned()];
+    let mut folders = vec![sugang.state().to_path_buf()];
     while let Some(folder) = folders.pop() {
         for entry in std::fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();

@@ -7,6 +7,11 @@ use rustix::process::Signal;
 use sugang_tests::orders::{AUTOMATIC, MANUAL, order};
 use sugang_tests::{Answer, Api, Ground, Options, PATIENCE, Sugang, eventually, stores};
 
+store::on_postgres!(
+    a_host_whose_worker_is_told_to_stop_leaves_what_comes_to_others,
+    a_host_is_not_ready_while_a_component_of_it_cannot_answer,
+);
+
 /// Follows an order, and reads until the stream has begun.
 fn follow(api: &Api, order_id: u64) -> TcpStream {
     let mut stream = TcpStream::connect(api.address()).unwrap();
@@ -72,7 +77,7 @@ fn a_host_is_not_ready_while_a_component_of_it_cannot_answer() {
     stores::tamper(
         sugang.state(),
         "pay",
-        "INSERT INTO versions VALUES (999, 999); PRAGMA user_version = 999",
+        "INSERT INTO versions VALUES (999, 999); /*sqlite PRAGMA user_version = 999*/",
     );
     // A store from the future is noticed by the next instance that opens it.
     let again = sugang.ground().host(Options::only(&["pay", "order"]));
@@ -80,4 +85,5 @@ fn a_host_is_not_ready_while_a_component_of_it_cannot_answer() {
     assert_eq!(answer.status, 503, "{answer:?}");
     assert!(answer.text("/detail").starts_with("Component `pay` answers `/pays` with 5"), "{answer:?}");
     assert_eq!(about(&again, "/livez").status, 200);
+    again.get("/pays").expect_problem(503, "store-unavailable");
 }

@@ -37,7 +37,8 @@ enum Which {
 /// SQL statements, commits, Redis commands, wake-ups; and how much memory the host and redis-server take.
 ///
 /// With --against, another revision is built in a folder of its own (target/revisions) and both are measured in turn,
-/// pair by pair; the medians and their ratios are printed. It fails only if an order is lost.
+/// pair by pair; the medians and their ratios are printed. It fails only if an order is lost. With --postgres the same is done
+/// with the stores in SQLite files and on a PostgreSQL that writes every commit through to its disk.
 #[derive(Args, Clone, Debug)]
 pub struct Flow {
     /// How long the load lasts
@@ -68,8 +69,12 @@ pub struct Flow {
     #[arg(long, value_name = "REVISION")]
     pub against: Option<String>,
 
-    /// How many times both are measured
-    #[arg(long, value_name = "N", default_value_t = 5, requires = "against")]
+    /// Measure the present files with their stores on PostgreSQL, too, in turn with SQLite
+    #[arg(long, conflicts_with = "against")]
+    pub postgres: bool,
+
+    /// How many times both are measured, with --against or --postgres
+    #[arg(long, value_name = "N", default_value_t = 5)]
     pub pairs: u32,
 }
 
@@ -144,6 +149,9 @@ impl Bench {
         build::everything()?;
         match &self.which {
             Which::Flow(flow) => {
+                if flow.postgres {
+                    setup::ensure_postgres()?;
+                }
                 if let Some(name) = &flow.against {
                     Revision::find(name)?.build()?;
                 }
@@ -178,9 +186,9 @@ impl Flow {
             format!("--alone={}", self.alone),
             format!("--rest={}", self.rest),
         ];
-        if let Some(revision) = &self.against {
-            arguments.extend([format!("--against={revision}"), format!("--pairs={}", self.pairs)]);
-        }
+        arguments.push(format!("--pairs={}", self.pairs));
+        arguments.extend(self.against.as_ref().map(|revision| format!("--against={revision}")));
+        arguments.extend(self.postgres.then(|| "--postgres".to_owned()));
         arguments
     }
 }

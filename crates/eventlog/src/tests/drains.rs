@@ -275,7 +275,7 @@ fn a_store_that_is_away_is_waited_for_and_a_mistake_of_ours_is_not() {
         StoreError::Raised("seats".to_owned()),
         StoreError::Unique { constraint: "a".to_owned() },
         StoreError::Check { constraint: "a".to_owned() },
-        StoreError::Newer { found: 3, known: 2 },
+        StoreError::newer(3, 2),
     ];
     for error in passing {
         assert!(matches!(error.into(), Unhandled::Later(_)));

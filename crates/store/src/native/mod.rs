@@ -5,7 +5,6 @@
 //! production.
 
 mod postgres;
-mod postgres_server;
 mod shape;
 mod sqlite;
 #[cfg(test)]

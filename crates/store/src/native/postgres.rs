@@ -1,12 +1,12 @@
 //! One connection to a database of a test's own, typed as strictly as Spin's.
 
 use super::Store;
-use super::postgres_server::PostgresServer;
 use crate::postgres::{address, refused};
 use crate::{StoreError, Value};
 use bytes::BytesMut;
 use postgres::types::{FromSql, IsNull, ToSql, Type, to_sql_checked};
 use postgres::{Client, NoTls};
+use servers::PostgresServer;
 use std::cell::RefCell;
 use std::error::Error;
 use std::sync::Arc;
@@ -16,7 +16,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 #[derive(Clone)]
 pub struct Address {
     label: &'static str,
-    database: Arc<Database>,
+    url: String,
+    /// Only of a test's own database.
+    _database: Option<Arc<Database>>,
 }
 
 /// A connection, with the store under one label in sight.
@@ -37,12 +39,18 @@ impl Address {
         static DATABASES: AtomicUsize = AtomicUsize::new(0);
         let database = Database(format!("test_{}", DATABASES.fetch_add(1, Ordering::Relaxed)));
         database.command("CREATE DATABASE")?;
-        Ok(Self { label, database: Arc::new(database) })
+        let url = server()?.database(&database.0);
+        Ok(Self { label, url, _database: Some(Arc::new(database)) })
+    }
+
+    /// Of the store under `label` in the database at `url`, which is somebody else's.
+    pub fn of(label: &'static str, url: &str) -> Self {
+        Self { label, url: url.to_owned(), _database: None }
     }
 
     /// A store there, as it is.
     pub fn connect(&self) -> Result<Store, StoreError> {
-        let url = address(&PostgresServer::shared()?.url(&self.database.0), self.label);
+        let url = address(&self.url, self.label);
         let client = by_itself(|| Client::connect(&url, NoTls)).map_err(as_spin_says)?;
         let connection = Connection { client: RefCell::new(Some(client)), address: self.clone() };
         Ok(Store::over(super::Connection::Postgres(Box::new(connection))))
@@ -51,7 +59,7 @@ impl Address {
 
 impl Connection {
     pub(super) fn address(&self, label: &'static str) -> Address {
-        Address { label, database: Arc::clone(&self.address.database) }
+        Address { label, ..self.address.clone() }
     }
 
     pub(super) const fn label(&self) -> &'static str {
@@ -85,7 +93,7 @@ impl Drop for Connection {
 
 impl Database {
     fn command(&self, command: &str) -> Result<(), StoreError> {
-        let url = PostgresServer::shared()?.url("postgres");
+        let url = server()?.url();
         let run = || Client::connect(&url, NoTls)?.batch_execute(&format!("{command} {}", self.0));
         by_itself(run).map_err(as_spin_says)
     }
@@ -96,6 +104,10 @@ impl Drop for Database {
         // What is left goes with the server.
         _ = self.command("DROP DATABASE");
     }
+}
+
+fn server() -> Result<&'static PostgresServer, StoreError> {
+    PostgresServer::shared().map_err(|error| StoreError::Failure(format!("no private PostgreSQL: {error:#}")))
 }
 
 /// On a thread of its own, because a client blocks, which it may not do within a test's asynchronous runtime.

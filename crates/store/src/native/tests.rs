@@ -128,7 +128,7 @@ fn old_code_goes_on_beside_new_while_it_can_and_is_refused_in_words_when_it_cann
         at(path, &CONTRACTED).unwrap();
         at(path, &EXPANDED).unwrap();
         let refused = at(path, &SCHEMA).err().unwrap();
-        assert_eq!(refused, StoreError::Newer { found: 3, known: 1 });
+        assert_eq!(refused, StoreError::newer(3, 1));
         assert!(refused.to_string().contains("deploy the newer code"), "{refused}");
     });
 }

@@ -8,10 +8,11 @@ use anyhow::{Context, Result};
 
 use crate::system::System;
 
-/// What is counted, and how it is called. The first two are milliseconds of a processor.
-pub(crate) const COSTS: [&str; 8] = [
+/// What is counted, and how it is called. The first three are milliseconds of a processor.
+pub(crate) const COSTS: [&str; 9] = [
     "processor, host (ms)",
     "processor, Redis (ms)",
+    "processor, PostgreSQL (ms)",
     "SQL statements",
     "commits",
     "Redis commands, sent for components",
@@ -22,6 +23,7 @@ pub(crate) const COSTS: [&str; 8] = [
 
 /// The host's own counters, in the order of [`COSTS`]; none for what is read elsewhere.
 const COUNTERS: [Option<&str>; COSTS.len()] = [
+    None,
     None,
     None,
     Some("sugang_sql_statements_total"),
@@ -44,8 +46,8 @@ impl Cost {
 
     /// The time on a processor, of all processes together, in milliseconds.
     pub(crate) fn processor(&self) -> Option<f64> {
-        let [host, redis, ..] = self.0;
-        Some(host? + redis?)
+        let [host, redis, postgres, ..] = self.0;
+        Some(host? + redis? + postgres.unwrap_or_default())
     }
 }
 
@@ -84,8 +86,9 @@ impl<'a> Meter<'a> {
         let counter =
             |name: &str| counters.lines().find_map(|line| line.strip_prefix(name)?.trim().parse().ok());
         let mut costs = COUNTERS.map(|name| name.and_then(counter));
-        let [first, second, _, _, _, server, ..] = &mut costs;
-        (*first, *second, *server) = (host, redis, Some(self.server_commands()?));
+        let postgres = self.system.postgres().and_then(|id| family_time(id));
+        let [first, second, third, _, _, _, server, ..] = &mut costs;
+        (*first, *second, *third, *server) = (host, redis, postgres, Some(self.server_commands()?));
         Ok(Reading { at: Instant::now(), total: Cost(costs) })
     }
 
@@ -125,6 +128,32 @@ fn processor_time(process: u32) -> Option<f64> {
 #[cfg(not(target_os = "linux"))]
 fn processor_time(_: u32) -> Option<f64> {
     None
+}
+
+/// How long a process and its children have been on a processor, those that have ended too, in milliseconds. It is read from
+/// what the kernel writes, which counts in hundredths of a second.
+fn family_time(process: u32) -> Option<f64> {
+    let mut hundredths = 0;
+    for entry in fs::read_dir("/proc").ok()?.flatten() {
+        let Ok(text) = fs::read_to_string(entry.path().join("stat")) else { continue };
+        // The name, which may hold anything, is in parentheses.
+        let Some((id, rest)) =
+            text.split_once(" (").zip(text.rsplit_once(") ")).map(|((id, _), (_, rest))| (id, rest))
+        else {
+            continue;
+        };
+        let fields: Vec<&str> = rest.split_whitespace().collect();
+        let number =
+            |index: usize| fields.get(index).and_then(|field| field.parse::<u64>().ok()).unwrap_or_default();
+        let is_itself = id.parse() == Ok(process);
+        if is_itself || number(1) == u64::from(process) {
+            hundredths += number(11) + number(12);
+        }
+        if is_itself {
+            hundredths += number(13) + number(14);
+        }
+    }
+    Some(hundredths as f64 * 10.0)
 }
 
 /// How much memory the host and redis-server take, in bytes.

@@ -20,9 +20,11 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::Parser;
+use sugang_tests::Engine;
 use xtask::bench::{Flow, revision::Revision};
 use xtask::workspace;
 
+use crate::pairs::Candidate;
 use crate::report::Report;
 use crate::system::System;
 
@@ -45,10 +47,21 @@ fn main() -> ExitCode {
 
 /// Measures and prints; says whether it is good enough.
 fn bench(flow: &Flow) -> Result<bool> {
+    let here = |name: &str, engine| Candidate { name: name.to_owned(), root: workspace::root(), engine };
     if let Some(name) = &flow.against {
-        return pairs::compare(flow, &Revision::find(name)?);
+        let revision = Revision::find(name)?;
+        let there = Candidate {
+            name: revision.name().to_owned(),
+            root: revision.root().to_owned(),
+            engine: Engine::Sqlite,
+        };
+        return pairs::compare(flow, &[there, here("here", Engine::Sqlite)]);
     }
-    let system = System::start_compiled(&workspace::root())?;
+    if flow.postgres {
+        let engines = [here("SQLite", Engine::Sqlite), here("PostgreSQL", Engine::Postgres)];
+        return pairs::compare(flow, &engines);
+    }
+    let system = System::start_compiled(&workspace::root(), Engine::Sqlite)?;
     let report = Report::new(measure::measure(flow, &system)?, system.state())?;
     println!("{report}");
     Ok(report.is_within_floor())

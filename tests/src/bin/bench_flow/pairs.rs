@@ -1,8 +1,10 @@
 //! Two systems measured in turn, so that whatever else the machine does meets both.
 
+use std::path::PathBuf;
+
 use anyhow::Result;
-use xtask::bench::{Flow, revision::Revision};
-use xtask::workspace;
+use sugang_tests::Engine;
+use xtask::bench::Flow;
 
 use crate::cost::{COSTS, Cost};
 use crate::measure::{Measured, measure};
@@ -12,20 +14,30 @@ use crate::system::System;
 /// What is compared, in the order it is printed; none where a system does not tell.
 type Row = (String, Option<f64>);
 
-/// Measures so many pairs and prints the medians with their ratios; says whether no order was lost.
-pub(crate) fn compare(flow: &Flow, revision: &Revision) -> Result<bool> {
-    let (there, here) = (revision.root().to_owned(), workspace::root());
+/// One of the two.
+pub(crate) struct Candidate {
+    /// What it is called.
+    pub(crate) name: String,
+    /// What was built there is measured.
+    pub(crate) root: PathBuf,
+    /// What its stores are on.
+    pub(crate) engine: Engine,
+}
+
+/// Measures so many pairs and prints the medians with the ratio of the second to the first; says whether no order was lost.
+pub(crate) fn compare(flow: &Flow, pair: &[Candidate; 2]) -> Result<bool> {
+    let [first, second] = pair;
     let (mut theirs, mut ours, mut complete) = (Vec::new(), Vec::new(), true);
     for pair in 1..=flow.pairs {
         // Whoever comes second may find the machine warmer, or its disk busier: they take turns at that.
         let they_begin = pair % 2 == 1;
-        for is_theirs in [they_begin, !they_begin] {
-            let (name, root, rows) = match is_theirs {
-                true => (revision.name(), &there, &mut theirs),
-                false => ("here", &here, &mut ours),
+        for is_first in [they_begin, !they_begin] {
+            let (Candidate { name, root, engine }, rows) = match is_first {
+                true => (first, &mut theirs),
+                false => (second, &mut ours),
             };
             println!("pair {pair} of {}: {name}", flow.pairs);
-            let measured = measure(flow, &System::start_compiled(root)?)?;
+            let measured = measure(flow, &System::start_compiled(root, *engine)?)?;
             if measured.catch_up.is_none() {
                 println!("  not every order came into the view");
                 complete = false;
@@ -37,7 +49,7 @@ pub(crate) fn compare(flow: &Flow, revision: &Revision) -> Result<bool> {
             rows.push(measured);
         }
     }
-    print_medians(revision.name(), &theirs, &ours);
+    print_medians([&first.name, &second.name], &theirs, &ours);
     Ok(complete)
 }
 
@@ -71,8 +83,9 @@ fn rows_of(measured: &Measured) -> Vec<Row> {
     rows
 }
 
-fn print_medians(name: &str, theirs: &[Vec<Row>], ours: &[Vec<Row>]) {
-    println!("\n{:<64}{name:>12}{:>12}{:>10}", "medians", "here", "ratio");
+fn print_medians(names: [&str; 2], theirs: &[Vec<Row>], ours: &[Vec<Row>]) {
+    let [first, second] = names;
+    println!("\n{:<64}{first:>12}{second:>12}{:>10}", "medians", "ratio");
     let Some(first) = ours.first() else { return };
     for (index, (row, _)) in first.iter().enumerate() {
         let median_of = |all: &[Vec<Row>]| {

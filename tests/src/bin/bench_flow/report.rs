@@ -1,11 +1,10 @@
 //! One measurement, as it is printed, and the speed floor that it is held to.
 
 use std::fmt;
-use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use sugang_tests::stores;
+use sugang_tests::stores::{self, State};
 use xtask::build::human;
 
 use crate::cost::{COSTS, Cost, Memory, Resident};
@@ -27,7 +26,7 @@ pub(crate) struct Report {
 struct Counts(Vec<(&'static str, u64)>);
 
 impl Counts {
-    fn of(state: &Path) -> Result<Self> {
+    fn of(state: &State) -> Result<Self> {
         let questions = [
             ("order", "SELECT COUNT(*) FROM events WHERE type = 'Ordered'"),
             ("pay", "SELECT COUNT(*) FROM events WHERE type = 'Paid'"),
@@ -51,7 +50,7 @@ impl Counts {
 
 impl Report {
     /// Adds what the stores in `state` say.
-    pub(crate) fn new(measured: Measured, state: &Path) -> Result<Self> {
+    pub(crate) fn new(measured: Measured, state: &State) -> Result<Self> {
         Ok(Self { measured, counts: Counts::of(state)? })
     }
 

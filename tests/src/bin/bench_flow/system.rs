@@ -8,10 +8,12 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use sugang_tests::{Api, PATIENCE};
+use servers::{PostgresServer, Process};
+use sugang_tests::stores::State;
+use sugang_tests::{Api, Engine, PATIENCE};
 use tempfile::TempDir;
-use xtask::process::Process;
-use xtask::redis_server::{self, RedisServer};
+use xtask::postgres_url::PostgresUrl;
+use xtask::redis_server::RedisServer;
 use xtask::redis_url::RedisUrl;
 use xtask::tick::{self, Tick};
 use xtask::workspace;
@@ -24,7 +26,10 @@ pub(crate) struct System {
     // In this order they end: the host may still need its Redis, and both the folder.
     host: Process,
     redis: RedisServer,
-    folder: TempDir,
+    _postgres: Option<PostgresServer>,
+    postgres_id: Option<u32>,
+    state: State,
+    _folder: TempDir,
     api: Api,
     metrics: Option<Api>,
 }
@@ -34,13 +39,20 @@ impl System {
     ///
     /// It is started twice: the first time a host may have to compile the components, which leaves it with memory that
     /// others never take.
-    pub(crate) fn start_compiled(root: &Path) -> Result<Self> {
-        drop(Self::start(root)?);
-        Self::start(root)
+    pub(crate) fn start_compiled(root: &Path, engine: Engine) -> Result<Self> {
+        drop(Self::start(root, engine)?);
+        Self::start(root, engine)
     }
 
-    fn start(root: &Path) -> Result<Self> {
+    fn start(root: &Path, engine: Engine) -> Result<Self> {
         let folder = tempfile::Builder::new().prefix("sugang-bench-").tempdir()?;
+        let mut postgres = match engine {
+            Engine::Sqlite => None,
+            Engine::Postgres => {
+                let kept = folder.path().join("postgres");
+                Some(PostgresServer::start(&kept, &["max_connections=1000"])?)
+            }
+        };
         let mut redis = RedisServer::start(&folder.path().join("redis"), None)?;
         let binary = binary(root);
         let metrics = match has_metrics(&binary)? {
@@ -58,6 +70,15 @@ impl System {
             command.args(["--variable", &variable]);
         }
         command.args(["--variable", &format!("application_url=http://{address}")]);
+        let url = postgres.as_ref().map(PostgresServer::url);
+        if let Some(url) = &url {
+            let url = PostgresUrl::parse(url)?;
+            for (name, value) in url.secrets() {
+                command.env(format!("SPIN_VARIABLE_{}", name.to_ascii_uppercase()), value);
+            }
+            let (name, address) = url.grant();
+            command.args(["--variable", &format!("{name}={address}")]);
+        }
         if let Some(metrics) = metrics {
             command.args([METRICS_FLAG, &metrics.to_string()]);
         }
@@ -73,7 +94,18 @@ impl System {
             }
             thread::sleep(Duration::from_millis(5));
         }
-        Ok(Self { host, redis, folder, api, metrics: metrics.map(Api::new) })
+        let state = State::new(folder.path().to_owned(), url);
+        let postgres_id = postgres.as_mut().map(|server| server.process().id());
+        Ok(Self {
+            host,
+            redis,
+            _postgres: postgres,
+            postgres_id,
+            state,
+            _folder: folder,
+            api,
+            metrics: metrics.map(Api::new),
+        })
     }
 
     /// Ticks for as long as the value lives, as often as `cargo xtask up` does.
@@ -97,8 +129,13 @@ impl System {
     }
 
     /// Where its stores are.
-    pub(crate) fn state(&self) -> &Path {
-        self.folder.path()
+    pub(crate) fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// The process id of its PostgreSQL, if its stores are on one.
+    pub(crate) fn postgres(&self) -> Option<u32> {
+        self.postgres_id
     }
 
     /// The process ids of the host and of redis-server.
@@ -133,5 +170,5 @@ fn has_metrics(binary: &Path) -> Result<bool> {
 }
 
 fn free_address() -> Result<SocketAddr> {
-    Ok(SocketAddr::from((Ipv4Addr::LOCALHOST, redis_server::free_port()?)))
+    Ok(SocketAddr::from((Ipv4Addr::LOCALHOST, servers::free_port()?)))
 }

@@ -118,7 +118,7 @@ fn old_code_goes_on_beside_new_while_it_can_and_is_refused_in_words_when_it_cann
     assert_eq!(store.number("SELECT max(version) FROM versions").unwrap(), 2);
     store.migrate(&LAST).unwrap();
     store.migrate(&LATER).unwrap();
-    assert_eq!(store.migrate(&DATABASE).unwrap_err(), StoreError::Newer { found: 3, known: 1 });
+    assert_eq!(store.migrate(&DATABASE).unwrap_err(), StoreError::newer(3, 1));
 }
 
 #[test]

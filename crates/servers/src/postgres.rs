@@ -1,20 +1,21 @@
-//! A private PostgreSQL server: the store of one system, on a port of its own.
+//! A private PostgreSQL server: the stores of one system or of one test program, on a port of its own.
 
 use std::fs::{self, File};
 use std::io::{Read as _, Write as _};
-use std::os::unix::fs::{PermissionsExt as _, chown};
+use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _, chown};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{ChildStdin, Command, Stdio};
-use std::thread;
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
+use std::{env, thread};
 
-use anyhow::{Context, Result, bail, ensure};
-use rustix::process::Signal;
+use anyhow::{Context as _, Result, anyhow, bail, ensure};
+use rustix::io::{FdFlags, fcntl_dupfd_cloexec, fcntl_setfd};
+use rustix::process::{Pid, Signal, test_kill_process};
 
-use crate::process::Process;
-use crate::redis_server::{free_port, is_free};
-use crate::{setup, workspace};
+use crate::{Process, free_port, is_free};
 
 /// How long a server may take from its start until it lets clients in; to recover from a crash takes seconds.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -22,26 +23,48 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// How long it may take to end: it writes down what it has in memory.
 const ENDING: Duration = Duration::from_secs(30);
 
-/// How often a port that somebody else took between our choice and the server's start is replaced.
+/// How often it is started anew that ended while starting: somebody else took its port after our choice, or what a
+/// crash of it left has not ended yet.
 const ATTEMPTS: u32 = 10;
+
+/// How much longer is waited with each attempt.
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// Its one user, who may do everything.
 const USER: &str = "sugang";
 
+/// The database that is there from the start.
+const DATABASE: &str = "postgres";
+
 /// The server refuses to run as root; then one of these runs it.
 const USERS: [&str; 2] = ["postgres", "nobody"];
 
+/// Tests need no disk that keeps what it was told, and are many at once. (A system has up to 64 connections for each
+/// component and store.)
+const FOR_TESTS: [&str; 2] = ["fsync=off", "max_connections=800"];
+
+/// Texts in the order of their bytes, as SQLite has them, and on every machine alike.
+const BY_BYTES: [&str; 1] = ["--locale=C"];
+
+/// Texts are sorted by a language's rules, unless a schema says otherwise, as on most servers: what relies on the order of
+/// bytes is to be noticed.
+const BY_LANGUAGE: [&str; 3] = ["--locale=C", "--locale-provider=icu", "--icu-locale=en"];
+
 /// Becomes the server, which so has the process id that we know, and leaves somebody behind who ends it when our end
-/// of the pipe is closed without a word: we have died.
+/// of the pipe is closed without a word: we have died. Then the folder goes, too, where one is named.
 const SCRIPT: &str = r#"exec 3<&0
-( ( read -r word <&3 || kill -INT "$$" ) & )
-exec 3<&- </dev/null "$@""#;
+( ( read -r word <&3 || {
+    kill -INT "$$"
+    [ -z "$1" ] || { while kill -0 "$$" 2>/dev/null; do sleep 0.1; done; rm -rf "$1"; }
+} ) & )
+exec 3<&- </dev/null
+shift
+exec "$@""#;
 
 /// The folder of the programs: that of the `PATH`, or the newest where distributions keep them.
 #[must_use]
 pub fn programs() -> Option<PathBuf> {
-    let on_path =
-        workspace::find_program(&["postgres"]).and_then(|program| Some(program.parent()?.to_owned()));
+    let path = env::var_os("PATH").unwrap_or_default();
     let versions = ["/usr/lib/postgresql", "/usr/local/lib/postgresql", "/usr/libexec"].into_iter();
     let folders = versions.filter_map(|folder| fs::read_dir(folder).ok()).flatten().flatten();
     let mut folders: Vec<PathBuf> = folders.map(|entry| entry.path().join("bin")).collect();
@@ -49,8 +72,10 @@ pub fn programs() -> Option<PathBuf> {
         let version = folder.parent().and_then(Path::file_name).unwrap_or_default();
         version.to_string_lossy().parse::<u32>().unwrap_or_default()
     });
-    let found = on_path.into_iter().chain(folders.into_iter().rev());
-    found.into_iter().find(|folder| ["initdb", "postgres"].iter().all(|name| folder.join(name).exists()))
+    let mut found = env::split_paths(&path).chain(folders.into_iter().rev());
+    let found = found.find(|folder| ["initdb", "postgres"].iter().all(|name| folder.join(name).is_file()))?;
+    // What is on the path may be links to where all the programs are.
+    Some(found.join("postgres").canonicalize().ok()?.parent()?.to_owned())
 }
 
 /// A server that runs for as long as this value lives, or this process.
@@ -59,6 +84,7 @@ pub struct PostgresServer {
     process: Process,
     port: u16,
     folder: PathBuf,
+    is_temporary: bool,
     password: String,
     /// Closed without a word, it ends the server: also when we are killed.
     lifeline: Option<ChildStdin>,
@@ -66,48 +92,79 @@ pub struct PostgresServer {
 
 impl PostgresServer {
     /// Starts a server that keeps its data, its log, its password and its port number in `folder`, and waits until it
-    /// lets clients in.
+    /// lets clients in. `settings` are the server's, such as `max_connections=200`.
     ///
     /// Started again on the same folder it has the same data, the same password and, where it is still free, the same
-    /// port. Two cannot run on the same folder: the server itself sees to that.
-    pub fn start(folder: &Path) -> Result<Self> {
-        Self::start_with(folder, &[])
+    /// port. Two cannot run on the same folder: should there still be one that is ending, its end is awaited.
+    pub fn start(folder: &Path, settings: &[&str]) -> Result<Self> {
+        fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
+        Self::start_in(folder, false, settings, &BY_BYTES)
     }
 
-    /// The same, with settings such as `fsync=off`.
-    pub fn start_with(folder: &Path, settings: &[&str]) -> Result<Self> {
-        let Some(programs) = programs() else { bail!("{}", setup::how_to_get_postgres()) };
-        fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
+    /// Starts a server for tests, which keeps nothing: its folder goes with it.
+    pub fn temporary() -> Result<Self> {
+        let folder = env::temp_dir().join(format!("sugang-postgres-{}", random()?));
+        fs::DirBuilder::new().mode(0o700).create(&folder).context("no temporary directory")?;
+        let started = Self::start_in(&folder, true, &FOR_TESTS, &BY_LANGUAGE);
+        if started.is_err() {
+            // What went wrong before is what there is to tell.
+            _ = fs::remove_dir_all(&folder);
+        }
+        started
+    }
+
+    /// The one that the tests of this process share.
+    pub fn shared() -> Result<&'static Self> {
+        static SHARED: OnceLock<Result<PostgresServer>> = OnceLock::new();
+        SHARED.get_or_init(Self::temporary).as_ref().map_err(|error| anyhow!("{error:#}"))
+    }
+
+    fn start_in(folder: &Path, is_temporary: bool, settings: &[&str], order: &[&str]) -> Result<Self> {
+        let programs = programs()
+            .context("PostgreSQL's initdb and postgres are not there; `cargo xtask setup` installs them")?;
         // The server itself calls it by its whole name, and it is another user who does.
         let folder = &folder.canonicalize()?;
         let user = User::for_server()?;
         let durable = !settings.contains(&"fsync=off");
-        let password = prepare(folder, &programs, user.as_ref(), durable)?;
+        let password = prepare(folder, &programs, user.as_ref(), durable, order)?;
+        wait_for_predecessor(folder)?;
         let mut preferred =
             fs::read_to_string(folder.join("port")).ok().and_then(|text| text.trim().parse().ok());
-        for _ in 0..ATTEMPTS {
-            let port = match preferred.take().filter(|port| is_free(*port)) {
+        for attempt in 1..=ATTEMPTS {
+            let port = match preferred.filter(|port| is_free(*port)) {
                 Some(port) => port,
                 None => free_port()?,
             };
-            let mut command = command(&programs.join("postgres"), folder, port, settings)?;
+            let temporary = is_temporary.then_some(folder.as_path());
+            let seen = Seen::by(user.as_ref(), folder)?;
+            let mut command = command(&programs.join("postgres"), folder, &seen, temporary, port, settings)?;
             run_as(&mut command, user.as_ref());
             let mut process = Process::start("postgres", &mut command)?;
             let lifeline = process.take_stdin();
+            let password = password.clone();
             let mut server =
-                Self { process, port, folder: folder.to_owned(), password: password.clone(), lifeline };
+                Self { process, port, folder: folder.to_owned(), is_temporary: false, password, lifeline };
             if server.wait_until_ready()? {
                 fs::write(folder.join("port"), port.to_string())?;
+                server.is_temporary = is_temporary;
                 return Ok(server);
             }
+            preferred = preferred.filter(|preferred| *preferred != port || is_free(port));
+            thread::sleep(PAUSE * attempt);
         }
         bail!("postgres ended {ATTEMPTS} times while starting; see {}", log_file(folder).display())
     }
 
-    /// The address for clients, with the password.
+    /// The address for clients of the database that is there from the start, with the password.
     #[must_use]
     pub fn url(&self) -> String {
-        format!("postgres://{USER}:{}@127.0.0.1:{}/postgres", self.password, self.port)
+        self.database(DATABASE)
+    }
+
+    /// The address of another database.
+    #[must_use]
+    pub fn database(&self, name: &str) -> String {
+        format!("postgres://{USER}:{}@127.0.0.1:{}/{name}", self.password, self.port)
     }
 
     /// Its port on 127.0.0.1.
@@ -161,19 +218,54 @@ impl Drop for PostgresServer {
         if let Some(lifeline) = &mut self.lifeline {
             let _ = lifeline.write_all(b"ended\n");
         }
+        if self.is_temporary {
+            let _ = fs::remove_dir_all(&self.folder);
+        }
     }
 }
 
-/// Whether the server that runs in `folder` is the process `id` and lets clients in; it says so in a file, where the
-/// last line is its state.
-fn is_ready(folder: &Path, id: u32) -> bool {
+/// What the server on `folder` writes down of itself, line by line: its process id first, and as the eighth its state.
+fn written_down(folder: &Path) -> Vec<String> {
     let text = fs::read_to_string(data(folder).join("postmaster.pid")).unwrap_or_default();
-    let mut lines = text.lines().map(str::trim);
-    lines.next() == Some(id.to_string().as_str()) && lines.nth(6) == Some("ready")
+    text.lines().map(|line| line.trim().to_owned()).collect()
+}
+
+/// Whether the server that runs in `folder` is the process `id` and lets clients in.
+fn is_ready(folder: &Path, id: u32) -> bool {
+    let lines = written_down(folder);
+    lines.first() == Some(&id.to_string()) && lines.get(7).is_some_and(|state| state == "ready")
+}
+
+/// Waits for the end of a server that is still at work on `folder`, as it may be when whoever started it was killed. A crash
+/// of the server leaves its id behind, which may be another's by now: ours works in its folder.
+fn wait_for_predecessor(folder: &Path) -> Result<()> {
+    let Some(id) = written_down(folder).first().and_then(|id| id.parse().ok()) else { return Ok(()) };
+    let Some(process) = Pid::from_raw(id) else { return Ok(()) };
+    let is_ours = || match fs::read_link(format!("/proc/{id}/cwd")) {
+        Ok(works_in) => works_in == data(folder),
+        // There is no such process, or nothing that tells where it works.
+        Err(_) => !Path::new("/proc/self").exists() && test_kill_process(process).is_ok(),
+    };
+    let deadline = Instant::now() + ENDING;
+    while is_ours() {
+        ensure!(
+            Instant::now() < deadline,
+            "another PostgreSQL (process {id}) uses {}: stop it first",
+            folder.display()
+        );
+        thread::sleep(Duration::from_millis(20));
+    }
+    Ok(())
 }
 
 /// Makes an empty database where there is none yet, and returns the password.
-fn prepare(folder: &Path, programs: &Path, user: Option<&User>, durable: bool) -> Result<String> {
+fn prepare(
+    folder: &Path,
+    programs: &Path,
+    user: Option<&User>,
+    durable: bool,
+    order: &[&str],
+) -> Result<String> {
     let password_file = folder.join("password");
     if data(folder).join("PG_VERSION").exists() {
         return Ok(fs::read_to_string(&password_file)
@@ -189,26 +281,62 @@ fn prepare(folder: &Path, programs: &Path, user: Option<&User>, durable: bool) -
         chown(&password_file, Some(user.id), Some(user.group))?;
     }
     let mut initdb = Command::new(programs.join("initdb"));
-    // Text is sorted by its bytes, as SQLite does it and on every machine alike.
-    initdb.args(["--encoding=UTF8", "--locale=C", "--auth=scram-sha-256", "--no-instructions"]);
+    initdb.args(["--encoding=UTF8", "--auth=scram-sha-256", "--no-instructions"]).args(order);
     initdb.args((!durable).then_some("--no-sync"));
-    initdb.arg(format!("--username={USER}")).arg("--pwfile").arg(&password_file);
-    initdb.arg("--pgdata").arg(data(folder));
+    let seen = Seen::by(user, folder)?;
+    initdb.arg(format!("--username={USER}")).arg("--pwfile").arg(seen.path().join("password"));
+    initdb.arg("--pgdata").arg(data(seen.path()));
     run_as(&mut initdb, user);
     let output = initdb.current_dir("/").stdin(Stdio::null()).output().context("cannot run initdb")?;
     ensure!(
         output.status.success(),
         "initdb failed{}: {}",
-        user.map(|user| format!(" (as the user {}, who has to get into {})", user.name, folder.display()))
-            .unwrap_or_default(),
+        user.map(|user| format!(" (as the user {})", user.name)).unwrap_or_default(),
         String::from_utf8_lossy(&output.stderr).trim()
     );
     Ok(password)
 }
 
-fn command(program: &Path, folder: &Path, port: u16, settings: &[&str]) -> Result<Command> {
+/// File descriptors that the script has no use for: a shell may put its own at 10 and above.
+const BEYOND_THE_SCRIPTS: i32 = 100;
+
+/// The folder as the server's process gets to it.
+///
+/// Another user may not get into the folders above it, as with everything in the home of root. So that user gets the folder
+/// itself, opened.
+struct Seen {
+    path: PathBuf,
+    /// Until the process has started.
+    _opened: Option<OwnedFd>,
+}
+
+impl Seen {
+    fn by(user: Option<&User>, folder: &Path) -> Result<Self> {
+        if user.is_none() || !Path::new("/proc/self/fd").exists() {
+            return Ok(Self { path: folder.to_owned(), _opened: None });
+        }
+        let opened = fcntl_dupfd_cloexec(File::open(folder)?, BEYOND_THE_SCRIPTS)?;
+        // To be inherited; others that are started at this moment have it, too, and no use for it.
+        fcntl_setfd(&opened, FdFlags::empty())?;
+        Ok(Self { path: format!("/proc/self/fd/{}", opened.as_raw_fd()).into(), _opened: Some(opened) })
+    }
+
+    fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+fn command(
+    program: &Path,
+    folder: &Path,
+    seen: &Seen,
+    temporary: Option<&Path>,
+    port: u16,
+    settings: &[&str],
+) -> Result<Command> {
     let mut command = Command::new("/bin/sh");
-    command.args(["-c", SCRIPT, "sh"]).arg(program).arg("-D").arg(data(folder));
+    command.args(["-c", SCRIPT, "sh"]).arg(temporary.unwrap_or(Path::new("")));
+    command.arg(program).arg("-D").arg(data(seen.path()));
     command.args(["-h", "127.0.0.1", "-p", &port.to_string()]);
     let ours = ["unix_socket_directories=", "logging_collector=off"];
     for setting in ours.iter().chain(settings) {
@@ -270,7 +398,7 @@ mod tests {
     use super::*;
 
     fn start(folder: &Path) -> PostgresServer {
-        PostgresServer::start_with(folder, &["fsync=off"]).unwrap()
+        PostgresServer::start(folder, &["fsync=off"]).unwrap()
     }
 
     fn ask(server: &PostgresServer, sql: &str) -> String {
@@ -318,6 +446,39 @@ mod tests {
         // What is left of a process that was killed: its end of the pipe is closed.
         drop(server.lifeline.take());
         wait_for_end(&mut server);
+    }
+
+    #[test]
+    fn whoever_starts_anew_waits_for_what_a_killed_one_left() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut server = start(folder.path());
+        let url = server.url();
+        drop(server.lifeline.take());
+        // Whether the first has ended by then is chance.
+        assert_eq!(start(folder.path()).url(), url);
+        wait_for_end(&mut server);
+    }
+
+    #[test]
+    fn a_temporary_one_is_gone_with_its_folder_also_when_its_process_was_killed() {
+        for killed in [false, true] {
+            let mut server = PostgresServer::temporary().unwrap();
+            assert_eq!(ask(&server, "SELECT 'a' < 'B' COLLATE \"default\""), "t");
+            let folder = server.folder.clone();
+            assert!(folder.exists());
+            if killed {
+                drop(server.lifeline.take());
+                wait_for_end(&mut server);
+                std::mem::forget(server);
+            } else {
+                drop(server);
+            }
+            let deadline = Instant::now() + PATIENCE;
+            while folder.exists() {
+                assert!(Instant::now() < deadline, "{} stays", folder.display());
+                thread::sleep(Duration::from_millis(5));
+            }
+        }
     }
 
     #[test]
