@@ -11,9 +11,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use rustix::process::Signal;
-use servers::{PostgresServer, Process, postgres};
+use servers::{PostgresServer, Process};
 use tempfile::TempDir;
 use xtask::balancer::{Balancer, NOTICED_WITHIN};
+use xtask::postgres_url::PostgresUrl;
 use xtask::redis_server::RedisServer;
 use xtask::redis_url::RedisUrl;
 use xtask::supervisor::{Starter, Story, Supervisor};
@@ -21,11 +22,17 @@ use xtask::tick::{self, Tick};
 use xtask::{shared, workspace};
 
 use crate::api::Api;
+use crate::host::set_variable;
 use crate::orders;
 use crate::quota::Quota;
+use crate::stores::{self, State};
 
 /// How long a host may take until it is ready: the first may have to compile the components and makes the stores.
 const PATIENCE: Duration = Duration::from_secs(180);
+
+/// How many connections PostgreSQL lets each host have: more than it has ever wanted, though a component may have 64 to each
+/// of its stores.
+const CONNECTIONS: usize = 500;
 
 /// The table that has one more column in each store of the next release.
 const NEXT_COLUMNS: &str =
@@ -52,14 +59,19 @@ pub struct Shape {
     hosts: usize,
     variables: Vec<(String, String)>,
     share: Option<f64>,
-    settings: Vec<&'static str>,
+    settings: Vec<String>,
 }
 
 impl Shape {
     /// So many hosts, each with every component.
     #[must_use]
     pub fn of(hosts: usize) -> Self {
-        Self { hosts, variables: Vec::new(), share: None, settings: vec!["max_connections=400"] }
+        Self {
+            hosts,
+            variables: Vec::new(),
+            share: None,
+            settings: vec![format!("max_connections={}", CONNECTIONS * hosts)],
+        }
     }
 
     /// With a variable of the application set.
@@ -79,7 +91,7 @@ impl Shape {
     /// PostgreSQL does not wait for the disk: for tests that do not look at times.
     #[must_use]
     pub fn forgetful(mut self) -> Self {
-        self.settings.push("fsync=off");
+        self.settings.push("fsync=off".to_owned());
         self
     }
 }
@@ -90,8 +102,7 @@ struct Common {
     folder: PathBuf,
     runtime_config: PathBuf,
     redis_url: RedisUrl,
-    postgres_port: u16,
-    postgres_url: String,
+    postgres_url: PostgresUrl,
     shape: Shape,
     quotas: Arc<Vec<Quota>>,
 }
@@ -105,6 +116,7 @@ pub struct Cluster {
     redis: RedisServer,
     postgres: PostgresServer,
     common: Common,
+    state: State,
     stories: Arc<Mutex<Vec<Story>>>,
     api: Api,
     _folder: TempDir,
@@ -116,7 +128,8 @@ impl Cluster {
         // The user that PostgreSQL runs as has to get into it.
         let folder = tempfile::Builder::new().prefix("sugang-cluster-").tempdir()?;
         open_to_others(folder.path())?;
-        let postgres = PostgresServer::start(&folder.path().join("postgres"), &shape.settings)?;
+        let settings: Vec<_> = shape.settings.iter().map(String::as_str).collect();
+        let postgres = PostgresServer::start(&folder.path().join("postgres"), &settings)?;
         let redis = RedisServer::start(&folder.path().join("redis"), None)?;
         let redis_url = RedisUrl::parse(&redis.url())?;
         let tick = Tick::start(&redis.url(), tick::PERIOD)?;
@@ -125,8 +138,7 @@ impl Cluster {
             folder: folder.path().to_owned(),
             runtime_config: shared::runtime_config(folder.path(), &redis_url)?,
             redis_url,
-            postgres_port: postgres.port(),
-            postgres_url: postgres.url(),
+            postgres_url: PostgresUrl::parse(&postgres.url())?,
             quotas: Arc::new(quotas.transpose()?.unwrap_or_default()),
             shape,
         };
@@ -136,7 +148,19 @@ impl Cluster {
         let listen = free_address()?;
         let balancer = Balancer::start(&folder.path().join("balancer"), listen, &hosts.addresses(), None)?;
         let api = Api::new(listen);
-        Ok(Self { balancer, hosts, _tick: tick, redis, postgres, common, stories, api, _folder: folder })
+        let state = State::new(folder.path().to_owned(), Some(postgres.url()));
+        Ok(Self {
+            balancer,
+            hosts,
+            _tick: tick,
+            redis,
+            postgres,
+            common,
+            state,
+            stories,
+            api,
+            _folder: folder,
+        })
     }
 
     /// Has the components of a release compiled, which is not to be done while somebody waits for a host.
@@ -181,20 +205,14 @@ impl Cluster {
 
     /// Where its state and its logs are.
     #[must_use]
-    pub fn folder(&self) -> &Path {
-        &self.common.folder
+    pub fn state(&self) -> &State {
+        &self.state
     }
 
     /// Where Redis is.
     #[must_use]
     pub fn redis_url(&self) -> String {
         self.redis.url()
-    }
-
-    /// Where PostgreSQL is.
-    #[must_use]
-    pub fn postgres_url(&self) -> &str {
-        &self.common.postgres_url
     }
 
     /// What has happened to hosts so far.
@@ -227,10 +245,10 @@ impl Cluster {
     }
 
     /// Has all hosts end, does something, and starts them again.
-    pub fn while_stopped(&mut self, act: impl FnOnce(&str) -> Result<()>) -> Result<()> {
+    pub fn while_stopped(&mut self, act: impl FnOnce(&State) -> Result<()>) -> Result<()> {
         let addresses = self.hosts.addresses();
         self.hosts.stop()?;
-        act(&self.common.postgres_url)?;
+        act(&self.state)?;
         self.hosts = self.common.supervise(&addresses, &self.stories)?;
         Ok(())
     }
@@ -254,7 +272,7 @@ impl Cluster {
 
     /// The number that a query gives, in the store under this label.
     pub fn count(&self, label: &str, sql: &str) -> Result<i64> {
-        count(self.postgres_url(), label, sql)
+        stores::value(&self.state, label, sql)
     }
 }
 
@@ -264,29 +282,6 @@ impl Deref for Cluster {
     fn deref(&self) -> &Api {
         &self.api
     }
-}
-
-/// The number that a query gives, in the store under this label of the database at `url`.
-pub fn count(url: &str, label: &str, sql: &str) -> Result<i64> {
-    let answer = psql(url, label, sql)?;
-    answer.parse().with_context(|| format!("{sql} in the store {label}: {answer}"))
-}
-
-/// PostgreSQL's own client.
-pub fn client() -> Result<PathBuf> {
-    let beside = postgres::programs().map(|folder| folder.join("psql")).filter(|psql| psql.exists());
-    beside.or_else(|| workspace::find_program(&["psql"])).context("there is no psql")
-}
-
-/// What PostgreSQL's own client prints for these statements.
-pub fn psql(url: &str, label: &str, sql: &str) -> Result<String> {
-    let output = Command::new(client()?)
-        .env("PGOPTIONS", format!("-c search_path={label}"))
-        .args(["-XAtq", "-v", "ON_ERROR_STOP=1", url, "-c", sql])
-        .output()?;
-    let said = String::from_utf8_lossy(&output.stderr);
-    ensure!(output.status.success(), "{sql} in the store {label}: {}", said.trim());
-    Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
 impl Common {
@@ -321,16 +316,16 @@ impl Common {
         command.arg("--state-dir").arg(&self.folder).arg("--listen").arg(address.to_string());
         command.args(["--trusted-proxy", "127.0.0.1"]);
         command.args(["--drain-time", &format!("{}s", NOTICED_WITHIN.as_secs())]);
-        let redis = self.redis_url.variables().map(|(name, value)| (name.to_owned(), value.to_owned()));
-        let databases =
-            operations::LABELS.map(|label| (format!("{label}_database_url"), self.postgres_url.clone()));
-        let own = [
-            ("postgres_address".to_owned(), format!("127.0.0.1:{}", self.postgres_port)),
-            ("application_url".to_owned(), format!("http://{address}")),
-        ];
-        for (name, value) in redis.into_iter().chain(databases).chain(own).chain(self.shape.variables.clone())
-        {
-            command.arg("--variable").arg(format!("{name}={value}"));
+        let application_url = format!("http://{address}");
+        let own = [self.postgres_url.grant(), ("application_url", application_url.as_str())];
+        for (name, value) in self.redis_url.variables().into_iter().chain(own) {
+            set_variable(&mut command, name, value);
+        }
+        for (name, value) in self.postgres_url.secrets() {
+            set_variable(&mut command, &name, value);
+        }
+        for (name, value) in &self.shape.variables {
+            set_variable(&mut command, name, value);
         }
         command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
         Ok(command)

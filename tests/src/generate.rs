@@ -4,19 +4,14 @@
 //! Each order was paid, has its seat, and its customer was told of it: what nearly all orders are. The text is the same for
 //! SQLite and PostgreSQL. Nobody else may use the stores meanwhile; afterwards all of it counts as sent and handled.
 
-use std::fmt::Write as _;
-use std::fs::File;
-use std::io::Write as _;
-use std::path::Path;
-use std::process::{Command, Stdio};
+use std::thread;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail};
 use kernel::Timestamp;
-use rusqlite::Connection;
+use xtask::postgres_url::LABELS;
 
-use crate::cluster::client;
 use crate::load::{COURSES, FIRST_COURSE};
-use crate::stores;
+use crate::stores::State;
 
 /// The first order's number, beyond those that a load counts from 1.
 pub const FIRST_ORDER: u64 = 100_000_000;
@@ -31,74 +26,38 @@ const BATCH: u64 = 1_000;
 const BEGIN: i64 = 1_767_225_600_000;
 const MINUTE: i64 = 60_000;
 
-/// The stores that orders are written into.
-const LABELS: [&str; 7] = ["order", "pay", "gateway", "reservation", "notification", "inbox", "information"];
-
-/// Writes so many orders into the SQLite files under a state directory.
-pub fn into_sqlite(state: &Path, orders: u64) -> Result<()> {
+/// Writes so many orders into the stores.
+pub fn write(state: &State, orders: u64) -> Result<()> {
     let write = |label| -> Result<()> {
-        let file = stores::file(state, label).with_context(|| format!("there is no store {label}"))?;
-        let store = Connection::open(file)?;
-        store.execute_batch("PRAGMA synchronous=OFF; PRAGMA cache_size=-200000")?;
+        let store = state.open(label)?;
+        let run = |sql: &str| store.run(sql, &[]).with_context(|| sql.to_owned());
+        let prepare: &[&str] = match state.database() {
+            Some(_) => &["SET synchronous_commit = off", "SET statement_timeout = 0"],
+            None => &["PRAGMA synchronous=OFF", "PRAGMA cache_size=-200000"],
+        };
+        prepare.iter().try_for_each(|sql| run(sql).map(drop))?;
         for batch in batches(orders) {
-            store.execute_batch(&format!("BEGIN; {} COMMIT;", batch.statements(label)))?;
+            run("BEGIN")?;
+            batch.statements(label).iter().try_for_each(|sql| run(sql).map(drop))?;
+            run("COMMIT")?;
         }
-        store.execute_batch(&format!(
-            "{} PRAGMA optimize; PRAGMA wal_checkpoint(TRUNCATE);",
-            told(label, "")
-        ))?;
+        if ["order", "pay", "reservation"].contains(&label) {
+            // Positions are given by a relay, in the order of insertion; and nothing of it is to be sent.
+            run("/*postgres UPDATE events SET position = inserted WHERE position IS NULL*/")?;
+            run("UPDATE log SET floor = (SELECT max(position) FROM events)")?;
+        }
+        run(if state.database().is_some() { "VACUUM ANALYZE" } else { "PRAGMA wal_checkpoint(TRUNCATE)" })?;
         Ok(())
     };
-    at_the_same_time(write)
-}
-
-/// Writes so many orders into the database at `url`.
-pub fn into_postgres(url: &str, orders: u64) -> Result<()> {
-    let write = |label: &str| -> Result<()> {
-        let log = tempfile::NamedTempFile::new()?;
-        let mut client = Command::new(client()?)
-            .env("PGOPTIONS", format!("-c search_path={label} -c synchronous_commit=off"))
-            .args(["-Xq", "-v", "ON_ERROR_STOP=1", url, "-f", "-"])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .stderr(File::create(log.path())?)
-            .spawn()?;
-        let mut input = client.stdin.take().context("psql has no input")?;
-        let written = batches(orders).try_for_each(|batch| {
-            input.write_all(format!("BEGIN; {} COMMIT;\n", batch.statements(label)).as_bytes())
-        });
-        // Positions are given by a relay, in the order of insertion.
-        let numbered = "UPDATE events SET position = inserted WHERE position IS NULL;";
-        let ended = written.and_then(|()| writeln!(input, "{} VACUUM ANALYZE;", told(label, numbered)));
-        drop(input);
-        let status = client.wait()?;
-        let said = std::fs::read_to_string(log.path())?;
-        ensure!(status.success() && ended.is_ok(), "writing orders into {label}: {}", said.trim());
-        Ok(())
-    };
-    at_the_same_time(write)
-}
-
-/// No store waits for another.
-fn at_the_same_time(write: impl Fn(&'static str) -> Result<()> + Sync) -> Result<()> {
     let write = &write;
-    std::thread::scope(|scope| {
+    // No store waits for another.
+    thread::scope(|scope| {
         let writing = LABELS.map(|label| scope.spawn(move || (label, write(label))));
         writing.into_iter().try_for_each(|writing| match writing.join() {
-            Ok((label, written)) => written.with_context(|| format!("the store {label}")),
-            Err(_) => anyhow::bail!("a thread that wrote orders ended"),
+            Ok((label, written)) => written.with_context(|| format!("writing orders into the store {label}")),
+            Err(_) => bail!("a thread that wrote orders ended"),
         })
     })
-}
-
-/// Nothing of it is to be sent: every group has acknowledged all.
-fn told(label: &str, before: &str) -> String {
-    match label {
-        "order" | "pay" | "reservation" => {
-            format!("{before} UPDATE log SET floor = (SELECT max(position) FROM events);")
-        }
-        _ => String::new(),
-    }
 }
 
 /// Orders that are written at once.
@@ -122,7 +81,7 @@ fn batches(orders: u64) -> impl Iterator<Item = Batch> {
 }
 
 impl Batch {
-    fn statements(&self, label: &str) -> String {
+    fn statements(&self, label: &str) -> Vec<String> {
         let at = &self.at;
         match label {
             "order" => {
@@ -132,26 +91,26 @@ impl Batch {
                 );
                 // And what `pay` has told of them, as the worker writes it.
                 let (first, last) = (FIRST_ORDER + self.from, FIRST_ORDER + self.to);
-                format!(
-                    "{} UPDATE orders SET pay_status = 'Paid', pay_version = 1, pay_card_last4 = '1234', due_at = NULL
-                        WHERE order_id BETWEEN {first} AND {last};",
-                    self.event("Ordered", &more)
-                )
+                let paid = format!(
+                    "UPDATE orders SET pay_status = 'Paid', pay_version = 1, pay_card_last4 = '1234', due_at = NULL
+                        WHERE order_id BETWEEN {first} AND {last}"
+                );
+                vec![self.event("Ordered", &more), paid]
             }
             "pay" => {
                 let more = format!(
                     r#""amount":10000,"cardLast4":"1234","transactionId":"G-' || order_id || '-1","paidAt":"{at}""#
                 );
-                self.event("Paid", &more)
+                vec![self.event("Paid", &more)]
             }
             "reservation" => {
                 let more = format!(r#""status":"Reservation Confirmed","reservedAt":"{at}""#);
-                self.event("Reserved", &more)
+                vec![self.event("Reserved", &more)]
             }
-            "gateway" => self.insert(
+            "gateway" => vec![self.insert(
                 "charges (key, order_id, amount, card_last4, outcome, at)",
                 &format!("order_id || '-1', order_id, 10000, '1234', 'Approved', '{at}'"),
-            ),
+            )],
             "notification" => self.for_each_event(|context, event| {
                 self.insert(
                     "messages (id, order_id, customer_id, event, language, body, status, attempts, created_at, due_at, sent_at)",
@@ -184,13 +143,9 @@ impl Batch {
         }
     }
 
-    fn for_each_event(&self, statement: impl Fn(&str, &str) -> String) -> String {
-        let mut text = String::new();
-        for (context, event) in [("order", "Ordered"), ("pay", "Paid"), ("reservation", "Reserved")] {
-            // Writing to a text cannot fail.
-            let _ = write!(text, "{} ", statement(context, event));
-        }
-        text
+    fn for_each_event(&self, statement: impl Fn(&str, &str) -> String) -> Vec<String> {
+        let events = [("order", "Ordered"), ("pay", "Paid"), ("reservation", "Reserved")];
+        events.map(|(context, event)| statement(context, event)).into()
     }
 
     /// The first event about each order of the batch. `more` is what its data says besides whose it is.
@@ -211,7 +166,7 @@ impl Batch {
              SELECT {values} FROM (
                 SELECT {FIRST_ORDER} + n AS order_id, n / {OF_EACH_CUSTOMER} + 1 AS customer_id, {FIRST_COURSE} + n % {COURSES} AS edu_no
                 FROM (WITH RECURSIVE numbers (n) AS (SELECT {} UNION ALL SELECT n + 1 FROM numbers WHERE n < {})
-                    SELECT n FROM numbers) AS numbers) AS orders;",
+                    SELECT n FROM numbers) AS numbers) AS orders",
             self.from, self.to
         )
     }

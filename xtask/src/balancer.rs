@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use rustix::process::Signal;
+use servers::Process;
 
 use crate::{setup, workspace};
 use servers::Process;

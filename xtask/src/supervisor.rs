@@ -13,9 +13,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use rustix::process::Signal;
+use servers::Process;
 
 use crate::probe;
-use servers::Process;
 
 /// How often it is looked whether a host has ended.
 const LOOK_EVERY: Duration = Duration::from_millis(100);

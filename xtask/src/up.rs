@@ -1,30 +1,33 @@
 //! `up`: the whole system on this machine, from one command, until Ctrl-C.
 
 mod databases;
+mod hosts;
+mod serving;
 
 use std::collections::BTreeMap;
-use std::fs::{self, File, OpenOptions};
-use std::io::{BufRead, BufReader, Read, Write};
+use std::fs::{self, OpenOptions};
+use std::io::Write;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::sync::mpsc::{self, Receiver, Sender};
-use std::thread::{self, JoinHandle};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
-use servers::Process;
 use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use self::databases::{Databases, Wanted};
+use self::hosts::Hosts;
+use self::serving::Serving;
 use crate::postgres_url::PostgresUrl;
 use crate::redis_server::RedisServer;
 use crate::redis_url::{CREDENTIALS, RedisUrl};
 use crate::state::StateDir;
 use crate::tick::{self, Tick};
-use crate::{build, setup, workspace};
+use crate::{build, setup, shared, workspace};
 
 /// How long the host may take to answer what is in flight before it is ended.
 const PATIENCE: Duration = Duration::from_secs(35);
@@ -33,7 +36,8 @@ const PATIENCE: Duration = Duration::from_secs(35);
 ///
 /// Starts a private redis-server (the event log; REDIS_URL names another instead), the embedded host with every
 /// component, and the tick; prints where everything is. The stores are SQLite files, or with --postgres in a private
-/// PostgreSQL (DATABASE_URL names another instead). When any part dies, all stop. What it keeps is in the state
+/// PostgreSQL (DATABASE_URL names another instead). When any part dies, all stop, but for one of
+/// several hosts (--hosts), which is started anew. What it keeps is in the state
 /// directory and is there again at the next start. Several systems may run side by side, each with a --state-dir
 /// and a --listen of its own.
 #[derive(Args)]
@@ -72,6 +76,11 @@ pub struct Up {
     /// its variable: `--variable notification_database_url=` has it in a SQLite file
     #[arg(long, value_name = "URL", env = "DATABASE_URL", hide_env_values = true)]
     database_url: Option<String>,
+
+    /// Run so many hosts, each with every component, behind a balancer at --listen. More than one takes every store on
+    /// PostgreSQL. A host that ends or no longer answers at /livez is started anew, while the others go on
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=64))]
+    hosts: u16,
 
     /// Run what was built last, without looking for changes
     #[arg(long)]
@@ -117,6 +126,10 @@ impl Up {
         if matches!(wanted, Wanted::Private) {
             setup::POSTGRES.ensure()?;
         }
+        if self.hosts > 1 {
+            databases::ensure_shared(&wanted, &self.variable)?;
+            setup::ensure_haproxy()?;
+        }
         if !self.no_build {
             build::everything()?;
         }
@@ -125,7 +138,7 @@ impl Up {
         let (happens, happenings) = mpsc::channel();
         watch_signals(happens.clone())?;
         let mut system = System::start(self, listen, redis_url, wanted, &mut state, happens)?;
-        let outcome = system.run(&happenings, started);
+        let outcome = system.run(&happenings, started, &mut state);
         system.stop()?;
         outcome
     }
@@ -172,8 +185,12 @@ enum Happening {
     Stop,
     /// One of the processes we started may have ended.
     ChildEnded,
-    /// The host accepts requests.
+    /// The host accepts requests, or every one of several is ready.
     Serving,
+    /// One of several hosts has been started anew, and why.
+    HostStartedAnew(String),
+    /// Something that cannot be done without has ended for good, and why.
+    PartEnded(String),
 }
 
 fn watch_signals(happens: Sender<Happening>) -> Result<()> {
@@ -191,9 +208,7 @@ fn watch_signals(happens: Sender<Happening>) -> Result<()> {
 
 /// Everything that runs. The order of the fields is the order in which they are dropped, should starting fail half-way.
 struct System {
-    host: Process,
-    /// What copies the host's output; they end after it.
-    outputs: Vec<JoinHandle<()>>,
+    serving: Serving,
     _tick: Tick,
     redis: Option<RedisServer>,
     databases: Databases,
@@ -209,8 +224,8 @@ impl System {
         state: &mut StateDir,
         happens: Sender<Happening>,
     ) -> Result<Self> {
-        let mut databases = Databases::start(wanted, &options.variable, state.path())?;
-        let (mut redis, redis_url) = match redis_url {
+        let databases = Databases::start(wanted, options.hosts, &options.variable, state.path())?;
+        let (redis, redis_url) = match redis_url {
             Some(url) => (None, url),
             None => {
                 let server = RedisServer::start(&state.path().join("redis"), Some(state.lease()))?;
@@ -223,43 +238,62 @@ impl System {
         let logs = state.path().join("logs");
         fs::create_dir_all(&logs).with_context(|| format!("cannot create {}", logs.display()))?;
 
-        let mut command = host_command(options, listen, state, &redis_url)?;
-        databases.tell(&mut command);
-        command.stdin(Stdio::from(state.lease().try_clone()?)).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut host = Process::start("the host", &mut command)?;
-        let log = OpenOptions::new().create(true).append(true).open(logs.join("host.log"))?;
-        let mut outputs = Vec::new();
-        if let Some(output) = host.take_stdout() {
-            let on_line = move |line: &str| {
-                if line.starts_with("Serving ") {
-                    let _ = happens.send(Happening::Serving);
-                }
+        let serving = if options.hosts == 1 {
+            let config = workspace::runtime_config();
+            let mut command = host_command(options, listen, &config, state, &redis_url)?;
+            databases.tell(&mut command);
+            Serving::one(command, state, happens)?
+        } else {
+            let config = shared::runtime_config(state.path(), &redis_url)?;
+            let command = |address| {
+                let mut command = host_command(options, address, &config, state, &redis_url)?;
+                databases.tell(&mut command);
+                hosts::set_flags(&mut command, &options.host_flags);
+                Ok(command)
             };
-            outputs.push(copy_lines(output, std::io::stdout(), log.try_clone()?, on_line)?);
-        }
-        if let Some(errors) = host.take_stderr() {
-            outputs.push(copy_lines(errors, std::io::stderr(), log, |_| ())?);
-        }
+            Serving::Several(Hosts::start(options.hosts, listen, state, command, happens)?)
+        };
 
-        let mut processes = vec![("up", std::process::id()), ("host", host.id())];
-        if let Some(server) = &mut redis {
+        let banner = banner(reachable(listen), state.path(), &redis_url, redis.as_ref(), databases.places());
+        let mut system = Self { serving, _tick: tick, redis, databases, banner };
+        system.note_processes(state)?;
+        Ok(system)
+    }
+
+    /// Writes down which processes use the state directory.
+    fn note_processes(&mut self, state: &mut StateDir) -> Result<()> {
+        let mut processes = vec![("up", std::process::id())];
+        processes.extend(self.serving.processes());
+        if let Some(server) = &mut self.redis {
             processes.push(("redis-server", server.process().id()));
         }
-        processes.extend(databases.process_id().map(|id| ("postgres", id)));
-        state.note_processes(&processes)?;
-        let banner = banner(reachable(listen), state.path(), &redis_url, redis.as_ref(), databases.places());
-        Ok(Self { host, outputs, _tick: tick, redis, databases, banner })
+        processes.extend(self.databases.process_id().map(|id| ("postgres", id)));
+        state.note_processes(&processes)
     }
 
     /// Returns when asked to stop; fails when a part dies.
-    fn run(&mut self, happenings: &Receiver<Happening>, started: Instant) -> Result<()> {
+    fn run(
+        &mut self,
+        happenings: &Receiver<Happening>,
+        started: Instant,
+        state: &mut StateDir,
+    ) -> Result<()> {
         for happening in happenings {
             match happening {
                 Happening::Stop => return Ok(()),
                 Happening::ChildEnded => self.check()?,
                 Happening::Serving => {
-                    println!("\nSugang is up ({:.1} s)\n\n{}", started.elapsed().as_secs_f32(), self.banner)
+                    if let Serving::Several(hosts) = &mut self.serving {
+                        self.banner.push_str(&hosts.open(state.lease())?);
+                        self.note_processes(state)?;
+                    }
+                    println!("\nSugang is up ({:.1} s)\n\n{}", started.elapsed().as_secs_f32(), self.banner);
                 }
+                Happening::HostStartedAnew(why) => {
+                    println!("{why}");
+                    self.note_processes(state)?;
+                }
+                Happening::PartEnded(why) => bail!("{why}; stopped everything else"),
             }
         }
         bail!("the thread that watches for signals has ended")
@@ -267,9 +301,7 @@ impl System {
 
     /// Fails if a part has ended.
     fn check(&mut self) -> Result<()> {
-        if let Some(status) = self.host.exited()? {
-            bail!("the host has ended ({status}); stopped everything else");
-        }
+        self.serving.check()?;
         if let Some(server) = &mut self.redis
             && let Some(status) = server.process().exited()?
         {
@@ -284,11 +316,7 @@ impl System {
     /// Stops the host first, so that the requests in flight can still use Redis and the stores.
     fn stop(&mut self) -> Result<()> {
         println!("\nstopping");
-        self.host.stop(PATIENCE)?;
-        for output in self.outputs.drain(..) {
-            // Its last words, such as why it would not start, are worth waiting for.
-            let _ = output.join();
-        }
+        self.serving.stop()?;
         if let Some(server) = &mut self.redis {
             server.process().stop(PATIENCE)?;
         }
@@ -296,27 +324,14 @@ impl System {
     }
 }
 
-/// Copies what a part prints to the terminal and to its log, line by line.
-fn copy_lines(
-    from: impl Read + Send + 'static,
-    mut to: impl Write + Send + 'static,
-    mut log: File,
-    on_line: impl Fn(&str) + Send + 'static,
-) -> Result<JoinHandle<()>> {
-    let copy = move || {
-        for line in BufReader::new(from).lines() {
-            let Ok(line) = line else { return };
-            // A terminal that is gone or a disk that is full must not stop the system.
-            let _ = writeln!(to, "{line}");
-            let _ = writeln!(log, "{line}");
-            on_line(&line);
-        }
-    };
-    Ok(thread::Builder::new().name("output".to_owned()).spawn(copy)?)
-}
-
 /// The command line of the embedded host: the flags of `spin up`, under the same names.
-fn host_command(options: &Up, listen: SocketAddr, state: &StateDir, redis_url: &RedisUrl) -> Result<Command> {
+fn host_command(
+    options: &Up,
+    listen: SocketAddr,
+    runtime_config: &Path,
+    state: &StateDir,
+    redis_url: &RedisUrl,
+) -> Result<Command> {
     let binary = workspace::host_binary();
     if !binary.exists() {
         bail!("{} is not built: run `cargo xtask build`, or leave out --no-build", binary.display());
@@ -326,7 +341,7 @@ fn host_command(options: &Up, listen: SocketAddr, state: &StateDir, redis_url: &
     // What it prints goes to a file as well as to the terminal.
     command.env("NO_COLOR", "1");
     command.arg("up").arg("--from").arg(workspace::manifest());
-    command.arg("--runtime-config-file").arg(workspace::runtime_config());
+    command.arg("--runtime-config-file").arg(runtime_config);
     command.arg("--listen").arg(listen.to_string());
     command.arg("--state-dir").arg(state.path());
     for component in &options.component {

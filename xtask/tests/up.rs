@@ -355,3 +355,54 @@ fn when_the_private_postgresql_dies_everything_stops_and_it_is_said_why() {
     assert!(!status.success() && errors.contains("postgres has ended"), "{status}: {errors}");
     assert!(!is_up(site));
 }
+
+#[test]
+fn of_several_hosts_behind_a_balancer_one_that_is_killed_is_started_anew_while_the_others_answer() {
+    let state = tempfile::tempdir().unwrap();
+    let several = ["--listen", "127.0.0.1:0", "--postgres", "--hosts", "2"];
+    let up = Up::run(&mut command(state.path(), &several));
+    apply_and_wait(up.site, 1);
+    let hosts = || -> Vec<i32> {
+        parts(state.path()).into_iter().filter(|(name, _)| name == "host").map(|(_, id)| id).collect()
+    };
+    let before = hosts();
+    assert_eq!(before.len(), 2);
+    assert!(parts(state.path()).iter().any(|(name, _)| name == "haproxy"));
+    let seen = std::fs::read_to_string(format!("/proc/{}/cmdline", before[0])).unwrap();
+    let (_, url) = &noted_databases(state.path())[0];
+    let password = url.split('@').next().unwrap().rsplit(':').next().unwrap();
+    assert!(!seen.contains(password), "it tells the password: {seen}");
+
+    kill(state.path(), "host");
+    let deadline = Instant::now() + PATIENCE;
+    while hosts().contains(&before[0]) || hosts().len() < 2 {
+        assert!(get(up.site, "/orders/1").starts_with("HTTP/1.1 200"), "the other answers");
+        assert!(Instant::now() < deadline, "nobody has started it anew");
+    }
+    apply_and_wait(up.site, 2);
+    let all = [before, hosts()].concat();
+    up.stop();
+    for id in all {
+        assert!(!Path::new(&format!("/proc/{id}")).exists(), "host {id} is still there");
+    }
+}
+
+#[test]
+fn when_the_balancer_dies_everything_stops_and_it_is_said_why() {
+    let state = tempfile::tempdir().unwrap();
+    let several = ["--listen", "127.0.0.1:0", "--postgres", "--hosts", "2"];
+    let up = Up::run(&mut command(state.path(), &several));
+    kill(state.path(), "haproxy");
+    let (status, errors) = up.wait();
+    assert!(!status.success() && errors.contains("haproxy has ended"), "{status}: {errors}");
+}
+
+#[test]
+fn several_hosts_over_files_are_refused_at_once() {
+    let state = tempfile::tempdir().unwrap();
+    let refused = refusal(command(state.path(), &["--listen", "127.0.0.1:0", "--hosts", "2"]));
+    assert!(refused.contains("give --postgres or --database-url"), "{refused}");
+    let mixed = ["--listen", "127.0.0.1:0", "--hosts", "2", "--postgres", "--variable", "pay_database_url="];
+    let refused = refusal(command(state.path(), &mixed));
+    assert!(refused.contains("these are files: pay"), "{refused}");
+}

@@ -38,7 +38,7 @@ pub fn roll(shape: fn(usize) -> Shape, users: usize, seconds: u64) -> Result<Rol
     let cluster = Cluster::start(shape(HOSTS))?;
     cluster.open_course_for_all(COURSE, CAPACITY)?;
     let body = format!(r#"{{"eduNo": {COURSE}, "customerId": 7, "cardNo": "{}"}}"#, orders::GOOD_CARD);
-    let siege = Siege::lay(cluster.folder(), &cluster.url("/orders"), &body, users, seconds)?;
+    let siege = Siege::lay(cluster.state(), &cluster.url("/orders"), &body, users, seconds)?;
     let besieging = thread::spawn(move || siege.end());
     thread::sleep(BEFORE);
     let (started, mut ended_well) = (Instant::now(), true);

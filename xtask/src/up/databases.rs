@@ -13,8 +13,10 @@ use servers::PostgresServer;
 use super::write_for_owner;
 use crate::postgres_url::{LABELS, PostgresUrl, variable};
 
-/// A component has up to 64 connections for each of its stores, and there are fourteen such pairs.
-const SETTINGS: [&str; 1] = ["max_connections=1000"];
+/// A component has up to 64 connections for each of its stores, and there are fourteen such pairs in a host. Of several
+/// hosts not all have as many at once.
+const CONNECTIONS: u32 = 1_000;
+const CONNECTIONS_OF_EACH: u32 = 500;
 
 /// How long another PostgreSQL may take to be reached.
 const REACHED_WITHIN: Duration = Duration::from_secs(5);
@@ -32,6 +34,25 @@ pub(super) enum Wanted {
     There(PostgresUrl),
 }
 
+/// Refuses what several hosts cannot share: a store that is not on PostgreSQL.
+pub(super) fn ensure_shared(wanted: &Wanted, set: &[(String, String)]) -> Result<()> {
+    let is_given = |label: &&str| {
+        let name = variable(label);
+        let given = set.iter().rev().find(|(set, _)| *set == name).map(|(_, value)| value.clone());
+        let all = !matches!(wanted, Wanted::Nothing);
+        given.or_else(|| env::var(secret(&name)).ok()).map_or(all, |address| !address.trim().is_empty())
+    };
+    let files: Vec<_> = LABELS.into_iter().filter(|label| !is_given(label)).collect();
+    if files.is_empty() {
+        return Ok(());
+    }
+    bail!(
+        "several hosts share their stores, which takes PostgreSQL for every one: give --postgres or --database-url too. \
+         Without them these are files: {}",
+        files.join(", ")
+    )
+}
+
 /// The stores, and the private PostgreSQL that they are on, if any.
 pub(super) struct Databases {
     server: Option<PostgresServer>,
@@ -44,11 +65,13 @@ pub(super) struct Databases {
 impl Databases {
     /// Starts the private server, if that is wanted, or looks whether the other one is there. `set` are the variables on
     /// our command line: what they say of a store goes before what is wanted for all, and so does the environment.
-    pub(super) fn start(wanted: Wanted, set: &[(String, String)], state: &Path) -> Result<Self> {
+    pub(super) fn start(wanted: Wanted, hosts: u16, set: &[(String, String)], state: &Path) -> Result<Self> {
         let (server, url) = match wanted {
             Wanted::Nothing => (None, None),
             Wanted::Private => {
-                let server = PostgresServer::start(&state.join("postgres"), &SETTINGS)?;
+                let connections = CONNECTIONS.max(CONNECTIONS_OF_EACH * u32::from(hosts));
+                let settings = format!("max_connections={connections}");
+                let server = PostgresServer::start(&state.join("postgres"), &[&settings])?;
                 let url = PostgresUrl::parse(&server.url())?;
                 (Some(server), Some(url))
             }

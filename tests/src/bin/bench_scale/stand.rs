@@ -44,13 +44,13 @@ impl Stand {
                 let host = Host::try_start(&ground, options())?;
                 settle(&host)?;
                 host.stop();
-                generate::into_sqlite(ground.state(), orders)?;
+                generate::write(ground.state(), orders)?;
                 Ok(Self::Sqlite { host: Host::try_start(&ground, options())?, ground })
             }
             Database::Postgres => {
                 let mut cluster = Cluster::start(Shape::of(1).variable("demo_courses", false))?;
                 settle(&cluster)?;
-                cluster.while_stopped(|url| generate::into_postgres(url, orders))?;
+                cluster.while_stopped(|state| generate::write(state, orders))?;
                 Ok(Self::Postgres(Box::new(cluster)))
             }
         }
