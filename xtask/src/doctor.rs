@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Result, bail};
 use clap::Args;
 
-use crate::{build, redis_server, setup, workspace};
+use crate::{build, redis_server, registry_server, setup, workspace};
 
 /// The oldest compiler that builds Sugang; the workspace's `rust-version`.
 const RUST: (u32, u32) = (1, 95);
@@ -27,7 +27,8 @@ pub struct Doctor {}
 impl Doctor {
     /// Prints a line per finding.
     pub fn run(&self) -> Result<()> {
-        let findings = [rust(), target(), redis(), postgres(), c_compiler(), port(), disk(), spin()];
+        let findings =
+            [rust(), target(), redis(), postgres(), registry(), c_compiler(), port(), disk(), spin()];
         for finding in &findings {
             println!("{finding}");
         }
@@ -142,6 +143,13 @@ fn postgres() -> Finding {
             Finding::there("PostgreSQL (tests)", format!("{} ({version})", programs.display()))
         }
         None => Finding::note("PostgreSQL (tests)", setup::POSTGRES.how_to_get()),
+    }
+}
+
+fn registry() -> Finding {
+    match registry_server::program() {
+        Some(program) => Finding::there("registry (tests)", program.display().to_string()),
+        None => Finding::note("registry (tests)", setup::REGISTRY.how_to_get()),
     }
 }
 

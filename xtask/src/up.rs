@@ -128,7 +128,7 @@ impl Up {
         }
         if self.hosts > 1 {
             databases::ensure_shared(&wanted, &self.variable)?;
-            setup::ensure_haproxy()?;
+            setup::HAPROXY.ensure()?;
         }
         if !self.no_build {
             build::everything()?;

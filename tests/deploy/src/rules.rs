@@ -10,8 +10,8 @@ use crate::{
     workloads::{Source, Workload, has_key, workloads},
 };
 
-/// The Secret of the variables, and that of the runtime configuration: the operator makes them from the examples.
-const SECRETS: [&str; 2] = ["sugang-secrets", "sugang-runtime-config"];
+/// The Secret of the variables, and that of the runtime configuration: whoever deploys makes them from the examples.
+pub const SECRETS: [&str; 2] = ["sugang-secrets", "sugang-runtime-config"];
 
 /// Everything that is wrong with the objects of an overlay and those that are applied onto the operator's Deployments.
 #[must_use]

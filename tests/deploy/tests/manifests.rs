@@ -112,6 +112,24 @@ fn the_plain_deployments_are_those_that_the_operator_would_make() {
     }
 }
 
+/// The Secrets that the manifests ask for are those that an operator is told to make, of files with an example each.
+#[test]
+fn the_secrets_are_made_of_the_examples() {
+    let folder = kubernetes().join("secrets");
+    let text = std::fs::read_to_string(folder.join("kustomization.yaml")).unwrap();
+    let kustomization = &kustomize::documents(&text).unwrap()[0];
+    let names: Vec<_> =
+        list(&kustomization["secretGenerator"]).map(|it| it["name"].as_str().unwrap()).collect();
+    assert_eq!(names, rules::SECRETS);
+    assert_eq!(kustomization["generatorOptions"]["disableNameSuffixHash"], true);
+    for generator in list(&kustomization["secretGenerator"]) {
+        for file in list(&generator["envs"]).chain(list(&generator["files"])) {
+            let example = folder.join(format!("{}.example", file.as_str().unwrap()));
+            assert!(example.exists(), "{}", example.display());
+        }
+    }
+}
+
 #[test]
 fn the_examples_of_secrets_hold_none() {
     let secrets = kubernetes().join("secrets");
