@@ -17,7 +17,6 @@ use rustix::process::Signal;
 use servers::Process;
 
 use crate::{setup, workspace};
-use servers::Process;
 
 /// How long it may take until it takes connections.
 const PATIENCE: Duration = Duration::from_secs(30);
