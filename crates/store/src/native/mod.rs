@@ -127,7 +127,7 @@ impl Store {
 
     /// The store at `address` over a connection that was [opened](connect) for it, with the schema that it has.
     pub fn over_postgres(client: ::postgres::Client, address: Address) -> Self {
-        postgres::Connection::new(client, address)
+        postgres::Connection::store(client, address)
     }
 
     fn on_postgres(database: &Database) -> Result<Self, StoreError> {

@@ -81,13 +81,13 @@ impl Address {
     pub fn connect(&self) -> Result<Store, StoreError> {
         let url = address(&self.url, self.label);
         let client = by_itself(|| Client::connect(&url, NoTls)).map_err(as_spin_says)?;
-        Ok(Connection::new(client, self.clone()))
+        Ok(Connection::store(client, self.clone()))
     }
 }
 
 impl Connection {
     /// A store over a connection that was opened for where it is.
-    pub(super) fn new(client: Client, address: Address) -> Store {
+    pub(super) fn store(client: Client, address: Address) -> Store {
         let connection = Self { client: RefCell::new(Some(client)), address };
         Store::over(super::Connection::Postgres(Box::new(connection)))
     }
