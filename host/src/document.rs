@@ -94,7 +94,7 @@ mod tests {
     fn a_refusal_of_a_table_tells_its_place_and_the_key() {
         let refusal = |text: &str| {
             let table = text.parse().unwrap();
-            format!("{:?}", super::table::<Document>("[place]", table).unwrap_err())
+            format!("{:#}", super::table::<Document>("[place]", table).unwrap_err())
         };
         let text = "values = { pw = 424242 }";
         assert_eq!(refusal(text), "[place]: another value is expected: a string (in `values.pw`)");

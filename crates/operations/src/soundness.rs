@@ -23,7 +23,14 @@ pub(crate) fn damaged(stores: &Stores) -> Result<Vec<Violation>> {
 fn look(stores: &Stores, label: &'static str) -> Result<Option<Violation>> {
     // The pages of a PostgreSQL are its server's to look after.
     let Some(file) = stores.path(label) else { return Ok(None) };
-    let problem = problem(&stores.open_file(label)?).map_err(|error| in_words(error, label, file))?;
+    let problem = match stores.open_file(label) {
+        Ok(store) => problem(&store).map_err(|error| in_words(error, label, file))?,
+        // What says which tables there are may be what is damaged.
+        Err(error) => match error.downcast_ref::<rusqlite::Error>() {
+            Some(damage) if is_damage(damage) => Some(damage.to_string()),
+            _ => return Err(error),
+        },
+    };
     Ok(problem.map(|problem| Violation {
         invariant: "store-is-sound",
         subject: format!("store {label}"),
@@ -40,11 +47,13 @@ pub(crate) fn problem(store: &Connection) -> rusqlite::Result<Option<String>> {
     match said {
         Ok(said) if said == "ok" => Ok(None),
         Ok(said) => Ok(Some(said.lines().collect::<Vec<_>>().join(" "))),
-        Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseCorrupt) => {
-            Ok(Some(error.to_string()))
-        }
+        Err(error) if is_damage(&error) => Ok(Some(error.to_string())),
         Err(error) => Err(error),
     }
+}
+
+fn is_damage(error: &rusqlite::Error) -> bool {
+    error.sqlite_error_code() == Some(ErrorCode::DatabaseCorrupt)
 }
 
 #[cfg(test)]

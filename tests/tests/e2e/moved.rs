@@ -24,9 +24,10 @@ fn a_system_that_was_moved_there_goes_on_and_every_command_works_on_it() {
     let (_, password) = url.split_once('@').unwrap().0.rsplit_once(':').unwrap();
     let ground = Ground::new();
     {
-        let host = ground.host(Options::new());
+        let host = ground.host(Options::new().process());
         all_sorts(&host);
         comes_to_rest(ground.state());
+        host.stop();
     }
     let on = |url: &str, arguments: &[&str]| {
         let variables = LABELS.map(|label| format!("{label}_database_url={url}"));
