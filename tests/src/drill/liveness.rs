@@ -21,13 +21,16 @@ const APPLICANTS: u64 = 4;
 /// How long a host that stood still may take until it is ready again.
 const READY_WITHIN: Duration = Duration::from_secs(60);
 
+/// How long it may take until a host that is stopped does nothing any more.
+const STOPPED_WITHIN: Duration = Duration::from_secs(2);
+
 /// How long nobody is harmed before and after.
 const CALM: Duration = Duration::from_millis(500);
 
 /// What was seen of one host that stood still.
 #[derive(Debug)]
 pub struct Stood {
-    /// From when on it did not answer at `/livez`, seen by asking.
+    /// Whether it no longer answered at `/livez`.
     pub silent: bool,
     /// How long it took until it was started anew, and until it was ready.
     pub started_after: Duration,
@@ -93,7 +96,12 @@ fn stand_still(cluster: &Cluster, host: usize, accepted: &AtomicU64) -> Result<S
     let (starts, before) = (cluster.starts(host), accepted.load(Ordering::Relaxed));
     cluster.signal(host, Signal::STOP)?;
     let begun = Instant::now();
-    let silent = probe::status(address, "/livez", Duration::from_millis(500)).is_none();
+    // The kernel stops one thread after the other, the busy ones when it comes by.
+    let is_silent = || probe::status(address, "/livez", Duration::from_millis(500)).is_none();
+    let mut silent = is_silent();
+    while !silent && begun.elapsed() < STOPPED_WITHIN {
+        silent = is_silent();
+    }
     while cluster.starts(host) == starts {
         ensure!(begun.elapsed() < READY_WITHIN, "nobody has started host {} anew", host + 1);
         thread::sleep(Duration::from_millis(20));
