@@ -27,6 +27,7 @@ impl Database {
 }
 
 /// A host that runs, and what it stands on.
+#[allow(clippy::large_enum_variant, reason = "there is one of them")]
 pub(crate) enum Stand {
     // The host ends before the ground it stands on.
     Sqlite { host: Host, ground: Ground },
