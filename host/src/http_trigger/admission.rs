@@ -205,8 +205,8 @@ mod tests {
         let mut held = [all(&places, 1), all(&places, 2)];
         for n in (0..1000).map(|n| n % 2) {
             held[n].pop();
-            for other in 0..2 {
-                held[other].extend(all(&places, other as u8 + 1));
+            for (other, held) in (1..).zip(&mut held) {
+                held.extend(all(&places, other));
             }
         }
         let held = held.map(|places| places.len());

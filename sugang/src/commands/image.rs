@@ -4,19 +4,19 @@ use anyhow::Result;
 use sugang_host::image::{Image, Registry};
 
 use crate::cli;
+use crate::output::print;
 
 #[tokio::main]
 pub(crate) async fn image(what: &cli::Image) -> Result<()> {
     match what {
         cli::Image::Push { reference, from, insecure } => {
             let pushed = Registry::open(reference, *insecure)?.push(&Image::make(from)?).await?;
-            println!("{pushed}");
+            print(&format!("{pushed}\n"))
         }
         cli::Image::Save { folder, from } => {
             let image = Image::make(from)?;
             image.save(folder)?;
-            println!("{}", image.digest());
+            print(&format!("{}\n", image.digest()))
         }
     }
-    Ok(())
 }

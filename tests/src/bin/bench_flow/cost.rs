@@ -86,7 +86,7 @@ impl<'a> Meter<'a> {
         let counter =
             |name: &str| counters.lines().find_map(|line| line.strip_prefix(name)?.trim().parse().ok());
         let mut costs = COUNTERS.map(|name| name.and_then(counter));
-        let postgres = self.system.postgres().and_then(|id| family_time(id));
+        let postgres = self.system.postgres().and_then(family_time);
         let [first, second, third, _, _, _, server, ..] = &mut costs;
         (*first, *second, *third, *server) = (host, redis, postgres, Some(self.server_commands()?));
         Ok(Reading { at: Instant::now(), total: Cost(costs) })
