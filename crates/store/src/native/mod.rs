@@ -128,7 +128,7 @@ impl Store {
 
     /// The store of `database` over a connection that was [opened](connect) for it, with the schema that it has.
     pub fn over_postgres(client: ::postgres::Client, database: &Database) -> Self {
-        postgres::Connection::new(client, database.label(), None)
+        postgres::Connection::store(client, database.label(), None)
     }
 
     fn on_postgres(database: &Database) -> Result<Self, StoreError> {

@@ -75,13 +75,13 @@ impl Address {
     pub fn connect(&self) -> Result<Store, StoreError> {
         let url = address(&self.url()?, self.label);
         let client = by_itself(|| Client::connect(&url, NoTls)).map_err(as_spin_says)?;
-        Ok(Connection::new(client, self.label, Some(Arc::clone(&self.database))))
+        Ok(Connection::store(client, self.label, Some(Arc::clone(&self.database))))
     }
 }
 
 impl Connection {
     /// A store over a connection that was opened for its label.
-    pub(super) fn new(client: Client, label: &'static str, database: Option<Arc<Database>>) -> Store {
+    pub(super) fn store(client: Client, label: &'static str, database: Option<Arc<Database>>) -> Store {
         let connection = Self { client: RefCell::new(Some(client)), label, database };
         Store::over(super::Connection::Postgres(Box::new(connection)))
     }
