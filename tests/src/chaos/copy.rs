@@ -41,6 +41,14 @@ fn copy(state: &State, label: &str, file: &Path) -> Result<()> {
             insert.execute(rusqlite::params_from_iter(row.into_iter().map(value)))?;
         }
     }
+    if label == "reservation" {
+        // A place on the waiting list is the position of its event, and on PostgreSQL its place among those inserted.
+        copying.execute(
+            "UPDATE reservations SET ticket = (SELECT position FROM events WHERE inserted = ticket)
+             WHERE ticket IS NOT NULL",
+            [],
+        )?;
+    }
     Ok(copying.commit()?)
 }
 
