@@ -146,6 +146,8 @@ impl Host {
             defaults.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
         if let Some(postgres) = ground.postgres() {
             defaults.extend(postgres.variables()?);
+            // The first statements of all make the tables, which may take longer than an order waits for its payment.
+            defaults.push(("pay_deadline_ms".to_owned(), "5000".to_owned()));
         }
         for (name, value) in defaults {
             options.variables.entry(name).or_insert(value);

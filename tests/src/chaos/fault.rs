@@ -71,8 +71,8 @@ pub enum Fault {
     DatabaseReadOnly(Duration),
     /// Transactions are serializable, so that of those that meet all but one are given up.
     Serializable(Duration),
-    /// Somebody else takes tables of a store in every order, so that deadlocks are resolved.
-    Deadlocks(&'static str, Duration),
+    /// Somebody else takes tables the other way around, so that deadlocks are resolved.
+    Deadlocks(Duration),
     /// The network to PostgreSQL is parted.
     DatabaseParted(Way, Duration),
     /// Somebody else holds the write lock of a store.
@@ -115,7 +115,7 @@ impl Fault {
             Self::DatabaseFrozen(_) => "connection to PostgreSQL frozen".to_owned(),
             Self::DatabaseReadOnly(_) => "PostgreSQL takes no writes".to_owned(),
             Self::Serializable(_) => "serialization failures".to_owned(),
-            Self::Deadlocks(..) => "deadlocks".to_owned(),
+            Self::Deadlocks(_) => "deadlocks".to_owned(),
             Self::DatabaseParted(Way::NoAnswers, _) => "PostgreSQL heard no more".to_owned(),
             Self::DatabaseParted(..) => "PostgreSQL out of reach".to_owned(),
             Self::StoreLocked(..) => "store locked".to_owned(),
@@ -279,10 +279,7 @@ impl Deck {
             Fault::DatabaseFrozen(self.time(500, 5_000)),
             Fault::DatabaseReadOnly(self.time(500, 4_000)),
             Fault::Serializable(self.time(2_000, 5_000)),
-            Fault::Deadlocks(
-                self.rng.choice(["order", "reservation"]).unwrap_or("order"),
-                self.time(2_000, 5_000),
-            ),
+            Fault::Deadlocks(self.time(2_000, 5_000)),
             // Longer than what is read stays with who has read it.
             Fault::DatabaseParted(Way::Parted, self.time(7_000, 15_000)),
             Fault::DatabaseParted(Way::NoAnswers, self.time(500, 7_000)),

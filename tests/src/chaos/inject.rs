@@ -105,7 +105,7 @@ fn bring_about(system: &System, fault: &Fault) -> Result<bool> {
         | Fault::DatabaseFrozen(_)
         | Fault::DatabaseReadOnly(_)
         | Fault::Serializable(_)
-        | Fault::Deadlocks(..)
+        | Fault::Deadlocks(_)
         | Fault::DatabaseParted(..) => return postgres(system, fault),
         _ => redis(system, fault)?,
     }
@@ -258,7 +258,7 @@ fn postgres(system: &System, fault: &Fault) -> Result<bool> {
             database.differently("default_transaction_isolation", "serializable", *time)?;
             return Ok(database.said(GIVEN_UP, from));
         }
-        Fault::Deadlocks(label, time) => return database.deadlock(label, *time),
+        Fault::Deadlocks(time) => return database.deadlock(*time),
         Fault::DatabaseParted(way, time) => database.part(*way, *time),
         _ => return Ok(false),
     }

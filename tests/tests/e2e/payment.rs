@@ -18,7 +18,6 @@ store::on_postgres!(
     over_a_bad_line_to_the_card_company_every_order_is_charged_once_and_given_back_once,
     an_order_that_is_paid_is_not_paid_again,
     an_order_nobody_pays_for_expires,
-    while_pay_is_away_orders_are_taken_at_once_and_paid_by_themselves_later,
 );
 
 /// The deadline of the one synchronous call, and what an answer may take beyond it.
