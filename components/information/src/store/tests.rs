@@ -428,3 +428,26 @@ fn a_store_of_the_release_before_keeps_its_rows_and_goes_on_where_it_was() {
 fn the_store_is_the_same_on_both_databases() {
     ::store::native::assert_same_on_both(&DATABASE);
 }
+
+#[test]
+fn workers_that_take_in_at_once_do_not_wait_for_each_other_in_a_circle() {
+    let first = native::Engine::Postgres.run(|| native::Store::new(&DATABASE));
+    let address = first.address(&DATABASE).unwrap();
+    std::thread::scope(|scope| {
+        for worker in 1..=4_u64 {
+            let address = address.clone();
+            scope.spawn(move || {
+                let store = Store(address.connect().unwrap());
+                store.ask("SET deadlock_timeout = 10");
+                for turn in 0..20 {
+                    // Each begins with another of the rows that all count in.
+                    let mut events = samples::history_of(worker * 1_000 + turn);
+                    let middle = events.len() * usize::try_from(worker - 1).unwrap() / 4;
+                    events.rotate_left(middle);
+                    store.take(&events);
+                }
+            });
+        }
+    });
+    assert_eq!(first.number("SELECT rows FROM counts WHERE name = 'all'").unwrap(), 80);
+}
