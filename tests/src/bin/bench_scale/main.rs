@@ -45,7 +45,10 @@ fn bench(scale: &Scale) -> Result<bool> {
         good &= hosts::is_good(&rows);
         if !scale.no_write {
             plot::hosts(&document::folder().join("performance-hosts.svg"), &rows)?;
-            document::write("hosts", &table)?;
+            document::write(
+                "hosts",
+                &format!("![orders per second, by hosts](performance-hosts.svg)\n\n{table}"),
+            )?;
         }
     }
     if scale.only != Some(ScalePart::Hosts) {
@@ -55,7 +58,10 @@ fn bench(scale: &Scale) -> Result<bool> {
         good &= growth::is_good(&columns);
         if !scale.no_write {
             plot::growth(&document::folder().join("performance-orders.svg"), &columns)?;
-            document::write("orders", &table)?;
+            document::write(
+                "orders",
+                &format!("![milliseconds, by orders](performance-orders.svg)\n\n{table}"),
+            )?;
         }
     }
     Ok(good)
