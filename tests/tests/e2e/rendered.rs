@@ -21,8 +21,8 @@ struct Cluster {
     services: BTreeMap<String, SocketAddr>,
     folder: TempDir,
     ground: Ground,
-    _postgres: PostgresServer,
-    _registry: RegistryServer,
+    postgres: PostgresServer,
+    registry: RegistryServer,
 }
 
 impl Cluster {
@@ -36,14 +36,7 @@ impl Cluster {
         let postgres = PostgresServer::start(&database, &["fsync=off", "max_connections=300"]).unwrap();
         let free = || SocketAddr::from(([127, 0, 0, 1], servers::free_port().unwrap()));
         let services = of_kind(&objects, "SpinApp").map(|app| (name(app).to_owned(), free())).collect();
-        let mut cluster = Self {
-            processes: Vec::new(),
-            services,
-            folder,
-            ground,
-            _postgres: postgres,
-            _registry: registry,
-        };
+        let mut cluster = Self { processes: Vec::new(), services, folder, ground, postgres, registry };
         let image = cluster.push();
         let values = cluster.values(&objects);
         let executor = find(&objects, "SpinAppExecutor", "sugang").unwrap();
@@ -65,7 +58,7 @@ impl Cluster {
     }
 
     fn push(&self) -> String {
-        let tag = format!("{}/sugang/sugang:test", self._registry.address());
+        let tag = format!("{}/sugang/sugang:test", self.registry.address());
         let mut command = Command::new(workspace::host_binary());
         command.args(["image", "push", &tag, "--insecure", "--from"]).arg(workspace::manifest());
         command.env("HOME", self.folder.path()).env_remove("DOCKER_CONFIG");
@@ -80,14 +73,14 @@ impl Cluster {
         let mut values: BTreeMap<String, String> =
             data.iter().map(|(key, value)| (key.clone(), value.as_str().unwrap().to_owned())).collect();
         let example = fs::read_to_string(kubernetes().join("secrets/variables.env.example")).unwrap();
-        let database = self._postgres.url();
+        let database = self.postgres.url();
         for (key, _) in example.lines().filter_map(|line| line.split_once('=')) {
             let value = if key.ends_with("_database_url") { database.clone() } else { String::new() };
             values.insert(key.to_owned(), value);
         }
         let url = |service: &str| format!("http://{}", self.services[service]);
         let redis = self.ground.redis_url().strip_prefix("redis://").unwrap().to_owned();
-        let postgres = format!("127.0.0.1:{}", self._postgres.port());
+        let postgres = format!("127.0.0.1:{}", self.postgres.port());
         values.extend([
             ("redis_address".to_owned(), redis),
             ("postgres_address".to_owned(), postgres),
