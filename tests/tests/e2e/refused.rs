@@ -134,7 +134,7 @@ fn what_is_no_store_of_its_label_is_refused() {
     let done = backup().says(1, &["`pay`", "no SQLite database"]);
     assert!(!done.text.contains("locked"), "{}", done.text);
 
-    fs::copy(stores::file(state, "gateway").unwrap(), &pay).unwrap();
+    fs::copy(stores::file(state, "reservation").unwrap(), &pay).unwrap();
     operate(state, &["check"]).says(2, &["`pay`", "no table `pays`", "[sqlite_database.pay]"]);
     assert!(!another.exists());
     run(&["check", "--runtime-config-file", "/dev/null"]).says(2, &["[sqlite_database.information]"]);

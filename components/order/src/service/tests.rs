@@ -463,7 +463,8 @@ fn whoever_pays_is_answered_what_pay_told_last_even_if_its_answer_came_late() {
 fn whoever_is_always_too_late_gives_up() {
     let orders = Orders::new();
     orders.take_it(&applying(1));
-    for _ in 0..20 {
+    // As often as each of the two decides.
+    for _ in 0..2 * 200 {
         orders.meanwhile(|other| {
             let version = other.stored(1).payment.version;
             other.hear(1, PayStatus::PaymentDeclined, version + 1);

@@ -138,7 +138,7 @@ fn no_refusal_shows_an_address() {
         assert!(told.contains("order_database_url") && !told.contains("hunter2"), "{told}");
     }
     // And TLS is what the address says: the server of the tests has none.
-    let url = format!("{} sslmode=require", database());
+    let url = format!("{}?sslmode=require", database());
     let told = format!("{:#}", move_stores(&[moving(&stores, "order", &url)], folder.path()).unwrap_err());
     assert!(told.contains("does not support TLS"), "{told}");
 }
