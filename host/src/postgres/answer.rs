@@ -78,8 +78,8 @@ pub(super) struct Reading {
 }
 
 impl Reading {
-    pub(super) fn new(columns: Vec<Column>, rows: RowStream, running: Running) -> Self {
-        Self { columns, rows: Box::pin(rows), running: Some(running) }
+    pub(super) fn new(columns: Vec<Column>, rows: Pin<Box<RowStream>>, running: Running) -> Self {
+        Self { columns, rows, running: Some(running) }
     }
 
     /// Reads the first rows, and has the others come as they are taken, each in time.

@@ -13,7 +13,7 @@ use std::{
     time::Duration,
 };
 
-use deadpool_postgres::{Object, RecyclingMethod};
+use deadpool_postgres::{ClientWrapper, Object, RecyclingMethod};
 use tokio::{runtime::Handle, time::timeout};
 use tokio_postgres::{Client, SimpleQueryMessage};
 
@@ -59,8 +59,8 @@ impl Lent {
     }
 
     /// The connection itself.
-    pub(super) fn client(&self) -> Result<&Client, Error> {
-        self.client.as_deref().map(|client| &**client).ok_or_else(|| refused("the connection was given back"))
+    pub(super) fn client(&self) -> Result<&ClientWrapper, Error> {
+        self.client.as_deref().ok_or_else(|| refused("the connection was given back"))
     }
 }
 

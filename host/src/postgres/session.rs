@@ -1,20 +1,27 @@
 //! A component's connection.
 
-use std::{sync::Arc, time::Duration};
+use std::{pin::Pin, sync::Arc, time::Duration};
+
+use futures::StreamExt as _;
+use tokio_postgres::{RowStream, error::SqlState};
 
 use super::{
     answer::{Answer, Reading},
-    bindings::spin::postgres::postgres::ParameterValue,
+    bindings::spin::postgres::postgres::{Column, ParameterValue},
     connection::Lent,
     error::{Error, query_failed},
-    parameter::{Encoded, encode},
+    parameter::encode,
     value,
 };
 
 /// How long a component may leave a row untaken; as long as a request may take.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// A component's connection. Every statement is prepared anew, as in Spin: nothing is kept between two.
+/// How many prepared statements a connection keeps: more than the contexts have. One with more forgets them all.
+const STATEMENTS: usize = 512;
+
+/// A component's connection. What it has prepared once stays prepared for whoever is lent it next: nobody can tell, but for
+/// the time that the server takes to read and plan a statement.
 #[derive(Clone)]
 pub struct Session {
     lent: Arc<Lent>,
@@ -30,13 +37,7 @@ impl Session {
     /// Runs a statement for its rows.
     pub(super) async fn query(&self, sql: &str, parameters: Vec<ParameterValue>) -> Result<Answer, Error> {
         let running = self.lent.begin();
-        let begun = async {
-            let (client, statement, parameters) = self.prepare(sql, parameters).await?;
-            let columns = statement.columns().iter().map(value::column).collect();
-            let rows = client.query_raw(&statement, parameters).await.map_err(query_failed)?;
-            Ok((columns, rows))
-        };
-        match begun.await {
+        match self.begin(sql, parameters).await {
             Ok((columns, rows)) => Ok(Reading::new(columns, rows, running).answer(self.patience).await),
             Err(error) => {
                 running.ended();
@@ -49,23 +50,45 @@ impl Session {
     pub(super) async fn execute(&self, sql: &str, parameters: Vec<ParameterValue>) -> Result<u64, Error> {
         let running = self.lent.begin();
         let executed = async {
-            let (client, statement, parameters) = self.prepare(sql, parameters).await?;
-            client.execute_raw(&statement, parameters).await.map_err(query_failed)
+            let (_, mut rows) = self.begin(sql, parameters).await?;
+            while let Some(row) = rows.next().await {
+                row.map_err(query_failed)?;
+            }
+            Ok(rows.rows_affected().unwrap_or(0))
         };
         let executed = executed.await;
         running.ended();
         executed
     }
 
-    /// The types of parameters are known only when the statement is prepared.
-    async fn prepare(
+    async fn begin(
         &self,
         sql: &str,
         parameters: Vec<ParameterValue>,
-    ) -> Result<(&tokio_postgres::Client, tokio_postgres::Statement, Vec<Encoded>), Error> {
+    ) -> Result<(Vec<Column>, Pin<Box<RowStream>>), Error> {
         let client = self.lent.client()?;
-        let statement = client.prepare(sql).await.map_err(query_failed)?;
+        if client.statement_cache.size() >= STATEMENTS {
+            client.statement_cache.clear();
+        }
+        let statement = client.prepare_cached(sql).await.map_err(query_failed)?;
+        // The types of parameters are known only now.
         let parameters = encode(parameters, statement.params())?;
-        Ok((client, statement, parameters))
+        let rows = client.query_raw(&statement, &parameters).await;
+        let (statement, rows) = match rows {
+            Err(error) if is_outdated(&error) => {
+                client.statement_cache.clear();
+                let statement = client.prepare_cached(sql).await.map_err(query_failed)?;
+                let rows = client.query_raw(&statement, &parameters).await;
+                (statement, rows)
+            }
+            rows => (statement, rows),
+        };
+        let columns = statement.columns().iter().map(value::column).collect();
+        Ok((columns, Box::pin(rows.map_err(query_failed)?)))
     }
+}
+
+/// Whether a statement was not begun because it had been prepared before a table changed, or before it was deallocated.
+fn is_outdated(error: &tokio_postgres::Error) -> bool {
+    matches!(error.code(), Some(&SqlState::FEATURE_NOT_SUPPORTED | &SqlState::INVALID_SQL_STATEMENT_NAME))
 }

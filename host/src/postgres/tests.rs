@@ -409,6 +409,36 @@ async fn again(server: &Server, pools: &Pools, id: i32) -> Session {
 }
 
 #[tokio::test]
+async fn a_statement_stays_prepared_until_what_it_reads_changes() {
+    let (server, pools) = (Server::own(), Pools::default());
+    let prepared =
+        "SELECT count(*) FROM pg_prepared_statements WHERE statement LIKE 'SELECT * FROM changing%'";
+    let (all, count) = ("SELECT * FROM changing", async |session: &Session| ask(session, prepared).await);
+    let session = server.open(&pools).await;
+    run(&session, "CREATE TABLE changing (a BIGINT)").await;
+    run(&session, "INSERT INTO changing VALUES (1)").await;
+    assert_eq!(rows(&session, all, vec![]).await.unwrap()[0].len(), 1);
+    let connection = process(&session).await;
+    drop(session);
+    // The same connection, once it is clean again.
+    let session = loop {
+        let session = server.open(&pools).await;
+        if process(&session).await == connection {
+            break session;
+        }
+    };
+    rows(&session, all, vec![]).await.unwrap();
+    assert!(matches!(count(&session).await, DbValue::Int64(1)));
+    run(&session, "ALTER TABLE changing ADD COLUMN b BIGINT DEFAULT 2").await;
+    assert_eq!(rows(&session, all, vec![]).await.unwrap()[0].len(), 2);
+    run(&session, "DEALLOCATE ALL").await;
+    assert_eq!(rows(&session, all, vec![]).await.unwrap()[0].len(), 2);
+    // What the server cannot do is refused as ever.
+    let refused = session.query("SELECT 1 FROM changing FOR UPDATE OF nothing", vec![]).await;
+    assert!(refused.is_err());
+}
+
+#[tokio::test]
 async fn a_transaction_that_was_not_ended_is_rolled_back_at_once() {
     let (server, pools) = (Server::shared(), Pools::default());
     let observer = server.open(&Pools::default()).await;
