@@ -524,10 +524,9 @@ async fn after_a_restart_the_next_to_open_finds_a_working_connection() {
     let session = open(&pools, &url, None).await.unwrap();
     run(&session, "CREATE TABLE kept (i int)").await;
     drop(server);
-    assert!(matches!(
-        session.execute("SELECT 1", vec![]).await,
-        Err(Error::QueryFailed(QueryError::Text(_)))
-    ));
+    // What the server said as it went, or that the connection is closed: whichever is heard first.
+    let gone = format!("{:?}", session.execute("SELECT 1", vec![]).await.unwrap_err());
+    assert!(gone.contains("57P01") || gone.contains("kind: Closed"), "{gone}");
     drop(session);
     assert!(open(&pools, &url, None).await.is_err());
     let server = PostgresServer::start(folder.path(), &["fsync=off"]).unwrap();
