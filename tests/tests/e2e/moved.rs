@@ -65,7 +65,7 @@ fn a_system_that_was_moved_there_goes_on_and_every_command_works_on_it() {
     }
     on(&url, &["replay"]).says(0, &["with the next tick"]);
     rests(&url);
-    on(&url, &["events", "list"]).says(0, &["no dead letters"]);
+    operate(ground.state(), &["events", "list"]).says(0, &["no dead letters"]);
     let backup = folder.path().join("backup");
     let backup = backup.to_str().unwrap();
     on(&url, &["backup", backup])
