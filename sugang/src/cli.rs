@@ -38,6 +38,8 @@ pub(crate) enum Command {
     Backup(Backup),
     /// Puts a backup in the place of the stores of a system that does not run
     Restore(Restore),
+    /// Prints a new set of keys for tokens, guests' orders and calls between contexts, as an environment file has them
+    Keys,
     /// Says about once a second that time has passed, on the event log's Redis: what `cargo xtask up` does by itself
     Tick(RedisPlace),
     /// Moves stores of a system that does not run from SQLite to PostgreSQL

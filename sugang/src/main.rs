@@ -2,11 +2,12 @@
 //! operator does beside it.
 //!
 //! The host is a library that knows nothing of Sugang's contexts, and `operations` one that knows nothing of
-//! wasmtime. Only here do they meet: [`cli`] says what there is, [`up`] runs, [`commands`] print what
+//! wasmtime. Only here do they meet: [`cli`] says what there is, [`up`] runs, [`access`] says who may be let in, [`commands`] print what
 //! `operations` finds.
 
 #![warn(clippy::print_stdout, clippy::print_stderr, reason = "they panic where nobody reads: see `output`")]
 
+mod access;
 mod cli;
 mod commands;
 mod output;
@@ -48,6 +49,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Rebuild { what } => rebuild(&what).map(|()| ExitCode::SUCCESS),
         Command::Backup(backup) => commands::backup(&backup).map(|()| ExitCode::SUCCESS),
         Command::Restore(restore) => commands::restore(&restore).map(|()| ExitCode::SUCCESS),
+        Command::Keys => access::print_keys().map(|()| ExitCode::SUCCESS),
         Command::Tick(redis) => commands::tick(&redis).map(|()| ExitCode::SUCCESS),
         Command::Image { what } => commands::image(&what).map(|()| ExitCode::SUCCESS),
         Command::MoveStore(moved) => commands::move_store(&moved).map(|()| ExitCode::SUCCESS),

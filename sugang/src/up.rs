@@ -3,6 +3,7 @@
 use sugang_host::{Running, cli::Up};
 use tokio::signal::unix::{SignalKind, signal};
 
+use crate::access;
 use crate::output::{mention, tell};
 
 #[tokio::main]
@@ -12,7 +13,7 @@ pub(crate) async fn run(options: Up) -> anyhow::Result<()> {
         operations::ensure_restored(state)?;
     }
     let drain_time = options.drain_time();
-    let starting = options.application()?.start();
+    let starting = options.application()?.precheck(access::check).start();
     let running = tokio::select! {
         running = starting => running?,
         _ = interrupt.recv() => return Ok(()),

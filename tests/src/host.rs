@@ -20,6 +20,7 @@ use xtask::workspace;
 
 use crate::api::Api;
 use crate::ground::{CONTEXTS, Ground};
+use crate::members;
 use crate::wait::PATIENCE;
 
 /// How a host is set up.
@@ -68,6 +69,13 @@ impl Options {
     pub fn variable(mut self, name: &str, value: impl ToString) -> Self {
         self.variables.insert(name.to_owned(), value.to_string());
         self
+    }
+
+    /// Where everybody is asked who they are, with keys that the tests know.
+    #[must_use]
+    pub fn members(self) -> Self {
+        let keyed = |options: Self, (name, key): (&str, &String)| options.variable(name, key);
+        members::keys().iter().map(|(name, key)| (*name, key)).fold(self.variable("access", "members"), keyed)
     }
 
     /// Whether the demonstration courses are opened and told to `order` in this host.
@@ -141,7 +149,11 @@ impl Host {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         let redis = RedisUrl::parse(ground.redis_url())?;
         let application_url = format!("http://{address}");
-        let defaults = redis.variables().into_iter().chain([("application_url", application_url.as_str())]);
+        // Unless a test is about members, everybody may do everything.
+        let defaults = redis
+            .variables()
+            .into_iter()
+            .chain([("application_url", application_url.as_str()), ("access", "open")]);
         let mut defaults: Vec<_> =
             defaults.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
         if let Some(postgres) = ground.postgres() {

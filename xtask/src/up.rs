@@ -149,6 +149,8 @@ impl Up {
         let mut variables: BTreeMap<_, _> =
             redis.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
         variables.insert("application_url".to_owned(), format!("http://{}", reachable(listen)));
+        // As in the original, whose commands are to work as they are printed.
+        variables.insert("access".to_owned(), "open".to_owned());
         variables.extend(self.variable.iter().cloned());
         variables
     }
@@ -336,7 +338,7 @@ fn host_command(
     if !binary.exists() {
         bail!("{} is not built: run `cargo xtask build`, or leave out --no-build", binary.display());
     }
-    let mut command = Command::new(binary);
+    let mut command = Command::new(&binary);
     command.current_dir(workspace::root()).env(workspace::CACHE_VARIABLE, workspace::code_cache());
     // What it prints goes to a file as well as to the terminal.
     command.env("NO_COLOR", "1");
@@ -353,8 +355,25 @@ fn host_command(
     // A command line is there for everybody on this machine to see; the environment is not.
     let secret = format!("SPIN_VARIABLE_{}", CREDENTIALS.to_ascii_uppercase());
     command.env(secret, redis_url.credentials());
+    command.envs(keys(&binary, state)?);
     command.args(&options.host_flags);
     Ok(command)
+}
+
+/// The keys of this system, as the environment of a host has them: made once, and kept for their owner's eyes alone.
+fn keys(binary: &Path, state: &StateDir) -> Result<Vec<(String, String)>> {
+    let path = state.path().join("keys.env");
+    if !path.exists() {
+        let made = Command::new(binary).arg("keys").output().context("cannot make keys")?;
+        if !made.status.success() {
+            bail!("`sugang keys` failed: {}", String::from_utf8_lossy(&made.stderr));
+        }
+        write_for_owner(&path, &String::from_utf8(made.stdout)?)?;
+    }
+    let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    let set_outside = |name: &str| std::env::var_os(name).is_some();
+    let keys = text.lines().filter_map(|line| line.split_once('=')).filter(|(name, _)| !set_outside(name));
+    Ok(keys.map(|(name, value)| (name.to_owned(), value.to_owned())).collect())
 }
 
 /// Writes down where the event log is, for the commands that an operator runs beside the system. The address may

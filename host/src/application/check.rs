@@ -50,6 +50,11 @@ pub(super) fn check(application: Application) -> Result<Checked> {
     let routes = routes(&manifest)?;
     let sources = Sources { given: application.variables.clone(), providers: config.providers.clone() };
     let variables = Variables::settle(&manifest.variables, &sources)?;
+    if let Some(precheck) = application.precheck
+        && !manifest.http_triggers.is_empty()
+    {
+        precheck(&|name| variables.value(name).map(str::to_owned), application.listen)?;
+    }
     let stores = stores(&application, &config, &state_dir)?;
     let in_flight = stores.databases.in_flight().clone();
     let loader = load::Loader {

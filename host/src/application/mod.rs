@@ -52,7 +52,12 @@ pub struct Application {
     server_limits: ServerLimits,
     handler_limits: HandlerLimits,
     reuse: Reuse,
+    precheck: Option<Precheck>,
 }
+
+/// What an application's own command asks of its settings before anything is served: of the variables, by name, and of the
+/// address that HTTP is served at.
+pub type Precheck = fn(variable: &dyn Fn(&str) -> Option<String>, listen: SocketAddr) -> Result<()>;
 
 impl Application {
     /// The application of the manifest at `path`: a `spin.toml`, or the directory it is in. Where there is no such file,
@@ -76,6 +81,7 @@ impl Application {
             server_limits: ServerLimits::default(),
             handler_limits: HandlerLimits::default(),
             reuse: Reuse::default(),
+            precheck: None,
         }
     }
 
@@ -172,6 +178,12 @@ impl Application {
     /// When instances are used again.
     pub fn reuse(mut self, reuse: Reuse) -> Self {
         self.reuse = reuse;
+        self
+    }
+
+    /// What else must hold, where HTTP is served.
+    pub fn precheck(mut self, precheck: Precheck) -> Self {
+        self.precheck = Some(precheck);
         self
     }
 
