@@ -97,6 +97,8 @@ impl<'a> Told<'a> {
                 told.title = Some(&course.title);
                 told.course_status = Some(course.status);
             }
+            // What is known of a member is no status of an order.
+            Event::MemberRegistered(_) | Event::MemberChanged(_) | Event::MemberErased(_) => {}
         }
         told
     }

@@ -9,13 +9,15 @@
 pub mod event;
 mod money;
 mod number;
+mod person;
 mod status;
 pub mod text;
 mod time;
 
 pub use money::{CardNumber, Won};
 pub use number::{CustomerId, EduNo, Guests, MAX_ID, OrderId, decimal};
-pub use status::{Approval, CourseStatus, Language, OrderStatus, PayStatus, ReservationStatus};
+pub use person::{Email, PersonName, Phone};
+pub use status::{Approval, CourseStatus, Language, OrderStatus, PayStatus, ReservationStatus, Role};
 #[cfg(feature = "clock")]
 pub use time::clock;
 pub use time::{NotATimestamp, Timestamp};
