@@ -27,7 +27,8 @@ mod sessions;
 pub mod table;
 pub mod token;
 
-pub use caller::{Caller, Identity, Role};
+pub use caller::{Caller, Identity};
+pub use kernel::Role;
 pub use reach::Reach;
 pub use secrets::Secrets;
 pub use sessions::{end_session, forget_session};

@@ -34,8 +34,8 @@ enum Given {
     /// A number, as it is written.
     Number(String),
     Text(String),
-    /// Something that no field is: a yes or no, a list, an object.
-    Other,
+    /// A yes or no, a list or an object, as it is written.
+    Other(String),
 }
 
 impl Fields {
@@ -60,7 +60,7 @@ impl Fields {
             Ok(None) => return None,
             Ok(Some(Given::Number(number))) => Ok(whole(number)),
             Ok(Some(Given::Text(text))) => Ok(decimal(text)),
-            Ok(Some(Given::Other)) => Ok(None),
+            Ok(Some(Given::Other(_))) => Ok(None),
             Err(refused) => Err(refused),
         };
         // Whatever is no such number gets the same sentence as a number out of range, which names the range.
@@ -90,7 +90,7 @@ impl Fields {
                 Some(number) => parse(&number.to_string()),
                 None => Err(Invalid::new(name, "must be a text")),
             },
-            Ok(Some(Given::Other)) => Err(Invalid::new(name, "must be a text")),
+            Ok(Some(Given::Other(_))) => Err(Invalid::new(name, "must be a text")),
             Err(refused) => Err(refused),
         };
         self.keep(name, parsed)
@@ -103,6 +103,50 @@ impl Fields {
         parse: impl FnOnce(&str) -> Result<T, Invalid>,
     ) -> Option<T> {
         self.require(name).then(|| self.text(name, parse)).flatten()
+    }
+
+    /// A yes or no that may be absent.
+    pub fn flag(&mut self, name: &'static str) -> Option<bool> {
+        let parsed = match self.value(name) {
+            Ok(None) => return None,
+            Ok(Some(Given::Other(raw))) => serde_json::from_str(raw).ok(),
+            Ok(Some(Given::Text(text))) => text.parse().ok(),
+            Ok(Some(Given::Number(_))) => None,
+            Err(refused) => return self.keep(name, Err(refused)),
+        };
+        self.keep(name, parsed.ok_or_else(|| Invalid::new(name, "must be `true` or `false`")))
+    }
+
+    /// A list of texts that may be absent, each as whatever `parse` makes of it.
+    pub fn texts<T>(
+        &mut self,
+        name: &'static str,
+        parse: impl Fn(&str) -> Result<T, Invalid>,
+    ) -> Option<Vec<T>> {
+        let listed = match self.value(name) {
+            Ok(None) => return None,
+            Ok(Some(Given::Other(raw))) => serde_json::from_str::<Vec<String>>(raw).ok(),
+            Ok(Some(_)) => None,
+            Err(refused) => return self.keep(name, Err(refused)),
+        };
+        let listed = listed.ok_or_else(|| Invalid::new(name, "must be a list of texts"));
+        self.keep(name, listed.and_then(|texts| texts.iter().map(|text| parse(text)).collect()))
+    }
+
+    /// The fields of an object that may be absent. What of them cannot be taken is theirs to say.
+    pub fn object(&mut self, name: &'static str) -> Option<Self> {
+        let parsed = match self.value(name) {
+            Ok(None) => return None,
+            Ok(Some(Given::Other(raw))) => Self::parse(raw.as_bytes()).ok(),
+            Ok(Some(_)) => None,
+            Err(refused) => return self.keep(name, Err(refused)),
+        };
+        self.keep(name, parsed.ok_or_else(|| Invalid::new(name, "must be an object")))
+    }
+
+    /// Takes over what an object among the fields could not take.
+    pub fn refused_in(&mut self, object: Self) {
+        self.refused.extend(object.refused);
     }
 
     /// Whether the field is there at all.
@@ -191,7 +235,7 @@ fn given(body: &[u8]) -> serde_json::Result<Vec<(String, Given)>> {
             _ => match serde_json::from_str(raw.get())? {
                 Value::Null => continue,
                 Value::String(text) => Given::Text(text),
-                _ => Given::Other,
+                _ => Given::Other(raw.get().to_owned()),
             },
         };
         given.push((name, value));
@@ -327,6 +371,26 @@ mod tests {
             let problem = format!("{:?}", Fields::parse(wrong.as_bytes()).unwrap_err());
             assert!(problem.contains("is not JSON"), "{problem}");
         }
+    }
+
+    #[test]
+    fn a_yes_or_no_a_list_and_an_object_are_read_as_what_they_are() {
+        let mut given = fields(r#"{"a":true,"b":"false","c":["x","y"],"d":{"e":false}}"#);
+        assert_eq!((given.flag("a"), given.flag("b"), given.flag("x")), (Some(true), Some(false), None));
+        assert_eq!(given.texts("c", |text| Ok(text.to_owned())).unwrap(), ["x", "y"]);
+        assert_eq!(given.object("d").unwrap().flag("e"), Some(false));
+        assert!(given.finish().is_ok());
+        let mut wrong = fields(r#"{"a":1,"b":"x","c":"x","d":[],"e":{"f":3},"g":true,"g":true}"#);
+        assert!(wrong.flag("a").is_none() && wrong.texts("b", |_| Ok(())).is_none());
+        assert!(wrong.texts("c", |_| Ok(())).is_none() && wrong.object("d").is_none());
+        let mut nested = wrong.object("e").unwrap();
+        assert!(nested.flag("f").is_none() && wrong.flag("g").is_none());
+        wrong.refused_in(nested);
+        let problem = format!("{:?}", wrong.finish().unwrap_err());
+        assert!(
+            ["a", "b", "c", "d", "f", "g"].iter().all(|name| problem.contains(&format!("`{name}`"))),
+            "{problem}"
+        );
     }
 
     #[test]
