@@ -111,6 +111,9 @@ impl Spin {
         let mut request = http::Request::post(format!("{}/pays", self.0.pay_url))
             .header("content-type", "application/json")
             .header("accept", "application/hal+json");
+        if let Some(credential) = &self.0.service_credential {
+            request = request.header("authorization", credential);
+        }
         if let Some(traceparent) = traceparent {
             request = request.header("traceparent", traceparent);
         }

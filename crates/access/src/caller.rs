@@ -183,14 +183,15 @@ pub(crate) fn invalid(detail: &str) -> Problem {
         .header("www-authenticate", "Bearer realm=\"sugang\", error=\"invalid_token\"")
 }
 
-/// No credentials were shown.
-pub(crate) fn unknown() -> Problem {
+/// No credentials were shown, and some are needed.
+pub fn sign_in_required() -> Problem {
     Problem::new(Kind::SIGN_IN_REQUIRED).header("www-authenticate", "Bearer realm=\"sugang\"")
 }
 
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
+    use crate::OrderKeys;
     use crate::token::Claims;
     use crate::token::tests::{key, keys, now};
     use hal::Method;
@@ -264,7 +265,8 @@ pub(crate) mod tests {
 
     #[test]
     fn a_guest_shows_the_keys_of_orders() {
-        let key = |number| order_key::make(&gate().guest_keys, OrderId::parse(number).unwrap()).unwrap();
+        let keys = OrderKeys::new(&gate().guest_keys).unwrap();
+        let key = |number| keys.key_of(OrderId::parse(number).unwrap());
         let (seven, eight) = (key(7), key(8));
         let cookie = format!("sugang-order-8={eight}; sugang-order-9={eight}x");
         let caller = identify(Method::GET, &[("order-key", &seven), ("cookie", &cookie)]).unwrap();

@@ -13,22 +13,23 @@
 //! | module | what is in it |
 //! |---|---|
 //! | [`token`] | access tokens: signing and verifying |
-//! | [`order_key`] | the key of a guest's order |
+//! | `order_key` | the key of a guest's order |
 //! | `secrets` | keys that change with an overlap |
 //! | `sessions` | sessions that have ended before their tokens |
 //!
 //! What it deliberately does not know: stores, and what any of the things are. Why it is made so: `docs/adr/017`.
 
 mod caller;
-pub mod order_key;
+mod order_key;
 mod reach;
 mod secrets;
 mod sessions;
 pub mod table;
 pub mod token;
 
-pub use caller::{Caller, Identity};
+pub use caller::{Caller, Identity, sign_in_required};
 pub use kernel::Role;
+pub use order_key::OrderKeys;
 pub use reach::Reach;
 pub use secrets::Secrets;
 pub use sessions::{end_session, forget_session};
@@ -77,9 +78,9 @@ pub async fn is_open() -> Result<bool, Error> {
     Ok(gate().await?.open)
 }
 
-/// The key of a new guest's order, for its answer; a problem where no keys are set.
-pub async fn order_key_of(order_id: kernel::OrderId) -> Result<String, Error> {
-    Ok(order_key::make(&gate().await?.guest_keys, order_id)?)
+/// What the keys of guests' orders are made with; a problem where nothing is set to make them with.
+pub async fn order_keys() -> Result<OrderKeys, Error> {
+    Ok(OrderKeys::new(&gate().await?.guest_keys)?)
 }
 
 /// What a context sends to another in `authorization`; none where no keys are set, which only an open system takes.

@@ -13,16 +13,28 @@ use sha2::Sha256;
 /// How many bytes of the mac are in a key.
 const LENGTH: usize = 16;
 
-/// The key of an order; a problem where there are no secrets to make it with.
-pub fn make(secrets: &Secrets, order_id: OrderId) -> Result<String, Problem> {
-    let secret = secrets.first().ok_or_else(not_set_up)?;
-    let mac = mac(secret, order_id).finalize().into_bytes();
-    let mac = mac.get(..LENGTH).unwrap_or(&mac);
-    Ok(format!("{order_id}.{}", BASE64URL_NOPAD.encode(mac)))
+/// What the keys of new orders are made with.
+#[derive(Clone)]
+pub struct OrderKeys {
+    secret: String,
+}
+
+impl OrderKeys {
+    /// With the first of the secrets; a problem where there is none.
+    pub fn new(secrets: &Secrets) -> Result<Self, Problem> {
+        secrets.first().map(|secret| Self { secret: secret.to_owned() }).ok_or_else(not_set_up)
+    }
+
+    /// The key of an order.
+    pub fn key_of(&self, order_id: OrderId) -> String {
+        let mac = mac(&self.secret, order_id).finalize().into_bytes();
+        let mac = mac.get(..LENGTH).unwrap_or(&mac);
+        format!("{order_id}.{}", BASE64URL_NOPAD.encode(mac))
+    }
 }
 
 /// The order that a key is of; none for what is no key of ours.
-pub fn read(secrets: &Secrets, key: &str) -> Option<OrderId> {
+pub(crate) fn read(secrets: &Secrets, key: &str) -> Option<OrderId> {
     let (order_id, given) = key.split_once('.')?;
     // One number has one spelling, and so one key.
     let order_id: OrderId = order_id.parse().ok().filter(|id: &OrderId| id.to_string() == order_id)?;
@@ -57,7 +69,7 @@ mod tests {
     fn a_key_opens_its_own_order_only() {
         let secrets = secrets("0123456789012345678901");
         let order_id = OrderId::parse(1113).unwrap();
-        let key = make(&secrets, order_id).unwrap();
+        let key = OrderKeys::new(&secrets).unwrap().key_of(order_id);
         assert_eq!(read(&secrets, &key), Some(order_id));
         let mac = key.strip_prefix("1113.").unwrap();
         for forged in [
@@ -76,14 +88,14 @@ mod tests {
     #[test]
     fn keys_of_an_old_secret_are_taken_for_as_long_as_it_is_listed() {
         let (old, new) = ("old4567890123456789012", "new4567890123456789012");
-        let key = make(&secrets(old), OrderId::parse(7).unwrap()).unwrap();
+        let key = OrderKeys::new(&secrets(old)).unwrap().key_of(OrderId::parse(7).unwrap());
         assert!(read(&secrets(&format!("{new},{old}")), &key).is_some());
         assert!(read(&secrets(new), &key).is_none());
     }
 
     #[test]
     fn without_a_secret_there_is_no_key() {
-        assert!(make(&Secrets::default(), OrderId::parse(7).unwrap()).is_err());
+        assert!(OrderKeys::new(&Secrets::default()).is_err());
         assert_eq!(read(&Secrets::default(), "7.AAAAAAAAAAAAAAAAAAAAAA"), None);
     }
 }

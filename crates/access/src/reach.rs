@@ -1,54 +1,45 @@
 //! Whose things the one who asks may see, or change.
 
-use crate::caller::unknown;
+use crate::caller::sign_in_required;
 use crate::table::{Rule, Who, Whose, rule_for};
-use crate::{Caller, Identity, Role};
+use crate::{Caller, Identity, Role, sessions};
 use hal::{Kind, Method, Problem};
-use kernel::event::Applicant;
-use kernel::{CustomerId, OrderId};
+use kernel::{CustomerId, OrderId, Owners};
 
 /// What the request that is being answered may reach.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Reach {
     /// Who asks.
     pub caller: Caller,
     /// Whether nobody is asked who they are.
     open: bool,
-    everything: bool,
-    customer: Option<CustomerId>,
-    courses_of: Option<CustomerId>,
-    orders: Vec<OrderId>,
+    /// Whose things are in reach; none where everybody's are.
+    owners: Option<Owners>,
 }
 
 impl Reach {
     /// Everything there is, as everybody has it in an open system.
     pub const fn open(caller: Caller) -> Self {
-        Self { caller, open: true, everything: true, customer: None, courses_of: None, orders: Vec::new() }
+        Self { caller, open: true, owners: None }
     }
 
     /// What `rule` gives to the one who asks; 401 or 403 where it gives them nothing.
     pub(crate) fn of(rule: &Rule, caller: Caller) -> Result<Self, Problem> {
-        let mut reach = Self::default();
-        let mut granted = false;
-        for (who, whose) in rule.grants {
-            if !who.is(&caller) {
-                continue;
-            }
-            granted = true;
-            match whose {
-                Whose::Everyones => reach.everything = true,
-                Whose::Own => reach.customer = caller.customer_id(),
-                Whose::OfTheirCourses => reach.courses_of = caller.customer_id(),
-                Whose::OfTheirKeys => reach.orders.clone_from(&caller.orders),
-            }
+        let granted: Vec<_> =
+            rule.grants.iter().filter(|(who, _)| who.is(&caller)).map(|(_, whose)| *whose).collect();
+        if granted.is_empty() {
+            return Err(match caller.identity {
+                Identity::Stranger => sign_in_required(),
+                _ => Problem::new(Kind::NOT_ALLOWED),
+            });
         }
-        if granted {
-            return Ok(Self { caller, ..reach });
-        }
-        Err(match caller.identity {
-            Identity::Stranger => unknown(),
-            _ => Problem::new(Kind::NOT_ALLOWED),
-        })
+        let has = |whose| granted.contains(&whose);
+        let owners = (!has(Whose::Everyones)).then(|| Owners {
+            customer: caller.customer_id().filter(|_| has(Whose::Own)),
+            manager: caller.customer_id().filter(|_| has(Whose::OfTheirCourses)),
+            orders: if has(Whose::OfTheirKeys) { caller.orders.clone() } else { vec![] },
+        });
+        Ok(Self { caller, open: false, owners })
     }
 
     /// What the same caller may reach by another method and path, for links to what may be done next. Nothing, where that
@@ -59,7 +50,13 @@ impl Reach {
             return self.clone();
         }
         let of = |rule| Self::of(rule, self.caller.clone()).ok();
-        rule_for(method, path).and_then(of).unwrap_or_default()
+        let nothing = || Self { caller: self.caller.clone(), open: false, owners: Some(Owners::default()) };
+        rule_for(method, path).and_then(of).unwrap_or_else(nothing)
+    }
+
+    /// An `Idempotency-Key` as it is kept: what one member sends is not what another sends. A client's key has no space in it.
+    pub fn own_key(&self, key: &str) -> String {
+        if self.open { key.to_owned() } else { format!("{} {key}", self.caller.name()) }
     }
 
     /// Whether nobody is asked who they are.
@@ -67,35 +64,32 @@ impl Reach {
         self.open
     }
 
-    /// Whether it is all there is.
+    /// Whose things are in reach, for lists to be filtered by; none where everybody's are.
+    pub const fn owners(&self) -> Option<&Owners> {
+        self.owners.as_ref()
+    }
+
+    /// Whether everybody's things are in reach.
     pub const fn is_everything(&self) -> bool {
-        self.everything
+        self.owners.is_none()
     }
 
-    /// The member whose own things are in reach, if not everything is.
-    pub const fn customer(&self) -> Option<CustomerId> {
-        if self.everything { None } else { self.customer }
+    /// Whether the session that was shown has not ended since: for answers that go on for a while.
+    pub async fn still_counts(&self) -> bool {
+        match self.caller.session() {
+            Some(session) if !self.open => !sessions::has_ended(session).await,
+            _ => true,
+        }
     }
 
-    /// The manager whose courses' things are in reach, if not everything is.
-    pub const fn courses_of(&self) -> Option<CustomerId> {
-        if self.everything { None } else { self.courses_of }
+    /// Whether what belongs to this application is in reach, whoever manages its course.
+    pub fn includes(&self, order_id: OrderId, customer_id: Option<CustomerId>) -> bool {
+        self.owners.as_ref().is_none_or(|owners| owners.applied(order_id, customer_id))
     }
 
-    /// The orders whose keys were shown, if not everything is in reach.
-    pub fn orders(&self) -> &[OrderId] {
-        if self.everything { &[] } else { &self.orders }
-    }
-
-    /// Whether something is in reach that belongs to this application, whoever manages its course.
-    pub fn includes(&self, applicant: &Applicant) -> bool {
-        let own = self.customer.is_some() && self.customer == applicant.customer_id;
-        self.everything || own || self.orders.contains(&applicant.order_id)
-    }
-
-    /// Whether something is in reach that belongs to a course with these managers.
-    pub fn includes_course(&self, managers: &[CustomerId]) -> bool {
-        self.everything || self.courses_of.is_some_and(|manager| managers.contains(&manager))
+    /// Whether what belongs to a course with these managers is in reach.
+    pub fn includes_course(&self, managers: impl Iterator<Item = CustomerId>) -> bool {
+        self.owners.as_ref().is_none_or(|owners| owners.manage(managers))
     }
 }
 
@@ -120,8 +114,6 @@ impl Who {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use kernel::{EduNo, Guests, Language};
-
     fn number(raw: u64) -> CustomerId {
         CustomerId::parse(raw).unwrap()
     }
@@ -132,14 +124,8 @@ mod tests {
         Caller { identity, orders: vec![] }
     }
 
-    fn applicant(order_id: u64, customer: Option<u64>) -> Applicant {
-        Applicant {
-            order_id: OrderId::parse(order_id).unwrap(),
-            customer_id: customer.map(number),
-            edu_no: EduNo::parse(101).unwrap(),
-            guest: Guests::ONE,
-            language: Language::Ko,
-        }
+    fn order(raw: u64) -> OrderId {
+        OrderId::parse(raw).unwrap()
     }
 
     fn reach(method: &Method, path: &'static str, caller: Caller) -> Result<Reach, u16> {
@@ -149,15 +135,15 @@ mod tests {
     #[test]
     fn a_customer_reaches_their_own() {
         let reach = reach(&Method::GET, "/orders/{orderId}", member(7, &[])).unwrap();
-        assert!(reach.includes(&applicant(1, Some(7))));
-        assert!(!reach.includes(&applicant(1, Some(8))) && !reach.includes(&applicant(1, None)));
+        assert!(reach.includes(order(1), Some(number(7))));
+        assert!(!reach.includes(order(1), Some(number(8))) && !reach.includes(order(1), None));
     }
 
     #[test]
     fn a_guest_reaches_the_orders_of_their_keys_and_a_stranger_nothing() {
-        let guest = Caller { orders: vec![OrderId::parse(1).unwrap()], ..Caller::default() };
+        let guest = Caller { orders: vec![order(1)], ..Caller::default() };
         let reached = reach(&Method::GET, "/orders/{orderId}", guest).unwrap();
-        assert!(reached.includes(&applicant(1, None)) && !reached.includes(&applicant(2, None)));
+        assert!(reached.includes(order(1), None) && !reached.includes(order(2), None));
         assert_eq!(reach(&Method::GET, "/orders/{orderId}", Caller::default()).unwrap_err(), 401);
     }
 
@@ -165,10 +151,14 @@ mod tests {
     fn a_manager_reaches_the_reservations_of_their_courses_and_no_payments() {
         let manager = member(7, &[Role::Manager]);
         let reached = reach(&Method::PATCH, "/reservations/{orderId}", manager.clone()).unwrap();
-        assert!(reached.includes_course(&[number(8), number(7)]) && !reached.includes_course(&[number(8)]));
+        assert!(
+            reached.includes_course([8, 7].map(number).into_iter())
+                && !reached.includes_course([number(8)].into_iter())
+        );
         // Their own payments, as everybody's.
         let pays = reach(&Method::GET, "/pays", manager).unwrap();
-        assert_eq!((pays.courses_of(), pays.customer()), (None, Some(number(7))));
+        let own = Owners { customer: Some(number(7)), ..Owners::default() };
+        assert_eq!(pays.owners(), Some(&own));
         assert_eq!(reach(&Method::PATCH, "/reservations/{orderId}", member(7, &[])).unwrap_err(), 403);
     }
 
@@ -185,8 +175,8 @@ mod tests {
     fn what_may_be_done_next_is_read_from_the_same_table() {
         let shown = reach(&Method::GET, "/courses", member(7, &[])).unwrap();
         assert!(shown.is_everything());
-        assert!(!shown.by(&Method::PATCH, "/courses/{eduNo}").includes_course(&[number(7)]));
+        assert!(!shown.by(&Method::PATCH, "/courses/{eduNo}").includes_course([number(7)].into_iter()));
         let shown = reach(&Method::GET, "/courses", member(7, &[Role::Manager])).unwrap();
-        assert!(shown.by(&Method::PATCH, "/courses/{eduNo}").includes_course(&[number(7)]));
+        assert!(shown.by(&Method::PATCH, "/courses/{eduNo}").includes_course([number(7)].into_iter()));
     }
 }

@@ -81,7 +81,7 @@ fn whoever_is_erased_meanwhile_is_not_changed() {
     let client = Client::new();
     client.register(PHONE);
     client.store().meanwhile(|store| {
-        block_on(Client::over(store.clone()).service.erase(one(), None)).unwrap();
+        at_once(Client::over(store.clone()).service.erase(one(), None)).unwrap().unwrap();
     });
     let changes = Changes { name: PersonName::parse("임꺽정").ok(), ..Changes::default() };
     let refused = block_on(client.service.change(one(), &changes, None)).unwrap_err();
