@@ -17,7 +17,7 @@ use crate::stores::{self, State};
 use crate::wait::until;
 
 /// The contexts that own data. Each is two components: itself for HTTP, and its worker for events.
-pub const CONTEXTS: [&str; 5] = ["order", "pay", "reservation", "notification", "information"];
+pub const CONTEXTS: [&str; 6] = ["order", "pay", "reservation", "notification", "information", "member"];
 
 /// How many courses there are before anybody has opened one.
 const DEMONSTRATION_COURSES: i64 = 6;

@@ -9,8 +9,8 @@ use anyhow::{Context, Result, bail, ensure};
 use url::Url;
 
 /// The application's stores, by their labels. Each has a variable for its address.
-pub const LABELS: [&str; 7] =
-    ["order", "pay", "gateway", "reservation", "notification", "inbox", "information"];
+pub const LABELS: [&str; 8] =
+    ["order", "pay", "gateway", "reservation", "notification", "inbox", "information", "member"];
 
 const SHAPE: &str = "it must look like postgres://user:password@127.0.0.1:5432/database";
 

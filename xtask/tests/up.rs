@@ -319,7 +319,7 @@ fn one_context_keeps_its_store_in_a_file_while_the_others_are_on_a_postgresql_th
     let up = Up::run(command.env("DATABASE_URL", server.url()));
     apply_and_wait(up.site, 1);
     let labels: Vec<_> = noted_databases(state.path()).into_iter().map(|(label, _)| label).collect();
-    assert_eq!(labels, ["order", "pay", "gateway", "reservation", "inbox", "information"]);
+    assert_eq!(labels, ["order", "pay", "gateway", "reservation", "inbox", "information", "member"]);
     assert_eq!(ask(&server.url(), "SELECT count(*) FROM \"order\".orders"), "1");
     assert_eq!(ask(&server.url(), "SELECT to_regnamespace('notification') IS NULL"), "t");
     assert!(

@@ -5,7 +5,10 @@
 //! sent, and a repeated send gets the first receipt. How often each was sent is counted, so that a test can tell
 //! "sent twice" from "sent once" by looking. Two customers behave badly on purpose, see [`Temper`].
 //!
-//! What it deliberately does not do: look up phone numbers, or forget.
+//! Since nobody's telephone rings, what is sent to a telephone is also written to the log: `[inbox] to <number>: <body>`.
+//! That is how whoever tries the system out comes by the code to sign in with, and no adapter that reaches people may do it.
+//!
+//! What it deliberately does not do: look up phone numbers.
 
 mod inbox;
 
@@ -36,8 +39,34 @@ pub struct Inbox;
 
 impl bindings::exports::sugang::notification::channel::Guest for Inbox {
     async fn send(messages: Vec<Message>) -> Vec<Result<Receipt, SendError>> {
+        for message in messages.iter().filter(|message| message.to.starts_with('+')) {
+            eprintln!("{}", log_line(message));
+        }
         take(&DATABASE, &messages, Timestamp::now()).await
     }
+
+    async fn peek(prefix: String, limit: u32) -> Option<Vec<Message>> {
+        // Whoever looks sees nothing rather than a failure: it is for trying things out.
+        let newest = inbox::newest(&DATABASE, &prefix, limit).await;
+        Some(newest.unwrap_or_else(|error| {
+            eprintln!("looking into the inbox: {error}");
+            Vec::new()
+        }))
+    }
+
+    async fn forget(phone: String) -> Result<(), String> {
+        forget(&DATABASE, &phone).await
+    }
+}
+
+/// What the log says of a message to a telephone.
+fn log_line(message: &Message) -> String {
+    format!("[inbox] to {}: {}", message.to, message.body.replace('\n', " "))
+}
+
+/// Deletes the messages to a telephone.
+pub async fn forget(storage: &impl Storage, phone: &str) -> Result<(), String> {
+    inbox::forget(storage, phone).await.map_err(|error| error.to_string())
 }
 
 /// Takes messages at `now`, and answers for each of them, in their order, when they are on disk.
@@ -91,11 +120,19 @@ mod tests {
         each_message_of_a_batch_is_answered_in_its_place_and_the_batch_is_one_statement,
         a_message_sent_again_is_counted_and_gets_the_first_receipt,
         a_store_that_fails_takes_nothing_and_may_take_it_later,
+        the_newest_messages_of_a_kind_are_shown_and_those_to_a_telephone_can_be_forgotten,
     );
 
     fn message(id: &str, to: &str) -> Message {
-        let (language, body) = ("ko".to_owned(), format!("hello {to}"));
-        Message { id: id.to_owned(), to: to.to_owned(), language, body }
+        Message {
+            id: id.to_owned(),
+            to: to.to_owned(),
+            phone: to.starts_with('+').then(|| to.to_owned()),
+            language: "ko".to_owned(),
+            template: "Paid".to_owned(),
+            variables: vec![("order".to_owned(), "1".to_owned())],
+            body: format!("hello {to}"),
+        }
     }
 
     fn take(inbox: &Store, messages: &[Message], at: i64) -> Vec<String> {
@@ -150,6 +187,40 @@ mod tests {
             format!("[{}, Value::Integer({deliveries}), {rest}]", text(id))
         };
         assert_eq!(shown, [row("order:1:1", 2), row("pay:1:1", 1)]);
+    }
+
+    #[test]
+    fn the_newest_messages_of_a_kind_are_shown_and_those_to_a_telephone_can_be_forgotten() {
+        let inbox = Store::new(&DATABASE);
+        let phones = ["+821011111111", "+821022222222"];
+        let batch = [
+            message("code:a", phones[0]),
+            message("order:1:1", "7"),
+            message("code:b", phones[1]),
+            message("code:c", phones[0]),
+        ];
+        take(&inbox, &batch, 1);
+        let shown = |limit| {
+            let newest = at_once(inbox::newest(&inbox, "code:", limit)).unwrap().unwrap();
+            newest.into_iter().map(|message| message.id).collect::<Vec<_>>()
+        };
+        assert_eq!(
+            (shown(2), shown(9)),
+            (vec!["code:c".into(), "code:b".into()], {
+                let all = ["code:c", "code:b", "code:a"];
+                all.map(str::to_owned).to_vec()
+            })
+        );
+        at_once(forget(&inbox, phones[0])).unwrap().unwrap();
+        assert_eq!(shown(9), ["code:b"]);
+        assert_eq!(inbox.number("SELECT count(*) FROM inbox").unwrap(), 2);
+    }
+
+    #[test]
+    fn only_this_sandbox_says_what_it_was_given_and_in_one_line() {
+        let two_lines =
+            Message { body: "123456\nfive minutes".to_owned(), ..message("code:a", "+821011111111") };
+        assert_eq!(log_line(&two_lines), "[inbox] to +821011111111: 123456 five minutes");
     }
 
     #[test]

@@ -101,6 +101,8 @@ impl<'a> Told<'a> {
                 told.course_status = Some(course.status);
                 told.managers = Some(&course.managers);
             }
+            // What is known of a member is no status of an order.
+            Event::MemberRegistered(_) | Event::MemberChanged(_) | Event::MemberErased(_) => {}
         }
         told
     }

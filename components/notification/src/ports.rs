@@ -30,6 +30,8 @@ pub struct Outgoing {
     pub to: String,
     /// The language of the body.
     pub language: String,
+    /// Which approved text it is: the event's name.
+    pub template: String,
     /// What the person reads.
     pub body: String,
 }
@@ -47,7 +49,15 @@ pub(crate) struct Composed;
 impl Channel for Composed {
     async fn send(&self, messages: Vec<Outgoing>) -> Vec<Attempt> {
         let count = messages.len();
-        let of = |Outgoing { id, to, language, body }| channel::Message { id, to, language, body };
+        let of = |Outgoing { id, to, language, template, body }| channel::Message {
+            id,
+            to,
+            phone: None,
+            language,
+            template,
+            variables: Vec::new(),
+            body,
+        };
         let sending = channel::send(messages.into_iter().map(of).collect());
         match select(pin!(sending), pin!(spin_sdk::time::sleep(PATIENCE))).await {
             Either::Left((results, _)) => results.into_iter().map(attempt).collect(),

@@ -69,6 +69,7 @@ fn outgoing(message: &Claimed) -> Outgoing {
         id: message.id.clone(),
         to: addressee(message.customer_id, message.order_id),
         language: message.language.clone(),
+        template: message.event.clone(),
         body: message.body.clone(),
     }
 }

@@ -75,13 +75,15 @@ pub(crate) struct Claimed {
     pub(crate) id: String,
     pub(crate) order_id: u64,
     pub(crate) customer_id: Option<u64>,
+    /// The name of the event that it is about.
+    pub(crate) event: String,
     pub(crate) language: String,
     pub(crate) body: String,
     /// Which try this is, from 1.
     pub(crate) attempts: u32,
 }
 
-const CLAIMED: &str = "RETURNING seq, id, order_id, customer_id, language, body, attempts";
+const CLAIMED: &str = "RETURNING seq, id, order_id, customer_id, event, language, body, attempts";
 
 /// Writes messages in the hands of this worker until `until`; those that are there already stay as they are and are not
 /// answered. Read the answer with [`claimed`].
@@ -148,6 +150,7 @@ impl Claimed {
             id: row.text("id")?.to_owned(),
             order_id: row.count("order_id")?,
             customer_id: row.opt_count("customer_id")?,
+            event: row.text("event")?.to_owned(),
             language: row.text("language")?.to_owned(),
             body: row.text("body")?.to_owned(),
             attempts: row.number("attempts", u32::try_from)?,

@@ -17,7 +17,7 @@ const RESERVATION_CONFIRMED: &str = template!("reservation-confirmed");
 const RESERVATION_REJECTED: &str = template!("reservation-rejected");
 const RESERVATION_CANCELED: &str = template!("reservation-canceled");
 
-/// The template for an event; none for the events of a course, which nobody is written to about.
+/// The template for an event; none for the events of a course or a member, which nobody is written to about.
 fn template(event: &Event) -> Option<&'static str> {
     Some(match event {
         Event::Ordered(_) => template!("ordered"),
@@ -47,7 +47,10 @@ fn template(event: &Event) -> Option<&'static str> {
         | Event::CourseChanged(_)
         | Event::CourseStarted(_)
         | Event::CourseFinished(_)
-        | Event::CourseCanceled(_) => return None,
+        | Event::CourseCanceled(_)
+        | Event::MemberRegistered(_)
+        | Event::MemberChanged(_)
+        | Event::MemberErased(_) => return None,
     })
 }
 

@@ -1,54 +1,11 @@
 //! Who asks: read from the credentials of a request.
 
 use crate::token::{Claims, Keys};
-use crate::{ACCESS_COOKIE, ORDER_COOKIE, ORDER_KEY, Secrets, is_safe, order_key};
+use crate::{ACCESS_COOKIE, ORDER_COOKIE, ORDER_KEY, Role, Secrets, is_safe, order_key};
 use hal::{Kind, Problem, Request};
 use kernel::{CustomerId, OrderId};
-use serde::{Deserialize, Serialize};
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::fmt;
-use std::str::FromStr;
-
-/// What a member may be, beside a customer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Role {
-    /// Applies for courses. Every member is one.
-    Customer,
-    /// Opens courses, and decides who takes part in them.
-    Manager,
-    /// Looks after the whole.
-    Operator,
-}
-
-impl Role {
-    /// As tokens and the API spell it.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Customer => "customer",
-            Self::Manager => "manager",
-            Self::Operator => "operator",
-        }
-    }
-}
-
-impl fmt::Display for Role {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-impl FromStr for Role {
-    type Err = kernel::Invalid;
-
-    fn from_str(raw: &str) -> Result<Self, kernel::Invalid> {
-        [Self::Customer, Self::Manager, Self::Operator]
-            .into_iter()
-            .find(|role| role.as_str() == raw)
-            .ok_or_else(|| kernel::Invalid::new("role", "must be one of `customer`, `manager`, `operator`"))
-    }
-}
 
 /// Who asks.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

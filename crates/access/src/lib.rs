@@ -27,7 +27,8 @@ mod sessions;
 pub mod table;
 pub mod token;
 
-pub use caller::{Caller, Identity, Role, sign_in_required};
+pub use caller::{Caller, Identity, sign_in_required};
+pub use kernel::Role;
 pub use order_key::OrderKeys;
 pub use reach::Reach;
 pub use secrets::Secrets;

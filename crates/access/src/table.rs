@@ -112,6 +112,14 @@ const CHANGE_COURSE: &[(Who, Whose)] =
 const MESSAGES: &[(Who, Whose)] =
     &[(Guest, OfTheirKeys), (Customer, Own), (Operator, Everyones), (Scope("messages"), Everyones)];
 
+/// What is asked before anybody is known.
+const SIGN_IN: &[(Who, Whose)] = &[(Anyone, Own)];
+const ME: &[(Who, Whose)] = &[(Customer, Own)];
+const MEMBERS: &[(Who, Whose)] = &[(Operator, Everyones), (Scope("members"), Everyones)];
+
+/// Who gives roles and tokens away: no machine, so that none can make itself more than it is.
+const GRANT: &[(Who, Whose)] = &[(Operator, Everyones)];
+
 /// The whole table.
 pub const TABLE: &[Path] = &[
     Path { path: "/", rules: &[get(PUBLIC)] },
@@ -143,6 +151,20 @@ pub const TABLE: &[Path] = &[
     Path { path: "/notifications/search", rules: &[get(PUBLIC)] },
     Path { path: "/notifications/search/findByOrderId", rules: &[get(MESSAGES)] },
     Path { path: "/notifications/{id}", rules: &[get(MESSAGES)] },
+    Path { path: "/sign-in-codes", rules: &[post(SIGN_IN)] },
+    Path { path: "/sessions", rules: &[get(ME), post(SIGN_IN), delete(ME)] },
+    Path { path: "/sessions/refresh", rules: &[post(SIGN_IN)] },
+    Path { path: "/sessions/{sessionId}", rules: &[delete(ME)] },
+    Path { path: "/members", rules: &[get(MEMBERS), post(SIGN_IN)] },
+    Path { path: "/members/me", rules: &[get(ME), patch(ME), delete(ME)] },
+    Path { path: "/members/me/phone", rules: &[post(ME)] },
+    Path { path: "/members/me/data", rules: &[get(ME)] },
+    Path { path: "/members/inbox", rules: &[get(GRANT)] },
+    Path { path: "/members/{customerId}", rules: &[get(MEMBERS), patch(GRANT), delete(GRANT)] },
+    Path { path: "/invitations", rules: &[get(GRANT), post(GRANT)] },
+    Path { path: "/invitations/{id}", rules: &[delete(GRANT)] },
+    Path { path: "/machines", rules: &[get(GRANT), post(GRANT)] },
+    Path { path: "/machines/{id}", rules: &[delete(GRANT)] },
 ];
 
 /// Two spellings of one path: the original's, and the right one.

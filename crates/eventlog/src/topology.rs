@@ -74,6 +74,7 @@ pub const CONSUMERS: [Consumer; 5] = [
                     "CourseChanged",
                 ],
             ),
+            ("member", &["MemberRegistered", "MemberChanged", "MemberErased"]),
         ],
         pace: Pace::Gathered,
     },
@@ -96,6 +97,7 @@ pub const CONSUMERS: [Consumer; 5] = [
                     "CourseCanceled",
                 ],
             ),
+            ("member", &["MemberRegistered", "MemberChanged", "MemberErased"]),
         ],
         pace: Pace::Gathered,
     },
@@ -125,5 +127,5 @@ pub fn readers_of(source: &str) -> impl Iterator<Item = &'static Consumer> {
 
 /// The contexts that tell something.
 pub fn sources() -> impl Iterator<Item = &'static str> {
-    ["order", "pay", "reservation"].into_iter()
+    ["order", "pay", "reservation", "member"].into_iter()
 }

@@ -34,6 +34,12 @@ enum Wake {
     Event,
 }
 
+impl Wake {
+    fn of(message: &[u8]) -> Self {
+        if message == b"tick" { Self::Tick } else { Self::Event }
+    }
+}
+
 /// The event log as one instance of a component has it.
 #[derive(Clone, Debug)]
 pub struct EventLog<S: 'static = &'static Database> {
@@ -61,7 +67,7 @@ impl<S: Storage + Clone + 'static> EventLog<S> {
 
     /// Answers one message of a worker's Redis triggers. A duty that fails does not keep the others from being done.
     pub async fn work(&self, worker: &impl Worker, message: &[u8]) -> anyhow::Result<()> {
-        let wake = if message == b"tick" { Wake::Tick } else { Wake::Event };
+        let wake = Wake::of(message);
         let drained = self.drain(worker, wake).await;
         let ticked = match wake {
             Wake::Tick => worker.tick(drained.as_ref().is_ok_and(Drained::has_caught_up)).await,
@@ -69,6 +75,21 @@ impl<S: Storage + Clone + 'static> EventLog<S> {
         };
         let relayed = self.relay(wake).await;
         ticked.and(drained.map_err(Into::into)).and(relayed.map_err(Into::into)).map(drop)
+    }
+
+    /// Answers a message of a worker that tells and hears nothing: on the tick it does `duties`, and what is not yet in the
+    /// log is relayed.
+    pub async fn tell(
+        &self,
+        duties: impl AsyncFnOnce() -> anyhow::Result<()>,
+        message: &[u8],
+    ) -> anyhow::Result<()> {
+        let wake = Wake::of(message);
+        let done = match wake {
+            Wake::Tick => duties().await,
+            Wake::Event => Ok(()),
+        };
+        done.and(self.relay(wake).await.map_err(Into::into))
     }
 
     async fn drain<W: Worker>(&self, worker: &W, wake: Wake) -> Result<Drained, LogError> {

@@ -36,8 +36,8 @@ enum Given {
     Text(String),
     /// A list of numbers and texts.
     List(Vec<Given>),
-    /// Something that no field is.
-    Other,
+    /// A yes or no, an object, or a list of others, as it is written.
+    Other(String),
 }
 
 impl Fields {
@@ -62,7 +62,7 @@ impl Fields {
             Ok(None) => return None,
             Ok(Some(Given::Number(number))) => Ok(whole(number)),
             Ok(Some(Given::Text(text))) => Ok(decimal(text)),
-            Ok(Some(Given::List(_) | Given::Other)) => Ok(None),
+            Ok(Some(Given::List(_) | Given::Other(_))) => Ok(None),
             Err(refused) => Err(refused),
         };
         // Whatever is no such number gets the same sentence as a number out of range, which names the range.
@@ -91,7 +91,7 @@ impl Fields {
                 let number = |given: &Given| match given {
                     Given::Number(number) => whole(number),
                     Given::Text(text) => decimal(text),
-                    Given::List(_) | Given::Other => None,
+                    Given::List(_) | Given::Other(_) => None,
                 };
                 list.iter().map(|given| parse(number(given).unwrap_or(u64::MAX))).collect()
             }
@@ -114,7 +114,7 @@ impl Fields {
                 Some(number) => parse(&number.to_string()),
                 None => Err(Invalid::new(name, "must be a text")),
             },
-            Ok(Some(Given::List(_) | Given::Other)) => Err(Invalid::new(name, "must be a text")),
+            Ok(Some(Given::List(_) | Given::Other(_))) => Err(Invalid::new(name, "must be a text")),
             Err(refused) => Err(refused),
         };
         self.keep(name, parsed)
@@ -127,6 +127,55 @@ impl Fields {
         parse: impl FnOnce(&str) -> Result<T, Invalid>,
     ) -> Option<T> {
         self.require(name).then(|| self.text(name, parse)).flatten()
+    }
+
+    /// A yes or no that may be absent.
+    pub fn flag(&mut self, name: &'static str) -> Option<bool> {
+        let parsed = match self.value(name) {
+            Ok(None) => return None,
+            Ok(Some(Given::Other(raw))) => serde_json::from_str(raw).ok(),
+            Ok(Some(Given::Text(text))) => text.parse().ok(),
+            Ok(Some(Given::Number(_) | Given::List(_))) => None,
+            Err(refused) => return self.keep(name, Err(refused)),
+        };
+        self.keep(name, parsed.ok_or_else(|| Invalid::new(name, "must be `true` or `false`")))
+    }
+
+    /// A list of texts that may be absent, each as whatever `parse` makes of it.
+    pub fn texts<T>(
+        &mut self,
+        name: &'static str,
+        parse: impl Fn(&str) -> Result<T, Invalid>,
+    ) -> Option<Vec<T>> {
+        let listed = match self.value(name) {
+            Ok(None) => return None,
+            Ok(Some(Given::List(list))) => list
+                .iter()
+                .map(|given| match given {
+                    Given::Text(text) => parse(text),
+                    _ => Err(Invalid::new(name, "must be a list of texts")),
+                })
+                .collect(),
+            Ok(Some(_)) => Err(Invalid::new(name, "must be a list of texts")),
+            Err(refused) => Err(refused),
+        };
+        self.keep(name, listed)
+    }
+
+    /// The fields of an object that may be absent. What of them cannot be taken is theirs to say.
+    pub fn object(&mut self, name: &'static str) -> Option<Self> {
+        let parsed = match self.value(name) {
+            Ok(None) => return None,
+            Ok(Some(Given::Other(raw))) => Self::parse(raw.as_bytes()).ok(),
+            Ok(Some(_)) => None,
+            Err(refused) => return self.keep(name, Err(refused)),
+        };
+        self.keep(name, parsed.ok_or_else(|| Invalid::new(name, "must be an object")))
+    }
+
+    /// Takes over what an object among the fields could not take.
+    pub fn refused_in(&mut self, object: Self) {
+        self.refused.extend(object.refused);
     }
 
     /// Whether the field is there at all.
@@ -228,7 +277,7 @@ fn value(raw: &RawValue) -> serde_json::Result<Option<Given>> {
         _ => match serde_json::from_str(raw.get())? {
             Value::Null => return Ok(None),
             Value::String(text) => Given::Text(text),
-            _ => Given::Other,
+            _ => Given::Other(raw.get().to_owned()),
         },
     }))
 }
@@ -237,9 +286,9 @@ fn value(raw: &RawValue) -> serde_json::Result<Option<Given>> {
 /// What is in a list. A list in a list is none of ours.
 fn member(raw: &RawValue) -> serde_json::Result<Given> {
     if raw.get().starts_with('[') {
-        return serde_json::from_str::<Value>(raw.get()).map(|_| Given::Other);
+        return serde_json::from_str::<Value>(raw.get()).map(|_| Given::Other(raw.get().to_owned()));
     }
-    Ok(value(raw)?.unwrap_or(Given::Other))
+    Ok(value(raw)?.unwrap_or_else(|| Given::Other(raw.get().to_owned())))
 }
 
 struct Object<'a>(Vec<(String, &'a RawValue)>);
@@ -391,6 +440,26 @@ mod tests {
             let problem = format!("{:?}", Fields::parse(wrong.as_bytes()).unwrap_err());
             assert!(problem.contains("is not JSON"), "{problem}");
         }
+    }
+
+    #[test]
+    fn a_yes_or_no_a_list_and_an_object_are_read_as_what_they_are() {
+        let mut given = fields(r#"{"a":true,"b":"false","c":["x","y"],"d":{"e":false}}"#);
+        assert_eq!((given.flag("a"), given.flag("b"), given.flag("x")), (Some(true), Some(false), None));
+        assert_eq!(given.texts("c", |text| Ok(text.to_owned())).unwrap(), ["x", "y"]);
+        assert_eq!(given.object("d").unwrap().flag("e"), Some(false));
+        assert!(given.finish().is_ok());
+        let mut wrong = fields(r#"{"a":1,"b":"x","c":"x","d":[],"e":{"f":3},"g":true,"g":true}"#);
+        assert!(wrong.flag("a").is_none() && wrong.texts("b", |_| Ok(())).is_none());
+        assert!(wrong.texts("c", |_| Ok(())).is_none() && wrong.object("d").is_none());
+        let mut nested = wrong.object("e").unwrap();
+        assert!(nested.flag("f").is_none() && wrong.flag("g").is_none());
+        wrong.refused_in(nested);
+        let problem = format!("{:?}", wrong.finish().unwrap_err());
+        assert!(
+            ["a", "b", "c", "d", "f", "g"].iter().all(|name| problem.contains(&format!("`{name}`"))),
+            "{problem}"
+        );
     }
 
     #[test]

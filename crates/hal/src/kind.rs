@@ -23,6 +23,7 @@ impl Kind {
     pub const ALL: &[Self] = &[
         Self::BODY_TOO_LARGE,
         Self::CAPACITY_BELOW_TAKEN,
+        Self::CODE_WRONG,
         Self::COURSE_CONTENT_DIFFERS,
         Self::COURSE_NOT_OPEN,
         Self::GATEWAY_UNAVAILABLE,
@@ -40,7 +41,11 @@ impl Kind {
         Self::ORDER_CONTENT_DIFFERS,
         Self::PAYMENT_CLOSED,
         Self::PAYMENT_CONTENT_DIFFERS,
+        Self::PHONE_TAKEN,
         Self::PRECONDITION_FAILED,
+        Self::REGISTRATION_ENDED,
+        Self::REGISTRATION_REQUIRED,
+        Self::SESSION_ENDED,
         Self::SIGN_IN_REQUIRED,
         Self::STORE_UNAVAILABLE,
         Self::TOKEN_INVALID,
@@ -69,6 +74,16 @@ impl Kind {
         meaning: "A course cannot be made smaller than the number of seats that requested and confirmed \
                   reservations hold. `taken` says how many those are.",
         next: "Choose at least as many seats as are taken, or reject reservations first.",
+    };
+
+    /// The code is not right.
+    pub const CODE_WRONG: Self = Self {
+        slug: "code-wrong",
+        status: StatusCode::UNAUTHORIZED,
+        title: "The code is not right",
+        meaning: "It is another than the newest one that was sent to this number, was used, is older than five minutes, or was \
+                  tried too often. Which of them is not said.",
+        next: "Look at the newest message, or ask for another code with `POST /sign-in-codes`.",
     };
 
     /// The number is taken by another course.
@@ -238,6 +253,15 @@ impl Kind {
         next: "Read `/pays/{orderId}`, and send its `eduNo` and `amount`.",
     };
 
+    /// The telephone number is another member's.
+    pub const PHONE_TAKEN: Self = Self {
+        slug: "phone-taken",
+        status: StatusCode::CONFLICT,
+        title: "The telephone number is another member's",
+        meaning: "A telephone number is one member's at a time. Nothing was stored.",
+        next: "Sign in with that number, or use another.",
+    };
+
     /// It has changed meanwhile.
     pub const PRECONDITION_FAILED: Self = Self {
         slug: "precondition-failed",
@@ -246,6 +270,35 @@ impl Kind {
         meaning: "`If-Match` names another state than the present one, so somebody changed it after you read it; or \
                   `If-None-Match` forbids the present one; or one of them cannot be read. Nothing was changed now.",
         next: "Read it again, decide again, and send the new ETag in `If-Match`.",
+    };
+
+    /// The registration cannot go on.
+    pub const REGISTRATION_ENDED: Self = Self {
+        slug: "registration-ended",
+        status: StatusCode::UNAUTHORIZED,
+        title: "The registration cannot go on",
+        meaning: "The `registrationToken` was used, or is older than fifteen minutes. Nothing was stored.",
+        next: "Ask for a code with `POST /sign-in-codes`, and send it with `POST /sessions`.",
+    };
+
+    /// Nobody is registered with this number.
+    pub const REGISTRATION_REQUIRED: Self = Self {
+        slug: "registration-required",
+        status: StatusCode::FORBIDDEN,
+        title: "Nobody is registered with this number",
+        meaning: "The code is right, and the number is nobody's yet. `registrationToken` stands for it, once and for the seconds in \
+                  `expiresIn`.",
+        next: "Send `POST /members` with the `registrationToken`, a name and the consents.",
+    };
+
+    /// The session has ended.
+    pub const SESSION_ENDED: Self = Self {
+        slug: "session-ended",
+        status: StatusCode::UNAUTHORIZED,
+        title: "The session has ended",
+        meaning: "It was signed out, was not used for too long, or its refresh token came a second time, which means that \
+                  somebody else has it.",
+        next: "Sign in again.",
     };
 
     /// Sign in first.

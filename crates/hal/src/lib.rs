@@ -9,6 +9,7 @@
 //! |---|---|
 //! | `wire` | requests from, and answers to, `wasi:http` |
 //! | `request`, `query`, `fields` | what a client sends, parsed |
+//! | `client` | which address it comes from |
 //! | `header` | lists, parameters and weights in headers, in one place |
 //! | `precondition` | entity tags, `If-Match`, `If-None-Match`, in one place |
 //! | `response`, `links`, `collection`, `sse` | what it gets |
@@ -19,6 +20,7 @@
 //!
 //! What it deliberately does not know: what an order or a course is, and what a store is.
 
+mod client;
 mod collection;
 mod error;
 mod fields;

@@ -5,7 +5,8 @@
 //! hashed, is in none of them.
 
 use crate::{
-    Approval, CourseStatus, CustomerId, EduNo, Guests, Language, OrderId, ReservationStatus, Timestamp, Won,
+    Approval, CourseStatus, CustomerId, EduNo, Email, Guests, Language, OrderId, PersonName, Phone,
+    ReservationStatus, Role, Timestamp, Won,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -245,6 +246,43 @@ pub struct Manager {
     pub customer_id: CustomerId,
 }
 
+/// A member as they stand after one of their events.
+///
+/// Whoever is erased is taken out of the events of before, so name, number and address may be missing from any of them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Member {
+    /// The member's number, which stays when the person is gone.
+    pub customer_id: CustomerId,
+    /// What they are called.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<PersonName>,
+    /// Where they can be reached, and what they sign in with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub phone: Option<Phone>,
+    /// Their e-mail address, if they gave one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub email: Option<Email>,
+    /// The language to write to them in.
+    #[serde(default)]
+    pub language: Language,
+    /// What they may do by what was decided about them; there are other ways to have a role.
+    #[serde(default)]
+    pub roles: Vec<Role>,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// A member is erased: nobody is to know any more who the number stood for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct MemberErased {
+    /// The member's number.
+    pub customer_id: CustomerId,
+    /// When.
+    pub at: Timestamp,
+}
+
 /// Everything that one context tells another.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
@@ -278,16 +316,34 @@ pub enum Event {
     CourseFinished(Course),
     /// From `reservation`.
     CourseCanceled(Course),
+    /// From `member`.
+    MemberRegistered(Member),
+    /// From `member`: name, number, address, language or roles changed.
+    MemberChanged(Member),
+    /// From `member`.
+    MemberErased(MemberErased),
 }
 
 /// Of each course the newest that a batch of events tells, given with their versions.
 pub fn newest_courses<'a>(told: impl IntoIterator<Item = (u64, &'a Event)>) -> Vec<(u64, &'a Course)> {
-    let mut newest: BTreeMap<_, (u64, &Course)> = BTreeMap::new();
+    newest(told, |event| event.course().map(|course| (course.edu_no, course)))
+}
+
+/// Of each member the newest event of a batch, given with their versions. What is not [told](Event::person) there is gone.
+pub fn newest_members<'a>(told: impl IntoIterator<Item = (u64, &'a Event)>) -> Vec<(u64, &'a Event)> {
+    newest(told, |event| event.member().map(|member| (member, event)))
+}
+
+fn newest<'a, K: Ord, T>(
+    told: impl IntoIterator<Item = (u64, &'a Event)>,
+    about: impl Fn(&'a Event) -> Option<(K, &'a T)>,
+) -> Vec<(u64, &'a T)> {
+    let mut newest: BTreeMap<K, (u64, &T)> = BTreeMap::new();
     for (version, event) in told {
-        let Some(course) = event.course() else { continue };
-        let known = newest.entry(course.edu_no).or_insert((version, course));
+        let Some((key, said)) = about(event) else { continue };
+        let known = newest.entry(key).or_insert((version, said));
         if version > known.0 {
-            *known = (version, course);
+            *known = (version, said);
         }
     }
     newest.into_values().collect()
@@ -310,16 +366,18 @@ pub enum Unreadable {
 }
 
 macro_rules! events {
-    ($($name:ident),+ ; $($course:ident),+) => {
+    ($($name:ident),+ ; $($course:ident),+ ; $($member:ident),+) => {
         impl Event {
             /// The names of all events.
-            pub const NAMES: &'static [&'static str] = &[$(stringify!($name),)+ $(stringify!($course),)+];
+            pub const NAMES: &'static [&'static str] =
+                &[$(stringify!($name),)+ $(stringify!($course),)+ $(stringify!($member),)+];
 
             /// The event's name, as in the CloudEvents type after `sugang.<context>.`.
             pub const fn name(&self) -> &'static str {
                 match self {
                     $(Self::$name(_) => stringify!($name),)+
                     $(Self::$course(_) => stringify!($course),)+
+                    $(Self::$member(_) => stringify!($member),)+
                 }
             }
 
@@ -328,6 +386,7 @@ macro_rules! events {
                 let json = match self {
                     $(Self::$name(data) => serde_json::to_string(data),)+
                     $(Self::$course(data) => serde_json::to_string(data),)+
+                    $(Self::$member(data) => serde_json::to_string(data),)+
                 };
                 // Writing plain structures with string keys to memory cannot fail.
                 json.unwrap_or_default()
@@ -338,24 +397,36 @@ macro_rules! events {
                 let read = match name {
                     $(stringify!($name) => serde_json::from_str(data).map(Self::$name),)+
                     $(stringify!($course) => serde_json::from_str(data).map(Self::$course),)+
+                    $(stringify!($member) => serde_json::from_str(data).map(Self::$member),)+
                     _ => return Err(Unreadable::UnknownName(name.to_owned())),
                 };
                 read.map_err(|source| Unreadable::Data { name: name.to_owned(), source })
             }
 
-            /// Whose application it is about; none for the events of a course.
+            /// Whose application it is about; none for the events of a course or a member.
             pub const fn applicant(&self) -> Option<&Applicant> {
                 match self {
                     $(Self::$name(data) => Some(&data.applicant),)+
                     $(Self::$course(_) => None,)+
+                    $(Self::$member(_) => None,)+
                 }
             }
 
-            /// The course as it stands after the event; none for the events of an order.
+            /// The course as it stands after the event; none for the events of an order or a member.
             pub const fn course(&self) -> Option<&Course> {
                 match self {
                     $(Self::$name(_) => None,)+
                     $(Self::$course(course) => Some(course),)+
+                    $(Self::$member(_) => None,)+
+                }
+            }
+
+            /// The number of the member that it is about; none for the events of an order or a course.
+            pub const fn member(&self) -> Option<CustomerId> {
+                match self {
+                    $(Self::$name(_) => None,)+
+                    $(Self::$course(_) => None,)+
+                    $(Self::$member(data) => Some(data.customer_id),)+
                 }
             }
         }
@@ -365,18 +436,34 @@ macro_rules! events {
 events!(
     Ordered, PaymentDelayed, OrderCanceled, Paid, PaymentDeclined, PaymentCanceled, Reserved,
     ReservationConfirmed, ReservationRejected, ReservationCanceled;
-    CourseOpened, CourseChanged, CourseStarted, CourseFinished, CourseCanceled
+    CourseOpened, CourseChanged, CourseStarted, CourseFinished, CourseCanceled;
+    MemberRegistered, MemberChanged, MemberErased
 );
 
 impl Event {
-    /// What the event is about, as the CloudEvents `subject`: the order's number, or `course/<eduNo>`.
-    pub fn subject(&self) -> String {
-        match (self.applicant(), self.course()) {
-            (Some(applicant), _) => applicant.order_id.to_string(),
-            (None, Some(course)) => course_subject(course.edu_no),
-            (None, None) => String::new(),
+    /// The member as they stand after the event; none for the end of one, and for the events of an order or a course.
+    pub const fn person(&self) -> Option<&Member> {
+        match self {
+            Self::MemberRegistered(member) | Self::MemberChanged(member) => Some(member),
+            _ => None,
         }
     }
+
+    /// What the event is about, as the CloudEvents `subject`: the order's number, `course/<eduNo>`, or
+    /// `member/<customerId>`.
+    pub fn subject(&self) -> String {
+        match (self.applicant(), self.course(), self.member()) {
+            (Some(applicant), _, _) => applicant.order_id.to_string(),
+            (_, Some(course), _) => course_subject(course.edu_no),
+            (_, _, Some(member)) => member_subject(member),
+            (None, None, None) => String::new(),
+        }
+    }
+}
+
+/// The subject of a member's events: `member/<customerId>`.
+pub fn member_subject(customer_id: CustomerId) -> String {
+    format!("member/{customer_id}")
 }
 
 /// The subject of a course's events: `course/<eduNo>`.
@@ -413,6 +500,42 @@ mod tests {
             r#"{"orderId":1113,"customerId":1,"eduNo":101,"guest":1,"language":"ko","status":"Waitlisted","waitingPosition":2,"reservedAt":"1970-01-01T00:00:00.001Z"}"#
         );
         assert_eq!(Event::parse(event.name(), &event.to_data()).unwrap(), event);
+    }
+
+    fn member(customer_id: u64) -> Member {
+        Member {
+            customer_id: CustomerId::parse(customer_id).unwrap(),
+            name: Some(PersonName::parse("홍길동").unwrap()),
+            phone: Some(Phone::parse("010-1234-5678").unwrap()),
+            email: None,
+            language: Language::Ko,
+            roles: vec![Role::Customer],
+            at: Timestamp::from_millis(1),
+        }
+    }
+
+    #[test]
+    fn a_member_is_told_as_they_stand_and_may_be_nobody_any_more() {
+        let event = Event::MemberRegistered(member(7));
+        assert_eq!(event.subject(), "member/7");
+        assert_eq!(
+            event.to_data(),
+            r#"{"customerId":7,"name":"홍길동","phone":"+821012345678","language":"ko","roles":["customer"],"at":"1970-01-01T00:00:00.001Z"}"#
+        );
+        assert_eq!(Event::parse(event.name(), &event.to_data()).unwrap(), event);
+        let emptied =
+            r#"{"customerId":7,"language":"ko","roles":["customer"],"at":"1970-01-01T00:00:00.001Z"}"#;
+        let nobody = Event::parse("MemberChanged", emptied).unwrap();
+        assert_eq!(nobody.person().map(|member| (&member.name, &member.phone)), Some((&None, &None)));
+    }
+
+    #[test]
+    fn of_a_batch_the_newest_event_of_each_member_counts() {
+        let (at, customer_id) = (Timestamp::from_millis(2), CustomerId::parse(7).unwrap());
+        let erased = Event::MemberErased(MemberErased { customer_id, at });
+        let [seven, eight] = [7, 8].map(|id| Event::MemberRegistered(member(id)));
+        let told = [(2, &erased), (1, &seven), (1, &eight)];
+        assert_eq!(newest_members(told), [(2, &erased), (1, &eight)]);
     }
 
     #[test]

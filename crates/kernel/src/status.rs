@@ -127,6 +127,18 @@ words!(
     }
 );
 
+words!(
+    /// What a member may do.
+    Role, "role" {
+        /// Apply for courses. Every member may.
+        Customer = "customer",
+        /// Open courses, and decide about the reservations of their own.
+        Manager = "manager",
+        /// Everything.
+        Operator = "operator",
+    }
+);
+
 #[cfg(test)]
 mod tests {
     use super::*;

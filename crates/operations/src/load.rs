@@ -139,6 +139,7 @@ impl Snapshot {
                     let histories = match (told.event.applicant(), told.event.course()) {
                         (Some(applicant), _) => history.orders.entry(applicant.order_id.get()),
                         (None, Some(course)) => history.courses.entry(course.edu_no.get()),
+                        // A member's: `invariants` have nothing to say of them yet.
                         (None, None) => return Ok(()),
                     };
                     push(histories.or_default(), told);

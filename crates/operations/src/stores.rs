@@ -17,8 +17,8 @@ use crate::opened::Opened;
 
 /// The labels of the application's stores, those that tell of effects before those that tell of causes: who
 /// reads them in this order finds the cause of every effect.
-pub const LABELS: [&str; 7] =
-    ["information", "inbox", "notification", "order", "reservation", "pay", "gateway"];
+pub const LABELS: [&str; 8] =
+    ["information", "inbox", "notification", "order", "reservation", "pay", "gateway", "member"];
 
 /// How long a store that is locked is waited for. A writer of the system holds one for milliseconds.
 const BUSY: Duration = Duration::from_secs(10);
@@ -34,6 +34,7 @@ pub(crate) fn known(label: &str) -> Result<(&'static Database, &'static str)> {
         "notification" => (&notification::DATABASE, "messages"),
         "inbox" => (&channel_inbox::DATABASE, "inbox"),
         "information" => (&information::DATABASE, "infomations"),
+        "member" => (&member::DATABASE, "members"),
         _ => bail!("there is no store called `{label}`; there are {}", LABELS.join(", ")),
     })
 }

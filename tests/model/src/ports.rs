@@ -207,6 +207,6 @@ impl Channel for Phones {
 }
 
 fn message(outgoing: &Outgoing) -> Message {
-    let Outgoing { id, to, language, body } = outgoing.clone();
-    Message { id, to, language, body }
+    let Outgoing { id, to, language, template, body } = outgoing.clone();
+    Message { id, to, phone: None, language, template, variables: Vec::new(), body }
 }

@@ -227,7 +227,7 @@ fn workers_alone_are_started_as_the_spinkube_operator_starts_them_and_listen_for
 
 /// As the operator writes it for a SpinApp with `runtimeConfig`.
 fn runtime_config(state: &Path) -> String {
-    let stores = ["order", "pay", "gateway", "reservation", "notification", "inbox", "information"];
+    let stores = ["order", "pay", "gateway", "reservation", "notification", "inbox", "information", "member"];
     let store = |label: &str| {
         let path = state.join(".spin").join(format!("{label}.db"));
         format!("[sqlite_database.{label}]\ntype = 'spin'\npath = '{}'\n", path.display())

@@ -145,7 +145,8 @@ fn what_is_handed_over_is_what_was_written_and_what_came_of_it_is_kept() {
     assert_eq!(handed.len(), 3);
     for ((message, handed), to) in messages.iter().zip(handed).zip(["7", "8", "9"]) {
         let (id, body) = (message.id.clone(), message.body.clone());
-        assert_eq!(handed, Outgoing { id, to: to.to_owned(), language: "en".to_owned(), body });
+        let (language, template) = ("en".to_owned(), "ReservationConfirmed".to_owned());
+        assert_eq!(handed, Outgoing { id, to: to.to_owned(), language, template, body });
     }
     let sent = "Sent 1 - 1970-01-01T00:00:00.007Z";
     assert_eq!(kept(&service.storage), [sent, "Pending 1 503 -", "Failed 1 blocked -"]);

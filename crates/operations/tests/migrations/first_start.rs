@@ -50,7 +50,7 @@ impl Channel for Inbox<'_> {
         let put = "INSERT INTO inbox (message_id, recipient, language, body, at) VALUES (?, ?, ?, ?, ?)";
         let at = Timestamp::now();
         let take = |message: Outgoing| {
-            let Outgoing { id, to, language, body } = message;
+            let Outgoing { id, to, language, body, .. } = message;
             store.execute(put, params![id, to, language, body, at.to_string()]).unwrap();
             Attempt::Accepted { at }
         };

@@ -1,0 +1,266 @@
+//! Signing in: a code goes to a telephone, and whoever types it is let in, or may register.
+//!
+//! Nothing here looks at who a number belongs to before the right code is there; so neither an answer nor how long it takes
+//! tells whether it is anybody's.
+
+use super::{NotDone, Service, Standing, decided};
+use crate::domain::{Changes, Command, Consent, Newcomer, Refusal};
+use crate::messages;
+use crate::ports::Ports;
+use crate::secrets::{Code, KeptCode, RefreshToken, Token, name};
+use crate::store::{self, ACCESS_SECONDS, NewCode, NewConsent, NewSession, NotKept, Refreshed};
+use ::store::Storage;
+use access::token::Claims;
+use journal::{Decision, Tell};
+use kernel::{CustomerId, Email, Language, PersonName, Phone, Role, Timestamp};
+use serde::Serialize;
+
+/// By what an address is counted that nobody says.
+const UNKNOWN_ADDRESS: &str = "unknown";
+
+/// What is given out to whoever is let in.
+#[derive(Clone, Debug)]
+pub(crate) struct Tokens {
+    pub(crate) access: String,
+    /// None where the one that was shown was replaced a moment ago.
+    pub(crate) refresh: Option<RefreshToken>,
+}
+
+/// Somebody is let in.
+#[derive(Clone, Debug)]
+pub(crate) struct SignedIn {
+    pub(crate) tokens: Tokens,
+    pub(crate) standing: Standing,
+}
+
+/// What somebody fills in who registers.
+#[derive(Clone, Debug)]
+pub(crate) struct Form {
+    pub(crate) token: Token,
+    pub(crate) name: PersonName,
+    pub(crate) email: Option<Email>,
+    pub(crate) language: Language,
+    /// Whether they agree to advertising; to the rest everybody does.
+    pub(crate) marketing: bool,
+}
+
+/// Until when a registration token has to count.
+#[derive(Serialize)]
+struct Now {
+    now: i64,
+}
+
+impl<P: Ports, S: Storage, T: Tell> Service<P, S, T> {
+    /// Sends a code to a telephone, within the limits.
+    pub(crate) async fn ask_code(
+        &self,
+        phone: &Phone,
+        language: Language,
+        address: Option<&str>,
+    ) -> Result<(), NotDone> {
+        let (code, now) = (Code::random()?, Timestamp::now());
+        let kept = KeptCode::of(&code, phone)?;
+        let asked = NewCode { phone, address: address.unwrap_or(UNKNOWN_ADDRESS), kept: &kept };
+        match store::keep_code(self.storage(), &asked, now).await {
+            Ok(()) => {}
+            Err(NotKept::TooMany { of_address }) => {
+                let wait = store::wait_for_code(self.storage(), &asked, of_address, now).await?;
+                return Err(NotDone::TooMany(wait));
+            }
+            Err(NotKept::Store(error)) => return Err(error.into()),
+        }
+        let message = messages::code(&name()?, phone, language, &code, store::CODE_MINUTES);
+        if let Err(not_sent) = self.ports.send(message).await {
+            store::drop_code(self.storage(), &asked).await?;
+            return Err(not_sent.into());
+        }
+        Ok(())
+    }
+
+    /// Uses up the code that was sent to a telephone, if it is this one.
+    pub(crate) async fn check_code(&self, phone: &Phone, typed: &str) -> Result<(), NotDone> {
+        let code = Code::typed(typed).ok_or(NotDone::CodeWrong)?;
+        let tried = store::try_code(self.storage(), phone, Timestamp::now()).await?;
+        // Compared also where there is none, so that it takes as long.
+        let kept = tried.as_ref().map_or_else(KeptCode::of_none, |tried| tried.kept.clone());
+        let is_right = kept.is(&code, phone);
+        match tried {
+            // Of two at once with the right code one is let in.
+            Some(tried) if is_right && store::use_code(self.storage(), tried.code_id).await? => Ok(()),
+            _ => Err(NotDone::CodeWrong),
+        }
+    }
+
+    /// Lets somebody in who has the code that was sent to their telephone.
+    pub(crate) async fn sign_in(
+        &self,
+        phone: &Phone,
+        typed: &str,
+        address: Option<&str>,
+        traceparent: Option<&str>,
+    ) -> Result<SignedIn, NotDone> {
+        self.check_code(phone, typed).await?;
+        self.let_in(phone, address, traceparent).await
+    }
+
+    /// Lets in whoever has a telephone, or lets them register.
+    async fn let_in(
+        &self,
+        phone: &Phone,
+        address: Option<&str>,
+        traceparent: Option<&str>,
+    ) -> Result<SignedIn, NotDone> {
+        let Some(customer_id) = store::whose(self.storage(), phone).await? else {
+            let token = Token::random()?;
+            store::keep_registration(self.storage(), &token.hash(), phone, Timestamp::now()).await?;
+            return Err(NotDone::RegistrationRequired(token));
+        };
+        self.accept_invitations(customer_id, phone, traceparent).await?;
+        self.begin(customer_id, address).await
+    }
+
+    /// Makes somebody a member who has shown that they have a telephone, and lets them in.
+    pub(crate) async fn register(
+        &self,
+        form: &Form,
+        address: Option<&str>,
+        traceparent: Option<&str>,
+    ) -> Result<SignedIn, NotDone> {
+        let now = Timestamp::now();
+        let hash = form.token.hash();
+        let version = &*self.settings.consents_version;
+        let register = async |storage: &S| -> Result<_, NotDone> {
+            let phone = store::find_registration(storage, &hash, now).await?;
+            let phone = phone.ok_or(Refusal::RegistrationEnded)?;
+            if store::whose(storage, &phone).await?.is_some() {
+                return Err(Refusal::PhoneTaken.into());
+            }
+            let customer_id = store::next_number(storage).await?;
+            let roles = invited(&store::invitations(storage, Some(&phone)).await?);
+            let record = store::load(storage, customer_id).await?;
+            let mut decision = Decision::new();
+            decision.beside("registration", &hash, &Now { now: now.millis() });
+            decision.beside("invited", phone.as_str(), &());
+            for consent in Consent::ALL {
+                let given = i64::from(consent.is_required() || form.marketing);
+                let kept = NewConsent { name: consent.as_str(), version, given, at: now };
+                decision.beside("consent", customer_id, &kept);
+            }
+            let newcomer = Newcomer {
+                customer_id,
+                name: form.name.clone(),
+                phone,
+                email: form.email.clone(),
+                language: form.language,
+                roles,
+            };
+            decided(&mut decision, record, &Command::Register(newcomer), now, traceparent)?;
+            Ok((decision, customer_id))
+        };
+        let customer_id = self.journal.carry_out(register).await?;
+        self.begin(customer_id, address).await
+    }
+
+    /// Gives a member the roles that they were invited to, for good.
+    async fn accept_invitations(
+        &self,
+        customer_id: CustomerId,
+        phone: &Phone,
+        traceparent: Option<&str>,
+    ) -> Result<(), NotDone> {
+        let now = Timestamp::now();
+        let accept = async |storage: &S| -> Result<_, NotDone> {
+            let mut decision = Decision::new();
+            let invitations = store::invitations(storage, Some(phone)).await?;
+            if invitations.is_empty() {
+                return Ok((decision, Vec::new()));
+            }
+            let record = store::load(storage, customer_id).await?;
+            let Some(member) = record.member() else { return Ok((decision, Vec::new())) };
+            let roles = member.roles.iter().copied().chain(invited(&invitations)).collect();
+            let changes = Changes { roles: Some(roles), ..Changes::default() };
+            decision.beside("invited", phone.as_str(), &());
+            decided(&mut decision, record, &Command::Change(changes), now, traceparent)?;
+            let left = if decision.is_empty() { invitations } else { Vec::new() };
+            Ok((decision, left))
+        };
+        // Whoever is invited to be what they are already has nothing decided about them.
+        for invitation in self.journal.carry_out(accept).await? {
+            store::remove_invitation(self.storage(), invitation.id).await?;
+        }
+        Ok(())
+    }
+
+    /// Begins a session.
+    async fn begin(&self, customer_id: CustomerId, address: Option<&str>) -> Result<SignedIn, NotDone> {
+        let (session_id, token, now) = (name()?, RefreshToken::random()?, Timestamp::now());
+        let standing = self.standing(customer_id).await?.ok_or(NotDone::CodeWrong)?;
+        // Signed first: where that is not set up there is no session either.
+        let access = self.access_token(&standing, &session_id, now).await?;
+        let session = NewSession { session_id: &session_id, customer_id, token: &token, address };
+        if !store::begin_session(self.storage(), &session, now).await? {
+            return Err(NotDone::CodeWrong);
+        }
+        Ok(SignedIn { tokens: Tokens { access, refresh: Some(token) }, standing })
+    }
+
+    async fn access_token(
+        &self,
+        standing: &Standing,
+        session_id: &str,
+        now: Timestamp,
+    ) -> Result<String, NotDone> {
+        let iat = seconds(now);
+        let exp = iat + ACCESS_SECONDS.unsigned_abs();
+        let claims = Claims::of_member(standing.member.customer_id, session_id, &standing.roles, iat, exp);
+        Ok(self.ports.sign(&claims).await?)
+    }
+
+    /// Gives out the next tokens of a session. A refresh token that was replaced long ago ends the session: two have it.
+    pub(crate) async fn refresh(&self, shown: &str) -> Result<Tokens, NotDone> {
+        let token = RefreshToken::shown(shown).ok_or(NotDone::SessionEnded)?;
+        let (next, now) = (token.next()?, Timestamp::now());
+        let (session_id, customer_id, refresh) =
+            match store::refresh(self.storage(), &token, &next, now).await? {
+                Refreshed::Replaced { session_id, customer_id } => (session_id, customer_id, Some(next)),
+                Refreshed::JustNow { session_id, customer_id } => {
+                    store::use_session(self.storage(), &session_id, now).await?;
+                    (session_id, customer_id, None)
+                }
+                Refreshed::Reused => {
+                    eprintln!("member: a refresh token that was replaced came again; its session has ended");
+                    store::end_family(self.storage(), &token).await?;
+                    self.tell_ended(now).await?;
+                    return Err(NotDone::SessionEnded);
+                }
+                Refreshed::Ended => return Err(NotDone::SessionEnded),
+            };
+        let Some(standing) = self.standing(customer_id).await? else {
+            return Err(NotDone::SessionEnded);
+        };
+        let access = self.access_token(&standing, &session_id, now).await?;
+        Ok(Tokens { access, refresh })
+    }
+
+    /// Ends one session of a member; says whether it was there.
+    pub(crate) async fn sign_out(&self, customer_id: CustomerId, session_id: &str) -> Result<bool, NotDone> {
+        let ended = store::end_session(self.storage(), customer_id, session_id).await?;
+        self.tell_ended(Timestamp::now()).await?;
+        Ok(ended)
+    }
+
+    /// Ends every session of a member.
+    pub(crate) async fn sign_out_everywhere(&self, customer_id: CustomerId) -> Result<(), NotDone> {
+        store::end_all_sessions(self.storage(), customer_id).await?;
+        Ok(self.tell_ended(Timestamp::now()).await?)
+    }
+}
+
+fn invited(invitations: &[store::Invitation]) -> Vec<Role> {
+    invitations.iter().map(|invitation| invitation.role).collect()
+}
+
+/// Unix time as tokens have it.
+pub(super) fn seconds(at: Timestamp) -> u64 {
+    u64::try_from(at.millis() / 1000).unwrap_or(0)
+}

@@ -1,0 +1,153 @@
+//! Codes that are sent to telephones, and the tokens that somebody registers with who had the right one.
+
+use crate::secrets::KeptCode;
+use kernel::{Phone, Timestamp};
+use store::{Row, Statement, Storage, StoreError};
+
+/// For how long a code counts, in seconds.
+pub(crate) const CODE_SECONDS: i64 = 300;
+
+/// The same in minutes.
+pub(crate) const CODE_MINUTES: i64 = CODE_SECONDS / 60;
+
+/// How soon another may be asked for, in seconds.
+pub(crate) const RESEND_SECONDS: i64 = 60;
+
+/// Over how long codes are counted, in milliseconds.
+const HOUR: i64 = 3_600_000;
+
+/// For how long a registration token counts, in seconds.
+pub(crate) const REGISTRATION_SECONDS: i64 = 900;
+
+/// A code that is asked for.
+#[derive(Clone, Debug)]
+pub(crate) struct NewCode<'a> {
+    pub(crate) phone: &'a Phone,
+    /// Where it is asked from.
+    pub(crate) address: &'a str,
+    pub(crate) kept: &'a KeptCode,
+}
+
+/// Why a code is not kept, and so not sent.
+#[derive(Debug)]
+pub(crate) enum NotKept {
+    /// A limit is reached, that of the number or of the address.
+    TooMany {
+        /// Whether it is that of the address.
+        of_address: bool,
+    },
+    /// The store did not do its part.
+    Store(StoreError),
+}
+
+/// Keeps a code, if none of the limits is reached; the older one of the number no longer counts.
+pub(crate) async fn keep_code(
+    storage: &impl Storage,
+    code: &NewCode<'_>,
+    now: Timestamp,
+) -> Result<(), NotKept> {
+    let keep = Statement::new(
+        "INSERT INTO asked_codes (phone, address, salt, mac, made_at, expires_at) VALUES ($1, $2, $3, $4, $5, $6)",
+    )
+    .bind(code.phone.as_str())
+    .bind(code.address)
+    .bind(&*code.kept.salt)
+    .bind(&*code.kept.mac)
+    .bind(now.millis())
+    .bind(now.plus_seconds(CODE_SECONDS).millis());
+    match keep.run(storage).await {
+        Ok(()) => Ok(()),
+        Err(StoreError::Raised(reason)) => Err(NotKept::TooMany { of_address: reason.ends_with("address") }),
+        Err(error) => Err(NotKept::Store(error)),
+    }
+}
+
+/// In how many seconds another code may be asked for: when the minute is over, or the oldest of the hour is an hour old.
+pub(crate) async fn wait_for_code(
+    storage: &impl Storage,
+    code: &NewCode<'_>,
+    of_address: bool,
+    now: Timestamp,
+) -> Result<i64, StoreError> {
+    let (column, value) = if of_address { ("address", code.address) } else { ("phone", code.phone.as_str()) };
+    let within = format!(
+        "SELECT min(made_at) AS oldest, max(made_at) AS newest, count(*) AS codes FROM codes
+         WHERE {column} = $1 AND made_at > $2"
+    );
+    let within = Statement::new(within).bind(value).bind(now.millis() - HOUR);
+    let Some(row) = within.row(storage).await? else { return Ok(RESEND_SECONDS) };
+    let (oldest, newest) = (row.opt_int("oldest")?, row.opt_int("newest")?);
+    let used_up = of_address || row.count("codes")? >= 5;
+    let again =
+        if used_up { oldest.map(|at| at + HOUR) } else { newest.map(|at| at + RESEND_SECONDS * 1000) };
+    let wait = again.map_or(RESEND_SECONDS, |again| (again - now.millis() + 999) / 1000);
+    Ok(wait.clamp(1, HOUR / 1000))
+}
+
+/// Takes a code back that could not be sent: it is not to count.
+pub(crate) async fn drop_code(storage: &impl Storage, code: &NewCode<'_>) -> Result<(), StoreError> {
+    let drop = "DELETE FROM codes WHERE phone = $1 AND mac = $2";
+    Statement::new(drop).bind(code.phone.as_str()).bind(&*code.kept.mac).run(storage).await
+}
+
+/// The code that counts for a number, while it is tried.
+#[derive(Clone, Debug)]
+pub(crate) struct Kept {
+    pub(crate) code_id: i64,
+    pub(crate) kept: KeptCode,
+}
+
+/// Takes one of the five tries of the code that counts for a number. None where none does, or its tries are used up. It is one
+/// statement, so that any number of guesses at once have five between them.
+pub(crate) async fn try_code(
+    storage: &impl Storage,
+    phone: &Phone,
+    now: Timestamp,
+) -> Result<Option<Kept>, StoreError> {
+    let attempt = "UPDATE codes SET tries = tries + 1
+        WHERE phone = $1 AND open = 1 AND tries < 5 AND expires_at > $2 RETURNING code_id, salt, mac";
+    let row = Statement::new(attempt).bind(phone.as_str()).bind(now.millis()).row(storage).await?;
+    let kept = |row: &Row| {
+        let (salt, mac) = (row.text("salt")?.to_owned(), row.text("mac")?.to_owned());
+        Ok(Kept { code_id: row.int("code_id")?, kept: KeptCode { salt, mac } })
+    };
+    row.as_ref().map(kept).transpose()
+}
+
+/// Uses a code up; says whether it was there to be used.
+pub(crate) async fn use_code(storage: &impl Storage, code_id: i64) -> Result<bool, StoreError> {
+    let use_up = "UPDATE codes SET open = 0 WHERE code_id = $1 AND open = 1 RETURNING code_id";
+    Ok(Statement::new(use_up).bind(code_id).row(storage).await?.is_some())
+}
+
+/// Keeps what is kept of a registration token.
+pub(crate) async fn keep_registration(
+    storage: &impl Storage,
+    token_hash: &str,
+    phone: &Phone,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let keep = "INSERT INTO registrations (token_hash, phone, expires_at) VALUES ($1, $2, $3)";
+    let until = now.plus_seconds(REGISTRATION_SECONDS).millis();
+    Statement::new(keep).bind(token_hash).bind(phone.as_str()).bind(until).run(storage).await
+}
+
+/// The telephone that a registration token stands for, if it counts.
+pub(crate) async fn find_registration(
+    storage: &impl Storage,
+    token_hash: &str,
+    now: Timestamp,
+) -> Result<Option<Phone>, StoreError> {
+    let find = "SELECT phone FROM registrations WHERE token_hash = $1 AND expires_at > $2";
+    let row = Statement::new(find).bind(token_hash).bind(now.millis()).row(storage).await?;
+    row.map(|row| row.parse("phone")).transpose()
+}
+
+/// Forgets up to 1000 codes that no limit counts any more, and registration tokens that no longer count.
+pub(crate) async fn forget_codes(storage: &impl Storage, now: Timestamp) -> Result<(), StoreError> {
+    let codes = "DELETE FROM codes WHERE code_id IN
+        (SELECT code_id FROM codes WHERE made_at < $1 ORDER BY made_at LIMIT 1000)";
+    Statement::new(codes).bind(now.millis() - HOUR).run(storage).await?;
+    let registrations = "DELETE FROM registrations WHERE expires_at < $1";
+    Statement::new(registrations).bind(now.millis()).run(storage).await
+}

@@ -1,0 +1,233 @@
+//! The tables of this context, and what one decision does to them.
+//!
+//! The list of members is made from the events alone. Beside the events are codes, sessions, consents, invitations, machines and
+//! who signed in: none of them is to be told, and most are only for a while. Times in them are milliseconds since 1970.
+//!
+//! Every limit is counted here, so that it holds over instances and hosts.
+
+use journal::{programs, tables};
+use store::Schema;
+
+pub(super) static SCHEMA: Schema = Schema {
+    version: 1,
+    oldest_code: 1,
+    tables: &[
+        tables::EVENTS,
+        tables::LOG,
+        tables::LOG_BEGINS,
+        MEMBERS,
+        "CREATE TABLE numbering (id INTEGER PRIMARY KEY CHECK (id = 1), last INTEGER NOT NULL)",
+        "INSERT INTO numbering (id, last) VALUES (1, 0)",
+        CODES,
+        "CREATE UNIQUE INDEX codes_open ON codes (phone) WHERE open = 1",
+        "CREATE INDEX codes_of_phone ON codes (phone, made_at)",
+        "CREATE INDEX codes_of_address ON codes (address, made_at)",
+        "CREATE INDEX codes_by_age ON codes (made_at)",
+        "CREATE TABLE registrations (token_hash TEXT PRIMARY KEY, phone TEXT NOT NULL, expires_at INTEGER NOT NULL) WITHOUT ROWID",
+        SESSIONS,
+        "CREATE INDEX sessions_of_member ON sessions (customer_id)",
+        "CREATE INDEX sessions_by_age ON sessions (expires_at)",
+        "CREATE TABLE ended (session_id TEXT PRIMARY KEY, until INTEGER NOT NULL, told_at INTEGER) WITHOUT ROWID",
+        SIGN_INS,
+        "CREATE INDEX sign_ins_of_member ON sign_ins (customer_id, at)",
+        "CREATE INDEX sign_ins_by_age ON sign_ins (at)",
+        CONSENTS,
+        "CREATE INDEX consents_of_member ON consents (customer_id)",
+        INVITATIONS,
+        MACHINES,
+    ],
+    steps: &[],
+    programs: &[
+        programs::DECISIONS,
+        programs::APPEND_EVENT,
+        programs::PROJECTION,
+        KEEP_CONSENT,
+        END_REGISTRATION,
+        ACCEPT_INVITATIONS,
+        END_SESSIONS,
+        PROJECT_REGISTERED,
+        PROJECT_CHANGED,
+        PROJECT_ERASED,
+        FORGET_PERSON,
+        ASKED_CODES,
+        KEEP_CODE,
+        NOTE_SIGN_IN,
+        NOTE_END_OF_SESSION,
+        NOTE_END_OF_MACHINE,
+    ],
+};
+
+/// Of whoever is erased the number and the time are left.
+const MEMBERS: &str = "CREATE TABLE members (
+    customer_id INTEGER PRIMARY KEY,
+    name TEXT,
+    phone TEXT UNIQUE,
+    email TEXT,
+    language TEXT,
+    roles TEXT NOT NULL,
+    registered_at TEXT,
+    erased_at TEXT,
+    version INTEGER NOT NULL
+)";
+
+/// Every code that was asked for within the hour; the newest of a number may be open, and then counts.
+const CODES: &str = "CREATE TABLE codes (
+    code_id INTEGER PRIMARY KEY,
+    phone TEXT NOT NULL,
+    address TEXT NOT NULL,
+    salt TEXT NOT NULL,
+    mac TEXT NOT NULL,
+    made_at INTEGER NOT NULL,
+    expires_at INTEGER NOT NULL,
+    tries INTEGER NOT NULL DEFAULT 0,
+    open INTEGER NOT NULL DEFAULT 1
+)";
+
+/// `family_hash` is the session's for ever, `refresh_hash` that of the one refresh token that counts, `previous_hash` that of the
+/// one before it, which was replaced at `rotated_at`.
+const SESSIONS: &str = "CREATE TABLE sessions (
+    session_id TEXT PRIMARY KEY,
+    customer_id INTEGER NOT NULL,
+    family_hash TEXT NOT NULL UNIQUE,
+    refresh_hash TEXT NOT NULL,
+    previous_hash TEXT,
+    rotated_at INTEGER,
+    address TEXT,
+    created_at INTEGER NOT NULL,
+    last_used_at INTEGER NOT NULL,
+    expires_at INTEGER NOT NULL
+)";
+
+const SIGN_INS: &str = "CREATE TABLE sign_ins (
+    sign_in_id INTEGER PRIMARY KEY,
+    customer_id INTEGER NOT NULL,
+    at INTEGER NOT NULL,
+    address TEXT
+)";
+
+/// What was agreed to, and what no longer is: a row each time. The newest of a name counts.
+const CONSENTS: &str = "CREATE TABLE consents (
+    consent_id INTEGER PRIMARY KEY,
+    customer_id INTEGER NOT NULL,
+    name TEXT NOT NULL,
+    version TEXT NOT NULL,
+    given INTEGER NOT NULL,
+    at TEXT NOT NULL
+)";
+
+const INVITATIONS: &str = "CREATE TABLE invitations (
+    invitation_id INTEGER PRIMARY KEY,
+    phone TEXT NOT NULL,
+    role TEXT NOT NULL,
+    invited_by INTEGER NOT NULL,
+    at TEXT NOT NULL,
+    UNIQUE (phone, role)
+)";
+
+const MACHINES: &str = "CREATE TABLE machines (
+    machine_id TEXT PRIMARY KEY,
+    name TEXT NOT NULL UNIQUE,
+    scopes TEXT NOT NULL,
+    made_by INTEGER NOT NULL,
+    created_at TEXT NOT NULL,
+    expires_at INTEGER NOT NULL
+)";
+
+const KEEP_CONSENT: &str =
+    "CREATE TRIGGER keep_consent INSTEAD OF INSERT ON decisions WHEN NEW.kind = 'consent' BEGIN
+    INSERT INTO consents (customer_id, name, version, given, at)
+        VALUES (CAST(NEW.subject AS BIGINT), NEW.data ->> 'name', NEW.data ->> 'version',
+            CAST(NEW.data ->> 'given' AS BIGINT), NEW.data ->> 'at');
+END";
+
+/// A registration token counts once. Of two that come at once the telephone, which is one member's, lets one through.
+const END_REGISTRATION: &str =
+    "CREATE TRIGGER end_registration INSTEAD OF INSERT ON decisions WHEN NEW.kind = 'registration' BEGIN
+    SELECT RAISE(ABORT, 'decision: the registration has ended') WHERE NOT EXISTS (SELECT 1 FROM registrations
+        WHERE token_hash = NEW.subject AND expires_at > CAST(NEW.data ->> 'now' AS BIGINT));
+    DELETE FROM registrations WHERE token_hash = NEW.subject;
+END";
+
+/// What somebody was invited to be is from now on what was decided about them.
+const ACCEPT_INVITATIONS: &str =
+    "CREATE TRIGGER accept_invitations INSTEAD OF INSERT ON decisions WHEN NEW.kind = 'invited' BEGIN
+    DELETE FROM invitations WHERE phone = NEW.subject;
+END";
+
+const END_SESSIONS: &str =
+    "CREATE TRIGGER end_sessions INSTEAD OF INSERT ON decisions WHEN NEW.kind = 'sign-out' BEGIN
+    DELETE FROM sessions WHERE customer_id = CAST(NEW.subject AS BIGINT);
+END";
+
+const PROJECT_REGISTERED: &str =
+    "CREATE TRIGGER project_registered INSTEAD OF INSERT ON projection WHEN NEW.type = 'MemberRegistered' BEGIN
+    INSERT INTO members (customer_id, name, phone, email, language, roles, registered_at, version)
+        VALUES (CAST(NEW.data ->> 'customerId' AS BIGINT), NEW.data ->> 'name', NEW.data ->> 'phone',
+            NEW.data ->> 'email', NEW.data ->> 'language', NEW.data ->> 'roles', NEW.data ->> 'at', NEW.version);
+    UPDATE numbering SET last = max(last, CAST(NEW.data ->> 'customerId' AS BIGINT));
+END";
+
+const PROJECT_CHANGED: &str =
+    "CREATE TRIGGER project_changed INSTEAD OF INSERT ON projection WHEN NEW.type = 'MemberChanged' BEGIN
+    UPDATE members SET name = NEW.data ->> 'name', phone = NEW.data ->> 'phone', email = NEW.data ->> 'email',
+            language = NEW.data ->> 'language', roles = NEW.data ->> 'roles', version = NEW.version
+        WHERE customer_id = CAST(NEW.data ->> 'customerId' AS BIGINT);
+END";
+
+const PROJECT_ERASED: &str =
+    "CREATE TRIGGER project_erased INSTEAD OF INSERT ON projection WHEN NEW.type = 'MemberErased' BEGIN
+    UPDATE members SET name = NULL, phone = NULL, email = NULL, language = NULL, roles = '[]', registered_at = NULL,
+            erased_at = NEW.data ->> 'at', version = NEW.version
+        WHERE customer_id = CAST(NEW.data ->> 'customerId' AS BIGINT);
+END";
+
+/// Takes the person out of everything that this store has: before the list forgets the telephone, by which codes and
+/// invitations are found. The events of before stay, and say no more who it was.
+const FORGET_PERSON: &str = "CREATE TRIGGER forget_person AFTER INSERT ON events WHEN NEW.type = 'MemberErased' BEGIN
+    DELETE FROM codes WHERE phone IN
+        (SELECT phone FROM members WHERE customer_id = CAST(NEW.data ->> 'customerId' AS BIGINT));
+    DELETE FROM registrations WHERE phone IN
+        (SELECT phone FROM members WHERE customer_id = CAST(NEW.data ->> 'customerId' AS BIGINT));
+    DELETE FROM invitations WHERE phone IN
+        (SELECT phone FROM members WHERE customer_id = CAST(NEW.data ->> 'customerId' AS BIGINT));
+    DELETE FROM sessions WHERE customer_id = CAST(NEW.data ->> 'customerId' AS BIGINT);
+    DELETE FROM sign_ins WHERE customer_id = CAST(NEW.data ->> 'customerId' AS BIGINT);
+    UPDATE events SET data = /*sqlite json_remove(data, '$.name', '$.phone', '$.email')*//*postgres (CAST(data AS JSONB) - 'name' - 'phone' - 'email')::TEXT*/
+        WHERE subject = NEW.subject AND version < NEW.version;
+END";
+
+/// Where a code is inserted that is asked for.
+const ASKED_CODES: &str =
+    "CREATE VIEW asked_codes AS SELECT phone, address, salt, mac, made_at, expires_at FROM codes";
+
+/// Keeps a code, which from then on is the only one of its number, within the limits: not within a minute of the one before,
+/// 5 an hour for a number, 20 an hour for an address. PostgreSQL counts one after another what is about the same number or
+/// address: without the locks two at once would not see each other.
+const KEEP_CODE: &str = "CREATE TRIGGER keep_code INSTEAD OF INSERT ON asked_codes BEGIN
+    /*postgres PERFORM pg_advisory_xact_lock(hashtextextended('sugang phone ' || NEW.phone, 0));
+    PERFORM pg_advisory_xact_lock(hashtextextended('sugang address ' || NEW.address, 0));*/
+    SELECT RAISE(ABORT, 'decision: too soon') WHERE EXISTS (SELECT 1 FROM codes
+        WHERE phone = NEW.phone AND made_at > NEW.made_at - 60000);
+    SELECT RAISE(ABORT, 'decision: too many for the phone') WHERE 5 <= (SELECT count(*) FROM codes
+        WHERE phone = NEW.phone AND made_at > NEW.made_at - 3600000);
+    SELECT RAISE(ABORT, 'decision: too many for the address') WHERE 20 <= (SELECT count(*) FROM codes
+        WHERE address = NEW.address AND made_at > NEW.made_at - 3600000);
+    UPDATE codes SET open = 0 WHERE phone = NEW.phone AND open = 1;
+    INSERT INTO codes (phone, address, salt, mac, made_at, expires_at)
+        VALUES (NEW.phone, NEW.address, NEW.salt, NEW.mac, NEW.made_at, NEW.expires_at);
+END";
+
+const NOTE_SIGN_IN: &str = "CREATE TRIGGER note_sign_in AFTER INSERT ON sessions BEGIN
+    INSERT INTO sign_ins (customer_id, at, address) VALUES (NEW.customer_id, NEW.created_at, NEW.address);
+END";
+
+/// The last access token was given out when the session was last used, and counts for five minutes and a little.
+const NOTE_END_OF_SESSION: &str = "CREATE TRIGGER note_end_of_session AFTER DELETE ON sessions BEGIN
+    INSERT INTO ended (session_id, until) VALUES (OLD.session_id, OLD.last_used_at + 360000)
+        ON CONFLICT (session_id) DO NOTHING;
+END";
+
+const NOTE_END_OF_MACHINE: &str = "CREATE TRIGGER note_end_of_machine AFTER DELETE ON machines BEGIN
+    INSERT INTO ended (session_id, until) VALUES (OLD.machine_id, OLD.expires_at + 60000)
+        ON CONFLICT (session_id) DO NOTHING;
+END";

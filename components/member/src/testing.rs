@@ -1,0 +1,232 @@
+//! The service on a store of the tests' own, with ports of the tests' own, asked over HTTP. Its clock stands at [`NOW`].
+
+use crate::messages::Outgoing;
+use crate::ports::{NotSent, NotSigned, Ports, Shown};
+use crate::service::Service;
+use crate::settings::Settings;
+use crate::store::DATABASE;
+use ::store::native::{Store, at_once};
+use access::token::{Claims, SigningKey};
+use access::{Caller, Identity};
+use data_encoding::BASE64URL_NOPAD;
+use hal::{Method, Request, Response};
+use journal::{Journal, Tell};
+use kernel::{Phone, Role, Timestamp, Unavailable, clock};
+use serde_json::{Value, json};
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeSet;
+use std::rc::Rc;
+
+pub(crate) const NOW: Timestamp = Timestamp::from_millis(1_795_309_323_004);
+
+pub(crate) const PHONE: &str = "010-1111-2222";
+
+/// The one who is an operator by the variables.
+pub(crate) const OPERATOR: &str = "010-9999-0000";
+
+/// What the service needs from outside, in memory.
+#[derive(Default)]
+pub(crate) struct FakePorts {
+    pub(crate) sent: RefCell<Vec<Outgoing>>,
+    pub(crate) ended: RefCell<BTreeSet<String>>,
+    /// Whether the store that sessions end in is away.
+    pub(crate) away: Cell<bool>,
+    /// Whether the channel takes nothing, for now or ever.
+    pub(crate) busy: Cell<bool>,
+    pub(crate) blocked: Cell<bool>,
+}
+
+impl Ports for FakePorts {
+    async fn send(&self, message: Outgoing) -> Result<(), NotSent> {
+        if self.busy.get() {
+            return Err(NotSent::Later(Unavailable("503".to_owned())));
+        }
+        if self.blocked.get() {
+            return Err(NotSent::Never("blocked".to_owned()));
+        }
+        self.sent.borrow_mut().push(message);
+        Ok(())
+    }
+
+    async fn peek(&self, prefix: &str, limit: u32) -> Option<Vec<Shown>> {
+        let sent = self.sent.borrow();
+        let newest = sent.iter().rev().filter(|message| message.id.starts_with(prefix));
+        let shown =
+            |message: &Outgoing| Shown { to: message.phone.as_str().to_owned(), body: message.body.clone() };
+        Some(newest.take(limit as usize).map(shown).collect())
+    }
+
+    async fn sign(&self, claims: &Claims) -> Result<String, NotSigned> {
+        let key = SigningKey::parse(&format!("test:{}", BASE64URL_NOPAD.encode(&[7; 32]))).unwrap();
+        Ok(key.sign(claims).unwrap())
+    }
+
+    async fn end_session(&self, session: &str) -> anyhow::Result<()> {
+        anyhow::ensure!(!self.away.get(), "the key-value store is away");
+        self.ended.borrow_mut().insert(session.to_owned());
+        Ok(())
+    }
+
+    async fn forget_session(&self, session: &str) -> anyhow::Result<()> {
+        self.ended.borrow_mut().remove(session);
+        Ok(())
+    }
+}
+
+#[derive(Clone, Default)]
+pub(crate) struct Told(pub(crate) Rc<Cell<usize>>);
+
+impl Tell for Told {
+    fn committed(&self) {
+        self.0.set(self.0.get() + 1);
+    }
+}
+
+/// What a client sees of an answer.
+pub(crate) struct Seen {
+    pub(crate) status: u16,
+    pub(crate) body: Value,
+    pub(crate) response: Response,
+}
+
+impl Seen {
+    pub(crate) fn problem(&self) -> String {
+        format!(
+            "{} {}",
+            self.status,
+            self.body["type"].as_str().unwrap_or("-").trim_start_matches("/problems/")
+        )
+    }
+
+    pub(crate) fn text(&self, name: &str) -> String {
+        self.body[name].as_str().unwrap_or_else(|| panic!("no {name} in {}", self.body)).to_owned()
+    }
+}
+
+pub(crate) struct Client {
+    pub(crate) service: Service<FakePorts, Store, Told>,
+    /// Where requests come from.
+    pub(crate) address: RefCell<String>,
+}
+
+impl Client {
+    pub(crate) fn new() -> Self {
+        clock::set(NOW);
+        Self::over(Store::new(&DATABASE))
+    }
+
+    pub(crate) fn over(storage: Store) -> Self {
+        let settings = Settings {
+            roles: vec![(phone(OPERATOR), Role::Operator)],
+            sign_in_records_days: 90,
+            consents_version: "1".into(),
+            ..Settings::default()
+        };
+        let journal = Journal { storage, tell: Told::default() };
+        let service = Service { ports: FakePorts::default(), journal, settings: Rc::new(settings) };
+        Self { service, address: RefCell::new("192.0.2.1:5".to_owned()) }
+    }
+
+    pub(crate) fn store(&self) -> &Store {
+        &self.service.journal.storage
+    }
+
+    /// Asks with the access token of somebody; an empty one is nobody's.
+    pub(crate) fn ask(&self, method: Method, path: &str, token: &str, body: Value) -> Seen {
+        let address = self.address.borrow().clone();
+        let headers = [("host", "h"), ("spin-client-addr", &*address)];
+        let body = if body.is_null() { String::new() } else { body.to_string() };
+        let request = Request::new(method, path, &headers, body).unwrap();
+        let caller = caller(token);
+        let answering = hal::answer(&request, async |request: &Request| {
+            crate::answer(&self.service, request, &caller).await
+        });
+        let response = at_once(answering).expect("nothing here waits");
+        Seen { status: response.status().as_u16(), body: response.json(), response }
+    }
+
+    pub(crate) fn post(&self, path: &str, token: &str, body: Value) -> Seen {
+        self.ask(Method::POST, path, token, body)
+    }
+
+    pub(crate) fn get(&self, path: &str, token: &str) -> Seen {
+        self.ask(Method::GET, path, token, Value::Null)
+    }
+
+    pub(crate) fn delete(&self, path: &str, token: &str) -> Seen {
+        self.ask(Method::DELETE, path, token, Value::Null)
+    }
+
+    /// Has a code sent, and reads it.
+    pub(crate) fn code(&self, phone: &str) -> String {
+        let asked = self.post("/sign-in-codes", "", json!({ "phone": phone, "language": "en" }));
+        assert_eq!(asked.status, 202, "{}", asked.body);
+        self.newest_code()
+    }
+
+    /// The code in the message that was sent last.
+    pub(crate) fn newest_code(&self) -> String {
+        let sent = self.service.ports.sent.borrow();
+        let (_, code) = sent.last().unwrap().variables[0].clone();
+        code
+    }
+
+    pub(crate) fn sign_in(&self, phone: &str) -> Seen {
+        let code = self.code(phone);
+        self.post("/sessions", "", json!({ "phone": phone, "code": code }))
+    }
+
+    /// Registers somebody, and answers with what they got.
+    pub(crate) fn register(&self, phone: &str) -> Seen {
+        let refused = self.sign_in(phone);
+        assert_eq!(refused.problem(), "403 registration-required");
+        let registered = self.post("/members", "", form(&refused.text("registrationToken")));
+        assert_eq!(registered.status, 201, "{}", registered.body);
+        registered
+    }
+
+    /// Lets time pass.
+    pub(crate) fn pass(&self, seconds: i64) {
+        clock::set(Timestamp::now().plus_seconds(seconds));
+    }
+
+    pub(crate) fn tick(&self) {
+        at_once(self.service.do_duties(Timestamp::now())).unwrap().unwrap();
+    }
+
+    pub(crate) fn number(&self, sql: &str) -> i64 {
+        self.store().number(sql).unwrap()
+    }
+
+    /// The names of all events, in the order of their subjects and versions.
+    pub(crate) fn events(&self) -> Vec<String> {
+        let rows = self.store().run("SELECT type FROM events ORDER BY subject, version", &[]).unwrap();
+        rows.iter().map(|row| row.text("type").unwrap().to_owned()).collect()
+    }
+}
+
+pub(crate) fn phone(raw: &str) -> Phone {
+    Phone::parse(raw).unwrap()
+}
+
+/// What somebody fills in who registers.
+pub(crate) fn form(token: &str) -> Value {
+    json!({
+        "registrationToken": token,
+        "name": "홍길동",
+        "email": "gil@example.com",
+        "language": "ko",
+        "consents": { "terms": true, "privacy": true, "age14": true },
+    })
+}
+
+/// What an access token says, as every context reads it.
+pub(crate) fn claims(token: &str) -> Claims {
+    let payload = token.split('.').nth(1).unwrap();
+    serde_json::from_slice(&BASE64URL_NOPAD.decode(payload.as_bytes()).unwrap()).unwrap()
+}
+
+fn caller(token: &str) -> Caller {
+    let identity = if token.is_empty() { Identity::Stranger } else { claims(token).into() };
+    Caller { identity, orders: vec![] }
+}
