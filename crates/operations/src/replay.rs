@@ -104,7 +104,7 @@ mod tests {
         };
         stores.open("reservation").unwrap().run(tables).unwrap();
         let all = replay(&stores, &[], None).unwrap();
-        assert_eq!(all, [("order", 3), ("pay", 3), ("reservation", 0)]);
+        assert_eq!(all, [("order", 3), ("pay", 3), ("reservation", 0), ("member", 0)]);
         assert_eq!((log(&stores, "order"), log(&stores, "pay")), ((2, 0), (3, 0)));
     }
 
