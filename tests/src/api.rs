@@ -18,6 +18,8 @@ pub struct Api {
     address: SocketAddr,
     agent: Agent,
     held_to_contract: bool,
+    /// What goes with every request.
+    headers: Vec<(&'static str, String)>,
 }
 
 impl Api {
@@ -37,7 +39,7 @@ impl Api {
             .proxy(None)
             .timeout_global(Some(patience))
             .build();
-        Self { address, agent: config.new_agent(), held_to_contract: false }
+        Self { address, agent: config.new_agent(), held_to_contract: false, headers: Vec::new() }
     }
 
     /// The same, where every answer is held against the published contract.
@@ -178,7 +180,8 @@ impl Api {
     #[must_use]
     pub fn request(&self, method: &str, path: &str) -> request::Builder {
         let method = Method::from_bytes(method.as_bytes()).expect("a method");
-        Request::builder().method(method).uri(self.url(path))
+        let request = Request::builder().method(method).uri(self.url(path));
+        self.headers.iter().fold(request, |request, (name, value)| request.header(*name, value))
     }
 
     /// The same, for a body that is JSON.
@@ -186,6 +189,20 @@ impl Api {
     #[must_use]
     pub fn json(&self, method: &str, path: &str) -> request::Builder {
         self.request(method, path).header("content-type", "application/json")
+    }
+
+    /// The same client, as somebody else: this header goes with everything that [`Api::request`] begins.
+    #[must_use]
+    pub fn by(&self, header: &'static str, value: &str) -> Self {
+        let mut headers = self.headers.clone();
+        headers.push((header, value.to_owned()));
+        Self { headers, ..self.clone() }
+    }
+
+    /// As whoever this `Authorization` is of.
+    #[must_use]
+    pub fn as_caller(&self, authorization: &str) -> Self {
+        self.by("authorization", authorization)
     }
 
     /// Sends a request; a test in which it cannot be sent has failed.

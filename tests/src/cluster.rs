@@ -23,6 +23,7 @@ use xtask::{shared, workspace};
 
 use crate::api::Api;
 use crate::host::set_variable;
+use crate::members::OPEN;
 use crate::orders;
 use crate::quota::Quota;
 use crate::stores::{self, State};
@@ -353,7 +354,7 @@ fn command(release: Release) -> Result<Command> {
     ensure!(binary.exists(), "{} is not built: run `cargo xtask build`", binary.display());
     let mut command = Command::new(binary);
     command.current_dir(workspace::root()).env(workspace::CACHE_VARIABLE, workspace::code_cache());
-    command.env("NO_COLOR", "1").args(["up", "--from"]);
+    command.env("NO_COLOR", "1").env(OPEN.0, OPEN.1).args(["up", "--from"]);
     match release {
         Release::Present => command.arg(workspace::manifest()),
         Release::Next => {

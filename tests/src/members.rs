@@ -14,6 +14,10 @@ const GUEST_KEY: &str = "a-key-for-guests-that-tests-know";
 /// What contexts know each other by.
 pub const SERVICE_KEY: &str = "a-key-for-contexts-that-tests-know";
 
+/// Has a host that is started as a process ask nobody who they are, unless its command line says otherwise. Releases of before
+/// do not know the variable, and pass it over.
+pub const OPEN: (&str, &str) = ("SPIN_VARIABLE_ACCESS", "open");
+
 /// The key that tokens are signed with.
 #[must_use]
 pub fn signing_key() -> SigningKey {
@@ -22,8 +26,9 @@ pub fn signing_key() -> SigningKey {
 
 /// The variables of a system with these keys.
 #[must_use]
-pub fn keys() -> [(&'static str, String); 3] {
+pub fn keys() -> [(&'static str, String); 4] {
     [
+        ("token_signing_key", SIGNING_KEY.to_owned()),
         ("token_keys", signing_key().public().expect("a key")),
         ("guest_keys", GUEST_KEY.to_owned()),
         ("service_keys", SERVICE_KEY.to_owned()),

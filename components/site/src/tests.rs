@@ -148,7 +148,9 @@ fn every_reference_in_the_contract_leads_somewhere_and_everything_defined_is_use
     });
     // Security schemes are referred to by name.
     for requirement in document["security"].as_array().unwrap() {
-        referenced.extend(requirement.as_object().unwrap().keys().map(|name| format!("/components/securitySchemes/{name}")));
+        referenced.extend(
+            requirement.as_object().unwrap().keys().map(|name| format!("/components/securitySchemes/{name}")),
+        );
     }
     for (kind, defined) in document["components"].as_object().unwrap() {
         for name in defined.as_object().unwrap().keys() {

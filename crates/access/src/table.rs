@@ -239,6 +239,38 @@ mod tests {
         assert_eq!(changes.filter(open).count(), 0);
     }
 
+    /// A line as `docs/security.md` has it.
+    fn line(path: &Path, rule: &Rule) -> String {
+        let who = |who: Who| match who {
+            Anyone => "everybody".to_owned(),
+            Guest => "guest".to_owned(),
+            Customer => "customer".to_owned(),
+            Manager => "manager".to_owned(),
+            Operator => "operator".to_owned(),
+            Service => "context".to_owned(),
+            Scope(scope) => format!("machine with `{scope}`"),
+        };
+        let whose = |whose: Whose| match whose {
+            Everyones => "",
+            Own => " (own)",
+            OfTheirCourses => " (their courses')",
+            OfTheirKeys => " (the keys' orders)",
+        };
+        let grants: Vec<_> = rule.grants.iter().map(|(one, of)| who(*one) + whose(*of)).collect();
+        format!("| `{} {}` | {} |", rule.method, path.path, grants.join(", "))
+    }
+
+    #[test]
+    fn the_table_is_as_it_is_published() {
+        let lines: Vec<_> =
+            TABLE.iter().flat_map(|path| path.rules.iter().map(|rule| line(path, rule))).collect();
+        let document = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/security.md");
+        let document = std::fs::read_to_string(document).unwrap();
+        let published: Vec<_> =
+            document.lines().filter(|line| line.starts_with("| `") && line.contains(" /")).collect();
+        assert_eq!(published, lines, "docs/security.md should have:\n{}", lines.join("\n"));
+    }
+
     #[test]
     fn every_scope_that_the_table_names_can_be_given() {
         for (who, _) in TABLE.iter().flat_map(|path| path.rules).flat_map(|rule| rule.grants) {

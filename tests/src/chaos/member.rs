@@ -16,6 +16,7 @@ use super::clock::Clock;
 use super::system::Settings;
 use crate::api::Api;
 use crate::host::set_variable;
+use crate::members::OPEN;
 
 /// How long a process may take to serve; compiled code is cached, but the machine may be busy.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -181,7 +182,7 @@ impl Member {
         let mut command = Command::new("sh");
         command.args(["-c", "trap '' XFSZ; exec \"$@\"", "sh"]).arg(workspace::host_binary());
         command.current_dir(workspace::root()).env(workspace::CACHE_VARIABLE, workspace::code_cache());
-        command.env("NO_COLOR", "1").arg("up");
+        command.env("NO_COLOR", "1").env(OPEN.0, OPEN.1).arg("up");
         command.arg("--from").arg(&self.settings.manifest);
         command.arg("--runtime-config-file").arg(workspace::runtime_config());
         command.arg("--state-dir").arg(&self.settings.folder);

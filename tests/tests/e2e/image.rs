@@ -7,6 +7,7 @@ use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
 use servers::Process;
+use sugang_tests::members::OPEN;
 use sugang_tests::orders::{AUTOMATIC, order};
 use sugang_tests::{Api, Ground, Options, eventually};
 use tempfile::TempDir;
@@ -49,7 +50,7 @@ fn sugang(folder: &Path) -> Command {
     let mut command = Command::new(workspace::host_binary());
     command.current_dir(workspace::root()).stdin(Stdio::null());
     command.env("HOME", folder).env_remove("DOCKER_CONFIG").env_remove("SOURCE_DATE_EPOCH");
-    command.env(workspace::CACHE_VARIABLE, folder.join("cache"));
+    command.env(workspace::CACHE_VARIABLE, folder.join("cache")).env(OPEN.0, OPEN.1);
     command
 }
 
@@ -306,6 +307,7 @@ fn the_hosts_image_starts_as_an_ordinary_user_whose_root_file_system_is_read_onl
         let (name, value) = pair.split_once('=').unwrap();
         command.env(name, value);
     }
+    command.env(OPEN.0, OPEN.1);
     // Nobody sends it requests when it is told to stop.
     command.env("SUGANG_DRAIN_TIME", "0s");
     let log = shelf.folder.path().join("log");

@@ -10,6 +10,7 @@
     reason = "all of it is tests"
 )]
 
+mod access;
 mod bad_input;
 mod breaker;
 mod cancel;

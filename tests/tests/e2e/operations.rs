@@ -423,7 +423,7 @@ fn a_host_whose_output_nobody_can_write_down_goes_on_serving() {
         .args(["up", "--runtime-config-file", workspace::runtime_config().to_str().unwrap()])
         .args(["--listen", &port.to_string(), "--state-dir", ground.state().to_str().unwrap()])
         .args(["-c", "information", "-c", "information-worker"])
-        .args(["--variable", &format!("redis_address={redis}")])
+        .args(["--variable", &format!("redis_address={redis}"), "--variable", "access=open"])
         .stdout(full())
         .stderr(full())
         .spawn()

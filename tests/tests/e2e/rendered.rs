@@ -6,9 +6,11 @@ use std::fs;
 use std::net::SocketAddr;
 use std::process::{Command, Stdio};
 
+use ::access::Role;
 use deploy_tests::{find, kubernetes, kustomize, list, name, of_kind, operator, texts};
 use serde_json::Value;
 use servers::{PostgresServer, Process};
+use sugang_tests::members::{self, member};
 use sugang_tests::orders::{AUTOMATIC, MANUAL, order};
 use sugang_tests::{Api, Ground, eventually};
 use tempfile::TempDir;
@@ -54,7 +56,8 @@ impl Cluster {
     }
 
     fn service(&self, name: &str) -> Api {
-        Api::new(self.services[name])
+        // As an operator: nobody else chooses an order's number, and decides about every course.
+        Api::new(self.services[name]).as_caller(&member(99, &[Role::Operator]))
     }
 
     fn push(&self) -> String {
@@ -81,6 +84,7 @@ impl Cluster {
         let url = |service: &str| format!("http://{}", self.services[service]);
         let redis = self.ground.redis_url().strip_prefix("redis://").unwrap().to_owned();
         let postgres = format!("127.0.0.1:{}", self.postgres.port());
+        values.extend(members::keys().map(|(name, key)| (name.to_owned(), key)));
         values.extend([
             ("redis_address".to_owned(), redis),
             ("postgres_address".to_owned(), postgres),

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use servers::{PostgresServer, Process};
+use sugang_tests::members::OPEN;
 use sugang_tests::stores::State;
 use sugang_tests::{Api, Engine, PATIENCE};
 use tempfile::TempDir;
@@ -62,7 +63,7 @@ impl System {
         let address = free_address()?;
         let mut command = Command::new(&binary);
         command.current_dir(root).env(workspace::CACHE_VARIABLE, root.join("target/sugang-cache"));
-        command.arg("up").arg("--from").arg(root.join("spin.toml"));
+        command.env(OPEN.0, OPEN.1).arg("up").arg("--from").arg(root.join("spin.toml"));
         command.arg("--runtime-config-file").arg(root.join("runtime-config.toml"));
         command.arg("--state-dir").arg(folder.path());
         command.args(["--listen", &address.to_string()]);
