@@ -79,7 +79,8 @@ pub struct Up {
     #[arg(long, value_name = "ADDR:PORT")]
     metrics_listen: Option<String>,
 
-    /// Where stores without a place of their own are kept [default: .spin beside the manifest]
+    /// Where stores without a place of their own are kept [default: .spin beside the manifest]. Where it is given,
+    /// relative paths of SQLite databases start in it too; else in the working directory, as Spin's do
     #[arg(long, value_name = "DIR")]
     state_dir: Option<PathBuf>,
 

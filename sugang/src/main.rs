@@ -10,6 +10,7 @@
 mod access;
 mod cli;
 mod commands;
+mod event_log;
 mod output;
 mod place;
 mod up;

@@ -1,10 +1,12 @@
 //! `sugang up`: runs an application until it is told to stop.
 
+use std::net::SocketAddr;
+
 use sugang_host::{Running, cli::Up};
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::access;
 use crate::output::{mention, tell};
+use crate::{access, event_log};
 
 #[tokio::main]
 pub(crate) async fn run(options: Up) -> anyhow::Result<()> {
@@ -13,7 +15,7 @@ pub(crate) async fn run(options: Up) -> anyhow::Result<()> {
         operations::ensure_restored(state)?;
     }
     let drain_time = options.drain_time();
-    let starting = options.application()?.precheck(access::check).start();
+    let starting = options.application()?.precheck(check).start();
     let running = tokio::select! {
         running = starting => running?,
         _ = interrupt.recv() => return Ok(()),
@@ -37,6 +39,12 @@ pub(crate) async fn run(options: Up) -> anyhow::Result<()> {
         _ = terminate.recv() => {}
     }
     Ok(())
+}
+
+/// What the host cannot know of the application, and what must hold before it serves.
+fn check(variable: &dyn Fn(&str) -> Option<String>, listen: SocketAddr) -> anyhow::Result<()> {
+    event_log::check(variable)?;
+    access::check(variable, listen)
 }
 
 /// What is served, where; as Spin says it.

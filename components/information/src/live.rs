@@ -6,11 +6,15 @@
 //!
 //! | a client that | gets |
 //! |---|---|
-//! | follows an order that was taken just now | an answer as soon as something has been heard of it |
-//! | follows a number that nothing is heard of for [`HEARD_WITHIN`] | 404: an `EventSource` gives it up |
+//! | follows an order that was taken just now | a stream at once, and the state as soon as something has been heard of it |
+//! | follows a number that nothing is heard of for [`HEARD_WITHIN`] | the end of the stream, with the id [`UNHEARD`] |
+//! | comes back with that id, and still nothing has been heard | 404: an `EventSource` gives it up |
 //! | comes back with the id (`Last-Event-ID`) of what it saw | only what is new to it |
 //! | sees the final state | the end of the stream, and by coming back 204: an `EventSource` does not come again |
 //! | is still there after [`LONGEST`] | the end of the stream: it comes back by itself |
+//!
+//! An answer begins at once in every case. One that is waited for has a place among those that a server works on at the
+//! same time, so whoever asked for many numbers of no order would hold up others.
 
 use crate::http::{Document, find, unknown};
 use crate::ports::{Background, stream};
@@ -25,6 +29,9 @@ use std::time::Duration;
 
 /// How often the row is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(300);
+
+/// What comes back as the id of the last event where nothing was heard. No tag of a state looks like it.
+const UNHEARD: &str = "unheard";
 
 /// How long something is waited for to be heard of an order. What is told is usually heard within a second; whoever asks
 /// about any number is not to be kept for longer than it takes to be sure.
@@ -55,11 +62,16 @@ pub(crate) async fn follow<S: Storage + Clone + 'static>(
     reach: Reach,
     order_id: OrderId,
 ) -> Result<Response, Error> {
-    let found = hear_of(storage, &background, &reach, order_id).await?.ok_or_else(|| unknown(order_id))?;
+    let found = find(storage, &reach, order_id).await?;
     let last = request.last_event_id().map(str::to_owned);
-    let is_known = last.as_ref() == Some(&etag_of(&Document::of(&found, &request.base)));
-    if is_known && found.statuses.are_final() {
-        return Ok(Response::no_content());
+    match &found {
+        None if last.as_deref() == Some(UNHEARD) => return Err(unknown(order_id).into()),
+        Some(found)
+            if found.statuses.are_final() && last == Some(etag_of(&Document::of(found, &request.base))) =>
+        {
+            return Ok(Response::no_content());
+        }
+        _ => {}
     }
     let (client, body) = stream();
     let (storage, base) = (storage.clone(), request.base.clone());
@@ -70,26 +82,6 @@ pub(crate) async fn follow<S: Storage + Clone + 'static>(
         }
     });
     Ok(Response::events(body))
-}
-
-/// What is known about an order, as soon as anything is; none if that takes too long. What is out of reach takes as long as
-/// what is not there.
-async fn hear_of(
-    storage: &impl Storage,
-    background: &impl Background,
-    reach: &Reach,
-    order_id: OrderId,
-) -> Result<Option<Found>, StoreError> {
-    let mut waited = Duration::ZERO;
-    loop {
-        let found = find(storage, reach, order_id).await?;
-        if found.is_some() || waited >= HEARD_WITHIN {
-            return Ok(found);
-        }
-        let pause = if waited < Duration::from_secs(1) { LISTEN_EVERY } else { LISTEN_ON_EVERY };
-        background.sleep(pause).await;
-        waited += pause;
-    }
 }
 
 /// Why a stream ended before its time.
@@ -112,8 +104,35 @@ struct Follower<S, B> {
 }
 
 impl<S: Storage, B: Background> Follower<S, B> {
-    async fn run(mut self, mut found: Found) -> Result<(), End> {
+    async fn run(mut self, found: Option<Found>) -> Result<(), End> {
         self.send(sse::retry(RETRY)).await?;
+        let found = match found {
+            Some(found) => Some(found),
+            None => self.hear().await.map_err(failed)?,
+        };
+        match found {
+            Some(found) => self.tell_changes(found).await,
+            None => self.send(sse::id(UNHEARD)).await,
+        }
+    }
+
+    /// What is known about the order, as soon as anything is; none if that takes too long. What is out of reach takes as
+    /// long as what is not there.
+    async fn hear(&self) -> Result<Option<Found>, StoreError> {
+        let mut waited = Duration::ZERO;
+        while waited < HEARD_WITHIN {
+            let pause = if waited < Duration::from_secs(1) { LISTEN_EVERY } else { LISTEN_ON_EVERY };
+            self.background.sleep(pause).await;
+            waited += pause;
+            let found = find(&self.storage, &self.reach, self.order_id).await?;
+            if found.is_some() {
+                return Ok(found);
+            }
+        }
+        Ok(None)
+    }
+
+    async fn tell_changes(&mut self, mut found: Found) -> Result<(), End> {
         self.tell(&found).await?;
         let (mut open, mut quiet) = (Duration::ZERO, Duration::ZERO);
         while !found.statuses.are_final() && open < LONGEST {

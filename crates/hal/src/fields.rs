@@ -40,6 +40,10 @@ enum Given {
     Other(String),
 }
 
+/// What a text may be given as.
+const TEXT: &str =
+    "must be a text, or a whole number from 0 to 18446744073709551615, which is read as its digits";
+
 impl Fields {
     /// The fields of a JSON object; 400 if it is none.
     pub fn parse(body: &[u8]) -> Result<Self, Problem> {
@@ -47,7 +51,10 @@ impl Fields {
             Ok(given) => return Ok(Self { given, refused: Vec::new() }),
             Err(error) if body.is_empty() => format!("The body is empty: {error}."),
             Err(error) if error.is_data() => "The body is JSON, but not an object.".to_owned(),
-            Err(error) => format!("The body is not JSON: {error}."),
+            Err(error) => match beyond(&error) {
+                Some(what) => format!("The body holds what cannot be taken: {what}."),
+                None => format!("The body is not JSON: {error}."),
+            },
         };
         Err(Problem::new(Kind::MALFORMED_JSON).detail(detail).next("Send a JSON object; nothing was stored."))
     }
@@ -112,9 +119,9 @@ impl Fields {
             Ok(Some(Given::Text(text))) => parse(text),
             Ok(Some(Given::Number(number))) => match whole(number) {
                 Some(number) => parse(&number.to_string()),
-                None => Err(Invalid::new(name, "must be a text")),
+                None => Err(Invalid::new(name, TEXT)),
             },
-            Ok(Some(Given::List(_) | Given::Other(_))) => Err(Invalid::new(name, "must be a text")),
+            Ok(Some(Given::List(_) | Given::Other(_))) => Err(Invalid::new(name, TEXT)),
             Err(refused) => Err(refused),
         };
         self.keep(name, parsed)
@@ -254,6 +261,22 @@ fn whole(number: &str) -> Option<u64> {
     (sign > 0).then_some(value)
 }
 
+/// What a body holds that is JSON by its grammar and cannot be taken all the same (RFC 8259, sections 8.2 and 9). The
+/// reader tells it from what is no JSON by its words alone.
+fn beyond(error: &serde_json::Error) -> Option<&'static str> {
+    let said = error.to_string();
+    let is = |words: &str| said.starts_with(words);
+    if is("lone leading surrogate") || is("unexpected end of hex escape") {
+        Some("half of a surrogate pair (`\\ud800` to `\\udfff`), which is no character")
+    } else if is("recursion limit exceeded") {
+        Some("lists or objects within each other, more than a hundred levels deep")
+    } else if is("number out of range") {
+        Some("a number too large to be read")
+    } else {
+        None
+    }
+}
+
 /// The members of a JSON object. Whatever is among them is read too, so that all of the body is JSON.
 fn given(body: &[u8]) -> serde_json::Result<Vec<(String, Given)>> {
     let Object(members) = serde_json::from_slice(body)?;
@@ -282,7 +305,6 @@ fn value(raw: &RawValue) -> serde_json::Result<Option<Given>> {
     }))
 }
 
-/// A JSON object's members, in their order and with those that are there twice, each as it is written.
 /// What is in a list. A list in a list is none of ours.
 fn member(raw: &RawValue) -> serde_json::Result<Given> {
     if raw.get().starts_with('[') {
@@ -291,6 +313,7 @@ fn member(raw: &RawValue) -> serde_json::Result<Given> {
     Ok(value(raw)?.unwrap_or_else(|| Given::Other(raw.get().to_owned())))
 }
 
+/// A JSON object's members, in their order and with those that are there twice, each as it is written.
 struct Object<'a>(Vec<(String, &'a RawValue)>);
 
 impl<'de> Deserialize<'de> for Object<'de> {
@@ -318,195 +341,4 @@ impl<'de> Deserialize<'de> for Object<'de> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use kernel::{CardNumber, EduNo, MAX_ID};
-
-    fn fields(json: &str) -> Fields {
-        Fields::parse(json.as_bytes()).unwrap()
-    }
-
-    #[test]
-    fn numbers_may_be_texts_of_digits_or_have_a_fraction_of_zero() {
-        for json in [
-            r#"{"eduNo":101}"#,
-            r#"{"eduNo":"101"}"#,
-            r#"{"EduNo":"101"}"#,
-            r#"{"eduNo":101.0}"#,
-            r#"{"eduNo":1.01e2}"#,
-            r#"{"eduNo":null,"eduNo":101}"#,
-        ] {
-            assert_eq!(fields(json).required("eduNo", EduNo::parse).unwrap().get(), 101, "{json}");
-        }
-    }
-
-    #[test]
-    fn a_list_of_numbers_is_read_like_each_of_them() {
-        let read = |json: &str| {
-            let mut fields = fields(json);
-            let numbers = fields.numbers("managers", EduNo::parse);
-            (
-                numbers.map(|numbers| numbers.iter().map(|one| one.get()).collect::<Vec<_>>()),
-                fields.finish().is_ok(),
-            )
-        };
-        assert_eq!(read(r#"{"managers":[1,"2",3.0]}"#), (Some(vec![1, 2, 3]), true));
-        assert_eq!(read(r#"{"managers":[]}"#), (Some(vec![]), true));
-        assert_eq!(read("{}"), (None, true));
-        for json in
-            [r#"{"managers":[0]}"#, r#"{"managers":[[1]]}"#, r#"{"managers":[null]}"#, r#"{"managers":7}"#]
-        {
-            assert_eq!(read(json), (None, false), "{json}");
-        }
-        let deep = format!(r#"{{"managers":{}{}}}"#, "[".repeat(30_000), "]".repeat(30_000));
-        assert!(Fields::parse(deep.as_bytes()).is_err());
-    }
-
-    #[test]
-    fn what_is_no_such_number_is_refused_with_the_range() {
-        for json in [
-            r#"{"eduNo":-1}"#,
-            r#"{"eduNo":1.5}"#,
-            r#"{"eduNo":0}"#,
-            r#"{"eduNo":0.0}"#,
-            r#"{"eduNo":9007199254740992}"#,
-            r#"{"eduNo":9007199254740992.0}"#,
-            r#"{"eduNo":9007199254740990.9999}"#,
-            r#"{"eduNo":9007199254740991.0000000000000000001}"#,
-            r#"{"eduNo":2.0000000000000000001}"#,
-            r#"{"eduNo":0.99999999999999999999}"#,
-            r#"{"eduNo":15e-1}"#,
-            r#"{"eduNo":-1.0}"#,
-            r#"{"eduNo":18446744073709551617}"#,
-            r#"{"eduNo":1e300}"#,
-            r#"{"eduNo":1e400}"#,
-            r#"{"eduNo":1e-400}"#,
-            r#"{"eduNo":1e99999999999999999999}"#,
-            r#"{"eduNo":0e99999999999999999999}"#,
-            r#"{"eduNo":"1 "}"#,
-            r#"{"eduNo":"+1"}"#,
-            r#"{"eduNo":"1.0"}"#,
-            r#"{"eduNo":""}"#,
-            r#"{"eduNo":true}"#,
-            r#"{"eduNo":[1]}"#,
-        ] {
-            let mut fields = fields(json);
-            assert!(fields.required("eduNo", EduNo::parse).is_none(), "{json} was taken");
-            let problem = format!("{:?}", fields.finish().unwrap_err());
-            assert!(problem.contains("9007199254740991"), "{json}: {problem}");
-        }
-    }
-
-    #[test]
-    fn a_number_is_read_by_its_digits() {
-        for (written, number) in [
-            ("9007199254740991", Some(MAX_ID)),
-            ("9007199254740991.0", Some(MAX_ID)),
-            ("9007199254740991.000e+0", Some(MAX_ID)),
-            ("9.007199254740991E15", Some(MAX_ID)),
-            ("9007199254740991000e-3", Some(MAX_ID)),
-            ("1000000000000001.0", Some(1_000_000_000_000_001)),
-            ("18446744073709551615", Some(u64::MAX)),
-            ("18446744073709551616", None),
-            ("2e0", Some(2)),
-            ("2e1", Some(20)),
-            ("20e-1", Some(2)),
-            ("2000000000000000000000000000000e-30", Some(2)),
-            ("0.002e3", Some(2)),
-            ("0.002e2", None),
-            ("0", Some(0)),
-            ("-0", Some(0)),
-            ("-0.0e-7", Some(0)),
-            ("0.000", Some(0)),
-            ("0e99999999999999999999", Some(0)),
-            ("-2", None),
-            ("1e19", Some(10_000_000_000_000_000_000)),
-            ("1e20", None),
-            ("1e-99999999999999999999", None),
-        ] {
-            assert_eq!(whole(written), number, "{written}");
-        }
-        let zeros = "0".repeat(50_000);
-        assert_eq!(whole(&format!("2{zeros}e-50000")), Some(2));
-        assert_eq!(whole(&format!("0.{zeros}2e50001")), Some(2));
-        assert_eq!(whole(&format!("2.{zeros}1")), None);
-    }
-
-    #[test]
-    fn what_is_in_a_field_that_nobody_asks_for_is_json_too() {
-        let nested = |depth: usize| format!("{{\"x\":{}{}}}", "[".repeat(depth), "]".repeat(depth));
-        assert!(Fields::parse(nested(100).as_bytes()).is_ok());
-        for wrong in [nested(10_000), r#"{"x":"\ud800"}"#.to_owned(), r#"{"x":01}"#.to_owned()] {
-            let problem = format!("{:?}", Fields::parse(wrong.as_bytes()).unwrap_err());
-            assert!(problem.contains("is not JSON"), "{problem}");
-        }
-    }
-
-    #[test]
-    fn a_yes_or_no_a_list_and_an_object_are_read_as_what_they_are() {
-        let mut given = fields(r#"{"a":true,"b":"false","c":["x","y"],"d":{"e":false}}"#);
-        assert_eq!((given.flag("a"), given.flag("b"), given.flag("x")), (Some(true), Some(false), None));
-        assert_eq!(given.texts("c", |text| Ok(text.to_owned())).unwrap(), ["x", "y"]);
-        assert_eq!(given.object("d").unwrap().flag("e"), Some(false));
-        assert!(given.finish().is_ok());
-        let mut wrong = fields(r#"{"a":1,"b":"x","c":"x","d":[],"e":{"f":3},"g":true,"g":true}"#);
-        assert!(wrong.flag("a").is_none() && wrong.texts("b", |_| Ok(())).is_none());
-        assert!(wrong.texts("c", |_| Ok(())).is_none() && wrong.object("d").is_none());
-        let mut nested = wrong.object("e").unwrap();
-        assert!(nested.flag("f").is_none() && wrong.flag("g").is_none());
-        wrong.refused_in(nested);
-        let problem = format!("{:?}", wrong.finish().unwrap_err());
-        assert!(
-            ["a", "b", "c", "d", "f", "g"].iter().all(|name| problem.contains(&format!("`{name}`"))),
-            "{problem}"
-        );
-    }
-
-    #[test]
-    fn a_null_is_as_good_as_absent() {
-        let mut fields = fields(r#"{"eduNo":null}"#);
-        assert!(fields.number("eduNo", EduNo::parse).is_none());
-        assert!(fields.required("eduNo", EduNo::parse).is_none());
-        assert!(format!("{:?}", fields.finish().unwrap_err()).contains("is required"));
-    }
-
-    #[test]
-    fn a_field_that_is_given_twice_is_refused() {
-        for json in [r#"{"eduNo":1,"eduNo":1}"#, r#"{"eduNo":1,"EduNo":2}"#] {
-            let mut fields = fields(json);
-            assert!(fields.required("eduNo", EduNo::parse).is_none(), "{json} was taken");
-            assert!(format!("{:?}", fields.finish().unwrap_err()).contains("more than once"), "{json}");
-        }
-        assert!(fields(r#"{"x":1,"x":2,"eduNo":1}"#).number("eduNo", EduNo::parse).is_some());
-    }
-
-    #[test]
-    fn a_card_number_may_be_a_number_or_a_text() {
-        for json in [r#"{"cardNo":1234}"#, r#"{"cardNo":1234.0}"#, r#"{"cardNo":"1234"}"#] {
-            assert_eq!(fields(json).text("cardNo", CardNumber::parse).unwrap().digits(), "1234");
-        }
-        for json in [r#"{"cardNo":4129835309145622.0}"#, r#"{"cardNo":4.129835309145622E15}"#] {
-            let mut fields = fields(json);
-            assert_eq!(fields.text("cardNo", CardNumber::parse).unwrap().digits(), "4129835309145622");
-        }
-        for json in [r#"{"cardNo":4129835309145622.1}"#, r#"{"cardNo":-4129835309145622}"#] {
-            let mut fields = fields(json);
-            assert!(fields.text("cardNo", CardNumber::parse).is_none(), "{json}");
-            assert!(format!("{:?}", fields.finish().unwrap_err()).contains("cardNo"), "{json}");
-        }
-    }
-
-    #[test]
-    fn what_is_no_object_is_said_to_be_what_it_is() {
-        for (body, said) in [
-            ("", "is empty"),
-            ("{", "is not JSON"),
-            ("{}x", "is not JSON"),
-            ("[]", "not an object"),
-            ("\u{feff}{}", "is not JSON"),
-        ] {
-            let problem = format!("{:?}", Fields::parse(body.as_bytes()).unwrap_err());
-            assert!(problem.contains(said), "{body:?}: {problem}");
-        }
-    }
-}
+mod tests;

@@ -35,6 +35,7 @@ impl Kind {
         Self::MALFORMED_JSON,
         Self::MALFORMED_PATH,
         Self::METHOD_NOT_ALLOWED,
+        Self::METHOD_UNKNOWN,
         Self::NOT_ALLOWED,
         Self::NOT_FOUND,
         Self::NOT_SET_UP,
@@ -171,8 +172,10 @@ impl Kind {
     pub const MALFORMED_JSON: Self = Self {
         slug: "malformed-json",
         status: StatusCode::BAD_REQUEST,
-        title: "The body is not a JSON object",
-        meaning: "The body is empty, is not JSON, or is JSON of another kind than an object. Nothing was stored.",
+        title: "The body is not a JSON object that can be read",
+        meaning: "The body is empty, is not JSON, is JSON of another kind than an object, or holds what cannot be \
+                  taken: half of a surrogate pair, a number far out of range, or more than a hundred levels. \
+                  Nothing was stored.",
         next: "Send a JSON object.",
     };
 
@@ -192,6 +195,15 @@ impl Kind {
         title: "This path does not take that method",
         meaning: "The path exists and takes other methods; the header `Allow` names them.",
         next: "Use one of the methods in `Allow`.",
+    };
+
+    /// The method is not known.
+    pub const METHOD_UNKNOWN: Self = Self {
+        slug: "method-unknown",
+        status: StatusCode::NOT_IMPLEMENTED,
+        title: "The method is not known",
+        meaning: "The request's method is none of HTTP's own and not `PATCH`, so no path takes it.",
+        next: "Ask with `OPTIONS` which methods the path takes; names of methods are in capitals.",
     };
 
     /// You may not do this.
@@ -377,7 +389,8 @@ impl Kind {
         slug: "unsupported-media-type",
         status: StatusCode::UNSUPPORTED_MEDIA_TYPE,
         title: "The body is not in a format that is read here",
-        meaning: "`Content-Type` names something else than JSON, or `Content-Encoding` a coding. Nothing was stored.",
+        meaning: "`Content-Type` names something else than JSON with a plain object, or `Content-Encoding` a coding. \
+                  Nothing was stored.",
         next: "Send the body as it is, as JSON with `Content-Type: application/json`.",
     };
 

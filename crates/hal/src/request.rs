@@ -8,6 +8,23 @@ use percent_encoding::percent_decode_str;
 /// The largest body that is read, in bytes: 64 KiB, many times what any request of this API needs.
 pub const MAX_BODY: usize = 64 * 1024;
 
+/// What a body may be, by its type: JSON, as it is, as a merge patch (RFC 7396), or as it is answered. Other types that
+/// are written as JSON mean something else: `application/json-patch+json` is a list of operations (RFC 6902).
+const BODIES: [&str; 3] = ["application/json", "application/merge-patch+json", "application/hal+json"];
+
+/// The methods that are known (RFC 9110, section 9; RFC 5789).
+const METHODS: [Method; 9] = [
+    Method::GET,
+    Method::HEAD,
+    Method::POST,
+    Method::PUT,
+    Method::PATCH,
+    Method::DELETE,
+    Method::OPTIONS,
+    Method::TRACE,
+    Method::CONNECT,
+];
+
 /// The longest `Idempotency-Key`.
 const MAX_KEY: usize = 255;
 
@@ -67,8 +84,8 @@ impl Request {
         }
     }
 
-    /// The body as the fields of a JSON object: 415 for what is not JSON by its type or is encoded, 400 for what is
-    /// not an object.
+    /// The body as the fields of a JSON object: 415 for what is no such object by its type or is encoded, 400 for what
+    /// is none.
     pub fn fields(&self) -> Result<Fields, Problem> {
         let codings = self.headers.lines("content-encoding").map(|line| str::from_utf8(line).unwrap_or("?"));
         for coding in codings.flat_map(|line| split(line, b',')) {
@@ -85,11 +102,15 @@ impl Request {
             let kind = self.headers.only("content-type");
             if !kind.and_then(Named::parse).is_some_and(|kind| is_json(&kind)) {
                 let kind = kind.unwrap_or("not one that can be read");
-                return Err(unsupported(
+                let problem = unsupported(
                     format!("The content type is {kind:?}."),
                     "as JSON with `Content-Type: application/json`",
-                )
-                .header("accept", "application/json"));
+                );
+                let taken = BODIES.join(", ");
+                // RFC 5789, section 2.2.
+                let patch = self.method == Method::PATCH;
+                let problem = if patch { problem.header("accept-patch", &*taken) } else { problem };
+                return Err(problem.header("accept", taken));
             }
         }
         Fields::parse(&self.body)
@@ -177,9 +198,14 @@ impl Request {
             .next("Send one key, a UUID for example, and the same one when you repeat the request."))
     }
 
-    /// What to answer to a method that the path does not take: 405 with `Allow`, or to `OPTIONS`, 204 with it.
-    /// `HEAD` goes with `GET`, and `OPTIONS` with everything.
+    /// What to answer to a method that the path does not take: 405 with `Allow`, or to `OPTIONS`, 204 with it and, where
+    /// it takes `PATCH`, with `Accept-Patch` (RFC 5789, section 3.1). `HEAD` goes with `GET`, and `OPTIONS` with
+    /// everything. A method that is not known is a 501 (RFC 9110, section 9.1).
     pub fn other_method(&self, allowed: &[&str]) -> Result<Response, Error> {
+        if !METHODS.contains(&self.method) {
+            return Err(Problem::method_unknown(&self.method).into());
+        }
+        let patch = allowed.contains(&"PATCH");
         let mut methods = Vec::with_capacity(allowed.len() + 2);
         for method in allowed {
             methods.push(*method);
@@ -190,7 +216,8 @@ impl Request {
         methods.push("OPTIONS");
         let allowed = methods.join(", ");
         if self.method == Method::OPTIONS {
-            return Ok(Response::no_content().header("allow", &allowed));
+            let response = Response::no_content().header("allow", &allowed);
+            return Ok(if patch { response.header("accept-patch", &BODIES.join(", ")) } else { response });
         }
         Err(Problem::method_not_allowed(&self.method, &allowed).into())
     }
@@ -231,11 +258,10 @@ fn base(headers: &Headers) -> String {
     told.or_else(|| headers.first("host").map(|host| format!("http://{host}"))).unwrap_or_default()
 }
 
-/// Whether a media type is JSON's, which is always UTF-8 (RFC 8259 §8.1).
+/// Whether a media type is one of [`BODIES`]. JSON is always UTF-8 (RFC 8259 §8.1).
 fn is_json(kind: &Named<'_>) -> bool {
-    let name = kind.name.to_ascii_lowercase();
-    let is_json = name == "application/json" || (name.starts_with("application/") && name.ends_with("+json"));
-    is_json && kind.parameter("charset").is_none_or(|charset| charset.eq_ignore_ascii_case("utf-8"))
+    BODIES.iter().any(|body| kind.name.eq_ignore_ascii_case(body))
+        && kind.parameter("charset").is_none_or(|charset| charset.eq_ignore_ascii_case("utf-8"))
 }
 
 fn unsupported(detail: String, instead: &str) -> Problem {
@@ -303,6 +329,8 @@ pub(crate) mod tests {
             "text/plain",
             "text/x+json",
             "application/jsonx",
+            "application/json-patch+json",
+            "application/ld+json",
             "application/json; charset=euc-kr",
             "application/x-www-form-urlencoded",
             "json",
@@ -311,9 +339,12 @@ pub(crate) mod tests {
         ] {
             assert_eq!(status(&[("content-type", kind)], "{}"), 415, "{kind}");
         }
-        for kind in
-            ["application/json", "Application/JSON; Charset=\"UTF-8\"", "application/merge-patch+json;"]
-        {
+        for kind in [
+            "application/json",
+            "Application/JSON; Charset=\"UTF-8\"",
+            "application/merge-patch+json;",
+            "application/hal+json",
+        ] {
             assert_eq!(status(&[("content-type", kind)], "{}"), 200, "{kind}");
         }
         assert_eq!(
@@ -329,6 +360,37 @@ pub(crate) mod tests {
     fn whoever_sends_an_encoded_body_is_told_that_none_is_taken() {
         let gzip = request_of(Method::POST, "/", &[("content-encoding", "gzip")], "{}").fields().unwrap_err();
         assert_eq!(Response::from(gzip).get("accept-encoding"), Some("identity"));
+    }
+
+    #[test]
+    fn whoever_may_patch_is_told_with_what() {
+        let taken = "application/json, application/merge-patch+json, application/hal+json";
+        let refused = |method| {
+            let headers = [("content-type", "application/json-patch+json")];
+            Response::from(request_of(method, "/orders/1", &headers, "[]").fields().unwrap_err())
+        };
+        let patch = refused(Method::PATCH);
+        assert_eq!((patch.status().as_u16(), patch.get("accept-patch")), (415, Some(taken)));
+        let post = refused(Method::POST);
+        assert_eq!((post.get("accept"), post.get("accept-patch")), (Some(taken), None));
+        let options = |allowed: &[&str]| {
+            let answer = request_of(Method::OPTIONS, "/orders/1", &[], "").other_method(allowed).unwrap();
+            answer.get("accept-patch").map(str::to_owned)
+        };
+        assert_eq!(options(&["GET", "PATCH"]).as_deref(), Some(taken));
+        assert_eq!(options(&["GET", "POST"]), None);
+    }
+
+    #[test]
+    fn a_method_that_is_not_known_is_not_implemented() {
+        for (method, status) in
+            [("FOO", 501), ("PROPFIND", 501), ("get", 501), ("TRACE", 405), ("PUT", 405), ("CONNECT", 405)]
+        {
+            let method = Method::from_bytes(method.as_bytes()).unwrap();
+            let asked = request_of(method.clone(), "/orders", &[], "").other_method(&["GET", "POST"]);
+            let refused = Response::from(asked.unwrap_err().into_problem("/orders"));
+            assert_eq!(refused.status().as_u16(), status, "{method}");
+        }
     }
 
     #[test]

@@ -16,6 +16,11 @@ pub fn retry(millis: u64) -> String {
     format!("retry: {millis}\n\n")
 }
 
+/// What the client comes back with as the id of the last event, though none was told with it: without data none is.
+pub fn id(id: &str) -> String {
+    format!("id: {id}\n\n")
+}
+
 /// What clients ignore, and what keeps proxies from closing a connection on which nothing happens.
 pub fn comment(text: &str) -> String {
     let mut comment = String::new();
@@ -39,6 +44,7 @@ mod tests {
     #[test]
     fn what_is_no_event_ends_with_an_empty_line_too() {
         assert_eq!(retry(1000), "retry: 1000\n\n");
+        assert_eq!(id("7"), "id: 7\n\n");
         assert_eq!(comment("nothing\nnew"), ": nothing\n: new\n\n");
     }
 }

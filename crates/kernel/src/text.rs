@@ -2,7 +2,7 @@
 
 use crate::Invalid;
 use std::borrow::Cow;
-use unicode_normalization::{UnicodeNormalization, is_nfc};
+use unicode_normalization::{UnicodeNormalization, char::is_combining_mark, is_nfc};
 use unicode_segmentation::UnicodeSegmentation;
 
 /// How many code points one character may be made of on average. The longest that people write are emoji of families
@@ -35,10 +35,21 @@ pub fn clean(field: &'static str, raw: &str, most: usize) -> Result<String, Inva
     Ok(text)
 }
 
-/// Whether a character leaves something to be seen.
+/// Whether a character leaves something to be seen by itself. A mark needs another one that it is set on.
 fn is_seen(c: char) -> bool {
-    // The blank of Braille is no space by its properties, and looks like one.
-    !c.is_whitespace() && !is_ignorable(c) && c != '\u{2800}'
+    let is_empty = c.is_whitespace() || c.is_control() || is_ignorable(c) || is_blank(c);
+    !is_empty && !is_noncharacter(c) && !is_combining_mark(c)
+}
+
+/// What is empty though its properties do not say so: the blank of Braille, what joins hieroglyphs, and the musical
+/// note without a head.
+const fn is_blank(c: char) -> bool {
+    matches!(c, '\u{2800}' | '\u{13430}'..='\u{1343f}' | '\u{1d159}')
+}
+
+/// What is for use within a program only, and no text to be exchanged (RFC 7493, section 2.1).
+const fn is_noncharacter(c: char) -> bool {
+    matches!(c, '\u{fdd0}'..='\u{fdef}') || c as u32 & 0xfffe == 0xfffe
 }
 
 /// What is not shown where it is not supported, and hardly ever where it is (Unicode's `Default_Ignorable_Code_Point`).
@@ -65,8 +76,8 @@ const fn is_ignorable(c: char) -> bool {
     )
 }
 
-/// Whether there is a control character, or one that is not seen and has no use in a line of text: it would turn the
-/// line around, break it, or make it look like another one.
+/// Whether there is a control character, a noncharacter, or one that is not seen and has no use in a line of text: it
+/// would turn the line around, break it, or make it look like another one.
 fn deceives(text: &str) -> bool {
     let mut flag = false;
     text.chars().any(|c| {
@@ -77,7 +88,7 @@ fn deceives(text: &str) -> bool {
             // What writing needs: joiners, marks of direction, fillers of old Hangul, and selectors of a glyph.
             '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{180b}'..='\u{180d}' | '\u{180f}' => false,
             '\u{200c}'..='\u{200f}' | '\u{fe00}'..='\u{fe0f}' | '\u{e0100}'..='\u{e01ef}' => false,
-            _ => c.is_control() || is_ignorable(c) && !flag,
+            _ => c.is_control() || is_noncharacter(c) || is_ignorable(c) && !flag,
         }
     })
 }
@@ -119,7 +130,7 @@ const fn divides_cells(c: char) -> bool {
 /// Whether the cell that begins with this text could be taken for a formula.
 fn begins_a_formula(cell: &str) -> bool {
     // Some spreadsheets drop space, quotes, and what is not seen, before they look.
-    let skipped = |c: char| c.is_whitespace() || c.is_control() || is_ignorable(c) || matches!(c, '"' | '\'');
+    let skipped = |c: char| !is_seen(c) || matches!(c, '"' | '\'');
     let cell = cell.split(divides_cells).next().unwrap_or_default();
     let first = cell.trim_start_matches(skipped).chars().next();
     // As typed, as wide as a Korean letter, as small forms, and the minus sign.
@@ -173,6 +184,12 @@ mod tests {
             "\u{ad}",
             "\u{e0061}",
             "\u{200e}",
+            "\u{13430}",
+            "\u{16fe4}",
+            "\u{1d159}",
+            "\u{338}",
+            " \u{301}\u{20dd}",
+            "\u{93f}",
         ] {
             assert_eq!(title(raw), None, "{raw:?}");
         }
@@ -197,6 +214,12 @@ mod tests {
             "\u{e0061}",
             "\u{fffa}",
             "\u{180e}",
+            "\u{fffe}",
+            "\u{ffff}",
+            "\u{fdd0}",
+            "\u{fdef}",
+            "\u{1fffe}",
+            "\u{10ffff}",
         ] {
             assert_eq!(title(&format!("a{hidden}b")), None, "{hidden:?}");
         }
@@ -220,6 +243,14 @@ mod tests {
             "\"=1",
             "\u{200b}=1",
             "\u{feff} =1",
+            "\u{2800}=1",
+            "\u{301}=1",
+            "\u{16fe4}=1",
+            "\u{13430}=1",
+            "\u{1d159}=1",
+            "\u{fdd0}=1",
+            "\u{ffff}=1",
+            "\0=1",
             "'=1",
             "\t1",
             "\r1",

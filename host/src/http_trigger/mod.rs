@@ -137,7 +137,7 @@ impl HttpTrigger {
     ) -> Result<Response<WasiBody>, StatusCode> {
         let (mut parts, body) = request.into_parts();
         headers::check_transfer_coding(&parts.headers)?;
-        let (client, uri) = self.origin.of(&mut parts, ends).ok_or(StatusCode::BAD_REQUEST)?;
+        let (client, uri) = self.origin.of(&mut parts, ends)?;
         let path = uri.path();
         if path == "*" {
             return about_the_server(&parts.method);

@@ -7,7 +7,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use anyhow::{Context as _, Result, ensure};
 use http::{
-    HeaderMap, HeaderValue, Uri, Version, header,
+    HeaderMap, HeaderValue, StatusCode, Uri, Version, header,
     request::Parts,
     uri::{Authority, PathAndQuery, Scheme},
 };
@@ -63,29 +63,35 @@ pub fn proxy(text: &str) -> Result<IpNet> {
 }
 
 impl Origin {
-    /// The client's address and the URI it asked for; none where the request does not clearly say which.
-    pub(super) fn of(&self, request: &mut Parts, ends: Ends) -> Option<(SocketAddr, Uri)> {
-        let (mut scheme, mut authority) = target(request, ends.local)?;
+    /// The client's address and the URI it asked for. 400 where the request does not clearly say which; 421 where it is for
+    /// an `https` URI and its connection is not secured (RFC 9110, section 7.4).
+    pub(super) fn of(&self, request: &mut Parts, ends: Ends) -> Result<(SocketAddr, Uri), StatusCode> {
+        let (mut scheme, mut authority) = target(request, ends.local).ok_or(StatusCode::BAD_REQUEST)?;
         let mut client = ends.peer;
-        if self.is_proxy(ends.peer.ip()) {
-            client = self.client(&request.headers).unwrap_or(ends.peer);
-            authority =
-                last(&request.headers, HOST).and_then(|host| valid(host.as_bytes())).unwrap_or(authority);
-            if last(&request.headers, PROTO).is_some_and(|proto| proto.eq_ignore_ascii_case("https")) {
-                scheme = Scheme::HTTPS;
-            }
+        let is_proxy = self.is_proxy(ends.peer.ip());
+        if is_proxy {
+            let hop;
+            (client, hop) = self.client(&request.headers, ends.peer);
+            authority = told_at(hop, &request.headers, HOST)
+                .and_then(|host| valid(host.as_bytes()))
+                .unwrap_or(authority);
+            scheme = match told_at(hop, &request.headers, PROTO) {
+                Some(proto) if proto.eq_ignore_ascii_case("https") => Scheme::HTTPS,
+                Some(proto) if proto.eq_ignore_ascii_case("http") => Scheme::HTTP,
+                _ => scheme,
+            };
         } else {
             for name in [FOR, PROTO, HOST, "forwarded"] {
                 request.headers.remove(name);
             }
         }
-        if let Some(public) = &self.public {
-            (scheme, authority) = public.clone();
+        match &self.public {
+            Some(public) => (scheme, authority) = public.clone(),
+            None if !is_proxy && scheme == Scheme::HTTPS => return Err(StatusCode::MISDIRECTED_REQUEST),
+            None => {}
         }
-        request.headers.insert(header::HOST, HeaderValue::from_str(authority.as_str()).ok()?);
-        let path = normalized(request.uri.path_and_query()?)?;
-        let uri = Uri::builder().scheme(scheme).authority(authority).path_and_query(path).build().ok()?;
-        Some((client, uri))
+        let uri = whole(request, scheme, authority).ok_or(StatusCode::BAD_REQUEST)?;
+        Ok((client, uri))
     }
 
     fn is_proxy(&self, address: IpAddr) -> bool {
@@ -93,17 +99,14 @@ impl Origin {
     }
 
     /// Each proxy adds the address it was asked from at the end: the last one that is no proxy of
-    /// ours is the client. What stands before it, the client may have made up.
-    fn client(&self, headers: &HeaderMap) -> Option<SocketAddr> {
-        let told = headers.get_all(FOR).iter().rev().filter_map(|line| line.to_str().ok());
-        let addresses = told.flat_map(|line| line.rsplit(',')).map(|address| {
-            let address = address.trim();
-            address.parse().map(|ip| SocketAddr::new(ip, 0)).or_else(|_| address.parse::<SocketAddr>())
-        });
-        let mut client = None;
-        for address in addresses {
-            let Ok(address) = address else { break };
-            client = Some(address);
+    /// ours is the client. What stands before it, the client may have made up. Beside the client, the place of its
+    /// address, counted from the end.
+    fn client(&self, headers: &HeaderMap, peer: SocketAddr) -> (SocketAddr, usize) {
+        let mut client = (peer, 0);
+        for (hop, address) in told(headers, FOR).enumerate() {
+            let parsed = address.parse().map(|ip| SocketAddr::new(ip, 0));
+            let Ok(address) = parsed.or_else(|_| address.parse::<SocketAddr>()) else { break };
+            client = (address, hop);
             if !self.is_proxy(address.ip()) {
                 break;
             }
@@ -112,10 +115,23 @@ impl Origin {
     }
 }
 
-/// The last value of a list header: what the proxy nearest to us says.
-fn last<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
-    let line = headers.get_all(name).iter().next_back()?.to_str().ok()?;
-    line.rsplit(',').next().map(str::trim)
+/// The values of a list header from its end: what the proxy nearest to us says comes first.
+fn told<'a>(headers: &'a HeaderMap, name: &str) -> impl Iterator<Item = &'a str> {
+    let lines = headers.get_all(name).iter().rev().map_while(|line| line.to_str().ok());
+    lines.flat_map(|line| line.rsplit(',')).map(str::trim)
+}
+
+/// What the proxy says that the client asked. Where a proxy nearer to us has put its own word in the place of what was
+/// there, there are fewer values, and the farthest counts.
+fn told_at<'a>(hop: usize, headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    told(headers, name).take(hop + 1).last()
+}
+
+/// The whole URI of a request, which its `Host` then agrees with.
+fn whole(request: &mut Parts, scheme: Scheme, authority: Authority) -> Option<Uri> {
+    request.headers.insert(header::HOST, HeaderValue::from_str(authority.as_str()).ok()?);
+    let path = normalized(request.uri.path_and_query()?)?;
+    Uri::builder().scheme(scheme).authority(authority).path_and_query(path).build().ok()
 }
 
 /// The scheme and the authority that a request is for (RFC 9112, sections 3.2 and 3.3). It has one valid `Host` line,
@@ -192,8 +208,18 @@ fn normalized(path: &PathAndQuery) -> Option<PathAndQuery> {
 mod tests {
     use super::*;
 
-    /// Who asks for what, at an application behind the proxies `10.0.0.0/8`.
+    /// Who asks for what, at an application behind the proxies `10.0.0.0/8`; 400 where nothing is expected.
     fn check(public: Option<&str>, peer: &str, request: &str, expected: Option<(&str, &str)>) {
+        check_or(400, public, peer, request, expected);
+    }
+
+    fn check_or(
+        status: u16,
+        public: Option<&str>,
+        peer: &str,
+        request: &str,
+        expected: Option<(&str, &str)>,
+    ) {
         let mut lines = request.lines();
         let (target, version) = match lines.next().unwrap().split_once(' ') {
             Some((target, _)) => (target, Version::HTTP_10),
@@ -212,11 +238,12 @@ mod tests {
         let peer_address = SocketAddr::new(peer.parse().unwrap(), 99);
         let ends = Ends { peer: peer_address, local: "127.0.0.1:3000".parse().unwrap() };
         let asked = origin.of(&mut parts, ends);
-        if let Some((_, uri)) = &asked {
+        if let Ok((_, uri)) = &asked {
             assert_eq!(parts.headers[header::HOST], uri.authority().unwrap().as_str());
         }
         let asked = asked.map(|(client, uri)| (client.ip().to_string(), uri.to_string()));
-        let expected = expected.map(|(client, uri)| (client.to_owned(), uri.to_owned()));
+        let asked = asked.map_err(|status| status.as_u16());
+        let expected = expected.map(|(client, uri)| (client.to_owned(), uri.to_owned())).ok_or(status);
         assert_eq!(asked, expected, "{request}");
         assert!(peer.contains("10.") || !parts.headers.contains_key(FOR));
     }
@@ -233,7 +260,7 @@ mod tests {
             ("/x\nhost: %61.Example", Some("http://a.Example/x")),
             ("http://a/x\nhost: a", Some("http://a/x")),
             ("http://a/x\nhost: b", Some("http://a/x")),
-            ("https://a:1?y\nhost: b", Some("https://a:1/?y")),
+            ("http://a:1?y\nhost: b", Some("http://a:1/?y")),
             ("/x HTTP/1.0", Some("http://127.0.0.1:3000/x")),
             ("/x HTTP/1.0\nhost: a", Some("http://a/x")),
             ("http://a/x HTTP/1.0", Some("http://a/x")),
@@ -294,6 +321,43 @@ x-forwarded-proto: https\nx-forwarded-host: edu.example";
         check(None, "::ffff:10.0.0.1", request, Some(("1.2.3.4", "https://edu.example/x")));
         let public = Some("https://edu.example:8443");
         check(public, "9.0.0.1", "/x?y\nhost: inside", Some(("9.0.0.1", "https://edu.example:8443/x?y")));
+    }
+
+    #[test]
+    fn a_secured_uri_is_asked_for_over_a_secured_connection_or_of_a_proxy() {
+        let plain = "https://evil.example/x\nhost: a\nx-forwarded-proto: https";
+        check_or(421, None, "9.0.0.1", plain, None);
+        check(Some("https://edu.example"), "9.0.0.1", plain, Some(("9.0.0.1", "https://edu.example/x")));
+        let unsaid = "https://edu.example/x\nhost: edu.example";
+        check(None, "10.0.0.1", unsaid, Some(("10.0.0.1", "https://edu.example/x")));
+        for (proto, scheme) in [("http", "http"), ("HTTP", "http"), ("https", "https"), ("ws", "https")] {
+            let said = format!("{unsaid}\nx-forwarded-proto: {proto}");
+            check(None, "10.0.0.1", &said, Some(("10.0.0.1", &format!("{scheme}://edu.example/x"))));
+        }
+    }
+
+    #[test]
+    fn what_counts_of_several_proxies_is_what_the_one_says_that_the_client_asked() {
+        for (hops, uri) in [
+            // Both proxies add their word.
+            ("for: 1.2.3.4, 10.1.1.1\nproto: https, http\nhost: edu.example, inner", "https://edu.example/x"),
+            (
+                "for: 1.2.3.4\nfor: 10.1.1.1\nproto: https\nproto: http\nhost: edu.example\nhost: inner",
+                "https://edu.example/x",
+            ),
+            // What the client has made up stands before it.
+            (
+                "for: 6.6.6.6, 1.2.3.4, 10.1.1.1\nproto: https, http, https\nhost: evil, edu.example, inner",
+                "http://edu.example/x",
+            ),
+            // The nearer one leaves what it was told, or puts its own in its place.
+            ("for: 1.2.3.4, 10.1.1.1\nproto: https\nhost: edu.example", "https://edu.example/x"),
+            // One proxy alone, and a client that has made up the rest.
+            ("for: 10.9.9.9, 1.2.3.4\nproto: https, http\nhost: evil, edu.example", "http://edu.example/x"),
+        ] {
+            let hops: String = hops.lines().map(|line| format!("\nx-forwarded-{line}")).collect();
+            check(None, "10.0.0.1", &format!("/x\nhost: inside{hops}"), Some(("1.2.3.4", uri)));
+        }
     }
 
     #[test]

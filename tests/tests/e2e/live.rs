@@ -39,7 +39,10 @@ fn whoever_comes_back_having_seen_the_end_is_told_to_stop() {
     let last = until(&follow(&sugang, 1), done).pop().unwrap();
     let again = sugang.request("GET", "/infomations/1/events").header("last-event-id", &last.id);
     sugang.send(again, None).expect(204);
-    sugang.get("/infomations/404/events").expect_any_problem(&[404]);
+    let unheard = sugang.get("/infomations/404/events").expect(200);
+    assert!(unheard.body.ends_with("id: unheard\n\n") && !unheard.body.contains("data:"), "{}", unheard.body);
+    let again = sugang.request("GET", "/infomations/404/events").header("last-event-id", "unheard");
+    sugang.send(again, None).expect_any_problem(&[404]);
 }
 
 #[test]

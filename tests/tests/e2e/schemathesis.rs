@@ -21,6 +21,7 @@ fn a_stranger_finds_no_difference_between_the_contract_and_the_service() {
     let sugang = Sugang::start();
     let mut command = Command::new(program);
     command.arg("--config-file").arg(workspace::root().join("tests/schemathesis.toml"));
+    // One seed, so that a run says the same again: what others would find is found by running it with others.
     // One worker: with more, Python's parser trips over the depth of another's recursion now and then.
     command.args(["run", "--no-color", "--seed", "1", "--max-examples", "10", "--workers", "1"]);
     // Each stream of a made up order is waited for: that takes five seconds, and has tests of its own.

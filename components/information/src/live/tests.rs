@@ -13,7 +13,7 @@ use std::cell::{Cell, RefCell};
 use std::pin::Pin;
 
 ::store::on_postgres!(
-    whoever_follows_an_order_that_was_taken_just_now_is_answered_once_it_is_heard_of,
+    whoever_follows_an_order_that_was_taken_just_now_is_told_once_it_is_heard_of,
     a_number_that_nothing_is_heard_of_is_given_up_after_a_few_seconds,
     the_present_state_comes_at_once_then_each_change_and_the_final_one_ends_the_stream,
     whoever_comes_back_is_told_only_what_is_new_and_kept_for_five_minutes,
@@ -111,8 +111,12 @@ impl Trial {
 
     /// All that a stream says, to its end.
     fn read(&self, last: Option<&str>) -> Vec<String> {
+        self.read_from(last, Some(self.found()))
+    }
+
+    fn read_from(&self, last: Option<&str>, found: Option<Found>) -> Vec<String> {
         let (follower, mut reader) = self.follower(last);
-        assert!(at_once(follower.run(self.found())).unwrap().is_ok());
+        assert!(at_once(follower.run(found)).unwrap().is_ok());
         std::iter::from_fn(|| reader.try_recv().ok()).collect()
     }
 }
@@ -135,12 +139,14 @@ fn timelines(events: &[String]) -> Vec<usize> {
 }
 
 #[test]
-fn whoever_follows_an_order_that_was_taken_just_now_is_answered_once_it_is_heard_of() {
-    for (heard, answered) in [(350, 400), (1550, 2000)] {
+fn whoever_follows_an_order_that_was_taken_just_now_is_told_once_it_is_heard_of() {
+    for (heard, told) in [(350, 400), (1550, 2000), (4990, 5000)] {
         let trial = Trial::new();
-        trial.at(heard, &samples::history()[..1]);
-        assert_eq!(trial.follow(None).status().as_u16(), 200);
-        assert_eq!((trial.world.now.get(), trial.world.begun.borrow().len()), (answered, 1));
+        trial.at(heard, &samples::history());
+        let answered = trial.follow(None);
+        assert_eq!((answered.status().as_u16(), trial.world.now.get()), (200, 0), "nothing is waited for");
+        let said = trial.read_from(None, None);
+        assert_eq!((timelines(&said), trial.world.now.get()), (vec![samples::history().len()], told));
     }
     let trial = Trial::new();
     take(&trial.storage, &samples::history()[..1]);
@@ -153,10 +159,15 @@ fn whoever_follows_an_order_that_was_taken_just_now_is_answered_once_it_is_heard
 #[test]
 fn a_number_that_nothing_is_heard_of_is_given_up_after_a_few_seconds() {
     let trial = Trial::new();
-    let refused = trial.follow(None);
-    assert_eq!(refused.status().as_u16(), 404);
+    let answered = trial.follow(None);
+    assert_eq!((answered.status().as_u16(), answered.get("content-type")), (200, Some("text/event-stream")));
+    assert_eq!(trial.read_from(None, None), ["retry: 1000\n\n", "id: unheard\n\n"]);
+    assert_eq!(trial.world.now.get(), 5000);
+    let refused = trial.follow(Some(UNHEARD));
+    assert_eq!((refused.status().as_u16(), trial.world.now.get()), (404, 5000), "nothing is waited for");
     assert_eq!(refused.json()["type"], "/problems/not-found");
-    assert_eq!((trial.world.now.get(), trial.world.begun.borrow().len()), (5000, 0));
+    take(&trial.storage, &samples::history()[..1]);
+    assert_eq!(trial.follow(Some(UNHEARD)).status().as_u16(), 200, "it has been heard of since");
 }
 
 #[test]
@@ -204,6 +215,6 @@ fn a_client_that_goes_away_is_followed_no_more() {
     take(&trial.storage, &samples::history()[..2]);
     let (follower, reader) = trial.follower(Some(&trial.id()));
     drop(reader);
-    assert!(matches!(at_once(follower.run(trial.found())), Some(Err(End::Gone))));
+    assert!(matches!(at_once(follower.run(Some(trial.found()))), Some(Err(End::Gone))));
     assert_eq!(trial.world.now.get(), 0);
 }

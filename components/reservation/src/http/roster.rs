@@ -1,6 +1,7 @@
 //! `/courses/{eduNo}/roster`: who takes part or waits, as JSON by page, or whole as CSV to open in a spreadsheet.
 //!
-//! The CSV begins with a byte order mark, since Excel on Korean Windows reads UTF-8 without one as CP949.
+//! The CSV begins with a byte order mark, since Excel on Korean Windows reads UTF-8 without one as CP949. Its
+//! lines end as RFC 4180 (section 2) has them.
 
 use super::{courses, reservations};
 use crate::store::{ListedReservation, ReservationFilter, list_reservations};
@@ -58,7 +59,8 @@ async fn whole_roster(
     // What holds the mark of a comment is put in quotes. There are no comments here; but where the comma is the decimal
     // sign, spreadsheets divide at a semicolon that has none.
     let bom = "\u{feff}".as_bytes().to_vec();
-    let mut csv = csv::WriterBuilder::new().comment(Some(b';')).from_writer(bom);
+    let mut csv = csv::WriterBuilder::new();
+    let mut csv = csv.comment(Some(b';')).terminator(csv::Terminator::CRLF).from_writer(bom);
     csv.write_record(HEADER)?;
     let title = spreadsheet_safe(title);
     let mut after = 0;

@@ -322,6 +322,9 @@ fn a_roster_is_json_by_page_or_csv_as_a_whole() {
     let csv = ask(&service, "GET", "/courses/101/roster", &[("accept", "text/csv")], &Value::Null);
     assert_eq!(csv.header("content-type"), "text/csv; charset=utf-8");
     assert_eq!(csv.header("content-disposition"), "attachment; filename=\"roster-101.csv\"");
+    assert!(csv.text().ends_with("\r\n") && !csv.text().replace("\r\n", "").contains('\n'), "{}", csv.text());
+    let without_ends = csv.text().replace("\r\n", "");
+    assert!(csv.text().ends_with("\r\n") && !without_ends.contains(['\r', '\n']), "{}", csv.text());
     let lines: Vec<_> = csv.text().lines().collect();
     assert_eq!(lines.len(), 3);
     assert_eq!(
