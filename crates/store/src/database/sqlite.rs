@@ -38,6 +38,8 @@ async fn check_out(database: &Database) -> Result<Connection, StoreError> {
         Some(connection) => Ok(connection),
         None => {
             let connection = Connection::open(database.label).await?;
+            // Where something is deleted, its bytes are overwritten: SQLite by itself only forgets where they are.
+            connection.run("PRAGMA secure_delete = ON").await?;
             migrate(&connection, database.schema()).await?;
             Ok(connection)
         }
