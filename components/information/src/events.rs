@@ -1,11 +1,12 @@
-//! What the view reacts to: everything that `order`, `pay` and `reservation` tell.
+//! What the view reacts to: everything that `order`, `pay` and `reservation` tell, and the names of members.
 
 use crate::domain::Told;
 use crate::store;
-use ::store::Storage;
+use ::store::{Storage, StoreError};
 use eventlog::{Envelope, Unhandled, Worker};
+use kernel::event::{Event, newest_members};
 
-/// The read model as a worker: every batch is one statement, harmless when repeated.
+/// The read model as a worker: what a batch says of orders and courses is one statement, harmless when repeated.
 pub struct View<S> {
     /// Where it is kept.
     pub storage: S,
@@ -15,12 +16,34 @@ impl<S: Storage> Worker for View<S> {
     const NAME: &'static str = "information";
 
     async fn handle(&self, events: &[Envelope]) -> Result<(), Unhandled> {
-        let told = events.iter().map(|told| Told::of(&told.source, told.version, told.time, &told.event));
-        Ok(store::take_in(told).run(&self.storage).await?)
+        self.take_in(events).await?;
+        if events.iter().any(|told| matches!(told.event, Event::MemberErased(_))) {
+            ::store::wipe(&self.storage).await;
+        }
+        Ok(())
     }
 
     async fn tick(&self, _caught_up: bool) -> anyhow::Result<()> {
         Ok(())
+    }
+}
+
+impl<S: Storage> View<S> {
+    /// Joins what these events say with what is there.
+    pub async fn take_in(&self, events: &[Envelope]) -> Result<(), StoreError> {
+        let members = newest_members(events.iter().map(|told| (told.version, &told.event)));
+        if !members.is_empty() {
+            store::keep_people(&members).run(&self.storage).await?;
+        }
+        let mut told = events
+            .iter()
+            .filter(|told| told.event.member().is_none())
+            .map(|told| Told::of(&told.source, told.version, told.time, &told.event))
+            .peekable();
+        if told.peek().is_none() {
+            return Ok(());
+        }
+        store::take_in(told).run(&self.storage).await
     }
 }
 
@@ -29,7 +52,6 @@ mod tests {
     use super::*;
     use crate::samples;
     use ::store::native::{Store, at_once};
-    use kernel::event::Event;
     use kernel::{CourseStatus, Timestamp};
 
     ::store::on_postgres!(

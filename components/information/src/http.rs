@@ -76,7 +76,9 @@ async fn all(storage: &impl Storage, request: &Request, reach: &Reach) -> Result
         sort: paging.sort_field().map(store::column),
         direction: Direction::descending(paging.descending()),
     };
-    let found = store::list(storage, filter, &page).await?;
+    let mut found = store::list(storage, filter, &page).await?;
+    let managed = managed(reach);
+    found.iter_mut().for_each(|found| veil(found, reach, &managed));
     let total = if paging.counts() { Some(store::total(storage, filter).await?) } else { None };
     let documents: Vec<_> = found.iter().map(|found| Document::of(found, &request.base)).collect();
     let last = found.last().map(|found| found.order_id.get());
@@ -104,7 +106,26 @@ pub(crate) async fn find(
     let in_reach = |found: &Found| {
         reach.includes(order_id, found.customer_id) || reach.includes_course(found.managers.iter().copied())
     };
-    Ok(store::find(storage, order_id).await?.filter(in_reach))
+    let mut found = store::find(storage, order_id).await?.filter(in_reach);
+    if let Some(found) = &mut found {
+        veil(found, reach, &managed(reach));
+    }
+    Ok(found)
+}
+
+/// What the same caller may decide about, as a manager or an operator.
+fn managed(reach: &Reach) -> Reach {
+    reach.by(&Method::PATCH, "/reservations/{orderId}")
+}
+
+/// Takes the name away, unless it is the caller's own or that of somebody who applied for a course that they manage. In an open
+/// system nobody can tell who manages, and anybody may apply under any number: there a name is for the member alone.
+fn veil(found: &mut Found, reach: &Reach, managed: &Reach) {
+    let is_theirs = found.customer_id.is_some() && found.customer_id == reach.caller.customer_id();
+    let is_managed = !reach.is_open() && managed.includes_course(found.managers.iter().copied());
+    if !is_theirs && !is_managed {
+        found.customer_name = None;
+    }
 }
 
 /// Nothing has been heard of an order: it does not exist, or not yet here.
