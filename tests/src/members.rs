@@ -22,8 +22,9 @@ pub fn signing_key() -> SigningKey {
 
 /// The variables of a system with these keys.
 #[must_use]
-pub fn keys() -> [(&'static str, String); 3] {
+pub fn keys() -> [(&'static str, String); 4] {
     [
+        ("token_signing_key", SIGNING_KEY.to_owned()),
         ("token_keys", signing_key().public().expect("a key")),
         ("guest_keys", GUEST_KEY.to_owned()),
         ("service_keys", SERVICE_KEY.to_owned()),
