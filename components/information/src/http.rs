@@ -159,8 +159,9 @@ mod tests {
     use crate::ports::Spin;
     use crate::samples;
     use ::store::native::{Store, at_once};
-    use access::Caller;
-    use kernel::Timestamp;
+    use access::{Caller, Identity, Role};
+    use kernel::event::{Event, Member};
+    use kernel::{CustomerId, PersonName, Timestamp};
     use serde_json::json;
 
     ::store::on_postgres!(
@@ -168,6 +169,7 @@ mod tests {
         an_order_is_shown_with_what_happened_and_with_the_tag_of_what_is_shown,
         a_list_shows_no_timelines_and_goes_on_by_key,
         what_is_not_there_or_not_readable_is_a_problem,
+        where_nobody_is_asked_a_name_is_for_the_member_alone,
     );
 
     fn get(storage: &Store, path: &str, headers: &[(&str, &str)]) -> Response {
@@ -242,6 +244,36 @@ mod tests {
         assert_eq!(get(&storage, "/infomations/1113", &known).status().as_u16(), 304);
         take(&storage, 3);
         assert_eq!(get(&storage, "/infomations/1113", &known).status().as_u16(), 200);
+    }
+
+    #[test]
+    fn where_nobody_is_asked_a_name_is_for_the_member_alone() {
+        let storage = Store::new(&store::DATABASE);
+        take(&storage, 1);
+        let number = |raw| CustomerId::parse(raw).unwrap();
+        let named = Event::MemberRegistered(Member {
+            customer_id: number(1),
+            name: PersonName::parse("홍길동").ok(),
+            phone: None,
+            email: None,
+            language: kernel::Language::Ko,
+            roles: vec![],
+            at: Timestamp::from_millis(0),
+        });
+        at_once(store::keep_people(&[(1, &named)]).run(&storage)).unwrap().unwrap();
+        let seen = |identity| {
+            let reach = Reach::open(Caller { identity, orders: vec![] });
+            let found = at_once(find(&storage, &reach, OrderId::parse(1113).unwrap())).unwrap();
+            found.unwrap().unwrap().customer_name
+        };
+        let member = |customer| Identity::Member {
+            customer_id: number(customer),
+            roles: vec![Role::Customer, Role::Operator],
+            session: "s".to_owned(),
+        };
+        assert_eq!(seen(member(1)).as_deref(), Some("홍길동"));
+        assert_eq!(seen(member(2)), None);
+        assert_eq!(seen(Identity::Stranger), None);
     }
 
     #[test]

@@ -165,6 +165,9 @@ fn of_whoever_is_erased_nothing_is_left() {
     let view = format!("/infomations/{order}");
     let named = || ask(&sugang, "GET", &view, Some(&bearer), None).text("/customerName");
     eventually(named, NAME);
+    assert_eq!(ask(&sugang, "GET", &view, Some(&operator()), None).text("/customerName"), NAME);
+    let other = member(9_001, &[Customer]);
+    ask(&sugang, "GET", &view, Some(&other), None).expect(404);
     let state = sugang.state().to_path_buf();
     let words = [NAME, AS_KEPT, EMAIL];
     let stores = || -> Vec<_> {
