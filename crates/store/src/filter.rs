@@ -99,7 +99,7 @@ impl Filter {
             [order] => any.push(format!("{of}order_id = {}", self.bind(order.get()))),
             orders => {
                 let list = Statement::new("").bind_values(orders);
-                let list = list.params().iter().cloned().next().unwrap_or(Value::Null);
+                let list = list.params().iter().next().cloned().unwrap_or(Value::Null);
                 let these = self.bind(list);
                 any.push(format!(
                     "{of}order_id IN (SELECT CAST(value ->> 'v' AS BIGINT) FROM json_each({these}))"
