@@ -181,6 +181,8 @@ pub(crate) enum Rebuild {
     Pay(StoresPlace),
     /// Courses, seats and reservations, from the events of `reservation`
     Reservation(StoresPlace),
+    /// The list of members, from the events of `member`
+    Member(StoresPlace),
 }
 
 /// Nobody waits for longer than it takes to look at each store. The copy is what a crash at that moment would have

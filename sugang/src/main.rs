@@ -76,5 +76,6 @@ fn rebuild(what: &Rebuild) -> anyhow::Result<()> {
         Rebuild::Order(stores) => commands::rebuild_lists("order", stores),
         Rebuild::Pay(stores) => commands::rebuild_lists("pay", stores),
         Rebuild::Reservation(stores) => commands::rebuild_lists("reservation", stores),
+        Rebuild::Member(stores) => commands::rebuild_lists("member", stores),
     }
 }

@@ -88,5 +88,7 @@ pub(crate) async fn newest(
 
 /// Deletes the messages to a telephone.
 pub(crate) async fn forget(storage: &impl Storage, phone: &str) -> Result<(), StoreError> {
-    Statement::new("DELETE FROM inbox WHERE phone = $1").bind(phone).run(storage).await
+    Statement::new("DELETE FROM inbox WHERE phone = $1").bind(phone).run(storage).await?;
+    store::wipe(storage).await;
+    Ok(())
 }

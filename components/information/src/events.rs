@@ -1,11 +1,12 @@
-//! What the view reacts to: everything that `order`, `pay` and `reservation` tell.
+//! What the view reacts to: everything that `order`, `pay` and `reservation` tell, and the names of members.
 
 use crate::domain::Told;
 use crate::store;
-use ::store::Storage;
+use ::store::{Storage, StoreError};
 use eventlog::{Envelope, Unhandled, Worker};
+use kernel::event::{Event, newest_members};
 
-/// The read model as a worker: every batch is one statement, harmless when repeated.
+/// The read model as a worker: what a batch says of orders and courses is one statement, harmless when repeated.
 pub struct View<S> {
     /// Where it is kept.
     pub storage: S,
@@ -15,12 +16,34 @@ impl<S: Storage> Worker for View<S> {
     const NAME: &'static str = "information";
 
     async fn handle(&self, events: &[Envelope]) -> Result<(), Unhandled> {
-        let told = events.iter().map(|told| Told::of(&told.source, told.version, told.time, &told.event));
-        Ok(store::take_in(told).run(&self.storage).await?)
+        self.take_in(events).await?;
+        if events.iter().any(|told| matches!(told.event, Event::MemberErased(_))) {
+            ::store::wipe(&self.storage).await;
+        }
+        Ok(())
     }
 
     async fn tick(&self, _caught_up: bool) -> anyhow::Result<()> {
         Ok(())
+    }
+}
+
+impl<S: Storage> View<S> {
+    /// Joins what these events say with what is there.
+    pub async fn take_in(&self, events: &[Envelope]) -> Result<(), StoreError> {
+        let members = newest_members(events.iter().map(|told| (told.version, &told.event)));
+        if !members.is_empty() {
+            store::keep_people(&members).run(&self.storage).await?;
+        }
+        let mut told = events
+            .iter()
+            .filter(|told| told.event.member().is_none())
+            .map(|told| Told::of(&told.source, told.version, told.time, &told.event))
+            .peekable();
+        if told.peek().is_none() {
+            return Ok(());
+        }
+        store::take_in(told).run(&self.storage).await
     }
 }
 
@@ -29,12 +52,44 @@ mod tests {
     use super::*;
     use crate::samples;
     use ::store::native::{Store, at_once};
-    use kernel::event::Event;
-    use kernel::{CourseStatus, Timestamp};
+    use kernel::event::{Member, MemberErased};
+    use kernel::{CourseStatus, CustomerId, Language, PersonName, Timestamp};
 
     ::store::on_postgres!(
         an_order_is_shown_with_the_course_that_the_same_batch_tells_of_and_that_takes_one_statement,
+        somebody_is_known_by_name_until_they_are_erased_whatever_comes_late,
     );
+
+    #[test]
+    fn somebody_is_known_by_name_until_they_are_erased_whatever_comes_late() {
+        let (customer_id, at) = (CustomerId::parse(7).unwrap(), Timestamp::from_millis(0));
+        let member = |name: &str| Member {
+            customer_id,
+            name: PersonName::parse(name).ok(),
+            phone: None,
+            email: None,
+            language: Language::Ko,
+            roles: vec![],
+            at,
+        };
+        let storage = Store::new(&store::DATABASE);
+        let tell = |version, event: Event| {
+            let (subject, id, source) = (event.subject(), format!("member/7:{version}"), "member".to_owned());
+            let told = Envelope { id, source, version, subject, time: at, traceparent: None, event };
+            at_once(View { storage: &storage }.handle(&[told])).unwrap().unwrap();
+        };
+        let known = || {
+            let rows = storage.run("SELECT name FROM people", &[]).unwrap();
+            rows[0].opt_string("name").unwrap()
+        };
+        tell(1, Event::MemberRegistered(member("홍길동")));
+        tell(2, Event::MemberChanged(member("임꺽정")));
+        assert_eq!(known().as_deref(), Some("임꺽정"));
+        tell(3, Event::MemberErased(MemberErased { customer_id, at }));
+        tell(2, Event::MemberChanged(member("임꺽정")));
+        assert_eq!(known(), None);
+        assert_eq!(storage.number("SELECT count(*) FROM courses").unwrap(), 0, "a member is no course");
+    }
 
     #[test]
     fn an_order_is_shown_with_the_course_that_the_same_batch_tells_of_and_that_takes_one_statement() {

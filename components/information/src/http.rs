@@ -76,7 +76,9 @@ async fn all(storage: &impl Storage, request: &Request, reach: &Reach) -> Result
         sort: paging.sort_field().map(store::column),
         direction: Direction::descending(paging.descending()),
     };
-    let found = store::list(storage, filter, &page).await?;
+    let mut found = store::list(storage, filter, &page).await?;
+    let managed = managed(reach);
+    found.iter_mut().for_each(|found| veil(found, reach, &managed));
     let total = if paging.counts() { Some(store::total(storage, filter).await?) } else { None };
     let documents: Vec<_> = found.iter().map(|found| Document::of(found, &request.base)).collect();
     let last = found.last().map(|found| found.order_id.get());
@@ -104,7 +106,26 @@ pub(crate) async fn find(
     let in_reach = |found: &Found| {
         reach.includes(order_id, found.customer_id) || reach.includes_course(found.managers.iter().copied())
     };
-    Ok(store::find(storage, order_id).await?.filter(in_reach))
+    let mut found = store::find(storage, order_id).await?.filter(in_reach);
+    if let Some(found) = &mut found {
+        veil(found, reach, &managed(reach));
+    }
+    Ok(found)
+}
+
+/// What the same caller may decide about, as a manager or an operator.
+fn managed(reach: &Reach) -> Reach {
+    reach.by(&Method::PATCH, "/reservations/{orderId}")
+}
+
+/// Takes the name away, unless it is the caller's own or that of somebody who applied for a course that they manage. In an open
+/// system nobody can tell who manages, and anybody may apply under any number: there a name is for the member alone.
+fn veil(found: &mut Found, reach: &Reach, managed: &Reach) {
+    let is_theirs = found.customer_id.is_some() && found.customer_id == reach.caller.customer_id();
+    let is_managed = !reach.is_open() && managed.includes_course(found.managers.iter().copied());
+    if !is_theirs && !is_managed {
+        found.customer_name = None;
+    }
 }
 
 /// Nothing has been heard of an order: it does not exist, or not yet here.
@@ -138,8 +159,9 @@ mod tests {
     use crate::ports::Spin;
     use crate::samples;
     use ::store::native::{Store, at_once};
-    use access::Caller;
-    use kernel::Timestamp;
+    use access::{Caller, Identity, Role};
+    use kernel::event::{Event, Member};
+    use kernel::{CustomerId, PersonName, Timestamp};
     use serde_json::json;
 
     ::store::on_postgres!(
@@ -147,6 +169,7 @@ mod tests {
         an_order_is_shown_with_what_happened_and_with_the_tag_of_what_is_shown,
         a_list_shows_no_timelines_and_goes_on_by_key,
         what_is_not_there_or_not_readable_is_a_problem,
+        where_nobody_is_asked_a_name_is_for_the_member_alone,
     );
 
     fn get(storage: &Store, path: &str, headers: &[(&str, &str)]) -> Response {
@@ -221,6 +244,36 @@ mod tests {
         assert_eq!(get(&storage, "/infomations/1113", &known).status().as_u16(), 304);
         take(&storage, 3);
         assert_eq!(get(&storage, "/infomations/1113", &known).status().as_u16(), 200);
+    }
+
+    #[test]
+    fn where_nobody_is_asked_a_name_is_for_the_member_alone() {
+        let storage = Store::new(&store::DATABASE);
+        take(&storage, 1);
+        let number = |raw| CustomerId::parse(raw).unwrap();
+        let named = Event::MemberRegistered(Member {
+            customer_id: number(1),
+            name: PersonName::parse("홍길동").ok(),
+            phone: None,
+            email: None,
+            language: kernel::Language::Ko,
+            roles: vec![],
+            at: Timestamp::from_millis(0),
+        });
+        at_once(store::keep_people(&[(1, &named)]).run(&storage)).unwrap().unwrap();
+        let seen = |identity| {
+            let reach = Reach::open(Caller { identity, orders: vec![] });
+            let found = at_once(find(&storage, &reach, OrderId::parse(1113).unwrap())).unwrap();
+            found.unwrap().unwrap().customer_name
+        };
+        let member = |customer| Identity::Member {
+            customer_id: number(customer),
+            roles: vec![Role::Customer, Role::Operator],
+            session: "s".to_owned(),
+        };
+        assert_eq!(seen(member(1)).as_deref(), Some("홍길동"));
+        assert_eq!(seen(member(2)), None);
+        assert_eq!(seen(Identity::Stranger), None);
     }
 
     #[test]

@@ -10,8 +10,8 @@ mod schema;
 pub(crate) use filter::{Filter, column};
 
 use crate::domain::{Statuses, Told};
-use kernel::event::Manager;
-use kernel::{CustomerId, EduNo, OrderId};
+use kernel::event::{Event, Manager};
+use kernel::{CustomerId, EduNo, OrderId, PersonName};
 use serde::Serialize;
 use store::{Database, Page, Row, Statement, Storage, StoreError};
 
@@ -39,12 +39,38 @@ pub(crate) fn take_in<'a>(told: impl IntoIterator<Item = Told<'a>>) -> Statement
     .bind_list(told)
 }
 
+/// Keeps the newest that was told about each member.
+pub(crate) fn keep_people(members: &[(u64, &Event)]) -> Statement {
+    #[derive(Serialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Known<'a> {
+        customer_id: CustomerId,
+        version: u64,
+        name: Option<&'a PersonName>,
+    }
+    let known = members.iter().filter_map(|(version, event)| {
+        let name = event.person().and_then(|member| member.name.as_ref());
+        Some(Known { customer_id: event.member()?, version: *version, name })
+    });
+    Statement::new(
+        "INSERT INTO people (customer_id, version, name)
+         SELECT CAST(value ->> 'customerId' AS BIGINT), CAST(value ->> 'version' AS BIGINT), value ->> 'name'
+         FROM json_each($1) WHERE true
+         ON CONFLICT (customer_id) DO UPDATE SET version = excluded.version, name = excluded.name
+             WHERE excluded.version > people.version",
+    )
+    .bind_list(known)
+}
+
 /// One order as it is read, and shown: the row, and its course if that has been heard of.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Found {
     pub(crate) order_id: OrderId,
     pub(crate) customer_id: Option<CustomerId>,
+    /// What the member is called who ordered, for those who may know.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) customer_name: Option<String>,
     pub(crate) edu_no: EduNo,
     pub(crate) guest: u64,
     pub(crate) course_title: Option<String>,
@@ -75,9 +101,11 @@ macro_rules! found {
         concat!(
             "SELECT i.order_id, i.customer_id, i.edu_no, i.guest, coalesce(c.title, i.course_title) AS course_title,
                 i.amount, i.order_status, i.pay_status, i.reservation_status, c.status AS course_status,
-                i.waiting_position, i.updated_at, coalesce(c.managers, '[]') AS managers",
+                i.waiting_position, i.updated_at, coalesce(c.managers, '[]') AS managers,
+                p.name AS customer_name",
             $more,
-            " FROM infomations AS i LEFT JOIN courses AS c ON c.edu_no = i.edu_no",
+            " FROM infomations AS i LEFT JOIN courses AS c ON c.edu_no = i.edu_no
+                LEFT JOIN people AS p ON p.customer_id = i.customer_id",
             $rest
         )
     };
@@ -106,6 +134,7 @@ impl Found {
         Ok(Self {
             order_id: row.number("order_id", OrderId::parse)?,
             customer_id: row.opt_number("customer_id", CustomerId::parse)?,
+            customer_name: row.opt_string("customer_name")?,
             edu_no: row.number("edu_no", EduNo::parse)?,
             guest: row.count("guest")?,
             course_title: row.opt_string("course_title")?,

@@ -33,6 +33,10 @@ pub(crate) struct Message {
     pub(crate) event: &'static str,
     /// The language of the body.
     pub(crate) language: Language,
+    /// Which text it is, as the channel's operator had it approved.
+    pub(crate) template: String,
+    /// What stands in the blanks of that text, by name.
+    pub(crate) variables: Vec<(String, String)>,
     /// What the person reads.
     pub(crate) body: String,
 }
@@ -42,13 +46,16 @@ impl Message {
     /// that nobody is written to about. `title` is the course's, if it is known.
     pub(crate) fn about(context: &str, version: u64, event: &Event, title: Option<&str>) -> Option<Self> {
         let applicant = event.applicant()?;
+        let text = templates::text_about(event, title)?;
         Some(Self {
             id: format!("{context}:{}:{version}", applicant.order_id),
             order_id: applicant.order_id,
             customer_id: applicant.customer_id,
             event: event.name(),
             language: applicant.language,
-            body: templates::body(event, title)?,
+            template: text.template,
+            variables: text.variables,
+            body: text.body,
         })
     }
 }

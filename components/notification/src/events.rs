@@ -1,13 +1,14 @@
-//! What this context reacts to: every event about an order becomes one message; the courses' titles are kept.
+//! What this context reacts to: every event about an order becomes one message; the courses' titles and the members' telephones
+//! are kept.
 
-use crate::domain::Message;
+use crate::domain::{LEASE, Message};
 use crate::ports::Channel;
 use crate::service::Service;
 use crate::store;
-use ::store::Storage;
+use ::store::{Storage, StoreError};
 use eventlog::{Envelope, Unhandled, Worker};
-use kernel::EduNo;
-use kernel::event::newest_courses;
+use kernel::event::{newest_courses, newest_members};
+use kernel::{EduNo, Timestamp};
 use std::collections::BTreeSet;
 
 impl<C: Channel, S: Storage> Worker for Service<C, S> {
@@ -18,6 +19,7 @@ impl<C: Channel, S: Storage> Worker for Service<C, S> {
         if !courses.is_empty() {
             store::keep_courses(&courses).run(&self.storage).await?;
         }
+        self.keep_recipients(events).await?;
         let wanted: BTreeSet<EduNo> =
             events.iter().filter_map(|told| Some(told.event.applicant()?.edu_no)).collect();
         if wanted.is_empty() {
@@ -38,7 +40,32 @@ impl<C: Channel, S: Storage> Worker for Service<C, S> {
     }
 
     async fn tick(&self, _caught_up: bool) -> anyhow::Result<()> {
+        self.forget().await?;
         Ok(self.deliver().await?)
+    }
+}
+
+impl<C: Channel, S: Storage> Service<C, S> {
+    /// Keeps where members are reached, and notes which numbers nobody is reached by any more.
+    async fn keep_recipients(&self, events: &[Envelope]) -> Result<(), StoreError> {
+        let members = newest_members(events.iter().map(|told| (told.version, &told.event)));
+        if members.is_empty() {
+            return Ok(());
+        }
+        let told = events.iter().filter_map(|told| told.event.person()?.phone.as_ref());
+        let newest: BTreeSet<_> =
+            members.iter().filter_map(|(_, event)| event.person()?.phone.as_ref()).collect();
+        let passed: BTreeSet<_> = told.filter(|phone| !newest.contains(phone)).collect();
+        let due = Timestamp::now().plus_seconds(LEASE);
+        if !passed.is_empty() {
+            store::note_gone(&passed, due).run(&self.storage).await?;
+        }
+        store::note_replaced(&members, due).run(&self.storage).await?;
+        store::keep_recipients(&members).run(&self.storage).await?;
+        if members.iter().any(|(_, event)| event.person().is_none()) {
+            ::store::wipe(&self.storage).await;
+        }
+        Ok(())
     }
 }
 
@@ -47,8 +74,8 @@ mod tests {
     use super::*;
     use crate::samples::{self, Phones};
     use ::store::native::{Store, at_once};
-    use kernel::event::Event;
-    use kernel::{CustomerId, Language, Timestamp};
+    use kernel::event::{Event, Member, MemberErased};
+    use kernel::{CustomerId, Language, Phone};
 
     ::store::on_postgres!(
         a_message_names_the_course_as_the_same_batch_tells_of_it,
@@ -56,7 +83,75 @@ mod tests {
         the_messages_of_a_batch_take_one_reading_two_writes_and_one_sending,
         events_told_again_are_neither_written_nor_sent_again,
         a_channel_that_takes_nothing_keeps_no_event_from_being_handled,
+        a_member_is_written_to_by_telephone_until_they_are_erased,
+        an_older_event_of_somebody_erased_tells_nothing_any_more,
+        the_number_of_somebody_gone_is_forgotten_once_nobody_can_be_sending_to_it,
     );
+
+    fn member(version: u64, event: Event) -> Envelope {
+        Envelope { version, ..told("member", event) }
+    }
+
+    fn registered(phone: &str) -> Event {
+        Event::MemberRegistered(Member {
+            customer_id: CustomerId::parse(1).unwrap(),
+            name: None,
+            phone: Some(Phone::parse(phone).unwrap()),
+            email: None,
+            language: Language::Ko,
+            roles: vec![],
+            at: Timestamp::from_millis(0),
+        })
+    }
+
+    fn erased() -> Event {
+        let (customer_id, at) = (CustomerId::parse(1).unwrap(), Timestamp::from_millis(1));
+        Event::MemberErased(MemberErased { customer_id, at })
+    }
+
+    fn kept(storage: &Store, column: &str, table: &str) -> Vec<Option<String>> {
+        let rows = storage.run(&format!("SELECT {column} AS kept FROM {table}"), &[]).unwrap();
+        rows.iter().map(|row| row.opt_string("kept").unwrap()).collect()
+    }
+
+    #[test]
+    fn a_member_is_written_to_by_telephone_until_they_are_erased() {
+        let storage = Store::new(&store::DATABASE);
+        let service = Service { channel: Phones::default(), storage };
+        let handle = |batch: &[Envelope]| at_once(service.handle(batch)).unwrap().unwrap();
+        let paid = told("pay", samples::paid(Language::Ko));
+        handle(&[paid.clone(), member(1, registered("010-1234-5678"))]);
+        handle(&[member(2, erased())]);
+        handle(&[Envelope { version: 2, ..paid }]);
+        let phones: Vec<_> = service.channel.handed.borrow().iter().map(|sent| sent.phone.clone()).collect();
+        assert_eq!(phones, [Some("+821012345678".to_owned()), None]);
+    }
+
+    #[test]
+    fn an_older_event_of_somebody_erased_tells_nothing_any_more() {
+        let (_, storage) = handled(&[member(3, erased())]);
+        let service = Service { channel: Phones::default(), storage };
+        at_once(service.handle(&[member(1, registered("010-1234-5678"))])).unwrap().unwrap();
+        assert_eq!(kept(&service.storage, "phone", "recipients"), [None]);
+    }
+
+    #[test]
+    fn the_number_of_somebody_gone_is_forgotten_once_nobody_can_be_sending_to_it() {
+        let storage = Store::new(&store::DATABASE);
+        let service = Service { channel: Phones::default(), storage };
+        let handle = |batch: &[Envelope]| at_once(service.handle(batch)).unwrap().unwrap();
+        handle(&[member(1, registered("010-1111-1111"))]);
+        handle(&[member(2, registered("010-2222-2222")), member(3, erased())]);
+        assert_eq!(kept(&service.storage, "phone", "gone ORDER BY phone").len(), 2);
+        at_once(service.tick(true)).unwrap().unwrap();
+        assert_eq!(service.channel.forgotten.take(), Vec::<String>::new(), "a message may be under way");
+        service.storage.run("UPDATE gone SET due_at = 0", &[]).unwrap();
+        at_once(service.tick(true)).unwrap().unwrap();
+        let mut forgotten = service.channel.forgotten.take();
+        forgotten.sort();
+        assert_eq!(forgotten, ["+821011111111", "+821022222222"]);
+        assert_eq!(kept(&service.storage, "phone", "gone"), []);
+    }
 
     fn told(source: &str, event: Event) -> Envelope {
         let (subject, time) = (event.subject(), Timestamp::from_millis(0));

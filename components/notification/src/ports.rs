@@ -30,8 +30,12 @@ pub struct Outgoing {
     pub to: String,
     /// The language of the body.
     pub language: String,
-    /// Which approved text it is: the event's name.
+    /// The telephone of a member, in E.164.
+    pub phone: Option<String>,
+    /// Which approved text it is.
     pub template: String,
+    /// What stands in the blanks of that text, by name.
+    pub variables: Vec<(String, String)>,
     /// What the person reads.
     pub body: String,
 }
@@ -41,6 +45,9 @@ pub struct Outgoing {
 pub trait Channel {
     /// Hands messages over, and says what came of each, in the same order.
     async fn send(&self, messages: Vec<Outgoing>) -> Vec<Attempt>;
+
+    /// Has what is kept of messages to a telephone go, as far as it need not be kept. Says why it could not.
+    async fn forget(&self, phone: &str) -> Result<(), String>;
 }
 
 /// The adapter that this component is composed with.
@@ -49,13 +56,13 @@ pub(crate) struct Composed;
 impl Channel for Composed {
     async fn send(&self, messages: Vec<Outgoing>) -> Vec<Attempt> {
         let count = messages.len();
-        let of = |Outgoing { id, to, language, template, body }| channel::Message {
+        let of = |Outgoing { id, to, phone, language, template, variables, body }| channel::Message {
             id,
             to,
-            phone: None,
+            phone,
             language,
             template,
-            variables: Vec::new(),
+            variables,
             body,
         };
         let sending = channel::send(messages.into_iter().map(of).collect());
@@ -64,6 +71,14 @@ impl Channel for Composed {
             Either::Right(_) => {
                 vec![Attempt::Busy(format!("the channel did not answer within {PATIENCE:?}")); count]
             }
+        }
+    }
+
+    async fn forget(&self, phone: &str) -> Result<(), String> {
+        let forgetting = channel::forget(phone.to_owned());
+        match select(pin!(forgetting), pin!(spin_sdk::time::sleep(PATIENCE))).await {
+            Either::Left((forgotten, _)) => forgotten,
+            Either::Right(_) => Err(format!("the channel did not answer within {PATIENCE:?}")),
         }
     }
 }

@@ -23,6 +23,7 @@ pub(crate) const BLOCKED: u64 = 9;
 pub(crate) struct Phones {
     pub(crate) handed: RefCell<Vec<Outgoing>>,
     pub(crate) sendings: Cell<usize>,
+    pub(crate) forgotten: RefCell<Vec<String>>,
 }
 
 impl Channel for Phones {
@@ -36,6 +37,11 @@ impl Channel for Phones {
         let attempts = messages.iter().map(attempt).collect();
         self.handed.borrow_mut().extend(messages);
         attempts
+    }
+
+    async fn forget(&self, phone: &str) -> Result<(), String> {
+        self.forgotten.borrow_mut().push(phone.to_owned());
+        Ok(())
     }
 }
 

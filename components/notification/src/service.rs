@@ -46,6 +46,25 @@ impl<C: Channel, S: Storage> Service<C, S> {
         Ok(())
     }
 
+    /// Has the channel forget the numbers of those who are gone. What it does not do now it is asked for again.
+    pub(crate) async fn forget(&self) -> Result<(), StoreError> {
+        let gone = store::gone(&self.storage, Timestamp::now()).await?;
+        let mut forgotten = Vec::with_capacity(gone.len());
+        for phone in gone {
+            match self.channel.forget(&phone).await {
+                Ok(()) => forgotten.push(phone),
+                // The number is not for the log.
+                Err(problem) => eprintln!("notification: having a number forgotten: {problem}"),
+            }
+        }
+        if forgotten.is_empty() {
+            return Ok(());
+        }
+        store::forget(&forgotten).run(&self.storage).await?;
+        ::store::wipe(&self.storage).await;
+        Ok(())
+    }
+
     async fn send(&self, claimed: Vec<Claimed>) -> Result<(), StoreError> {
         if claimed.is_empty() {
             return Ok(());
@@ -68,8 +87,10 @@ fn outgoing(message: &Claimed) -> Outgoing {
     Outgoing {
         id: message.id.clone(),
         to: addressee(message.customer_id, message.order_id),
+        phone: message.phone.clone(),
         language: message.language.clone(),
-        template: message.event.clone(),
+        template: message.template.clone(),
+        variables: message.variables.clone(),
         body: message.body.clone(),
     }
 }

@@ -5,6 +5,10 @@
 //! at once, and what a crash left between sending and concluding heals by itself: it is sent again under the same id,
 //! which the channel knows. Who holds a message is known by the number of the try.
 
+mod recipients;
+
+pub(crate) use recipients::{forget, gone, keep_recipients, note_gone, note_replaced};
+
 use crate::domain::{LEASE, LONGEST_PAUSE, Message, Status, Verdict};
 use kernel::event::Course;
 use kernel::{CustomerId, EduNo, OrderId, Owners, Timestamp};
@@ -16,7 +20,7 @@ use store::{Database, Page, Row, Schema, Statement, Step, Storage, StoreError};
 pub static DATABASE: Database = Database::new("notification", &SCHEMA);
 
 static SCHEMA: Schema = Schema {
-    version: 2,
+    version: 3,
     oldest_code: 1,
     tables: &[
         // `due_at` is in milliseconds since 1970 and means something only while the status is Pending. `claim` is what
@@ -35,7 +39,9 @@ static SCHEMA: Schema = Schema {
             due_at INTEGER NOT NULL,
             claim TEXT,
             sent_at TEXT,
-            problem TEXT
+            problem TEXT,
+            template TEXT NOT NULL DEFAULT '',
+            variables TEXT NOT NULL DEFAULT '[]'
         )",
         // An index of SQLite ends with the row's key, so each of these also sorts by age.
         "CREATE INDEX messages_by_order ON messages (order_id/*postgres , seq*/)",
@@ -49,8 +55,21 @@ static SCHEMA: Schema = Schema {
         )",
         // How many messages there are in each status, so that counting them does not slow down.
         "CREATE TABLE counts (status TEXT PRIMARY KEY, rows INTEGER NOT NULL) WITHOUT ROWID",
+        recipients::RECIPIENTS,
+        recipients::GONE,
     ],
-    steps: &[Step { to: 2, statements: &["DROP INDEX messages_due", MESSAGES_DUE] }],
+    steps: &[
+        Step { to: 2, statements: &["DROP INDEX messages_due", MESSAGES_DUE] },
+        Step {
+            to: 3,
+            statements: &[
+                "ALTER TABLE messages ADD COLUMN template TEXT NOT NULL DEFAULT ''",
+                "ALTER TABLE messages ADD COLUMN variables TEXT NOT NULL DEFAULT '[]'",
+                recipients::RECIPIENTS,
+                recipients::GONE,
+            ],
+        },
+    ],
     programs: &[
         "CREATE TRIGGER messages_inserted AFTER INSERT ON messages BEGIN
             INSERT INTO counts (status, rows) VALUES (NEW.status, 1)
@@ -75,15 +94,20 @@ pub(crate) struct Claimed {
     pub(crate) id: String,
     pub(crate) order_id: u64,
     pub(crate) customer_id: Option<u64>,
-    /// The name of the event that it is about.
-    pub(crate) event: String,
+    /// Which text it is; of messages from before texts had codes, the name of the event.
+    pub(crate) template: String,
+    pub(crate) variables: Vec<(String, String)>,
     pub(crate) language: String,
     pub(crate) body: String,
+    /// The customer's telephone, as far as it is known by now.
+    pub(crate) phone: Option<String>,
     /// Which try this is, from 1.
     pub(crate) attempts: u32,
 }
 
-const CLAIMED: &str = "RETURNING seq, id, order_id, customer_id, event, language, body, attempts";
+const CLAIMED: &str = "RETURNING seq, id, order_id, customer_id, language, body, attempts, variables,
+    CASE template WHEN '' THEN event ELSE template END AS template,
+    (SELECT phone FROM recipients WHERE recipients.customer_id = messages.customer_id) AS phone";
 
 /// Writes messages in the hands of this worker until `until`; those that are there already stay as they are and are not
 /// answered. Read the answer with [`claimed`].
@@ -95,9 +119,9 @@ pub(crate) fn add(messages: &[Message], now: Timestamp, until: Timestamp) -> Sta
     };
     Statement::new(format!(
         "INSERT INTO messages
-            (created_at, due_at, id, order_id, customer_id, event, language, body, attempts)
+            (created_at, due_at, id, order_id, customer_id, event, language, template, variables, body, attempts)
          SELECT $1, $2, {id}, CAST(value ->> 'orderId' AS BIGINT), CAST(value ->> 'customerId' AS BIGINT),
-             value ->> 'event', value ->> 'language', value ->> 'body', 1
+             value ->> 'event', value ->> 'language', value ->> 'template', value ->> 'variables', value ->> 'body', 1
          FROM json_each($3) WHERE true
          ON CONFLICT (id) DO NOTHING {CLAIMED}"
     ))
@@ -150,9 +174,12 @@ impl Claimed {
             id: row.text("id")?.to_owned(),
             order_id: row.count("order_id")?,
             customer_id: row.opt_count("customer_id")?,
-            event: row.text("event")?.to_owned(),
+            template: row.text("template")?.to_owned(),
+            variables: serde_json::from_str(row.text("variables")?)
+                .map_err(|error| StoreError::Failure(format!("`variables`: {error}")))?,
             language: row.text("language")?.to_owned(),
             body: row.text("body")?.to_owned(),
+            phone: row.opt_string("phone")?,
             attempts: row.number("attempts", u32::try_from)?,
         })
     }

@@ -7,18 +7,25 @@
 use kernel::event::{CancelReason, DelayReason, Event};
 use kernel::{Guests, Language, ReservationStatus, Won};
 
+/// One text in both languages, and the name of its file.
+#[derive(Clone, Copy, Debug)]
+struct Template {
+    name: &'static str,
+    texts: &'static str,
+}
+
 macro_rules! template {
     ($file:literal) => {
-        include_str!(concat!("../templates/", $file, ".txt"))
+        Template { name: $file, texts: include_str!(concat!("../templates/", $file, ".txt")) }
     };
 }
 
-const RESERVATION_CONFIRMED: &str = template!("reservation-confirmed");
-const RESERVATION_REJECTED: &str = template!("reservation-rejected");
-const RESERVATION_CANCELED: &str = template!("reservation-canceled");
+const RESERVATION_CONFIRMED: Template = template!("reservation-confirmed");
+const RESERVATION_REJECTED: Template = template!("reservation-rejected");
+const RESERVATION_CANCELED: Template = template!("reservation-canceled");
 
 /// The template for an event; none for the events of a course or a member, which nobody is written to about.
-fn template(event: &Event) -> Option<&'static str> {
+fn template(event: &Event) -> Option<Template> {
     Some(match event {
         Event::Ordered(_) => template!("ordered"),
         Event::PaymentDelayed(delayed) => match delayed.reason {
@@ -63,16 +70,45 @@ fn text(template: &str, language: Language) -> &str {
     }
 }
 
+/// What is written to somebody: a text, and the words in its blanks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Text {
+    /// The text's code: `PaidFree` is in `paid-free.txt`.
+    pub(crate) template: String,
+    /// The words, by the names of the blanks, in the order in which they stand there.
+    pub(crate) variables: Vec<(String, String)>,
+    /// The text with the words in it.
+    pub(crate) body: String,
+}
+
 /// What the customer reads about `event`, in the language of the application. `title` is the course's, if it
 /// is known. None for events that nobody is written to about.
-pub(crate) fn body(event: &Event, title: Option<&str>) -> Option<String> {
+pub(crate) fn text_about(event: &Event, title: Option<&str>) -> Option<Text> {
     let language = event.applicant()?.language;
-    Some(fill(text(template(event)?, language), |blank| word(blank, event, title, language)))
+    let template = template(event)?;
+    let mut variables: Vec<(String, String)> = Vec::new();
+    let body = fill(text(template.texts, language), |blank| {
+        let word = word(blank, event, title, language)?;
+        if variables.iter().all(|(name, _)| name != blank) {
+            variables.push((blank.to_owned(), word.clone()));
+        }
+        Some(word)
+    });
+    Some(Text { template: code(template.name), variables, body })
+}
+
+/// The code of a text, by the name of its file: codes are written as the names of events are.
+fn code(name: &str) -> String {
+    let capital = |word: &str| {
+        let mut letters = word.chars();
+        letters.next().map(|first| first.to_ascii_uppercase()).into_iter().chain(letters).collect::<String>()
+    };
+    name.split('-').map(capital).collect()
 }
 
 /// Replaces every `#{blank}` by its word, once: a word that looks like a blank (a course may be called
 /// anything) is left as it is, and so is a blank without a word.
-fn fill(text: &str, word: impl Fn(&str) -> Option<String>) -> String {
+fn fill(text: &str, mut word: impl FnMut(&str) -> Option<String>) -> String {
     let mut filled = String::with_capacity(text.len() + 64);
     let mut rest = text;
     while let Some((before, after)) = rest.split_once("#{") {
@@ -218,6 +254,10 @@ mod tests {
     use crate::samples;
     use std::collections::BTreeSet;
 
+    fn body(event: &Event, title: Option<&str>) -> Option<String> {
+        Some(text_about(event, title)?.body)
+    }
+
     #[test]
     fn every_order_event_in_every_language_becomes_a_complete_message() {
         for language in Language::ALL {
@@ -242,7 +282,7 @@ mod tests {
     #[test]
     fn every_template_is_used_by_some_event() {
         let events = samples::order_events(Language::Ko);
-        let used = events.iter().filter_map(|event| template(event).map(str::to_owned));
+        let used = events.iter().filter_map(|event| Some(template(event)?.texts.to_owned()));
         assert_eq!(used.collect::<BTreeSet<_>>(), files());
     }
 
@@ -330,5 +370,13 @@ mod tests {
         }
         let declined = "the card was declined by its issuer";
         assert_ne!(as_told(declined, Language::Ko), declined);
+    }
+
+    #[test]
+    fn a_text_is_told_with_its_code_and_the_words_in_its_blanks() {
+        let told = text_about(&samples::paid(Language::Ko), Some("자바 입문")).unwrap();
+        let words: Vec<_> = told.variables.iter().map(|(name, word)| format!("{name}={word}")).collect();
+        assert_eq!(words, ["course=자바 입문", "order=1113", "amount=1,250,000원", "card=카드(끝자리 1234)"]);
+        assert_eq!((&*told.template, &*code("paid-free")), ("Paid", "PaidFree"));
     }
 }

@@ -52,8 +52,8 @@ impl DeadLetter {
             return "something that is no event".to_owned();
         };
         let name = kind.rsplit('.').next().unwrap_or(kind);
-        match subject.strip_prefix("course/") {
-            Some(edu_no) => format!("{name} of course {edu_no}"),
+        match subject.split_once('/') {
+            Some((kind, number)) => format!("{name} of {kind} {number}"),
             None => format!("{name} of order {subject}"),
         }
     }
@@ -178,6 +178,7 @@ mod tests {
         let event = |subject: &str| format!(r#"{{"type":"sugang.pay.Paid","subject":"{subject}"}}"#);
         assert_eq!(letter("order", "1-0", &event("7"), "").what(), "Paid of order 7");
         assert_eq!(letter("order", "1-0", &event("course/101"), "").what(), "Paid of course 101");
+        assert_eq!(letter("order", "1-0", &event("member/7"), "").what(), "Paid of member 7");
         assert_eq!(letter("order", "1-0", "garbage", "").what(), "something that is no event");
     }
 

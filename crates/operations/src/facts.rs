@@ -23,6 +23,7 @@ pub(crate) struct Facts {
     /// How many rows of the channel's inbox have each message's id.
     pub(crate) inbox: BTreeMap<String, u64>,
     pub(crate) information: InformationStore,
+    pub(crate) member: MemberStore,
     /// None where it was not looked at.
     pub(crate) log: Option<Log>,
     pub(crate) recent: Recent,
@@ -45,6 +46,7 @@ pub(crate) struct Told {
 pub(crate) struct History {
     pub(crate) orders: BTreeMap<u64, Vec<Told>>,
     pub(crate) courses: BTreeMap<u64, Vec<Told>>,
+    pub(crate) members: BTreeMap<u64, Vec<Told>>,
     pub(crate) unreadable: Vec<Unreadable>,
     pub(crate) log: LogRow,
 }
@@ -73,7 +75,12 @@ impl History {
 
     /// Every event.
     pub(crate) fn all(&self) -> impl Iterator<Item = &Told> {
-        self.orders.values().chain(self.courses.values()).flatten()
+        self.subjects().flatten()
+    }
+
+    /// The events of each order, course and member.
+    pub(crate) fn subjects(&self) -> impl Iterator<Item = &Vec<Told>> {
+        self.orders.values().chain(self.courses.values()).chain(self.members.values())
     }
 }
 
@@ -172,6 +179,14 @@ row!(
 );
 
 row!(
+    /// What `member` lists.
+    MemberRow {
+        name: Option<String>, phone: Option<String>, email: Option<String>, language: Option<String>, roles: String,
+        registered_at: Option<String>, erased_at: Option<String>, version: i64,
+    }
+);
+
+row!(
     /// What the view shows of an order.
     ViewRow {
         customer_id: Option<i64>, edu_no: i64, guest: i64, course_title: Option<String>, amount: Option<i64>,
@@ -255,6 +270,8 @@ pub(crate) struct Message {
 pub(crate) struct NotificationStore {
     pub(crate) messages: Vec<Message>,
     pub(crate) courses: CourseCopies,
+    /// The members whose telephones are kept.
+    pub(crate) reached: BTreeSet<u64>,
     pub(crate) tallies: Tallies,
 }
 
@@ -276,6 +293,14 @@ pub(crate) struct InformationStore {
     pub(crate) strange_steps: Vec<(u64, String)>,
     pub(crate) courses: CourseCopies,
     pub(crate) tallies: Tallies,
+    /// The members whose names are kept.
+    pub(crate) named: BTreeSet<u64>,
+}
+
+#[derive(Clone, Debug, Default)]
+pub(crate) struct MemberStore {
+    pub(crate) history: History,
+    pub(crate) members: BTreeMap<u64, MemberRow>,
 }
 
 /// What changed so recently that its effects may still be on their way.
@@ -301,11 +326,12 @@ impl Recent {
 
 impl Facts {
     /// The histories, each with the context it belongs to.
-    pub(crate) fn histories(&self) -> [(&'static str, &History); 3] {
+    pub(crate) fn histories(&self) -> [(&'static str, &History); 4] {
         [
             ("order", &self.order.history),
             ("pay", &self.pay.history),
             ("reservation", &self.reservation.history),
+            ("member", &self.member.history),
         ]
     }
 

@@ -17,7 +17,7 @@ struct Lists {
     after: &'static [&'static str],
 }
 
-const LISTS: [Lists; 3] = [
+const LISTS: [Lists; 4] = [
     Lists {
         context: "order",
         tables: &["orders", "tallies"],
@@ -47,6 +47,8 @@ const LISTS: [Lists; 3] = [
             "INSERT INTO tallies (edu_no, status, orders) SELECT edu_no, status, count(*) FROM reservations GROUP BY 1, 2",
         ],
     },
+    // Whoever is erased stays so: their events say no more who they were.
+    Lists { context: "member", tables: &["members"], before: &["DELETE FROM members"], after: &[] },
 ];
 
 /// What came of it.
@@ -60,7 +62,7 @@ pub struct Remade {
     pub removed: u64,
 }
 
-/// Makes the lists of `context` (`order`, `pay` or `reservation`) again.
+/// Makes the lists of `context` (`order`, `pay`, `reservation` or `member`) again.
 pub fn rebuild_lists(stores: &Stores, context: &str) -> Result<Remade> {
     let Some(lists) = LISTS.iter().find(|lists| lists.context == context) else {
         let known = LISTS.map(|lists| lists.context).join(", ");

@@ -1,6 +1,6 @@
 //! Reading the stores, each in one snapshot of its own.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -10,9 +10,9 @@ use kernel::{OrderStatus, PayStatus, ReservationStatus, Timestamp};
 
 use crate::event_log::Log;
 use crate::facts::{
-    Balance, CourseCopies, CourseRow, Facts, History, InformationStore, Ledger, LogRow, Message,
-    NotificationStore, OrderRow, OrderStore, PayRow, PayStore, Recent, ReplicaRow, ReservationRow,
-    ReservationStore, Seats, Step, Tallies, Told, Unreadable, ViewRow,
+    Balance, CourseCopies, CourseRow, Facts, History, InformationStore, Ledger, LogRow, MemberRow,
+    MemberStore, Message, NotificationStore, OrderRow, OrderStore, PayRow, PayStore, Recent, ReplicaRow,
+    ReservationRow, ReservationStore, Seats, Step, Tallies, Told, Unreadable, ViewRow,
 };
 use crate::opened::{Opened, Row};
 use crate::stores::{LABELS, Stores};
@@ -34,7 +34,7 @@ impl Facts {
         };
         let (order, pay, reservation) = (take("order")?, take("pay")?, take("reservation")?);
         let (gateway, notification) = (take("gateway")?, take("notification")?);
-        let (inbox, information) = (take("inbox")?, take("information")?);
+        let (inbox, information, member) = (take("inbox")?, take("information")?, take("member")?);
         // The most of the time goes into reading the events; there are seldom fewer than two processors.
         let facts = std::thread::scope(|scope| {
             let order = scope.spawn(|| in_store(order, order_store));
@@ -43,7 +43,7 @@ impl Facts {
             let view = scope.spawn(|| in_store(information, information_store));
             let (gateway, notification) =
                 (in_store(gateway, ledger)?, in_store(notification, notification_store)?);
-            let inbox = in_store(inbox, inbox_rows)?;
+            let (inbox, member) = (in_store(inbox, inbox_rows)?, in_store(member, member_store)?);
             anyhow::Ok(Self {
                 order: joined(order.join())?,
                 pay: joined(pay.join())?,
@@ -52,6 +52,7 @@ impl Facts {
                 notification,
                 inbox,
                 information: joined(view.join())?,
+                member,
                 log,
                 recent,
             })
@@ -118,6 +119,16 @@ impl Snapshot {
         self.by_key("courses", "edu_no", "version, title", |row| Ok((row.get("version")?, row.get("title")?)))
     }
 
+    /// The members of whom a column is known.
+    fn known(&self, table: &str, column: &str) -> Result<BTreeSet<u64>> {
+        let mut known = BTreeSet::new();
+        self.each(table, &format!("SELECT customer_id FROM {table} WHERE {column} IS NOT NULL"), |row| {
+            known.insert(row.number(0)?);
+            Ok(())
+        })?;
+        Ok(known)
+    }
+
     fn history(&self) -> Result<History> {
         let mut history = History::default();
         self.each("log", "SELECT generation, floor FROM log", |row| {
@@ -136,11 +147,12 @@ impl Snapshot {
             let (subject, version) = (row.text("subject")?, row.get("version")?);
             match told(row, subject, version)? {
                 Ok(told) => {
-                    let histories = match (told.event.applicant(), told.event.course()) {
-                        (Some(applicant), _) => history.orders.entry(applicant.order_id.get()),
-                        (None, Some(course)) => history.courses.entry(course.edu_no.get()),
-                        // A member's: `invariants` have nothing to say of them yet.
-                        (None, None) => return Ok(()),
+                    let event = &told.event;
+                    let histories = match (event.applicant(), event.course(), event.member()) {
+                        (Some(applicant), ..) => history.orders.entry(applicant.order_id.get()),
+                        (_, Some(course), _) => history.courses.entry(course.edu_no.get()),
+                        (_, _, Some(member)) => history.members.entry(member.get()),
+                        (None, None, None) => return Ok(()),
                     };
                     push(histories.or_default(), told);
                 }
@@ -150,7 +162,8 @@ impl Snapshot {
             }
             Ok(())
         })?;
-        for told in history.orders.values_mut().chain(history.courses.values_mut()) {
+        let History { orders, courses, members, .. } = &mut history;
+        for told in orders.values_mut().chain(courses.values_mut()).chain(members.values_mut()) {
             told.sort_by_key(|told| told.version);
         }
         Ok(history)
@@ -259,7 +272,13 @@ fn notification_store(store: &Snapshot) -> Result<NotificationStore> {
         },
     )?;
     let tallies = store.tallies("counts", "status, rows")?;
-    Ok(NotificationStore { messages, courses: store.course_copies()?, tallies })
+    let reached = store.known("recipients", "phone")?;
+    Ok(NotificationStore { messages, courses: store.course_copies()?, reached, tallies })
+}
+
+fn member_store(store: &Snapshot) -> Result<MemberStore> {
+    let members = store.by_key("members", "customer_id", MemberRow::COLUMNS, MemberRow::read)?;
+    Ok(MemberStore { history: store.history()?, members })
 }
 
 fn inbox_rows(store: &Snapshot) -> Result<BTreeMap<String, u64>> {
@@ -298,6 +317,7 @@ pub(crate) fn information_store(store: &Snapshot) -> Result<InformationStore> {
         strange_steps,
         courses: store.course_copies()?,
         tallies: store.tallies("counts", "name, rows")?,
+        named: store.known("people", "name")?,
     })
 }
 

@@ -1,6 +1,6 @@
 //! Making the view of `information` again, beside the live one, and swapping the two while the system runs.
 //!
-//! The rows come from the events of `order`, `pay` and `reservation`, by the very code that the component runs:
+//! The rows come from the events of `order`, `pay`, `reservation` and `member`, by the very code that the component runs:
 //! this is no check, and what it makes must be what the worker would have made.
 //!
 //! The swap is one transaction on the live file. It takes the write lock, so that the worker waits; folds in
@@ -8,7 +8,7 @@
 //! that differs. Readers see the old view until it commits, and so does whoever comes after a crash.
 
 use anyhow::{Context, Result, bail};
-use eventlog::{Envelope, Worker, topology};
+use eventlog::{Envelope, topology};
 use information::View;
 use kernel::event::Event;
 use store::Database;
@@ -25,8 +25,12 @@ const BATCH: usize = 100;
 const BATCHES_IN_A_TRANSACTION: usize = 200;
 
 /// The tables of the view, each with its key. `counts` follows from the first.
-const TABLES: [(&str, &str); 3] =
-    [("infomations", "order_id"), ("timeline", "order_id, context, version"), ("courses", "edu_no")];
+const TABLES: [(&str, &str); 4] = [
+    ("infomations", "order_id"),
+    ("timeline", "order_id, context, version"),
+    ("courses", "edu_no"),
+    ("people", "customer_id"),
+];
 
 /// What came of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -177,7 +181,7 @@ impl NewView {
             let events = self.read(source).with_context(|| format!("reading the events of `{context}`"))?;
             let Some(events) = events else { break };
             let view = View { storage: self.storage.clone() };
-            at_once(view.handle(&events))
+            at_once(view.take_in(&events))
                 .context("the view waited for something else than its store")?
                 .with_context(|| format!("the view did not take in events of `{context}`"))?;
             self.rebuilt.events += events.len() as u64;
@@ -226,7 +230,9 @@ fn swap(live: &Opened, scratch: &NewStore, view: &mut NewView, sources: &mut [So
     match live {
         // The lock of the live file alone: the new view is still written by its own connection.
         Opened::Sqlite(_) => live.run("BEGIN; UPDATE main.counts SET rows = rows WHERE 0")?,
-        Opened::Postgres(_) => live.begin_alone(&["infomations", "timeline", "courses", "counts"])?,
+        Opened::Postgres(_) => {
+            live.begin_alone(&["infomations", "timeline", "courses", "people", "counts"])?
+        }
     }
     for source in sources {
         view.rebuilt.meanwhile += view.take_in(source)?;

@@ -14,8 +14,8 @@ use kernel::{
 };
 
 use crate::facts::{
-    Balance, Facts, History, InformationStore, Ledger, Message, NotificationStore, OrderStore, PayStore,
-    Recent, ReservationStore, Seats, Told,
+    Balance, Facts, History, InformationStore, Ledger, MemberStore, Message, NotificationStore, OrderStore,
+    PayStore, Recent, ReservationStore, Seats, Told,
 };
 use crate::invariants::{broken, derived};
 use store::native::{Address, Engine, Store};
@@ -65,13 +65,14 @@ fn of_a_healthy_system_nothing_is_said() {
 impl Facts {
     /// The same system with another history, and everything else in step with that.
     pub(crate) fn with_history(self, change: impl FnOnce(&mut Histories)) -> Self {
-        let all = [&self.order.history, &self.pay.history, &self.reservation.history];
+        let all = self.histories().map(|(_, history)| history);
         let position =
             all.iter().flat_map(|history| history.all()).map(|told| told.inserted).max().unwrap_or(0);
         let mut histories = Histories {
             order: self.order.history,
             pay: self.pay.history,
             reservation: self.reservation.history,
+            member: self.member.history,
             gateway: self.gateway,
             position,
         };
@@ -96,6 +97,7 @@ pub(crate) struct Histories {
     pub(crate) order: History,
     pub(crate) pay: History,
     pub(crate) reservation: History,
+    pub(crate) member: History,
     pub(crate) gateway: Ledger,
     position: u64,
 }
@@ -123,6 +125,11 @@ impl Histories {
         };
         let told = self.next(before, event);
         self.reservation.courses.entry(edu_no).or_default().push(told);
+    }
+
+    pub(crate) fn member(&mut self, member: u64, event: Event) {
+        let told = self.next(self.member.members.get(&member).map_or(0, Vec::len), event);
+        self.member.members.entry(member).or_default().push(told);
     }
 
     pub(crate) fn start_course(&mut self, edu_no: u64) {
@@ -191,6 +198,7 @@ impl Histories {
             notification: NotificationStore::default(),
             inbox: [].into(),
             information: InformationStore::default(),
+            member: MemberStore { history: self.member, ..MemberStore::default() },
             log: None,
             recent: Recent::new(Timestamp::from_millis(1_000_000_000), Duration::ZERO),
         };

@@ -23,6 +23,7 @@ mod postgres;
 mod row;
 mod schema;
 mod statement;
+mod wipe;
 
 pub use database::Database;
 pub use error::StoreError;
@@ -31,6 +32,7 @@ pub use row::Row;
 pub use schema::{Schema, Step};
 pub use spin_sdk::sqlite::Value;
 pub use statement::{Param, Statement, json_rows};
+pub use wipe::wipe;
 
 /// What a context asks of SQL.
 #[allow(async_fn_in_trait, reason = "components are single-threaded, so no future needs to be Send")]

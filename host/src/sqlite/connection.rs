@@ -81,6 +81,8 @@ impl Connection {
                     false // Let it commit.
                 };
                 self.inner.commit_hook(Some(count))?;
+                // What is deleted is overwritten.
+                self.inner.pragma_update(None, "secure_delete", true)?;
                 // What undoes one statement of many is short: it needs no file.
                 self.inner.pragma_update(None, "temp_store", "MEMORY")
             }

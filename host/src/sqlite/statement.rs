@@ -125,7 +125,7 @@ fn pragma(name: &str, value: Option<&str>) -> Option<Class> {
         ) => Class::Read,
         // They change the file, or set what is set anyway.
         ("journal_mode" | "auto_vacuum" | "incremental_vacuum" | "wal_checkpoint" | "optimize", Some(_))
-        | ("foreign_keys", Some("on" | "yes" | "true" | "1"))
+        | ("foreign_keys" | "secure_delete", Some("on" | "yes" | "true" | "1"))
         | (_, None) => Class::Own,
         (_, Some(_)) => return None,
     })

@@ -204,9 +204,16 @@ impl Channel for Phones {
             })
             .collect()
     }
+
+    async fn forget(&self, phone: &str) -> Result<(), String> {
+        if self.link == Link::Down {
+            return Err("down".to_owned());
+        }
+        channel_inbox::forget(&self.inbox, phone).await
+    }
 }
 
 fn message(outgoing: &Outgoing) -> Message {
-    let Outgoing { id, to, language, template, body } = outgoing.clone();
-    Message { id, to, phone: None, language, template, variables: Vec::new(), body }
+    let Outgoing { id, to, phone, language, template, variables, body } = outgoing.clone();
+    Message { id, to, phone, language, template, variables, body }
 }

@@ -11,8 +11,17 @@ use crate::ground::CONTEXTS;
 use xtask::postgres_url::LABELS;
 
 /// The stores that somebody else can lock, the one that the breaker keeps to among them.
-const STORES: [&str; 8] =
-    ["order", "pay", "gateway", "reservation", "notification", "inbox", "information", "sqlite_key_value"];
+const STORES: [&str; 9] = [
+    "order",
+    "pay",
+    "gateway",
+    "reservation",
+    "notification",
+    "inbox",
+    "information",
+    "member",
+    "sqlite_key_value",
+];
 
 /// One thing that goes wrong.
 #[derive(Clone, Debug, PartialEq)]

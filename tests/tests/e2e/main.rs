@@ -20,6 +20,7 @@ mod copies;
 mod image;
 mod live;
 mod manager;
+mod members;
 mod moved;
 mod operations;
 mod outages;

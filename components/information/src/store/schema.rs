@@ -50,6 +50,7 @@ pub(super) static SCHEMA: Schema = Schema {
         )",
         COURSE_MANAGERS,
         COURSE_MANAGERS_BY_MEMBER,
+        PEOPLE,
         // How many rows there are: in all (`all`), of a course (`eduNo 101`), in a status (`Paid`).
         "CREATE TABLE counts (name TEXT PRIMARY KEY, rows INTEGER NOT NULL) WITHOUT ROWID",
     ],
@@ -62,13 +63,14 @@ pub(super) static SCHEMA: Schema = Schema {
                     WHERE order_id IN (SELECT order_id FROM timeline WHERE event = 'PaymentDelayed')",
             ],
         },
-        // Nobody managed a course before.
+        // Nobody managed a course before, and nobody was known by name.
         Step {
             to: 3,
             statements: &[
                 "ALTER TABLE courses ADD COLUMN managers TEXT NOT NULL DEFAULT '[]'",
                 COURSE_MANAGERS,
                 COURSE_MANAGERS_BY_MEMBER,
+                PEOPLE,
             ],
         },
     ],
@@ -84,6 +86,14 @@ const COURSE_MANAGERS: &str = "CREATE TABLE course_managers (
 
 const COURSE_MANAGERS_BY_MEMBER: &str =
     "CREATE INDEX course_managers_by_member ON course_managers (customer_id, edu_no)";
+
+/// What members are called. Of whoever is erased the number and the version are left, so that an older event that comes late
+/// tells nothing.
+const PEOPLE: &str = "CREATE TABLE people (
+    customer_id INTEGER PRIMARY KEY,
+    name TEXT,
+    version INTEGER NOT NULL
+)";
 
 /// Where what events say is inserted.
 const TOLD: &str = "CREATE VIEW told AS

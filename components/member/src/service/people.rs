@@ -68,6 +68,7 @@ impl<P: Ports, S: Storage, T: Tell> Service<P, S, T> {
             Ok((decision, ()))
         };
         self.journal.carry_out(erase).await?;
+        ::store::wipe(self.storage()).await;
         Ok(self.tell_ended(now).await?)
     }
 }

@@ -30,6 +30,10 @@ impl Channel for Rival {
         assert!(taken.is_empty(), "two send the same message");
         vec![ACCEPTED; messages.len()]
     }
+
+    async fn forget(&self, _phone: &str) -> Result<(), String> {
+        Ok(())
+    }
 }
 
 /// A channel that takes as long for a batch as there is for all.
@@ -40,6 +44,10 @@ impl Channel for Slow {
         std::thread::sleep(BUDGET);
         vec![ACCEPTED; messages.len()]
     }
+
+    async fn forget(&self, _phone: &str) -> Result<(), String> {
+        Ok(())
+    }
 }
 
 /// A channel that answers for the first message only.
@@ -48,6 +56,10 @@ struct Forgetful;
 impl Channel for Forgetful {
     async fn send(&self, _messages: Vec<Outgoing>) -> Vec<Attempt> {
         vec![ACCEPTED]
+    }
+
+    async fn forget(&self, _phone: &str) -> Result<(), String> {
+        Ok(())
     }
 }
 
@@ -146,7 +158,8 @@ fn what_is_handed_over_is_what_was_written_and_what_came_of_it_is_kept() {
     for ((message, handed), to) in messages.iter().zip(handed).zip(["7", "8", "9"]) {
         let (id, body) = (message.id.clone(), message.body.clone());
         let (language, template) = ("en".to_owned(), "ReservationConfirmed".to_owned());
-        assert_eq!(handed, Outgoing { id, to: to.to_owned(), language, template, body });
+        let (to, phone, variables) = (to.to_owned(), None, message.variables.clone());
+        assert_eq!(handed, Outgoing { id, to, phone, language, template, variables, body });
     }
     let sent = "Sent 1 - 1970-01-01T00:00:00.007Z";
     assert_eq!(kept(&service.storage), [sent, "Pending 1 503 -", "Failed 1 blocked -"]);

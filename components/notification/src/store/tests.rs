@@ -414,6 +414,7 @@ fn a_store_of_the_release_before_keeps_its_messages_and_comes_to_look_like_a_new
         lines
             .iter()
             .map(|line| line.replace("\\n", " ").split_whitespace().collect::<Vec<_>>().join(" "))
+            .map(|line| line.replace(" ,", ",").replace(" )", ")"))
             .collect()
     };
     assert_eq!(unindented(&store), unindented(&Store::new()));

@@ -1,6 +1,6 @@
 //! For tests: every table as the rules want it.
 
-use super::{replicas, tables, view};
+use super::{persons, replicas, tables, view};
 use crate::facts::{Facts, Tallies};
 
 pub(crate) fn tables(facts: &mut Facts) {
@@ -16,6 +16,17 @@ pub(crate) fn tables(facts: &mut Facts) {
     let courses = facts.reservation.history.courses.iter();
     facts.reservation.courses =
         courses.filter_map(|(edu_no, told)| Some((*edu_no, tables::course_row(told)?))).collect();
+    let members = facts.member.history.members.iter();
+    facts.member.members =
+        members.filter_map(|(member, told)| Some((*member, persons::member_row(told)?))).collect();
+    let known = |has: fn(&kernel::event::Member) -> bool| {
+        let members = facts.member.history.members.iter();
+        let known =
+            members.filter(|(_, told)| told.last().and_then(|told| told.event.person()).is_some_and(has));
+        known.map(|(member, _)| *member).collect()
+    };
+    facts.notification.reached = known(|member| member.phone.is_some());
+    facts.information.named = known(|member| member.name.is_some());
     let replicas = facts.order.orders.keys().map(|order| (*order, replicas::replica(facts, *order)));
     facts.order.replicas = replicas.collect();
     facts.order.courses = replicas::courses_of(facts, "order");

@@ -24,7 +24,7 @@ pub(super) fn gap_free(facts: &Facts) -> Vec<Violation> {
             );
             found.push(about("history-readable", row.subject.clone(), message));
         }
-        for told in history.orders.values().chain(history.courses.values()) {
+        for told in history.subjects() {
             let Some(first) = told.first() else { continue };
             let subject = first.event.subject();
             // What is there and cannot be read is not missing.
@@ -46,10 +46,11 @@ pub(super) fn gap_free(facts: &Facts) -> Vec<Violation> {
 
 /// `order 1113`, `course 103`.
 fn name(told: &Told) -> String {
-    match (told.event.applicant(), told.event.course()) {
-        (Some(applicant), _) => format!("order {}", applicant.order_id),
-        (None, Some(course)) => format!("course {}", course.edu_no),
-        (None, None) => String::new(),
+    match (told.event.applicant(), told.event.course(), told.event.member()) {
+        (Some(applicant), ..) => format!("order {}", applicant.order_id),
+        (_, Some(course), _) => format!("course {}", course.edu_no),
+        (_, _, Some(member)) => format!("member {member}"),
+        (None, None, None) => String::new(),
     }
 }
 
@@ -57,7 +58,7 @@ fn name(told: &Told) -> String {
 pub(super) fn possible(facts: &Facts) -> Vec<Violation> {
     let mut found = Vec::new();
     for (context, history) in facts.histories() {
-        for told in history.orders.values().chain(history.courses.values()) {
+        for told in history.subjects() {
             let mut before: Option<&Told> = None;
             for now in told {
                 if !may_follow(before.map(|told| &told.event), &now.event) {
@@ -78,9 +79,9 @@ pub(super) fn possible(facts: &Facts) -> Vec<Violation> {
 
 fn may_follow(before: Option<&Event>, event: &Event) -> bool {
     use Event::{
-        CourseCanceled, CourseChanged, CourseFinished, CourseOpened, CourseStarted, OrderCanceled, Ordered,
-        Paid, PaymentCanceled, PaymentDeclined, PaymentDelayed, ReservationCanceled, ReservationConfirmed,
-        ReservationRejected, Reserved,
+        CourseCanceled, CourseChanged, CourseFinished, CourseOpened, CourseStarted, MemberChanged,
+        MemberErased, MemberRegistered, OrderCanceled, Ordered, Paid, PaymentCanceled, PaymentDeclined,
+        PaymentDelayed, ReservationCanceled, ReservationConfirmed, ReservationRejected, Reserved,
     };
     let waits = |reserved: &kernel::event::Reserved| reserved.status == ReservationStatus::Waitlisted;
     match (before, event) {
@@ -101,6 +102,8 @@ fn may_follow(before: Option<&Event>, event: &Event) -> bool {
             Some(CourseOpened(_) | CourseChanged(_)),
             CourseChanged(_) | CourseStarted(_) | CourseCanceled(_),
         ) => true,
+        (None, MemberRegistered(_)) => true,
+        (Some(MemberRegistered(_) | MemberChanged(_)), MemberChanged(_) | MemberErased(_)) => true,
         (Some(CourseStarted(_)), CourseFinished(_) | CourseCanceled(_)) => true,
         _ => false,
     }

@@ -101,7 +101,7 @@ mod tests {
     fn with(log: Log) -> Facts {
         let mut facts = healthy();
         let ends = facts.histories().map(|(context, history)| {
-            let position = history.all().filter_map(|told| told.position).max().unwrap();
+            let position = history.all().filter_map(|told| told.position).max().unwrap_or(0);
             (context, EntryId { generation: history.log.generation, position })
         });
         let ends = if log.ends.is_empty() { ends.into() } else { log.ends };

@@ -10,6 +10,7 @@ mod history;
 mod log;
 mod messages;
 mod money;
+mod persons;
 mod replicas;
 mod seats;
 mod tables;
@@ -37,12 +38,14 @@ const RULES: &[Rule] = &[
     endings::what_ended_ended_everywhere,
     endings::every_order_is_known,
     endings::cards_are_forgotten,
+    persons::erased_everywhere,
     history::gap_free,
     history::possible,
     tables::orders,
     tables::pays,
     tables::reservations,
     tables::courses,
+    persons::members,
     tables::tallies,
     replicas::payments,
     replicas::courses,

@@ -110,7 +110,7 @@ const fn seat(told: &Told) -> Option<(ReservationStatus, Option<u64>)> {
 
 /// The row that an order's whole history comes to.
 pub(crate) fn view_row(facts: &Facts, order: u64) -> Option<ViewRow> {
-    let [ordered, paid, reserved] = facts.histories().map(|(_, history)| history.of(order));
+    let [ordered, paid, reserved, _] = facts.histories().map(|(_, history)| history.of(order));
     let all = || ordered.iter().chain(paid).chain(reserved);
     let version =
         |told: &[Told]| told.last().map_or(0, |told| i64::try_from(told.version).unwrap_or(i64::MAX));

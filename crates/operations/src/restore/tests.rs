@@ -181,7 +181,9 @@ fn a_backup_of_a_later_release_is_refused_before_anything_is_touched() {
 fn a_backup_of_an_earlier_release_is_brought_to_this_one() {
     let folder = tempfile::tempdir().unwrap();
     let (stores, source) = backed_up(folder.path());
-    tamper(&source, "notification", "PRAGMA user_version=1; DELETE FROM versions");
+    let earlier = "ALTER TABLE messages DROP COLUMN template; ALTER TABLE messages DROP COLUMN variables;
+        DROP TABLE recipients; DROP TABLE gone; PRAGMA user_version=2; DELETE FROM versions";
+    tamper(&source, "notification", earlier);
     restore(&source, &stores, folder.path(), None, force()).unwrap();
     stores.open("notification").unwrap();
 }

@@ -56,4 +56,8 @@ impl Channel for Inbox<'_> {
         };
         messages.into_iter().map(take).collect()
     }
+
+    async fn forget(&self, _phone: &str) -> Result<(), String> {
+        Ok(())
+    }
 }

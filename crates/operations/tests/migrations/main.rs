@@ -39,7 +39,11 @@ fn newest(label: &str) -> i64 {
     number(&made.open(label), "PRAGMA user_version")
 }
 
+/// The version of a store, given as its SQL text; none of a context that is newer than it.
 fn version_of(sql: &str) -> i64 {
+    if sql.is_empty() {
+        return 0;
+    }
     let number = sql.strip_prefix("PRAGMA user_version=").unwrap();
     number.split(';').next().unwrap().parse().unwrap()
 }
@@ -305,7 +309,7 @@ fn a_store_from_the_future_is_refused_in_words() {
 
 #[test]
 fn the_code_of_the_last_release_goes_on_beside_this_one_or_is_kept_out() {
-    for label in LABELS {
+    for label in LABELS.into_iter().filter(|label| !text("schema-3", label).is_empty()) {
         let (left, taken_over) = (System::one("schema-3", label), System::one("schema-3", label));
         taken_over.migrate(label).unwrap();
         let new = taken_over.open(label);

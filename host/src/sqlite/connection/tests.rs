@@ -78,6 +78,7 @@ fn each_statement_is_sent_where_it_can_run() {
         ("SAVEPOINT s", Class::Own),
         ("DETACH 'ot' || 'her'", Class::Own),
         ("PRAGMA foreign_keys = ON", Class::Own),
+        ("PRAGMA secure_delete = ON", Class::Own),
         ("PRAGMA journal_mode = WAL", Class::Own),
         ("PRAGMA journal_mode", Class::Own),
         ("VACUUM", Class::Own),

@@ -1,0 +1,32 @@
+//! Having nothing left in a store's files of what was deleted.
+
+use crate::{Statement, Storage, StoreError};
+
+/// How often it is tried while others read.
+const TRIES: u64 = 20;
+
+/// Has SQLite write its log, in which what was deleted is still to be read, into the store, and cut it off. To be called after a
+/// person was deleted.
+///
+/// In the store itself nothing is left, since connections have `secure_delete`. Where somebody reads for so long that it cannot
+/// be done, or it fails, that is logged: the log is overwritten as more is written. PostgreSQL keeps what it keeps until its own
+/// `VACUUM`.
+pub async fn wipe(storage: &impl Storage) {
+    for attempt in 1..=TRIES {
+        match truncate(storage).await {
+            Ok(true) => return,
+            Ok(false) => storage.pause(attempt).await,
+            Err(error) => {
+                eprintln!("store: emptying the write-ahead log: {error}");
+                return;
+            }
+        }
+    }
+    eprintln!("store: the write-ahead log could not be emptied, since others read");
+}
+
+/// Says whether it was done.
+async fn truncate(storage: &impl Storage) -> Result<bool, StoreError> {
+    let row = Statement::new("/*sqlite PRAGMA wal_checkpoint(TRUNCATE)*/").row(storage).await?;
+    row.map_or(Ok(true), |row| Ok(row.int("busy")? == 0))
+}
