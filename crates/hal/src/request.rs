@@ -100,6 +100,11 @@ impl Request {
         self.headers.first(name)
     }
 
+    /// The body as it came: for what is no JSON, such as a form.
+    pub fn body(&self) -> &[u8] {
+        &self.body
+    }
+
     /// What the client makes a condition of its request.
     pub fn preconditions(&self) -> Preconditions {
         Preconditions::read(&self.headers)

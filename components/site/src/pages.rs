@@ -1,0 +1,121 @@
+//! The pages, and who makes which.
+//!
+//! | path | for whom | module |
+//! |---|---|---|
+//! | `/`, `/apply/{eduNo}`, `/apply/{eduNo}/form` | everybody: the catalogue, a course, applying | [`catalogue`], [`apply`] |
+//! | `/my`, `/my/find`, `/my/{orderId}` and what is under it | applicants: where they stand, paying, canceling, papers | [`mine`], [`order`], [`papers`] |
+//! | `/language`, `/terms`, `/privacy`, `/refunds` | everybody | [`legal`] |
+//!
+//! Each form is sent by `POST` to the page that it is on or leads to, and answered 303 with the page to look at then, or
+//! with the form again and what is wrong with it. None needs a script.
+
+mod apply;
+mod catalogue;
+mod legal;
+mod mine;
+mod order;
+mod papers;
+
+use crate::client;
+use crate::form::Form;
+use crate::page::{self, Settings, Visit};
+use crate::visitor::{Visitor, is_same_origin};
+use hal::{Error, Method, Request, Response};
+use kernel::{EduNo, OrderId};
+
+/// A path that a page is at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Route {
+    Catalogue,
+    Course(EduNo),
+    Apply(EduNo),
+    Mine,
+    Find,
+    Order(OrderId),
+    Status(OrderId),
+    Pay(OrderId),
+    Cancel(OrderId),
+    Messages(OrderId),
+    Receipt(OrderId),
+    Calendar(OrderId),
+    Language,
+    Terms,
+    Privacy,
+    Refunds,
+    Nowhere,
+}
+
+impl Route {
+    /// None for what is no page. `/` is one for browsers only.
+    pub(crate) fn of(segments: &[&str], is_browser: bool) -> Option<Self> {
+        let order = |number: &str| number.parse::<OrderId>().ok();
+        Some(match segments {
+            [] if is_browser => Self::Catalogue,
+            ["apply", number] => Self::Course(number.parse().ok()?),
+            ["apply", number, "form"] => Self::Apply(number.parse().ok()?),
+            ["my"] => Self::Mine,
+            ["my", "find"] => Self::Find,
+            ["my", number] => Self::Order(order(number)?),
+            ["my", number, "status"] => Self::Status(order(number)?),
+            ["my", number, "pay"] => Self::Pay(order(number)?),
+            ["my", number, "cancel"] => Self::Cancel(order(number)?),
+            ["my", number, "messages"] => Self::Messages(order(number)?),
+            ["my", number, "receipt"] => Self::Receipt(order(number)?),
+            ["my", number, "calendar.ics"] => Self::Calendar(order(number)?),
+            ["language"] => Self::Language,
+            ["terms"] => Self::Terms,
+            ["privacy"] => Self::Privacy,
+            ["refunds"] => Self::Refunds,
+            _ => return None,
+        })
+    }
+}
+
+/// Answers a request for a page.
+pub(crate) async fn answer(request: &Request, route: Route) -> Result<Response, Error> {
+    let mut visitor = Visitor::of(request);
+    client::refresh(&mut visitor).await;
+    let settings = Settings::read().await.map_err(Error::failure)?;
+    let mut visit = Visit { request, visitor, settings };
+    let response = match request.method {
+        Method::GET => get(&visit, route).await,
+        Method::POST if !is_same_origin(request) => Some(page::cross_site(&visit)),
+        Method::POST => post(&mut visit, route, &Form::of(request)).await,
+        _ => None,
+    };
+    match response {
+        Some(response) => Ok(visit.visitor.with_cookies(response)),
+        None => request.other_method(&["GET", "POST"]),
+    }
+}
+
+async fn get(visit: &Visit<'_>, route: Route) -> Option<Response> {
+    Some(match route {
+        Route::Catalogue => catalogue::show(visit).await,
+        Route::Course(course) => catalogue::course(visit, course).await,
+        Route::Apply(course) => apply::show(visit, course).await,
+        Route::Mine => mine::show(visit).await,
+        Route::Order(order) | Route::Pay(order) => order::show(visit, order).await,
+        Route::Status(order) => order::status(visit, order).await,
+        Route::Cancel(order) => order::ask_to_cancel(visit, order).await,
+        Route::Messages(order) => papers::messages(visit, order).await,
+        Route::Receipt(order) => papers::receipt(visit, order).await,
+        Route::Calendar(order) => papers::calendar(visit, order).await,
+        Route::Terms => legal::terms(visit),
+        Route::Privacy => legal::privacy(visit),
+        Route::Refunds => legal::refunds(visit),
+        Route::Nowhere => page::not_found(visit),
+        Route::Find | Route::Language => return None,
+    })
+}
+
+async fn post(visit: &mut Visit<'_>, route: Route, form: &Form) -> Option<Response> {
+    Some(match route {
+        Route::Apply(course) => apply::send(visit, course, form).await,
+        Route::Find => mine::find(visit, form).await,
+        Route::Pay(order) => order::pay(visit, order, form).await,
+        Route::Cancel(order) => order::cancel(visit, order).await,
+        Route::Language => legal::choose_language(visit, form),
+        _ => return None,
+    })
+}
