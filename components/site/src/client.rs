@@ -58,7 +58,7 @@ pub(crate) enum Trouble {
 pub(crate) struct Problem {
     pub(crate) status: u16,
     #[serde(rename = "type")]
-    kind: String,
+    pub(crate) kind: String,
     pub(crate) errors: Vec<FieldError>,
     pub(crate) registration_token: Option<String>,
     pub(crate) retry_after: Option<u64>,

@@ -20,11 +20,20 @@ pub(crate) struct Course {
     pub(crate) starts_at: Timestamp,
     pub(crate) ends_at: Timestamp,
     pub(crate) status: CourseStatus,
+    /// Shown to managers and operators, where anybody is asked who they are.
+    #[serde(default)]
+    managers: Option<Vec<u64>>,
     #[serde(rename = "_links", default)]
-    pub(crate) links: Links,
+    links: Links,
 }
 
 impl Course {
+    /// Whether it is among the courses of a member. Where nobody is asked who they are, every course is everybody's.
+    pub(crate) fn is_managed_by(&self, member: Option<u64>) -> bool {
+        let managers = self.managers.as_ref();
+        managers.is_none_or(|managers| member.is_some_and(|member| managers.contains(&member)))
+    }
+
     /// Seats that nobody has.
     pub(crate) const fn left(&self) -> u64 {
         self.capacity.saturating_sub(self.taken)
@@ -61,7 +70,7 @@ pub(crate) struct Order {
     pub(crate) amount: u64,
     pub(crate) ordered_at: Timestamp,
     #[serde(rename = "_links", default)]
-    pub(crate) links: Links,
+    links: Links,
     /// A guest's key, once.
     pub(crate) order_key: Option<String>,
 }
@@ -91,8 +100,6 @@ pub(crate) struct Reservation {
     pub(crate) status: ReservationStatus,
     pub(crate) waiting_position: Option<u64>,
     pub(crate) reserved_at: Option<Timestamp>,
-    #[serde(rename = "_links", default)]
-    pub(crate) links: Links,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -123,6 +130,7 @@ pub(crate) struct Happening {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Notification {
+    pub(crate) language: String,
     pub(crate) body: String,
     pub(crate) status: String,
     pub(crate) created_at: Timestamp,

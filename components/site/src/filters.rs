@@ -1,5 +1,7 @@
 //! What templates write by `|`.
 
+#![expect(unreachable_pub, reason = "the attribute makes what it is given public")]
+
 use askama::filters::Safe;
 
 /// The icon of that name.

@@ -1,6 +1,6 @@
 //! What every page has around it, and how a page is answered.
 
-use crate::client::{Client, Context, Trouble};
+use crate::client::{Client, Context, Problem, Trouble};
 use crate::filters;
 use crate::messages::Messages;
 use crate::visitor::Visitor;
@@ -209,6 +209,11 @@ pub(crate) fn not_found(visit: &Visit<'_>) -> Response {
             links: vec![("/", t.menu_courses()), ("/my", t.menu_mine())],
         },
     )
+}
+
+/// What is said to whoever lacks the role for a page.
+pub(crate) fn forbidden() -> Trouble {
+    Trouble::Problem(Box::new(Problem { status: 403, ..Problem::default() }))
 }
 
 /// A page that cannot be made because of what it asks for.

@@ -4,6 +4,7 @@
 //! |---|---|---|
 //! | `/`, `/apply/{eduNo}`, `/apply/{eduNo}/form` | everybody: the catalogue, a course, applying | [`catalogue`], [`apply`] |
 //! | `/my`, `/my/find`, `/my/{orderId}` and what is under it | applicants: where they stand, paying, canceling, papers | [`mine`], [`order`], [`papers`] |
+//! | `/manage` and what is under it | course managers | [`manage`] |
 //! | `/language`, `/terms`, `/privacy`, `/refunds` | everybody | [`legal`] |
 //!
 //! Each form is sent by `POST` to the page that it is on or leads to, and answered 303 with the page to look at then, or
@@ -12,6 +13,7 @@
 mod apply;
 mod catalogue;
 mod legal;
+mod manage;
 mod mine;
 mod order;
 mod papers;
@@ -22,6 +24,7 @@ use crate::page::{self, Settings, Visit};
 use crate::visitor::{Visitor, is_same_origin};
 use hal::{Error, Method, Request, Response};
 use kernel::{EduNo, OrderId};
+use manage::Move;
 
 /// A path that a page is at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,6 +41,15 @@ pub(crate) enum Route {
     Messages(OrderId),
     Receipt(OrderId),
     Calendar(OrderId),
+    Manage,
+    NewCourse,
+    ManageCourse(EduNo),
+    ManageLive(EduNo),
+    EditCourse(EduNo),
+    Decide(EduNo),
+    Roster(EduNo),
+    RosterCsv(EduNo),
+    MoveCourse(EduNo, Move),
     Language,
     Terms,
     Privacy,
@@ -62,6 +74,20 @@ impl Route {
             ["my", number, "messages"] => Self::Messages(order(number)?),
             ["my", number, "receipt"] => Self::Receipt(order(number)?),
             ["my", number, "calendar.ics"] => Self::Calendar(order(number)?),
+            ["manage"] => Self::Manage,
+            ["manage", "new"] => Self::NewCourse,
+            ["manage", number] => Self::ManageCourse(number.parse().ok()?),
+            ["manage", number, under] => {
+                let course = number.parse().ok()?;
+                match *under {
+                    "live" => Self::ManageLive(course),
+                    "edit" => Self::EditCourse(course),
+                    "decide" => Self::Decide(course),
+                    "roster" => Self::Roster(course),
+                    "roster.csv" => Self::RosterCsv(course),
+                    name => Self::MoveCourse(course, Move::of(name)?),
+                }
+            }
             ["language"] => Self::Language,
             ["terms"] => Self::Terms,
             ["privacy"] => Self::Privacy,
@@ -101,11 +127,19 @@ async fn get(visit: &Visit<'_>, route: Route) -> Option<Response> {
         Route::Messages(order) => papers::messages(visit, order).await,
         Route::Receipt(order) => papers::receipt(visit, order).await,
         Route::Calendar(order) => papers::calendar(visit, order).await,
+        Route::Manage => manage::list(visit).await,
+        Route::NewCourse => manage::new(visit),
+        Route::ManageCourse(course) => manage::show(visit, course).await,
+        Route::ManageLive(course) => manage::live(visit, course).await,
+        Route::EditCourse(course) => manage::edit(visit, course).await,
+        Route::Roster(course) => manage::roster(visit, course).await,
+        Route::RosterCsv(course) => manage::roster_csv(visit, course).await,
+        Route::MoveCourse(course, on) => manage::ask(visit, course, on).await,
         Route::Terms => legal::terms(visit),
         Route::Privacy => legal::privacy(visit),
         Route::Refunds => legal::refunds(visit),
         Route::Nowhere => page::not_found(visit),
-        Route::Find | Route::Language => return None,
+        Route::Find | Route::Language | Route::Decide(_) => return None,
     })
 }
 
@@ -115,6 +149,10 @@ async fn post(visit: &mut Visit<'_>, route: Route, form: &Form) -> Option<Respon
         Route::Find => mine::find(visit, form).await,
         Route::Pay(order) => order::pay(visit, order, form).await,
         Route::Cancel(order) => order::cancel(visit, order).await,
+        Route::NewCourse => manage::create(visit, form).await,
+        Route::EditCourse(course) => manage::change(visit, course, form).await,
+        Route::Decide(course) => manage::decide(visit, course, form).await,
+        Route::MoveCourse(course, on) => manage::carry_out(visit, course, on).await,
         Route::Language => legal::choose_language(visit, form),
         _ => return None,
     })

@@ -120,7 +120,7 @@ impl Known {
     }
 
     /// Whether money was taken for it.
-    fn was_paid(&self) -> bool {
+    pub(crate) fn was_paid(&self) -> bool {
         let told = |it: &Infomation| it.timeline.iter().any(|happening| happening.event == "Paid");
         let is_free = self.amount() == Some(0);
         let paid = self.pay_status() == Some(PayStatus::Paid) || self.infomation.as_ref().is_some_and(told);

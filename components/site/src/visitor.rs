@@ -27,7 +27,9 @@ pub(crate) const NO_KEY: &str = "open";
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq)]
 pub(crate) struct Claims {
     #[serde(default)]
-    pub(crate) roles: Vec<String>,
+    sub: String,
+    #[serde(default)]
+    roles: Vec<String>,
     exp: i64,
 }
 
@@ -138,6 +140,11 @@ impl Visitor {
 
     pub(crate) fn is_signed_in(&self) -> bool {
         self.claims.is_some()
+    }
+
+    /// The member that the token is of.
+    pub(crate) fn customer_id(&self) -> Option<u64> {
+        self.claims.as_ref().and_then(|claims| claims.sub.parse().ok())
     }
 
     /// Whether the token names this role.

@@ -27,7 +27,6 @@ struct Line {
 struct Status {
     t: Messages,
     order_id: OrderId,
-    stage: Stage,
     word: &'static str,
     sentence: String,
     look: Look,
@@ -59,7 +58,6 @@ impl Status {
         Self {
             t,
             order_id,
-            stage,
             word: stage.word(t),
             sentence: stage.sentence(t, &due),
             look: stage.look(),
@@ -84,6 +82,7 @@ struct OrderPage {
     is_new: bool,
     status: String,
     is_over: bool,
+    has_receipt: bool,
     facts: Vec<(&'static str, String)>,
     course: Option<Course>,
     is_guest: bool,
@@ -148,6 +147,7 @@ async fn shown(visit: &Visit<'_>, order_id: OrderId, wrong: Wrong) -> Response {
         is_new: visit.request.query.get("new").is_ok_and(|new| new.is_some()),
         status,
         is_over: known.stage().is_over(),
+        has_receipt: known.was_paid(),
         facts: facts(&known, t),
         is_guest: !visit.visitor.is_signed_in(),
         key: visit.visitor.order_key(order_id).map(str::to_owned),

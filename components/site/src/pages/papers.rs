@@ -16,6 +16,7 @@ use kernel::{OrderId, PayStatus, Timestamp};
 const FOLD_AT: usize = 74;
 
 struct Bubble {
+    language: String,
     lines: Vec<String>,
     when: String,
     delivery: &'static str,
@@ -42,6 +43,7 @@ pub(super) async fn messages(visit: &Visit<'_>, order_id: OrderId) -> Response {
     let listed = page.expect(asked);
     let is_away = listed.is_none();
     let bubble = |message: Notification| Bubble {
+        language: message.language,
         lines: message.body.lines().map(str::to_owned).collect(),
         when: format::moment(message.sent_at.unwrap_or(message.created_at), t.0),
         delivery: match message.status.as_str() {
