@@ -5,7 +5,7 @@
 //! commutative, associative and idempotent (a join-semilattice), which is all there is to "eventually consistent". The
 //! join is a trigger of the store's.
 
-use kernel::event::Event;
+use kernel::event::{Event, Manager};
 use kernel::{
     CourseStatus, CustomerId, EduNo, Guests, OrderId, OrderStatus, PayStatus, ReservationStatus, Timestamp,
     Won,
@@ -36,6 +36,8 @@ pub(crate) struct Told<'a> {
     reservation_status: Option<ReservationStatus>,
     waiting_position: Option<u64>,
     course_status: Option<CourseStatus>,
+    /// Who manages the course; none for the events of an order.
+    managers: Option<&'a [Manager]>,
 }
 
 impl<'a> Told<'a> {
@@ -59,6 +61,7 @@ impl<'a> Told<'a> {
             reservation_status: None,
             waiting_position: None,
             course_status: None,
+            managers: None,
         };
         match event {
             Event::Ordered(ordered) => {
@@ -96,6 +99,7 @@ impl<'a> Told<'a> {
                 told.edu_no = Some(course.edu_no);
                 told.title = Some(&course.title);
                 told.course_status = Some(course.status);
+                told.managers = Some(&course.managers);
             }
         }
         told

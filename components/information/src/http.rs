@@ -3,7 +3,8 @@
 use crate::live;
 use crate::ports::Background;
 use crate::store::{self, Filter, Found};
-use ::store::{Direction, Page, Storage};
+use ::store::{Direction, Page, Storage, StoreError};
+use access::Reach;
 use hal::{Error, Links, Method, Paging, Problem, Request, Response};
 use kernel::OrderId;
 use serde::Serialize;
@@ -45,26 +46,28 @@ pub(crate) async fn answer<S: Storage + Clone + 'static>(
     storage: &S,
     background: impl Background,
     request: &Request,
+    reach: Reach,
 ) -> Result<Response, Error> {
     let Some(route) = Route::of(&request.route()) else { return request.nothing_here() };
     if request.method != Method::GET {
         return request.other_method(&["GET"]);
     }
     match route {
-        Route::All => all(storage, request).await,
-        Route::One(order_id) => one(storage, request, order_id).await,
-        Route::Events(order_id) => live::follow(storage, background, request, order_id).await,
+        Route::All => all(storage, request, &reach).await,
+        Route::One(order_id) => one(storage, request, &reach, order_id).await,
+        Route::Events(order_id) => live::follow(storage, background, request, reach, order_id).await,
         Route::Searches => Ok(Response::searches(request, "infomations")),
-        Route::FindByOrderId => one(storage, request, request.query.required("orderId")?).await,
+        Route::FindByOrderId => one(storage, request, &reach, request.query.required("orderId")?).await,
     }
 }
 
-async fn all(storage: &impl Storage, request: &Request) -> Result<Response, Error> {
+async fn all(storage: &impl Storage, request: &Request, reach: &Reach) -> Result<Response, Error> {
     let paging = Paging::parse(&request.query, SORTABLE)?;
     let filter = Filter {
         customer_id: request.query.parse_as("customerId")?,
         edu_no: request.query.parse_as("eduNo")?,
         status: request.query.parse_as("status")?,
+        owners: reach.owners(),
     };
     let page = Page {
         limit: paging.limit(),
@@ -80,11 +83,28 @@ async fn all(storage: &impl Storage, request: &Request) -> Result<Response, Erro
     Ok(paging.respond(request, "infomations", &documents, total, last))
 }
 
-async fn one(storage: &impl Storage, request: &Request, order_id: OrderId) -> Result<Response, Error> {
-    match store::find(storage, order_id).await? {
+async fn one(
+    storage: &impl Storage,
+    request: &Request,
+    reach: &Reach,
+    order_id: OrderId,
+) -> Result<Response, Error> {
+    match find(storage, reach, order_id).await? {
         Some(found) => Ok(Response::ok(&Document::of(&found, &request.base))),
         None => Err(unknown(order_id).into()),
     }
+}
+
+/// An order, if it has been heard of and is in reach of whoever asks.
+pub(crate) async fn find(
+    storage: &impl Storage,
+    reach: &Reach,
+    order_id: OrderId,
+) -> Result<Option<Found>, StoreError> {
+    let in_reach = |found: &Found| {
+        reach.includes(order_id, found.customer_id) || reach.includes_course(found.managers.iter().copied())
+    };
+    Ok(store::find(storage, order_id).await?.filter(in_reach))
 }
 
 /// Nothing has been heard of an order: it does not exist, or not yet here.
@@ -118,6 +138,7 @@ mod tests {
     use crate::ports::Spin;
     use crate::samples;
     use ::store::native::{Store, at_once};
+    use access::Caller;
     use kernel::Timestamp;
     use serde_json::json;
 
@@ -130,7 +151,9 @@ mod tests {
 
     fn get(storage: &Store, path: &str, headers: &[(&str, &str)]) -> Response {
         let request = Request::new(Method::GET, path, headers, "").unwrap();
-        let answered = hal::answer(&request, async |request: &Request| answer(storage, Spin, request).await);
+        let answered = hal::answer(&request, async |request: &Request| {
+            answer(storage, Spin, request, Reach::open(Caller::default())).await
+        });
         at_once(answered).unwrap()
     }
 

@@ -32,7 +32,7 @@ use eventlog::EventLog;
 
 /// Answers `/infomations` and `/informations`.
 pub async fn serve(request: &hal::Request) -> Result<hal::Response, hal::Error> {
-    http::answer(&DATABASE, ports::Spin, request).await
+    access::guard(request, async |reach| http::answer(&DATABASE, ports::Spin, request, reach).await).await
 }
 
 hal::export!(serve);

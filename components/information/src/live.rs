@@ -12,10 +12,11 @@
 //! | sees the final state | the end of the stream, and by coming back 204: an `EventSource` does not come again |
 //! | is still there after [`LONGEST`] | the end of the stream: it comes back by itself |
 
-use crate::http::{Document, unknown};
+use crate::http::{Document, find, unknown};
 use crate::ports::{Background, stream};
-use crate::store::{self, Found};
+use crate::store::Found;
 use ::store::{Storage, StoreError};
+use access::Reach;
 use futures::SinkExt;
 use futures::channel::mpsc::Sender;
 use hal::{Error, Request, Response, etag_of, sse};
@@ -51,9 +52,10 @@ pub(crate) async fn follow<S: Storage + Clone + 'static>(
     storage: &S,
     background: impl Background,
     request: &Request,
+    reach: Reach,
     order_id: OrderId,
 ) -> Result<Response, Error> {
-    let found = hear_of(storage, &background, order_id).await?.ok_or_else(|| unknown(order_id))?;
+    let found = hear_of(storage, &background, &reach, order_id).await?.ok_or_else(|| unknown(order_id))?;
     let last = request.last_event_id().map(str::to_owned);
     let is_known = last.as_ref() == Some(&etag_of(&Document::of(&found, &request.base)));
     if is_known && found.statuses.are_final() {
@@ -61,7 +63,7 @@ pub(crate) async fn follow<S: Storage + Clone + 'static>(
     }
     let (client, body) = stream();
     let (storage, base) = (storage.clone(), request.base.clone());
-    let follower = Follower { storage, background, order_id, base, client, last };
+    let follower = Follower { storage, background, reach, order_id, base, client, last };
     background.spawn(async move {
         if let Err(End::Failed(reason)) = follower.run(found).await {
             eprintln!("the live status of order {order_id} ended: {reason}");
@@ -70,15 +72,17 @@ pub(crate) async fn follow<S: Storage + Clone + 'static>(
     Ok(Response::events(body))
 }
 
-/// What is known about an order, as soon as anything is; none if that takes too long.
+/// What is known about an order, as soon as anything is; none if that takes too long. What is out of reach takes as long as
+/// what is not there.
 async fn hear_of(
     storage: &impl Storage,
     background: &impl Background,
+    reach: &Reach,
     order_id: OrderId,
 ) -> Result<Option<Found>, StoreError> {
     let mut waited = Duration::ZERO;
     loop {
-        let found = store::find(storage, order_id).await?;
+        let found = find(storage, reach, order_id).await?;
         if found.is_some() || waited >= HEARD_WITHIN {
             return Ok(found);
         }
@@ -90,7 +94,7 @@ async fn hear_of(
 
 /// Why a stream ended before its time.
 enum End {
-    /// The client closed the connection, which is its good right.
+    /// The client closed the connection, or signed out, which is its good right.
     Gone,
     /// The state could not be read, or not be written; the client connects again by itself.
     Failed(String),
@@ -99,6 +103,7 @@ enum End {
 struct Follower<S, B> {
     storage: S,
     background: B,
+    reach: Reach,
     order_id: OrderId,
     base: String,
     client: Sender<String>,
@@ -114,7 +119,7 @@ impl<S: Storage, B: Background> Follower<S, B> {
         while !found.statuses.are_final() && open < LONGEST {
             self.background.sleep(LOOK_EVERY).await;
             (open, quiet) = (open + LOOK_EVERY, quiet + LOOK_EVERY);
-            let now = store::find(&self.storage, self.order_id).await.map_err(failed)?;
+            let now = find(&self.storage, &self.reach, self.order_id).await.map_err(failed)?;
             found = now.unwrap_or(found);
             if self.tell(&found).await? {
                 quiet = Duration::ZERO;
@@ -132,6 +137,10 @@ impl<S: Storage, B: Background> Follower<S, B> {
         let id = etag_of(&document);
         if self.last.as_ref() == Some(&id) {
             return Ok(false);
+        }
+        // Whoever has signed out since is told nothing more.
+        if !self.reach.still_counts().await {
+            return Err(End::Gone);
         }
         self.send(sse::event(&id, "status", &document).map_err(failed)?).await?;
         self.last = Some(id);

@@ -29,6 +29,7 @@ pub(crate) fn course(edu_no: u64, title: &str, status: CourseStatus) -> Course {
         starts_at: Timestamp::from_millis(0),
         ends_at: Timestamp::from_millis(1),
         status,
+        managers: vec![],
     }
 }
 

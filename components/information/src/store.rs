@@ -10,7 +10,8 @@ mod schema;
 pub(crate) use filter::{Filter, column};
 
 use crate::domain::{Statuses, Told};
-use kernel::{EduNo, OrderId};
+use kernel::event::Manager;
+use kernel::{CustomerId, EduNo, OrderId};
 use serde::Serialize;
 use store::{Database, Page, Row, Statement, Storage, StoreError};
 
@@ -24,13 +25,14 @@ pub static DATABASE: Database = Database::new("information", &schema::SCHEMA);
 pub(crate) fn take_in<'a>(told: impl IntoIterator<Item = Told<'a>>) -> Statement {
     Statement::new(
         "INSERT INTO told (source, version, event, time, order_id, customer_id, edu_no, guest, title, amount,
-            order_status, pay_status, delayed_at, reservation_status, waiting_position, course_status)
+            order_status, pay_status, delayed_at, reservation_status, waiting_position, course_status,
+            managers)
          SELECT value ->> 'source', CAST(value ->> 'version' AS BIGINT), value ->> 'event', value ->> 'time',
             CAST(value ->> 'orderId' AS BIGINT), CAST(value ->> 'customerId' AS BIGINT),
             CAST(value ->> 'eduNo' AS BIGINT), CAST(value ->> 'guest' AS BIGINT), value ->> 'title',
             CAST(value ->> 'amount' AS BIGINT), value ->> 'orderStatus', value ->> 'payStatus',
             CAST(value ->> 'delayedAt' AS BIGINT), value ->> 'reservationStatus',
-            CAST(value ->> 'waitingPosition' AS BIGINT), value ->> 'courseStatus'
+            CAST(value ->> 'waitingPosition' AS BIGINT), value ->> 'courseStatus', value ->> 'managers'
          FROM /*postgres (SELECT pg_advisory_xact_lock(hashtextextended('sugang information counts', 0))) AS alone,
             */json_each($1)",
     )
@@ -42,7 +44,7 @@ pub(crate) fn take_in<'a>(told: impl IntoIterator<Item = Told<'a>>) -> Statement
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Found {
     pub(crate) order_id: OrderId,
-    pub(crate) customer_id: Option<u64>,
+    pub(crate) customer_id: Option<CustomerId>,
     pub(crate) edu_no: EduNo,
     pub(crate) guest: u64,
     pub(crate) course_title: Option<String>,
@@ -51,6 +53,9 @@ pub(crate) struct Found {
     pub(crate) statuses: Statuses,
     pub(crate) waiting_position: Option<u64>,
     pub(crate) updated_at: String,
+    /// Who manages its course, for whoever asks to be held against.
+    #[serde(skip)]
+    pub(crate) managers: Vec<CustomerId>,
     /// What happened, in the order in which it happened; only of one order that was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) timeline: Option<Vec<Line>>,
@@ -70,7 +75,7 @@ macro_rules! found {
         concat!(
             "SELECT i.order_id, i.customer_id, i.edu_no, i.guest, coalesce(c.title, i.course_title) AS course_title,
                 i.amount, i.order_status, i.pay_status, i.reservation_status, c.status AS course_status,
-                i.waiting_position, i.updated_at",
+                i.waiting_position, i.updated_at, coalesce(c.managers, '[]') AS managers",
             $more,
             " FROM infomations AS i LEFT JOIN courses AS c ON c.edu_no = i.edu_no",
             $rest
@@ -100,7 +105,7 @@ impl Found {
     fn read(row: &Row) -> Result<Self, StoreError> {
         Ok(Self {
             order_id: row.number("order_id", OrderId::parse)?,
-            customer_id: row.opt_count("customer_id")?,
+            customer_id: row.opt_number("customer_id", CustomerId::parse)?,
             edu_no: row.number("edu_no", EduNo::parse)?,
             guest: row.count("guest")?,
             course_title: row.opt_string("course_title")?,
@@ -113,9 +118,17 @@ impl Found {
             },
             waiting_position: row.opt_count("waiting_position")?,
             updated_at: row.text("updated_at")?.to_owned(),
+            managers: managers(row)?,
             timeline: None,
         })
     }
+}
+
+/// Who manages the course of a row.
+fn managers(row: &Row) -> Result<Vec<CustomerId>, StoreError> {
+    let unreadable = |error| StoreError::Failure(format!("`managers`: {error}"));
+    let managers: Vec<Manager> = serde_json::from_str(row.text("managers")?).map_err(unreadable)?;
+    Ok(managers.into_iter().map(|manager| manager.customer_id).collect())
 }
 
 /// One order with its timeline, if anything has been heard of it.
@@ -129,14 +142,14 @@ pub(crate) async fn find(storage: &impl Storage, order_id: OrderId) -> Result<Op
 /// One page of the orders that a filter lets through.
 pub(crate) async fn list(
     storage: &impl Storage,
-    filter: Filter,
+    filter: Filter<'_>,
     page: &Page,
 ) -> Result<Vec<Found>, StoreError> {
     filter.ask_list(LISTED, page).rows(storage).await?.iter().map(Found::read).collect()
 }
 
 /// How many orders a filter lets through.
-pub(crate) async fn total(storage: &impl Storage, filter: Filter) -> Result<u64, StoreError> {
+pub(crate) async fn total(storage: &impl Storage, filter: Filter<'_>) -> Result<u64, StoreError> {
     filter.ask_total().row(storage).await?.map_or(Ok(0), |row| row.count("total"))
 }
 

@@ -2,6 +2,7 @@
 
 use crate::store::{self, Filter, Found};
 use ::store::{Direction, Page, Storage};
+use access::Reach;
 use hal::{Error, Links, Method, Paging, Problem, Request, Response};
 use kernel::OrderId;
 use serde::Serialize;
@@ -35,29 +36,34 @@ impl<'a> Route<'a> {
 }
 
 /// Answers a request.
-pub(crate) async fn answer(storage: &impl Storage, request: &Request) -> Result<Response, Error> {
+pub(crate) async fn answer(
+    storage: &impl Storage,
+    request: &Request,
+    reach: &Reach,
+) -> Result<Response, Error> {
     let segments = request.route();
     let Some(route) = Route::of(&segments) else { return request.nothing_here() };
     if request.method != Method::GET {
         return request.other_method(&["GET"]);
     }
     match route {
-        Route::All => all(storage, request).await,
-        Route::One(id) => one(storage, request, id).await,
+        Route::All => all(storage, request, reach).await,
+        Route::One(id) => one(storage, request, reach, id).await,
         Route::Searches => Ok(Response::searches(request, "notifications")),
         Route::FindByOrderId => {
             request.query.required::<OrderId>("orderId")?;
-            all(storage, request).await
+            all(storage, request, reach).await
         }
     }
 }
 
-async fn all(storage: &impl Storage, request: &Request) -> Result<Response, Error> {
+async fn all(storage: &impl Storage, request: &Request, reach: &Reach) -> Result<Response, Error> {
     let paging = Paging::parse(&request.query, SORTABLE)?;
     let filter = Filter {
         order_id: request.query.parse_as("orderId")?,
         customer_id: request.query.parse_as("customerId")?,
         status: request.query.parse_as("status")?,
+        owners: reach.owners(),
     };
     let page = Page {
         limit: paging.limit(),
@@ -73,8 +79,9 @@ async fn all(storage: &impl Storage, request: &Request) -> Result<Response, Erro
     Ok(paging.respond(request, "notifications", &documents, total, found.last().map(|found| found.seq)))
 }
 
-async fn one(storage: &impl Storage, request: &Request, id: &str) -> Result<Response, Error> {
-    match store::find(storage, id).await? {
+async fn one(storage: &impl Storage, request: &Request, reach: &Reach, id: &str) -> Result<Response, Error> {
+    let in_reach = |found: &Found| reach.includes(found.order_id, found.customer_id);
+    match store::find(storage, id).await?.filter(in_reach) {
         Some(found) => Ok(Response::ok(&Document::of(&found, &request.base))),
         None => Err(Problem::not_found(format!("There is no message {id:?}.")).into()),
     }
@@ -101,6 +108,7 @@ mod tests {
     use super::*;
     use crate::samples;
     use ::store::native::{Store, at_once};
+    use access::Caller;
     use kernel::{Language, Timestamp};
     use serde_json::json;
 
@@ -113,7 +121,10 @@ mod tests {
 
     fn get(storage: &Store, path: &str, headers: &[(&str, &str)]) -> Response {
         let request = Request::new(Method::GET, path, headers, "").unwrap();
-        at_once(hal::answer(&request, async |request: &Request| answer(storage, request).await)).unwrap()
+        at_once(hal::answer(&request, async |request: &Request| {
+            answer(storage, request, &Reach::open(Caller::default())).await
+        }))
+        .unwrap()
     }
 
     /// A store with one message, about the payment of order 1113.

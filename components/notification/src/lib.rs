@@ -37,7 +37,7 @@ use ports::Composed;
 
 /// Answers `/notifications`.
 pub async fn serve(request: &hal::Request) -> Result<hal::Response, hal::Error> {
-    http::answer(&DATABASE, request).await
+    access::guard(request, async |reach| http::answer(&DATABASE, request, &reach).await).await
 }
 
 hal::export!(serve);

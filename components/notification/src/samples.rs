@@ -83,6 +83,7 @@ pub(crate) fn course_opened(title: &str) -> Event {
         starts_at: Timestamp::from_millis(0),
         ends_at: Timestamp::from_millis(1),
         status: CourseStatus::Open,
+        managers: vec![],
     })
 }
 

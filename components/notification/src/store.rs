@@ -7,7 +7,7 @@
 
 use crate::domain::{LEASE, LONGEST_PAUSE, Message, Status, Verdict};
 use kernel::event::Course;
-use kernel::{CustomerId, EduNo, OrderId, Timestamp};
+use kernel::{CustomerId, EduNo, OrderId, Owners, Timestamp};
 use serde::Serialize;
 use std::collections::HashMap;
 use store::{Database, Page, Row, Schema, Statement, Step, Storage, StoreError};
@@ -257,8 +257,8 @@ pub(crate) struct Found {
     #[serde(skip)]
     pub(crate) seq: u64,
     pub(crate) id: String,
-    pub(crate) order_id: u64,
-    pub(crate) customer_id: Option<u64>,
+    pub(crate) order_id: OrderId,
+    pub(crate) customer_id: Option<CustomerId>,
     pub(crate) event: String,
     pub(crate) language: String,
     pub(crate) body: String,
@@ -278,8 +278,8 @@ impl Found {
         Ok(Self {
             seq: row.count("seq")?,
             id: text("id")?,
-            order_id: row.count("order_id")?,
-            customer_id: row.opt_count("customer_id")?,
+            order_id: row.number("order_id", OrderId::parse)?,
+            customer_id: row.opt_number("customer_id", CustomerId::parse)?,
             event: text("event")?,
             language: text("language")?,
             body: text("body")?,
@@ -293,18 +293,21 @@ impl Found {
 
 /// Which messages are wanted; what is none does not matter.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Filter {
+pub(crate) struct Filter<'a> {
     pub(crate) order_id: Option<OrderId>,
     pub(crate) customer_id: Option<CustomerId>,
     pub(crate) status: Option<Status>,
+    /// Whose; none is everybody's.
+    pub(crate) owners: Option<&'a Owners>,
 }
 
-impl Filter {
+impl Filter<'_> {
     fn conditions(self) -> store::Filter {
         store::Filter::default()
             .equal("order_id", self.order_id.map(OrderId::get))
             .equal("customer_id", self.customer_id.map(CustomerId::get))
             .equal("status", self.status.map(Status::as_str))
+            .owned("", self.owners)
     }
 
     fn ask_list(self, page: &Page) -> Statement {
@@ -314,7 +317,7 @@ impl Filter {
     fn ask_total(self) -> Statement {
         // The triggers count by status.
         self.conditions().all(match self {
-            Self { order_id: None, customer_id: None, .. } => {
+            Self { order_id: None, customer_id: None, owners: None, .. } => {
                 "SELECT CAST(coalesce(sum(rows), 0) AS BIGINT) AS total FROM counts"
             }
             _ => "SELECT count(*) AS total FROM messages",
@@ -331,14 +334,14 @@ pub(crate) async fn find(storage: &impl Storage, id: &str) -> Result<Option<Foun
 /// One page of the messages that a filter lets through, in the order in which they were written or against it.
 pub(crate) async fn list(
     storage: &impl Storage,
-    filter: Filter,
+    filter: Filter<'_>,
     page: &Page,
 ) -> Result<Vec<Found>, StoreError> {
     filter.ask_list(page).rows(storage).await?.iter().map(Found::read).collect()
 }
 
 /// How many messages a filter lets through.
-pub(crate) async fn total(storage: &impl Storage, filter: Filter) -> Result<u64, StoreError> {
+pub(crate) async fn total(storage: &impl Storage, filter: Filter<'_>) -> Result<u64, StoreError> {
     filter.ask_total().row(storage).await?.map_or(Ok(0), |row| row.count("total"))
 }
 

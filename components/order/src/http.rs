@@ -9,6 +9,7 @@
 //!
 //! A card number is only ever taken in: it goes to `pay` and, sealed, into the store, and into no answer.
 
+mod applicants;
 mod document;
 mod problems;
 #[cfg(test)]
@@ -16,13 +17,14 @@ mod tests;
 
 use crate::domain::Refusal;
 use crate::ports::Ports;
-use crate::service::{Applied, Applying, LOOK_AGAIN, Service};
+use crate::service::{Applied, LOOK_AGAIN, Service};
 use crate::store::{self, Filter, Stored};
 use ::store::{Direction, Page, Storage};
+use access::Reach;
 use document::{Document, href};
 use hal::{Error, Method, Paging, Preconditions, Problem, Request, Response, StatusCode};
 use journal::Tell;
-use kernel::{CardNumber, CustomerId, EduNo, Guests, OrderId, OrderStatus, PayStatus};
+use kernel::{CardNumber, OrderId, OrderStatus, PayStatus};
 use problems::refuse;
 
 /// A path of this context, parsed.
@@ -53,11 +55,15 @@ impl Route {
 pub async fn answer<P: Ports, S: Storage, T: Tell>(
     service: &Service<P, S, T>,
     request: &Request,
+    reach: &Reach,
 ) -> Result<Response, Error> {
     let Some(route) = Route::of(&request.route()) else { return request.nothing_here() };
+    if let Route::Order(order_id) | Route::Payment(order_id) = route {
+        check_in_reach(service, reach, order_id).await?;
+    }
     match (route, &request.method) {
-        (Route::Orders, &Method::GET) => list(&service.journal.storage, request).await,
-        (Route::Orders, &Method::POST) => apply(service, request).await,
+        (Route::Orders, &Method::GET) => list(&service.journal.storage, request, reach).await,
+        (Route::Orders, &Method::POST) => apply(service, request, reach).await,
         (Route::Order(order_id), &Method::GET) => show(service, request, order_id).await,
         (Route::Order(order_id), &Method::PATCH) => patch(service, request, order_id).await,
         (Route::Order(order_id), &Method::DELETE) => {
@@ -66,7 +72,9 @@ pub async fn answer<P: Ports, S: Storage, T: Tell>(
         (Route::Payment(order_id), &Method::POST) => pay(service, request, order_id).await,
         (Route::Searches, &Method::GET) => Ok(Response::searches(request, "orders")),
         (Route::FindByOrderId, &Method::GET) => {
-            show(service, request, request.query.required("orderId")?).await
+            let order_id = request.query.required("orderId")?;
+            check_in_reach(service, reach, order_id).await?;
+            show(service, request, order_id).await
         }
         (Route::Orders, _) => request.other_method(&["GET", "POST"]),
         (Route::Order(_), _) => request.other_method(&["GET", "PATCH", "DELETE"]),
@@ -75,15 +83,36 @@ pub async fn answer<P: Ports, S: Storage, T: Tell>(
     }
 }
 
+/// An order that is out of reach is as one that is not there. Whose an order is never changes.
+async fn check_in_reach<P: Ports, S: Storage, T: Tell>(
+    service: &Service<P, S, T>,
+    reach: &Reach,
+    order_id: OrderId,
+) -> Result<(), Error> {
+    if reach.includes(order_id, None) {
+        return Ok(());
+    }
+    let found = store::find(&service.journal.storage, order_id).await?;
+    let customer = found.and_then(|stored| stored.order.application.applicant.customer_id);
+    if reach.includes(order_id, customer) {
+        return Ok(());
+    }
+    Err(refuse(&Preconditions::default(), Refusal::UnknownOrder.into()))
+}
+
 /// Takes an order, or finds it taken.
 async fn apply<P: Ports, S: Storage, T: Tell>(
     service: &Service<P, S, T>,
     request: &Request,
+    reach: &Reach,
 ) -> Result<Response, Error> {
     request.preconditions().check_untagged()?;
-    let applying = applying(request)?;
+    let applying = applicants::applying(request, reach)?;
+    let keys = applicants::order_keys(&applying, reach).await?;
     let applied = service.apply(&applying, request.traceparent().as_deref()).await;
-    Ok(match applied.map_err(|not_done| refuse(&Preconditions::default(), not_done))? {
+    let applied = applied.map_err(|not_done| refuse(&Preconditions::default(), not_done))?;
+    let key = keys.map(|keys| keys.key_of(applied.stored().order_id()));
+    let response = match applied {
         Applied::Taken(stored, seconds) => created(request, &stored, seconds),
         Applied::Same(stored) => shown(request, StatusCode::OK, &stored, LOOK_AGAIN),
         Applied::Replayed { stored, was_taken } => {
@@ -94,23 +123,11 @@ async fn apply<P: Ports, S: Storage, T: Tell>(
             };
             answer.header("idempotency-replayed", "true")
         }
+    };
+    Ok(match key {
+        Some(key) => response.with_member("orderKey", &key),
+        None => response,
     })
-}
-
-/// What a customer sends to apply.
-fn applying(request: &Request) -> Result<Applying, Problem> {
-    let key = request.idempotency_key()?;
-    let mut fields = request.fields()?;
-    let order_id = fields.number("orderId", OrderId::parse);
-    let customer_id = fields.number("customerId", CustomerId::parse);
-    let edu_no = fields.required("eduNo", EduNo::parse);
-    let guest = fields.number("guest", Guests::parse).unwrap_or_default();
-    let language = fields.text("language", str::parse).unwrap_or_else(|| request.language());
-    let card = fields.text("cardNo", CardNumber::parse);
-    fields.finish()?;
-    // Nothing was refused, so what is required is there.
-    let edu_no = edu_no.ok_or_else(|| Problem::invalid_fields(&[]))?;
-    Ok(Applying { order_id, customer_id, edu_no, guest, language, card, key })
 }
 
 /// Pays for an order, again or at last.
@@ -193,11 +210,12 @@ async fn show<P: Ports, S: Storage, T: Tell>(
     Ok(Response::ok(&Document::of(&stored, &href(request, order_id))))
 }
 
-async fn list(storage: &impl Storage, request: &Request) -> Result<Response, Error> {
+async fn list(storage: &impl Storage, request: &Request, reach: &Reach) -> Result<Response, Error> {
     let filter = Filter {
         customer_id: request.query.parse_as("customerId")?,
         edu_no: request.query.parse_as("eduNo")?,
         status: request.query.parse_as("status")?,
+        owners: reach.owners(),
     };
     let paging = Paging::parse(&request.query, &["orderId", "orderedAt"])?;
     let page = Page {

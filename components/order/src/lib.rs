@@ -56,7 +56,8 @@ fn service<T>(settings: Rc<Settings>, log: T) -> Service<Spin, &'static Database
 pub async fn serve(request: &hal::Request) -> Result<hal::Response, hal::Error> {
     let settings = Settings::load(Role::Http).await.map_err(hal::Error::failure)?;
     let log = EventLog::answering(&settings.redis_url, RELAY);
-    http::answer(&service(settings, log), request).await
+    let service = service(settings, log);
+    access::guard(request, async |reach| http::answer(&service, request, &reach).await).await
 }
 
 hal::export!(serve);

@@ -1,16 +1,16 @@
 //! What this context needs from outside besides its store and its log: `pay` over HTTP, the breaker before it, and time.
 
-mod key_value;
+mod breaker_state;
 
 use crate::settings::{Role, Settings};
 use anyhow::{Context, anyhow};
 use breaker::{Admission, Breaker, Outcome, Permit};
+use breaker_state::BreakerState;
 use bytes::Bytes;
 use futures::future::{Either, select};
 use http::StatusCode;
 use http_body_util::BodyExt;
 use kernel::Timestamp;
-use key_value::KeyValue;
 use spin_sdk::http::{FullBody, Request};
 use std::cell::OnceCell;
 use std::pin::pin;
@@ -50,7 +50,8 @@ pub(crate) struct Spin(pub(crate) Rc<Settings>);
 impl Ports for Spin {
     /// One read of the key-value store.
     async fn admit(&self) -> Admission {
-        let asked = async { self.breaker().admit(&KeyValue::open().await?, Timestamp::now().millis()).await };
+        let asked =
+            async { self.breaker().admit(&BreakerState::open().await?, Timestamp::now().millis()).await };
         asked.await.unwrap_or_else(|error: anyhow::Error| {
             // The breaker protects `pay`; it must not be what keeps orders from being paid.
             eprintln!("asking the breaker: {error:#}; pay is called all the same");
@@ -83,7 +84,7 @@ impl Ports for Spin {
         let recording = async move {
             let recorded = async {
                 let now = Timestamp::now().millis();
-                breaker.record(&KeyValue::open().await?, permit, outcome, now).await
+                breaker.record(&BreakerState::open().await?, permit, outcome, now).await
             };
             if let Err(error) = recorded.await {
                 eprintln!("telling the breaker of a {outcome:?}: {error:#}");
@@ -110,6 +111,9 @@ impl Spin {
         let mut request = http::Request::post(format!("{}/pays", self.0.pay_url))
             .header("content-type", "application/json")
             .header("accept", "application/hal+json");
+        if let Some(credential) = &self.0.service_credential {
+            request = request.header("authorization", credential);
+        }
         if let Some(traceparent) = traceparent {
             request = request.header("traceparent", traceparent);
         }

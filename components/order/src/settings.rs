@@ -15,6 +15,8 @@ pub struct Settings {
     pub redis_url: Rc<str>,
     /// Where `pay` is, without a slash at the end.
     pub pay_url: String,
+    /// What `pay` knows us by, if it asks.
+    pub service_credential: Option<String>,
     /// How long a call to `pay` may take.
     pub pay_deadline: Duration,
     /// The breaker's numbers.
@@ -59,6 +61,7 @@ impl Settings {
             role,
             redis_url: text("redis_url").await?,
             pay_url: pay_url(role).await?,
+            service_credential: access::service_credential().await?,
             pay_deadline,
             breaker: breaker::Settings {
                 window: Duration::from_secs(parse("breaker_window_s").await?),

@@ -18,7 +18,9 @@ pub(crate) use retries::{Card, Retry, any_retry_due, claim_retries, keep_for_ret
 
 use crate::domain::{self, Application, Course, Order};
 use kernel::event::{Applicant, CancelReason, Event};
-use kernel::{CourseStatus, CustomerId, EduNo, Guests, OrderId, OrderStatus, PayStatus, Timestamp, Won};
+use kernel::{
+    CourseStatus, CustomerId, EduNo, Guests, OrderId, OrderStatus, Owners, PayStatus, Timestamp, Won,
+};
 use serde::Deserialize;
 use serde::de::IntoDeserializer;
 use store::{Database, Page, Row, Statement, Storage, StoreError};
@@ -71,13 +73,15 @@ pub(crate) struct Snapshot {
 
 /// Which orders are asked for.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Filter {
+pub(crate) struct Filter<'a> {
     /// Of this customer.
     pub(crate) customer_id: Option<CustomerId>,
     /// For this course.
     pub(crate) edu_no: Option<EduNo>,
     /// Standing so.
     pub(crate) status: Option<OrderStatus>,
+    /// Whose; none is everybody's.
+    pub(crate) owners: Option<&'a Owners>,
 }
 
 /// What [`Stored`] is read from.
@@ -161,16 +165,16 @@ pub(crate) async fn knows_courses(storage: &impl Storage) -> Result<bool, StoreE
 /// One page of orders.
 pub(crate) async fn list(
     storage: &impl Storage,
-    filter: Filter,
+    filter: Filter<'_>,
     page: &Page,
 ) -> Result<Vec<Stored>, StoreError> {
     let select = format!("SELECT {COLUMNS} FROM orders");
     read_all(storage, filter.conditions().page(&select, "order_id", page)).await
 }
 
-/// How many orders there are: from the tallies, unless one customer's are asked for.
-pub(crate) async fn count(storage: &impl Storage, filter: Filter) -> Result<u64, StoreError> {
-    let counted = if filter.customer_id.is_some() {
+/// How many orders there are: from the tallies, unless those of some customers are asked for.
+pub(crate) async fn count(storage: &impl Storage, filter: Filter<'_>) -> Result<u64, StoreError> {
+    let counted = if filter.customer_id.is_some() || filter.owners.is_some() {
         "SELECT count(*) AS total FROM orders"
     } else {
         journal::tallies::TOTAL
@@ -183,12 +187,13 @@ async fn read_all(storage: &impl Storage, statement: Statement) -> Result<Vec<St
     statement.rows(storage).await?.iter().map(Stored::read).collect()
 }
 
-impl Filter {
+impl Filter<'_> {
     fn conditions(self) -> store::Filter {
         store::Filter::default()
             .equal("customer_id", self.customer_id.map(CustomerId::get))
             .equal("edu_no", self.edu_no.map(EduNo::get))
             .equal("status", self.status.map(OrderStatus::as_str))
+            .owned("", self.owners)
     }
 }
 

@@ -6,6 +6,7 @@ use crate::settings::{Role, Settings};
 use crate::store::{self, DATABASE, Fact, Retry, Stored};
 use ::store::StoreError;
 use ::store::native::{Store, at_once};
+use access::{Caller, Reach};
 use breaker::{Admission, Outcome, Permit};
 use bytes::Bytes;
 use eventlog::{Envelope, Worker};
@@ -127,6 +128,7 @@ pub(crate) fn terms(edu_no: u64, fee: u64, status: CourseStatus) -> Course {
         starts_at: NOW.plus_minutes(60),
         ends_at: NOW.plus_minutes(120),
         status,
+        managers: vec![],
     }
 }
 
@@ -198,6 +200,7 @@ impl Orders {
             role: Role::Worker,
             redis_url: "".into(),
             pay_url: String::new(),
+            service_credential: None,
             pay_deadline: deadline,
             breaker,
             payment_due_minutes: 30,
@@ -297,7 +300,9 @@ impl Orders {
     ) -> hal::Response {
         let headers: Vec<_> = headers.iter().copied().chain([("host", "h")]).collect();
         let request = hal::Request::new(method, path, &headers, body).unwrap();
-        block_on(hal::answer(&request, async |request: &hal::Request| crate::answer(self, request).await))
+        block_on(hal::answer(&request, async |request: &hal::Request| {
+            crate::answer(self, request, &Reach::open(Caller::default())).await
+        }))
     }
 
     pub(crate) fn post(&self, path: &str, body: &str) -> u16 {

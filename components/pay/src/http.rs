@@ -14,6 +14,7 @@ use crate::ports::Gateway;
 use crate::service::{NotDone, Service};
 use crate::store::{self, Filter, Stored};
 use ::store::{Direction, Page, Storage};
+use access::Reach;
 use hal::{Error, Fields, Kind, Links, Method, Paging, Problem, Request, Response};
 use journal::Tell;
 use kernel::event::Applicant;
@@ -46,16 +47,17 @@ impl Route {
 pub async fn answer<G: Gateway, S: Storage, T: Tell>(
     service: &Service<G, S, T>,
     request: &Request,
+    reach: &Reach,
 ) -> Result<Response, Error> {
     let storage = &service.journal.storage;
     let Some(route) = Route::of(&request.route()) else { return request.nothing_here() };
     match (route, &request.method) {
-        (Route::Pays, &Method::GET) => list(storage, request).await,
+        (Route::Pays, &Method::GET) => list(storage, request, reach).await,
         (Route::Pays, &Method::POST) => pay(service, request).await,
-        (Route::Pay(order_id), &Method::GET) => show(storage, request, order_id).await,
+        (Route::Pay(order_id), &Method::GET) => show(storage, request, reach, order_id).await,
         (Route::Searches, &Method::GET) => Ok(Response::searches(request, "pays")),
         (Route::FindByOrderId, &Method::GET) => {
-            show(storage, request, request.query.required("orderId")?).await
+            show(storage, request, reach, request.query.required("orderId")?).await
         }
         (Route::Pays, _) => request.other_method(&["GET", "POST"]),
         (Route::Pay(_) | Route::Searches | Route::FindByOrderId, _) => request.other_method(&["GET"]),
@@ -133,11 +135,12 @@ fn refuse(order_id: OrderId, not_done: NotDone) -> Error {
     }
 }
 
-async fn list(storage: &impl Storage, request: &Request) -> Result<Response, Error> {
+async fn list(storage: &impl Storage, request: &Request, reach: &Reach) -> Result<Response, Error> {
     let filter = Filter {
         customer_id: request.query.parse_as("customerId")?,
         edu_no: request.query.parse_as("eduNo")?,
         status: request.query.parse_as("status")?,
+        owners: reach.owners(),
     };
     let paging = Paging::parse(&request.query, &["orderId"])?;
     let page = Page {
@@ -157,8 +160,15 @@ async fn list(storage: &impl Storage, request: &Request) -> Result<Response, Err
     Ok(paging.respond(request, "pays", &documents, total, last))
 }
 
-async fn show(storage: &impl Storage, request: &Request, order_id: OrderId) -> Result<Response, Error> {
-    let Some(stored) = store::find(storage, order_id).await? else {
+async fn show(
+    storage: &impl Storage,
+    request: &Request,
+    reach: &Reach,
+    order_id: OrderId,
+) -> Result<Response, Error> {
+    let found = store::find(storage, order_id).await?;
+    let in_reach = |stored: &Stored| reach.includes(order_id, stored.payment.applicant.customer_id);
+    let Some(stored) = found.filter(in_reach) else {
         return Err(Problem::not_found(format!("Order {order_id} has no payment.")).into());
     };
     Ok(Response::ok(&Document::of(&stored, &href(request, order_id))))

@@ -46,7 +46,8 @@ const fn service<T>(log: T) -> Service<Composed, &'static Database, T> {
 /// Answers `/pays`.
 pub async fn serve(request: &hal::Request) -> Result<hal::Response, hal::Error> {
     let redis_url = settings::text("redis_url").await.map_err(hal::Error::failure)?;
-    http::answer(&service(EventLog::answering(&redis_url, RELAY)), request).await
+    let service = service(EventLog::answering(&redis_url, RELAY));
+    access::guard(request, async |reach| http::answer(&service, request, &reach).await).await
 }
 
 hal::export!(serve);

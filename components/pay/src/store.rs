@@ -3,7 +3,7 @@
 use crate::domain::{Payment, Record};
 use journal::{count_tallies, history, programs, tables, tallies, tally_changed, tally_gone, tally_new};
 use kernel::event::Applicant;
-use kernel::{CustomerId, EduNo, Guests, OrderId, PayStatus, Won};
+use kernel::{CustomerId, EduNo, Guests, OrderId, Owners, PayStatus, Won};
 use std::collections::BTreeMap;
 use store::{Database, Page, Row, Schema, Statement, Step, Storage, StoreError};
 
@@ -102,18 +102,21 @@ impl Stored {
 
 /// Which payments to list.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Filter {
+pub(crate) struct Filter<'a> {
     pub(crate) customer_id: Option<CustomerId>,
     pub(crate) edu_no: Option<EduNo>,
     pub(crate) status: Option<PayStatus>,
+    /// Whose; none is everybody's.
+    pub(crate) owners: Option<&'a Owners>,
 }
 
-impl Filter {
+impl Filter<'_> {
     fn conditions(self) -> store::Filter {
         store::Filter::default()
             .equal("customer_id", self.customer_id.map(CustomerId::get))
             .equal("edu_no", self.edu_no.map(EduNo::get))
             .equal("status", self.status.map(PayStatus::as_str))
+            .owned("", self.owners)
     }
 }
 
@@ -145,7 +148,7 @@ pub(crate) async fn find(storage: &impl Storage, order: OrderId) -> Result<Optio
 /// A page of the payments that `filter` lets through, in the order of the orders' numbers.
 pub(crate) async fn list(
     storage: &impl Storage,
-    filter: Filter,
+    filter: Filter<'_>,
     page: &Page,
 ) -> Result<Vec<Stored>, StoreError> {
     let rows = filter.conditions().page(PAY, "order_id", page).rows(storage).await?;
@@ -153,7 +156,7 @@ pub(crate) async fn list(
 }
 
 /// How many payments `filter` lets through: from the tallies, unless one customer's are asked for.
-pub(crate) async fn total(storage: &impl Storage, filter: Filter) -> Result<u64, StoreError> {
+pub(crate) async fn total(storage: &impl Storage, filter: Filter<'_>) -> Result<u64, StoreError> {
     let counted =
         if filter.customer_id.is_some() { "SELECT count(*) AS total FROM pays" } else { tallies::TOTAL };
     let count = filter.conditions().all(counted).row(storage).await?;

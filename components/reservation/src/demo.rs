@@ -1,6 +1,6 @@
 //! The demonstration courses, so that a system that has just been started can be tried at once.
 
-use crate::domain::{Capacity, Command, NewCourse, Title};
+use crate::domain::{Capacity, Command, Managers, NewCourse, Title};
 use crate::service::{NotDone, Service};
 use crate::store;
 use ::store::Storage;
@@ -63,6 +63,7 @@ impl Demo {
             approval: self.approval,
             starts_at,
             ends_at: starts_at.plus_minutes(self.lasts),
+            managers: Managers::default(),
         };
         Ok((EduNo::parse(self.edu_no)?, course))
     }

@@ -13,10 +13,12 @@
 //! right; those behind move up with the next [`Command::Settle`].
 
 use kernel::event::{
-    Applicant, CancelReason, Course as Terms, Event, ReservationCanceled, ReservationConfirmed,
+    Applicant, CancelReason, Course as Terms, Event, Manager, ReservationCanceled, ReservationConfirmed,
     ReservationRejected, Reserved,
 };
-use kernel::{Approval, CourseStatus, EduNo, Invalid, OrderId, ReservationStatus, Timestamp, Won, text};
+use kernel::{
+    Approval, CourseStatus, CustomerId, EduNo, Invalid, OrderId, ReservationStatus, Timestamp, Won, text,
+};
 use serde::Serialize;
 
 mod snapshot;
@@ -56,6 +58,34 @@ impl Capacity {
     }
 }
 
+/// Who manages a course: at most 20 members, each once.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Managers(Vec<Manager>);
+
+impl Managers {
+    /// The most managers of one course.
+    const MAX: usize = 20;
+
+    /// From none, where the operators manage it, to 20.
+    pub fn parse(mut members: Vec<CustomerId>) -> Result<Self, Invalid> {
+        members.sort_unstable();
+        members.dedup();
+        if members.len() > Self::MAX {
+            return Err(Invalid::new("managers", format!("must be at most {} members", Self::MAX)));
+        }
+        Ok(Self(members.into_iter().map(|customer_id| Manager { customer_id }).collect()))
+    }
+
+    /// Only this member, if it is one.
+    pub fn alone(member: Option<CustomerId>) -> Self {
+        Self(member.into_iter().map(|customer_id| Manager { customer_id }).collect())
+    }
+
+    fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
 /// A course to be opened.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct NewCourse {
@@ -71,6 +101,9 @@ pub struct NewCourse {
     pub starts_at: Timestamp,
     /// When it ends: later than it begins.
     pub ends_at: Timestamp,
+    /// Who manages it.
+    #[serde(skip_serializing_if = "Managers::is_empty")]
+    pub managers: Managers,
 }
 
 impl NewCourse {
@@ -85,6 +118,7 @@ impl NewCourse {
             starts_at: self.starts_at,
             ends_at: self.ends_at,
             status: CourseStatus::Open,
+            managers: self.managers.0.clone(),
         }
     }
 }
@@ -106,6 +140,8 @@ pub struct Changes {
     pub ends_at: Option<Timestamp>,
     /// Where it stands: to start, finish or cancel it.
     pub status: Option<CourseStatus>,
+    /// Who manages it; also once it has started.
+    pub managers: Option<Managers>,
 }
 
 impl Changes {
@@ -254,11 +290,22 @@ fn change(
         fee: changes.fee.unwrap_or(present.fee),
         starts_at: changes.starts_at.unwrap_or(present.starts_at),
         ends_at: changes.ends_at.unwrap_or(present.ends_at),
+        managers: changes
+            .managers
+            .as_ref()
+            .map_or_else(|| present.managers.clone(), |managers| managers.0.clone()),
         ..present.clone()
     };
     let mut events = vec![];
     if terms != *present {
-        if present.status != CourseStatus::Open {
+        let managers = present.managers.clone();
+        let only_managers = (Terms { managers, ..terms.clone() }) == *present;
+        let may_change = match present.status {
+            CourseStatus::Open => true,
+            CourseStatus::Started => only_managers,
+            CourseStatus::Finished | CourseStatus::CourseCanceled => false,
+        };
+        if !may_change {
             return Err(Refusal::CourseClosed { present: present.status });
         }
         if terms.ends_at <= terms.starts_at {
@@ -268,7 +315,9 @@ fn change(
             return Err(Refusal::CapacityBelowTaken { taken: course.taken });
         }
         events.push(Event::CourseChanged(terms.clone()));
-        events.extend(move_up(snapshot, course, &terms, Seats { freed: 0, leaving: None }, now));
+        if !only_managers {
+            events.extend(move_up(snapshot, course, &terms, Seats { freed: 0, leaving: None }, now));
+        }
     }
     // A client that sends the whole course back, changed in one field, does not ask for the status that it has.
     match changes.status {

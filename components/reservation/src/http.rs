@@ -20,6 +20,7 @@ mod tests;
 
 use crate::service::Service;
 use ::store::{Direction, Page, Storage};
+use access::Reach;
 use hal::{Error, Method, Paging, Request, Response};
 use journal::Tell;
 use kernel::{EduNo, OrderId};
@@ -56,23 +57,26 @@ impl Route {
 pub async fn answer<S: Storage, T: Tell>(
     service: &Service<S, T>,
     request: &Request,
+    reach: &Reach,
 ) -> Result<Response, Error> {
     let storage = &service.journal.storage;
     let Some(route) = Route::of(&request.route()) else { return request.nothing_here() };
     match (route, &request.method) {
-        (Route::Courses, &Method::GET) => courses::list(storage, request).await,
-        (Route::Courses, &Method::POST) => courses::create(service, request).await,
-        (Route::Course(edu_no), &Method::GET) => courses::show(storage, request, edu_no).await,
-        (Route::Course(edu_no), &Method::PATCH) => courses::patch(service, request, edu_no).await,
-        (Route::Roster(edu_no), &Method::GET) => roster::show(storage, request, edu_no).await,
-        (Route::Reservations, &Method::GET) => reservations::list(storage, request).await,
-        (Route::Reservation(order_id), &Method::GET) => reservations::show(storage, request, order_id).await,
+        (Route::Courses, &Method::GET) => courses::list(storage, request, reach).await,
+        (Route::Courses, &Method::POST) => courses::create(service, request, reach).await,
+        (Route::Course(edu_no), &Method::GET) => courses::show(storage, request, reach, edu_no).await,
+        (Route::Course(edu_no), &Method::PATCH) => courses::patch(service, request, reach, edu_no).await,
+        (Route::Roster(edu_no), &Method::GET) => roster::show(storage, request, reach, edu_no).await,
+        (Route::Reservations, &Method::GET) => reservations::list(storage, request, reach).await,
+        (Route::Reservation(order_id), &Method::GET) => {
+            reservations::show(storage, request, reach, order_id).await
+        }
         (Route::Reservation(order_id), &Method::PATCH) => {
-            reservations::patch(service, request, order_id).await
+            reservations::patch(service, request, reach, order_id).await
         }
         (Route::Searches, &Method::GET) => Ok(Response::searches(request, "reservations")),
         (Route::FindByOrderId, &Method::GET) => {
-            reservations::show(storage, request, request.query.required("orderId")?).await
+            reservations::show(storage, request, reach, request.query.required("orderId")?).await
         }
         (Route::Courses, _) => request.other_method(&["GET", "POST"]),
         (Route::Course(_) | Route::Reservation(_), _) => request.other_method(&["GET", "PATCH"]),

@@ -51,7 +51,7 @@ pub async fn serve(request: &hal::Request) -> Result<hal::Response, Error> {
     let service = service(EventLog::answering(&redis_url, RELAY)).await.map_err(Error::failure)?;
     // So that the very first request finds them, even before the first tick.
     service.open_demo_courses().await?;
-    http::answer(&service, request).await
+    access::guard(request, async |reach| http::answer(&service, request, &reach).await).await
 }
 
 hal::export!(serve);

@@ -15,7 +15,7 @@ pub(crate) use read::{
 };
 
 use crate::domain::{Command, Course, Reservation, Snapshot};
-use kernel::event::{Applicant, Course as Terms};
+use kernel::event::{Applicant, Course as Terms, Manager};
 use kernel::{CourseStatus, CustomerId, EduNo, Guests, OrderId, Timestamp, Won};
 use serde::Serialize;
 use std::collections::btree_map::Entry;
@@ -92,7 +92,7 @@ struct About {
 const RESERVATION: &str = "r.order_id, r.customer_id, r.edu_no, r.guest, r.language, r.status, r.version";
 
 const COURSE: &str = "c.edu_no AS course_no, c.title, c.capacity, c.fee, c.approval, c.starts_at, c.ends_at,
-    c.status AS course_status, c.version AS course_version, c.taken, c.waiting, c.seats_version";
+    c.managers, c.status AS course_status, c.version AS course_version, c.taken, c.waiting, c.seats_version";
 
 /// One row for each command, with its reservation and the course of that, as far as they exist.
 fn load_statement<'a>(commands: impl Iterator<Item = &'a Command>) -> Statement {
@@ -243,6 +243,12 @@ fn reservation(row: &Row) -> Result<Reservation, StoreError> {
     })
 }
 
+/// Reads the column `managers` of a course.
+fn managers(row: &Row) -> Result<Vec<Manager>, StoreError> {
+    let unreadable = |error| StoreError::Failure(format!("`managers`: {error}"));
+    serde_json::from_str(row.text("managers")?).map_err(unreadable)
+}
+
 /// Reads the columns [`COURSE`].
 fn course(row: &Row) -> Result<Course, StoreError> {
     let terms = Terms {
@@ -254,6 +260,7 @@ fn course(row: &Row) -> Result<Course, StoreError> {
         starts_at: row.parse("starts_at")?,
         ends_at: row.parse("ends_at")?,
         status: row.parse("course_status")?,
+        managers: managers(row)?,
     };
     Ok(Course {
         terms,

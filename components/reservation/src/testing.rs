@@ -1,6 +1,6 @@
 //! The service in a few words, on a store of the tests' own: for the tests.
 
-use crate::domain::{Capacity, Changes, Command, Decided, NewCourse, Title};
+use crate::domain::{Capacity, Changes, Command, Decided, Managers, NewCourse, Title};
 use crate::service::{Asked, NotDone, Service};
 use crate::store::{DATABASE, ListedReservation, find_course, find_reservation};
 use ::store::native::{Store, at_once};
@@ -112,6 +112,7 @@ pub(crate) fn new_course(capacity: u64, approval: Approval) -> NewCourse {
         approval,
         starts_at: NOW.plus_minutes(60),
         ends_at: NOW.plus_minutes(120),
+        managers: Managers::default(),
     }
 }
 

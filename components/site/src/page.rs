@@ -35,13 +35,13 @@ pub(crate) struct Settings {
 
 impl Settings {
     pub(crate) async fn read() -> anyhow::Result<Self> {
-        let access = settings::optional("access").await?;
+        let access = settings::text("access").await?;
         let mut imprint = Vec::with_capacity(IMPRINT.len());
         for name in IMPRINT {
             imprint.push(settings::text(name).await?);
         }
         let due_minutes = settings::parse("payment_due_minutes").await?;
-        Ok(Self { is_open: access.is_empty() || &*access == "open", due_minutes, imprint })
+        Ok(Self { is_open: &*access == "open", due_minutes, imprint })
     }
 }
 

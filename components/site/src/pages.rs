@@ -21,7 +21,7 @@ mod papers;
 use crate::client;
 use crate::form::Form;
 use crate::page::{self, Settings, Visit};
-use crate::visitor::{Visitor, is_same_origin};
+use crate::visitor::Visitor;
 use hal::{Error, Method, Request, Response};
 use kernel::{EduNo, OrderId};
 use manage::Move;
@@ -105,7 +105,7 @@ pub(crate) async fn answer(request: &Request, route: Route) -> Result<Response, 
     let mut visit = Visit { request, visitor, settings };
     let response = match request.method {
         Method::GET => get(&visit, route).await,
-        Method::POST if !is_same_origin(request) => Some(page::cross_site(&visit)),
+        Method::POST if !request.is_same_origin() => Some(page::cross_site(&visit)),
         Method::POST => post(&mut visit, route, &Form::of(request)).await,
         _ => None,
     };

@@ -71,7 +71,7 @@ impl Visitor {
             is_loopback: is_loopback(&request.base),
             cookies: Vec::new(),
         };
-        for (name, value) in cookies(request) {
+        for (name, value) in request.cookies() {
             match name {
                 LANGUAGE => visitor.language = value.parse().unwrap_or(visitor.language),
                 ACCESS => visitor.sign_in(value),
@@ -163,11 +163,6 @@ pub(crate) struct Session {
     refresh_expires_in: i64,
 }
 
-fn cookies(request: &Request) -> impl Iterator<Item = (&str, &str)> {
-    let line = request.header("cookie").unwrap_or_default();
-    line.split(';').filter_map(|pair| pair.trim().split_once('='))
-}
-
 /// Whether the browser is on this machine, to which no TLS is needed.
 fn is_loopback(base: &str) -> bool {
     let authority = base.split_once("://").map_or(base, |(_, authority)| authority);
@@ -176,19 +171,6 @@ fn is_loopback(base: &str) -> bool {
         None => authority.split(':').next().unwrap_or_default(),
     };
     matches!(host, "localhost" | "127.0.0.1" | "::1")
-}
-
-/// Whether the browser says that a request was sent by one of our own pages. What changes something is only done then: a
-/// cookie goes along with whatever another site has a browser send.
-pub(crate) fn is_same_origin(request: &Request) -> bool {
-    match request.header("sec-fetch-site") {
-        Some(site) => site == "same-origin",
-        None => request.header("origin").is_some_and(|origin| {
-            let authority = |url: &str| url.split_once("://").map(|(_, authority)| authority.to_owned());
-            let (theirs, ours) = (authority(origin), authority(&request.base));
-            theirs.is_some() && theirs == ours
-        }),
-    }
 }
 
 #[cfg(test)]
@@ -237,23 +219,6 @@ mod tests {
             assert_eq!(cookies.len(), 1, "a value cannot add attributes");
             assert!(cookies[0].starts_with("a=b; Path=/; Max-Age=5; HttpOnly; SameSite=Lax"), "{cookies:?}");
             assert_eq!(cookies[0].ends_with("; Secure"), secure, "{host}");
-        }
-    }
-
-    #[test]
-    fn only_our_own_pages_may_have_something_changed() {
-        for (headers, ours) in [
-            (&[("sec-fetch-site", "same-origin")][..], true),
-            (&[("sec-fetch-site", "same-site")], false),
-            (&[("sec-fetch-site", "cross-site"), ("origin", "http://h"), ("host", "h")], false),
-            (&[("sec-fetch-site", "none")], false),
-            (&[("origin", "http://h:1"), ("host", "h:1")], true),
-            (&[("origin", "https://h:1"), ("host", "h:1")], true),
-            (&[("origin", "http://evil"), ("host", "h")], false),
-            (&[("origin", "null"), ("host", "h")], false),
-            (&[("host", "h")], false),
-        ] {
-            assert_eq!(is_same_origin(&request(headers)), ours, "{headers:?}");
         }
     }
 }

@@ -34,7 +34,9 @@ enum Given {
     /// A number, as it is written.
     Number(String),
     Text(String),
-    /// Something that no field is: a yes or no, a list, an object.
+    /// A list of numbers and texts.
+    List(Vec<Given>),
+    /// Something that no field is.
     Other,
 }
 
@@ -60,7 +62,7 @@ impl Fields {
             Ok(None) => return None,
             Ok(Some(Given::Number(number))) => Ok(whole(number)),
             Ok(Some(Given::Text(text))) => Ok(decimal(text)),
-            Ok(Some(Given::Other)) => Ok(None),
+            Ok(Some(Given::List(_) | Given::Other)) => Ok(None),
             Err(refused) => Err(refused),
         };
         // Whatever is no such number gets the same sentence as a number out of range, which names the range.
@@ -77,6 +79,28 @@ impl Fields {
         self.require(name).then(|| self.number(name, parse)).flatten()
     }
 
+    /// A list of whole numbers that may be absent, each as whatever `parse` makes of it.
+    pub fn numbers<T>(
+        &mut self,
+        name: &'static str,
+        parse: impl Fn(u64) -> Result<T, Invalid>,
+    ) -> Option<Vec<T>> {
+        let parsed = match self.value(name) {
+            Ok(None) => return None,
+            Ok(Some(Given::List(list))) => {
+                let number = |given: &Given| match given {
+                    Given::Number(number) => whole(number),
+                    Given::Text(text) => decimal(text),
+                    Given::List(_) | Given::Other => None,
+                };
+                list.iter().map(|given| parse(number(given).unwrap_or(u64::MAX))).collect()
+            }
+            Ok(Some(_)) => Err(Invalid::new(name, "must be a list of whole numbers")),
+            Err(refused) => Err(refused),
+        };
+        self.keep(name, parsed)
+    }
+
     /// A text that may be absent, as whatever `parse` makes of it; a whole number is read as its digits.
     pub fn text<T>(
         &mut self,
@@ -90,7 +114,7 @@ impl Fields {
                 Some(number) => parse(&number.to_string()),
                 None => Err(Invalid::new(name, "must be a text")),
             },
-            Ok(Some(Given::Other)) => Err(Invalid::new(name, "must be a text")),
+            Ok(Some(Given::List(_) | Given::Other)) => Err(Invalid::new(name, "must be a text")),
             Err(refused) => Err(refused),
         };
         self.keep(name, parsed)
@@ -181,25 +205,43 @@ fn whole(number: &str) -> Option<u64> {
     (sign > 0).then_some(value)
 }
 
-/// The members of a JSON object. A list or an object among them is read too, so that all of the body is JSON.
+/// The members of a JSON object. Whatever is among them is read too, so that all of the body is JSON.
 fn given(body: &[u8]) -> serde_json::Result<Vec<(String, Given)>> {
     let Object(members) = serde_json::from_slice(body)?;
     let mut given = Vec::with_capacity(members.len());
     for (name, raw) in members {
-        let value = match raw.get().as_bytes().first() {
-            Some(b'-' | b'0'..=b'9') => Given::Number(raw.get().to_owned()),
-            _ => match serde_json::from_str(raw.get())? {
-                Value::Null => continue,
-                Value::String(text) => Given::Text(text),
-                _ => Given::Other,
-            },
-        };
-        given.push((name, value));
+        if let Some(value) = value(raw)? {
+            given.push((name, value));
+        }
     }
     Ok(given)
 }
 
+/// What a field is given as; none for `null`.
+fn value(raw: &RawValue) -> serde_json::Result<Option<Given>> {
+    Ok(Some(match raw.get().as_bytes().first() {
+        Some(b'-' | b'0'..=b'9') => Given::Number(raw.get().to_owned()),
+        Some(b'[') => {
+            let list: Vec<&RawValue> = serde_json::from_str(raw.get())?;
+            Given::List(list.into_iter().map(member).collect::<serde_json::Result<_>>()?)
+        }
+        _ => match serde_json::from_str(raw.get())? {
+            Value::Null => return Ok(None),
+            Value::String(text) => Given::Text(text),
+            _ => Given::Other,
+        },
+    }))
+}
+
 /// A JSON object's members, in their order and with those that are there twice, each as it is written.
+/// What is in a list. A list in a list is none of ours.
+fn member(raw: &RawValue) -> serde_json::Result<Given> {
+    if raw.get().starts_with('[') {
+        return serde_json::from_str::<Value>(raw.get()).map(|_| Given::Other);
+    }
+    Ok(value(raw)?.unwrap_or(Given::Other))
+}
+
 struct Object<'a>(Vec<(String, &'a RawValue)>);
 
 impl<'de> Deserialize<'de> for Object<'de> {
@@ -247,6 +289,28 @@ mod tests {
         ] {
             assert_eq!(fields(json).required("eduNo", EduNo::parse).unwrap().get(), 101, "{json}");
         }
+    }
+
+    #[test]
+    fn a_list_of_numbers_is_read_like_each_of_them() {
+        let read = |json: &str| {
+            let mut fields = fields(json);
+            let numbers = fields.numbers("managers", EduNo::parse);
+            (
+                numbers.map(|numbers| numbers.iter().map(|one| one.get()).collect::<Vec<_>>()),
+                fields.finish().is_ok(),
+            )
+        };
+        assert_eq!(read(r#"{"managers":[1,"2",3.0]}"#), (Some(vec![1, 2, 3]), true));
+        assert_eq!(read(r#"{"managers":[]}"#), (Some(vec![]), true));
+        assert_eq!(read("{}"), (None, true));
+        for json in
+            [r#"{"managers":[0]}"#, r#"{"managers":[[1]]}"#, r#"{"managers":[null]}"#, r#"{"managers":7}"#]
+        {
+            assert_eq!(read(json), (None, false), "{json}");
+        }
+        let deep = format!(r#"{{"managers":{}{}}}"#, "[".repeat(30_000), "]".repeat(30_000));
+        assert!(Fields::parse(deep.as_bytes()).is_err());
     }
 
     #[test]

@@ -34,12 +34,17 @@ impl Kind {
         Self::MALFORMED_JSON,
         Self::MALFORMED_PATH,
         Self::METHOD_NOT_ALLOWED,
+        Self::NOT_ALLOWED,
         Self::NOT_FOUND,
+        Self::NOT_SET_UP,
         Self::ORDER_CONTENT_DIFFERS,
         Self::PAYMENT_CLOSED,
         Self::PAYMENT_CONTENT_DIFFERS,
         Self::PRECONDITION_FAILED,
+        Self::SIGN_IN_REQUIRED,
         Self::STORE_UNAVAILABLE,
+        Self::TOKEN_INVALID,
+        Self::TOO_MANY_REQUESTS,
         Self::TRANSITION_NOT_ALLOWED,
         Self::UNKNOWN_COURSE,
         Self::UNREADABLE_BODY,
@@ -174,6 +179,16 @@ impl Kind {
         next: "Use one of the methods in `Allow`.",
     };
 
+    /// You may not do this.
+    pub const NOT_ALLOWED: Self = Self {
+        slug: "not-allowed",
+        status: StatusCode::FORBIDDEN,
+        title: "You may not do this",
+        meaning: "Whoever asks is known, and their role does not allow this. What each role may do is a table in \
+                  `docs/security.md`. Nothing was stored.",
+        next: "Sign in as somebody who may, or ask the operator for the role.",
+    };
+
     /// There is nothing here.
     pub const NOT_FOUND: Self = Self {
         slug: "not-found",
@@ -182,6 +197,16 @@ impl Kind {
         meaning: "There is no such path, or nothing with that number. What follows from an order (its payment, its \
                   reservation, its messages) appears a moment after it, and only then.",
         next: "Check the number and the path; `/` lists what there is.",
+    };
+
+    /// This is not set up yet.
+    pub const NOT_SET_UP: Self = Self {
+        slug: "not-set-up",
+        status: StatusCode::SERVICE_UNAVAILABLE,
+        title: "This is not set up yet",
+        meaning: "A variable that this needs, a key most likely, was not set when the application was started. `detail` \
+                  names it.",
+        next: "As the operator, set the variable and start again; `sugang keys` makes keys.",
     };
 
     /// That number belongs to another order.
@@ -223,6 +248,17 @@ impl Kind {
         next: "Read it again, decide again, and send the new ETag in `If-Match`.",
     };
 
+    /// Sign in first.
+    pub const SIGN_IN_REQUIRED: Self = Self {
+        slug: "sign-in-required",
+        status: StatusCode::UNAUTHORIZED,
+        title: "Sign in first",
+        meaning: "This is for those who are known: by an access token (`Authorization: Bearer …`), or, for one order, by \
+                  the key that came with it (`Order-Key: …`). The answer is the same whether what was asked for is \
+                  there or not.",
+        next: "Ask for a code with `POST /sign-in-codes`, sign in with `POST /sessions`, and send the access token.",
+    };
+
     /// The store is busy or not reachable.
     pub const STORE_UNAVAILABLE: Self = Self {
         slug: "store-unavailable",
@@ -232,6 +268,26 @@ impl Kind {
                   same thing first.",
         next: "Try again after the seconds in `Retry-After`. If you asked for a change, look first whether it was \
                made.",
+    };
+
+    /// The credentials cannot be taken.
+    pub const TOKEN_INVALID: Self = Self {
+        slug: "token-invalid",
+        status: StatusCode::UNAUTHORIZED,
+        title: "The credentials cannot be taken",
+        meaning: "The access token or the key is not one of ours, has expired, or belongs to a session that has ended. \
+                  Nothing was stored.",
+        next: "Get a new access token with `POST /sessions/refresh`, or sign in again.",
+    };
+
+    /// That was too often.
+    pub const TOO_MANY_REQUESTS: Self = Self {
+        slug: "too-many-requests",
+        status: StatusCode::TOO_MANY_REQUESTS,
+        title: "That was too often",
+        meaning: "There is a limit on how often this may be asked, for the member or the address that asks. Nothing was \
+                  stored.",
+        next: "Try again after the seconds in `Retry-After`.",
     };
 
     /// Its present state does not allow this.

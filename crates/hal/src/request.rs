@@ -105,6 +105,31 @@ impl Request {
         &self.body
     }
 
+    /// A header that says who asks: its one value, `None` where it is not there. More than one, or what is not ASCII, is
+    /// `Some(None)`: it is not to be taken for absent.
+    pub fn credential(&self, name: &str) -> Option<Option<&str>> {
+        self.headers.lines(name).next().map(|_| self.headers.only(name))
+    }
+
+    /// The cookies, by name and value, as they came.
+    pub fn cookies(&self) -> impl Iterator<Item = (&str, &str)> {
+        let lines = self.headers.lines("cookie").filter_map(|line| str::from_utf8(line).ok());
+        lines.flat_map(|line| line.split(';')).filter_map(|cookie| cookie.trim().split_once('='))
+    }
+
+    /// Whether a browser says that the request comes from a page of ours, and not from another site's (Fetch Metadata;
+    /// RFC 6454). Nobody but a browser can be made to send another's cookies, and a browser says it.
+    pub fn is_same_origin(&self) -> bool {
+        if let Some(site) = self.credential("sec-fetch-site") {
+            return site == Some("same-origin");
+        }
+        // The scheme may be another before a proxy that ends TLS.
+        let authority =
+            |url: &str| url.split_once("://").map(|(_, authority)| authority.to_ascii_lowercase());
+        let origin = self.credential("origin").flatten().and_then(authority);
+        origin.is_some_and(|origin| authority(&self.base).as_deref() == Some(&*origin))
+    }
+
     /// What the client makes a condition of its request.
     pub fn preconditions(&self) -> Preconditions {
         Preconditions::read(&self.headers)
@@ -353,6 +378,42 @@ pub(crate) mod tests {
     fn a_reader_of_events_says_which_it_got_last() {
         assert_eq!(request("/", &[("last-event-id", "가-7")]).last_event_id(), Some("가-7"));
         assert_eq!(request("/", &[]).last_event_id(), None);
+    }
+
+    #[test]
+    fn what_says_who_asks_is_not_absent_where_it_cannot_be_read() {
+        let read = |lines: &[&str]| {
+            let headers: Vec<_> = lines.iter().map(|line| ("authorization", *line)).collect();
+            request("/", &headers).credential("authorization").map(|value| value.map(str::to_owned))
+        };
+        assert_eq!(read(&[]), None);
+        assert_eq!(read(&["Bearer x"]), Some(Some("Bearer x".to_owned())));
+        assert_eq!(read(&["Bearer x", "Bearer x"]), Some(None));
+        assert_eq!(read(&["Bearer 한"]), Some(None));
+    }
+
+    #[test]
+    fn cookies_come_in_one_line_or_several() {
+        let request = request("/", &[("cookie", "a=1; b=x=y"), ("cookie", "c=")]);
+        assert_eq!(request.cookies().collect::<Vec<_>>(), [("a", "1"), ("b", "x=y"), ("c", "")]);
+    }
+
+    #[test]
+    fn only_a_page_of_ours_is_of_the_same_origin() {
+        let ours = ("spin-full-url", "http://sugang.kr/orders");
+        for (headers, same) in [
+            (&[ours][..], false),
+            (&[ours, ("sec-fetch-site", "same-origin")], true),
+            (&[ours, ("sec-fetch-site", "same-site"), ("origin", "http://sugang.kr")], false),
+            (&[ours, ("sec-fetch-site", "none")], false),
+            (&[ours, ("sec-fetch-site", "same-origin"), ("sec-fetch-site", "cross-site")], false),
+            (&[ours, ("origin", "https://SUGANG.kr")], true),
+            (&[ours, ("origin", "https://sugang.kr.evil.example")], false),
+            (&[ours, ("origin", "null")], false),
+            (&[("origin", "null")], false),
+        ] {
+            assert_eq!(request("/orders", headers).is_same_origin(), same, "{headers:?}");
+        }
     }
 
     #[test]

@@ -97,6 +97,21 @@ impl Response {
         self
     }
 
+    /// With one more member in its JSON object, which is for this answer alone: the tag stays that of the rest.
+    #[must_use]
+    pub fn with_member(mut self, name: &str, value: &str) -> Self {
+        let Body::Whole(body) = &mut self.body else { return self };
+        if body.last() == Some(&b'}') {
+            body.pop();
+            body.extend_from_slice(format!(",{}:{}}}", json!(name), json!(value)).as_bytes());
+            let length = body.len().to_string().into_bytes();
+            for (_, value) in self.headers.iter_mut().filter(|(header, _)| header == "content-length") {
+                value.clone_from(&length);
+            }
+        }
+        self
+    }
+
     /// The status.
     pub const fn status(&self) -> StatusCode {
         self.status

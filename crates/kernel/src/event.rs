@@ -232,6 +232,17 @@ pub struct Course {
     pub ends_at: Timestamp,
     /// Where it stands.
     pub status: CourseStatus,
+    /// Who manages it. Courses of before members are managed by the operators alone.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub managers: Vec<Manager>,
+}
+
+/// Somebody who manages a course.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Manager {
+    /// The member.
+    pub customer_id: CustomerId,
 }
 
 /// Everything that one context tells another.

@@ -9,12 +9,14 @@
 pub mod event;
 mod money;
 mod number;
+mod owners;
 mod status;
 pub mod text;
 mod time;
 
 pub use money::{CardNumber, Won};
 pub use number::{CustomerId, EduNo, Guests, MAX_ID, OrderId, decimal};
+pub use owners::Owners;
 pub use status::{Approval, CourseStatus, Language, OrderStatus, PayStatus, ReservationStatus};
 #[cfg(feature = "clock")]
 pub use time::clock;

@@ -251,6 +251,7 @@ fn course(edu_no: u64, capacity: u32, status: CourseStatus) -> Course {
         starts_at: Timestamp::from_millis(0),
         ends_at: Timestamp::from_millis(1),
         status,
+        managers: vec![],
     }
 }
 

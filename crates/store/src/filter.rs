@@ -2,6 +2,7 @@
 
 use crate::statement::Param;
 use crate::{Statement, Value};
+use kernel::Owners;
 
 /// Conditions joined by `AND`, with their parameters. The texts are ours; only values come from outside.
 ///
@@ -82,9 +83,52 @@ impl Filter {
         self
     }
 
-    fn with(mut self, column: &str, operator: &str, value: impl Param) -> Self {
+    /// Rows of applications that belong to one of these; without them this is no condition. `of` is what the columns
+    /// `customer_id`, `order_id` and `edu_no` are qualified with (`i.`). A manager's are found by the table `course_managers`,
+    /// which whoever has managers among its owners must have.
+    #[must_use]
+    pub fn owned(mut self, of: &str, owners: Option<&Owners>) -> Self {
+        let Some(owners) = owners else { return self };
+        let mut any = Vec::new();
+        if let Some(customer) = owners.customer {
+            any.push(format!("{of}customer_id = {}", self.bind(customer.get())));
+        }
+        match &*owners.orders {
+            [] => {}
+            // One is found by its key in any list.
+            [order] => any.push(format!("{of}order_id = {}", self.bind(order.get()))),
+            orders => {
+                let list = Statement::new("").bind_values(orders);
+                let list = list.params().iter().cloned().next().unwrap_or(Value::Null);
+                let these = self.bind(list);
+                any.push(format!(
+                    "{of}order_id IN (SELECT CAST(value ->> 'v' AS BIGINT) FROM json_each({these}))"
+                ));
+            }
+        }
+        if let Some(manager) = owners.manager {
+            let manager = self.bind(manager.get());
+            any.push(format!(
+                "{of}edu_no IN (SELECT edu_no FROM course_managers WHERE customer_id = {manager})"
+            ));
+        }
+        self.conditions.push(match &*any {
+            [] => "1 = 0".to_owned(),
+            [one] => one.clone(),
+            any => format!("({})", any.join(" OR ")),
+        });
+        self
+    }
+
+    /// Adds a parameter, and says how it is named.
+    fn bind(&mut self, value: impl Param) -> String {
         self.params.push(value.into_value());
-        self.conditions.push(format!("{column} {operator} ${}", self.params.len()));
+        format!("${}", self.params.len())
+    }
+
+    fn with(mut self, column: &str, operator: &str, value: impl Param) -> Self {
+        let value = self.bind(value);
+        self.conditions.push(format!("{column} {operator} {value}"));
         self
     }
 
@@ -125,6 +169,26 @@ mod tests {
 
     fn shown(statement: &Statement) -> String {
         format!("{} {:?}", statement.sql(), statement.params())
+    }
+
+    #[test]
+    fn rows_are_of_whom_they_belong_to() {
+        let id = |raw| kernel::CustomerId::parse(raw).unwrap();
+        let order = |raw| kernel::OrderId::parse(raw).unwrap();
+        let sql = |owners: Option<&Owners>| {
+            Filter::default().owned("", owners).all("SELECT x FROM t").sql().to_owned()
+        };
+        assert_eq!(sql(None), "SELECT x FROM t");
+        assert_eq!(sql(Some(&Owners::default())), "SELECT x FROM t WHERE 1 = 0");
+        let owners = Owners { customer: Some(id(7)), ..Owners::default() };
+        assert_eq!(sql(Some(&owners)), "SELECT x FROM t WHERE customer_id = $1");
+        let owners = Owners { orders: vec![order(1)], manager: Some(id(8)), ..owners };
+        assert_eq!(
+            shown(&Filter::default().owned("i.", Some(&owners)).all("SELECT x FROM t")),
+            "SELECT x FROM t WHERE (i.customer_id = $1 OR i.order_id = $2 OR \
+             i.edu_no IN (SELECT edu_no FROM course_managers WHERE customer_id = $3)) \
+             [Value::Integer(7), Value::Integer(1), Value::Integer(8)]"
+        );
     }
 
     #[test]

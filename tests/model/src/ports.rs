@@ -112,7 +112,9 @@ impl order::Ports for ToPay {
 /// What `pay` answers to a request to pay.
 async fn post_pays(shared: Rc<Shared>, body: String, link: Link) -> (StatusCode, Bytes) {
     let pay = shared.pay(link);
-    let answer = async |request: &hal::Request| pay::answer(&pay, request).await;
+    let answer = async |request: &hal::Request| {
+        pay::answer(&pay, request, &access::Reach::open(access::Caller::default())).await
+    };
     shared.ask(Method::POST, "/pays", &[], body, link, answer).await
 }
 

@@ -87,6 +87,7 @@ impl World {
             role: order::Role::Http,
             redis_url: "".into(),
             pay_url: String::new(),
+            service_credential: None,
             pay_deadline: Duration::from_millis(610),
             breaker: breaker::Settings {
                 window: Duration::from_secs(10),

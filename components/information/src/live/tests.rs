@@ -2,8 +2,9 @@
 
 use super::*;
 use crate::domain::Told;
-use crate::samples;
+use crate::{samples, store};
 use ::store::native::{Store, at_once};
+use access::Caller;
 use futures::channel::mpsc::{Receiver, channel};
 use hal::Method;
 use kernel::Timestamp;
@@ -75,7 +76,8 @@ impl Trial {
         headers.extend(last.map(|id| ("last-event-id", id)));
         let request = Request::new(Method::GET, "/infomations/1113/events", &headers, "").unwrap();
         let answered = hal::answer(&request, async |request: &Request| {
-            follow(&self.storage, Beside(self.world), request, OrderId::parse(1113).unwrap()).await
+            let reach = Reach::open(Caller::default());
+            follow(&self.storage, Beside(self.world), request, reach, OrderId::parse(1113).unwrap()).await
         });
         at_once(answered).unwrap()
     }
@@ -84,7 +86,18 @@ impl Trial {
         let (client, reader) = channel(1000);
         let (storage, background) = (self.storage.clone(), Beside(self.world));
         let (order_id, base) = (OrderId::parse(1113).unwrap(), BASE.to_owned());
-        (Follower { storage, background, order_id, base, client, last: last.map(str::to_owned) }, reader)
+        (
+            Follower {
+                storage,
+                background,
+                reach: Reach::open(Caller::default()),
+                order_id,
+                base,
+                client,
+                last: last.map(str::to_owned),
+            },
+            reader,
+        )
     }
 
     fn found(&self) -> Found {

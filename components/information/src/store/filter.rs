@@ -1,6 +1,6 @@
 //! Which orders a list shows, and in which order.
 
-use kernel::{CustomerId, EduNo, Invalid, OrderStatus, PayStatus, ReservationStatus};
+use kernel::{CustomerId, EduNo, Invalid, OrderStatus, Owners, PayStatus, ReservationStatus};
 use std::str::FromStr;
 use store::{Page, Statement};
 
@@ -41,17 +41,20 @@ impl FromStr for AnyStatus {
 
 /// Which orders are wanted; what is none does not matter.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Filter {
+pub(crate) struct Filter<'a> {
     pub(crate) customer_id: Option<CustomerId>,
     pub(crate) edu_no: Option<EduNo>,
     pub(crate) status: Option<AnyStatus>,
+    /// Whose; none is everybody's.
+    pub(crate) owners: Option<&'a Owners>,
 }
 
-impl Filter {
+impl Filter<'_> {
     fn conditions(self) -> store::Filter {
         let filter = store::Filter::default()
             .equal("i.customer_id", self.customer_id.map(CustomerId::get))
-            .equal("i.edu_no", self.edu_no.map(EduNo::get));
+            .equal("i.edu_no", self.edu_no.map(EduNo::get))
+            .owned("i.", self.owners);
         let column = match self.status {
             None => return filter,
             Some(AnyStatus::Order(_)) => "i.order_status",
@@ -64,9 +67,11 @@ impl Filter {
     /// The name under which the triggers count the rows it lets through, if they do.
     fn counted_as(self) -> Option<String> {
         match self {
-            Self { customer_id: None, edu_no: None, status: None } => Some("all".to_owned()),
-            Self { customer_id: None, edu_no: Some(edu_no), status: None } => Some(format!("eduNo {edu_no}")),
-            Self { customer_id: None, edu_no: None, status: Some(status) } => {
+            Self { customer_id: None, edu_no: None, status: None, owners: None } => Some("all".to_owned()),
+            Self { customer_id: None, edu_no: Some(edu_no), status: None, owners: None } => {
+                Some(format!("eduNo {edu_no}"))
+            }
+            Self { customer_id: None, edu_no: None, status: Some(status), owners: None } => {
                 Some(status.as_str().to_owned())
             }
             _ => None,

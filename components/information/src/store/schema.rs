@@ -3,7 +3,7 @@
 use store::{Schema, Step};
 
 pub(super) static SCHEMA: Schema = Schema {
-    version: 2,
+    version: 3,
     oldest_code: 1,
     tables: &[
         // `delayed_at` is the newest of `pay`'s versions at which `order` told that the payment is delayed. Until a later
@@ -45,27 +45,51 @@ pub(super) static SCHEMA: Schema = Schema {
             edu_no INTEGER PRIMARY KEY,
             version INTEGER NOT NULL,
             title TEXT NOT NULL,
-            status TEXT NOT NULL
+            status TEXT NOT NULL,
+            managers TEXT NOT NULL DEFAULT '[]'
         )",
+        COURSE_MANAGERS,
+        COURSE_MANAGERS_BY_MEMBER,
         // How many rows there are: in all (`all`), of a course (`eduNo 101`), in a status (`Paid`).
         "CREATE TABLE counts (name TEXT PRIMARY KEY, rows INTEGER NOT NULL) WITHOUT ROWID",
     ],
-    steps: &[Step {
-        to: 2,
-        statements: &[
-            "ALTER TABLE infomations ADD COLUMN delayed_at INTEGER",
-            "UPDATE infomations SET delayed_at = 0
-                WHERE order_id IN (SELECT order_id FROM timeline WHERE event = 'PaymentDelayed')",
-        ],
-    }],
+    steps: &[
+        Step {
+            to: 2,
+            statements: &[
+                "ALTER TABLE infomations ADD COLUMN delayed_at INTEGER",
+                "UPDATE infomations SET delayed_at = 0
+                    WHERE order_id IN (SELECT order_id FROM timeline WHERE event = 'PaymentDelayed')",
+            ],
+        },
+        // Nobody managed a course before.
+        Step {
+            to: 3,
+            statements: &[
+                "ALTER TABLE courses ADD COLUMN managers TEXT NOT NULL DEFAULT '[]'",
+                COURSE_MANAGERS,
+                COURSE_MANAGERS_BY_MEMBER,
+            ],
+        },
+    ],
     programs: &[TOLD, TOLD_OF_ORDER, TOLD_OF_COURSE, INSERTED, UPDATED],
 };
+
+/// Who manages which course, to find the courses of a manager by. `courses.managers` says the same.
+const COURSE_MANAGERS: &str = "CREATE TABLE course_managers (
+    edu_no INTEGER NOT NULL,
+    customer_id INTEGER NOT NULL,
+    PRIMARY KEY (edu_no, customer_id)
+) WITHOUT ROWID";
+
+const COURSE_MANAGERS_BY_MEMBER: &str =
+    "CREATE INDEX course_managers_by_member ON course_managers (customer_id, edu_no)";
 
 /// Where what events say is inserted.
 const TOLD: &str = "CREATE VIEW told AS
     SELECT t.context AS source, t.version, t.event, t.time, i.order_id, i.customer_id, i.edu_no, i.guest,
         c.title, i.amount, i.order_status, i.pay_status, i.delayed_at, i.reservation_status, i.waiting_position,
-        c.status AS course_status
+        c.status AS course_status, c.managers
     FROM timeline AS t JOIN infomations AS i ON i.order_id = t.order_id JOIN courses AS c ON c.edu_no = i.edu_no";
 
 /// Adds a line to the timeline of an order, and joins its row. The line of a delay says what became of the payment.
@@ -107,11 +131,16 @@ END";
 /// Keeps the newest of what was told about a course.
 const TOLD_OF_COURSE: &str =
     "CREATE TRIGGER told_of_course INSTEAD OF INSERT ON told WHEN NEW.order_id IS NULL BEGIN
-    INSERT INTO courses (edu_no, version, title, status)
-        VALUES (NEW.edu_no, NEW.version, NEW.title, NEW.course_status)
+    INSERT INTO courses (edu_no, version, title, status, managers)
+        VALUES (NEW.edu_no, NEW.version, NEW.title, NEW.course_status, coalesce(NEW.managers, '[]'))
         ON CONFLICT (edu_no) DO UPDATE
-            SET version = excluded.version, title = excluded.title, status = excluded.status
+            SET version = excluded.version, title = excluded.title, status = excluded.status,
+                managers = excluded.managers
             WHERE excluded.version > courses.version;
+    DELETE FROM course_managers WHERE edu_no = NEW.edu_no;
+    INSERT INTO course_managers (edu_no, customer_id)
+        SELECT courses.edu_no, CAST(member.value ->> 'customerId' AS BIGINT)
+        FROM courses, json_each(courses.managers) AS member WHERE courses.edu_no = NEW.edu_no;
 END";
 
 const INSERTED: &str = "CREATE TRIGGER infomations_inserted AFTER INSERT ON infomations BEGIN

@@ -279,7 +279,7 @@ fn filters_choose_and_count_the_same_messages() {
         (Filter { customer_id, ..Filter::default() }, &[5, 4, 3, 2, 1]),
         (Filter { status: Some(Status::Sent), ..Filter::default() }, &[2, 1]),
         (Filter { status: Some(Status::Failed), ..Filter::default() }, &[]),
-        (Filter { status: Some(Status::Pending), order_id, customer_id }, &[]),
+        (Filter { status: Some(Status::Pending), order_id, customer_id, owners: None }, &[]),
     ];
     for (filter, wanted) in cases {
         assert_eq!(store.list(filter, &newest(100)), wanted, "{filter:?}");

@@ -50,6 +50,14 @@ pub(crate) enum Applied {
     },
 }
 
+impl Applied {
+    /// The order.
+    pub(crate) const fn stored(&self) -> &Stored {
+        let (Self::Taken(stored, _) | Self::Same(stored) | Self::Replayed { stored, .. }) = self;
+        stored
+    }
+}
+
 impl Applying {
     fn application(&self, order_id: OrderId) -> Application {
         let &Self { customer_id, edu_no, guest, language, .. } = self;

@@ -34,6 +34,7 @@ fn new_course(capacity: u64, approval: Approval) -> NewCourse {
         approval,
         starts_at: NOW.plus_minutes(60),
         ends_at: NOW.plus_minutes(120),
+        managers: Managers::default(),
     }
 }
 

@@ -5,6 +5,7 @@
 use super::{courses, reservations};
 use crate::store::{ListedReservation, ReservationFilter, list_reservations};
 use ::store::{Page, Storage};
+use access::Reach;
 use anyhow::Context;
 use hal::{Error, Request, Response, StatusCode};
 use kernel::text::spreadsheet_safe;
@@ -30,16 +31,17 @@ const OFFERS: [&[&str]; 2] =
 pub(super) async fn show(
     storage: &impl Storage,
     request: &Request,
+    reach: &Reach,
     edu_no: EduNo,
 ) -> Result<Response, Error> {
-    let course = courses::find(storage, edu_no).await?;
+    let course = courses::find_managed(storage, reach, edu_no).await?;
     let statuses = match request.query.parse_as("status")? {
         Some(status) => vec![status],
         None => ON_THE_ROSTER.to_vec(),
     };
     let filter = ReservationFilter { edu_no: Some(edu_no), statuses, ..ReservationFilter::default() };
     let response = if request.negotiate(&OFFERS) == 0 {
-        reservations::list_filtered(storage, request, &filter).await?
+        reservations::list_filtered(storage, request, reach, &filter).await?
     } else {
         let csv = whole_roster(storage, &filter, &course.terms.title).await?;
         Response::of(StatusCode::OK, "text/csv; charset=utf-8", csv)

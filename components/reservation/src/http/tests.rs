@@ -4,6 +4,7 @@ use super::*;
 use crate::domain::Command;
 use crate::testing::{Reservation, applicant, edu, open, over, reject, service};
 use ::store::native::at_once;
+use access::Caller;
 use futures::executor::block_on;
 use kernel::CourseStatus;
 use serde_json::{Value, json};
@@ -75,7 +76,9 @@ impl Answer {
 fn ask(service: &Reservation, method: &str, path: &str, headers: &[(&str, &str)], body: &Value) -> Answer {
     let headers = [&[("host", "h")], headers].concat();
     let request = Request::new(method.parse().unwrap(), path, &headers, body.to_string()).unwrap();
-    let answered = at_once(hal::answer(&request, async |request| answer(service, request).await));
+    let answered = at_once(hal::answer(&request, async |request| {
+        answer(service, request, &Reach::open(Caller::default())).await
+    }));
     Answer(answered.expect("no store keeps anybody waiting"))
 }
 

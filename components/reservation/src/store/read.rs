@@ -3,9 +3,9 @@
 //! A list is read by key (`after` a number, in the order of an index) or, as in the seed, by page number.
 //! Every filter has its index; only the page number costs more the higher it is.
 
-use super::{COURSE, RESERVATION, course, reservation};
+use super::{COURSE, RESERVATION, course, managers, reservation};
 use crate::domain::{Course, Reservation};
-use kernel::{CourseStatus, CustomerId, EduNo, OrderId, ReservationStatus};
+use kernel::{CourseStatus, CustomerId, EduNo, OrderId, Owners, ReservationStatus};
 use store::{Filter, Page, Row, Statement, Storage, StoreError};
 
 /// A reservation as it is shown.
@@ -16,6 +16,8 @@ pub(crate) struct ListedReservation {
     pub(crate) reserved_at: Option<String>,
     /// Counted from 1 among those who still wait for the course.
     pub(crate) waiting_position: Option<u64>,
+    /// Who manages its course.
+    pub(crate) managers: Vec<CustomerId>,
 }
 
 /// Which reservations to list.
@@ -25,13 +27,16 @@ pub(crate) struct ReservationFilter {
     pub(crate) edu_no: Option<EduNo>,
     /// Any of these; all where empty.
     pub(crate) statuses: Vec<ReservationStatus>,
+    /// Whose; none is everybody's.
+    pub(crate) owners: Option<Owners>,
 }
 
 impl ReservationFilter {
     pub(super) fn conditions(&self) -> Filter {
         let conditions = Filter::default()
             .equal("customer_id", self.customer_id.map(CustomerId::get))
-            .equal("edu_no", self.edu_no.map(EduNo::get));
+            .equal("edu_no", self.edu_no.map(EduNo::get))
+            .owned("", self.owners.as_ref());
         // One status is found in the order of the list by its index; several are not.
         match &*self.statuses {
             [status] => conditions.equal("status", Some(status.as_str())),
@@ -92,14 +97,15 @@ pub(crate) async fn list_reservations(
     list.rows(storage).await?.iter().map(listed_reservation).collect()
 }
 
-/// How many reservations there are: from the tallies, unless one customer's are asked for.
+/// How many reservations there are: from the tallies, unless those of some are asked for.
 pub(crate) async fn count_reservations(
     storage: &impl Storage,
     filter: &ReservationFilter,
 ) -> Result<u64, StoreError> {
-    let counted = match filter.customer_id {
-        Some(_) => "SELECT count(*) AS total FROM reservations",
-        None => journal::tallies::TOTAL,
+    let counted = if filter.customer_id.is_some() || filter.owners.is_some() {
+        "SELECT count(*) AS total FROM reservations"
+    } else {
+        journal::tallies::TOTAL
     };
     total(storage, &filter.conditions().all(counted)).await
 }
@@ -110,7 +116,9 @@ pub(super) fn select_reservations() -> String {
         "SELECT {RESERVATION}, r.reserved_at, CASE WHEN r.status = 'Waitlisted' THEN
             (SELECT count(*) FROM reservations AS before WHERE before.edu_no = r.edu_no
                 AND before.status = 'Waitlisted' AND before.ticket <= r.ticket)
-         END AS waiting_position FROM reservations AS r"
+         END AS waiting_position,
+         coalesce((SELECT c.managers FROM courses AS c WHERE c.edu_no = r.edu_no), '[]') AS managers
+         FROM reservations AS r"
     )
 }
 
@@ -123,5 +131,6 @@ fn listed_reservation(row: &Row) -> Result<ListedReservation, StoreError> {
         reservation: reservation(row)?,
         reserved_at: row.opt_string("reserved_at")?,
         waiting_position: row.opt_count("waiting_position")?,
+        managers: managers(row)?.into_iter().map(|manager| manager.customer_id).collect(),
     })
 }

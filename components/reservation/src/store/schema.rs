@@ -14,7 +14,7 @@ use journal::{count_tallies, programs, tables, tallies, tally_changed, tally_gon
 use store::{Schema, Step};
 
 pub(super) static SCHEMA: Schema = Schema {
-    version: 5,
+    version: 6,
     oldest_code: 4,
     tables: &[
         tables::EVENTS,
@@ -35,6 +35,8 @@ pub(super) static SCHEMA: Schema = Schema {
         IDEMPOTENCY_KEYS,
         IDEMPOTENCY_KEYS_BY_AGE,
         tallies::TALLIES,
+        COURSE_MANAGERS,
+        COURSE_MANAGERS_BY_MEMBER,
     ],
     steps: &[
         Step { to: 4, statements: &tables::FROM_OUTBOX },
@@ -50,6 +52,15 @@ pub(super) static SCHEMA: Schema = Schema {
             ],
         },
         Step { to: 5, statements: &[tallies::TALLIES, count_tallies!("reservations")] },
+        // Nobody managed a course before.
+        Step {
+            to: 6,
+            statements: &[
+                "ALTER TABLE courses ADD COLUMN managers TEXT NOT NULL DEFAULT '[]'",
+                COURSE_MANAGERS,
+                COURSE_MANAGERS_BY_MEMBER,
+            ],
+        },
     ],
     programs: &[
         programs::DECISIONS,
@@ -96,6 +107,7 @@ const COURSES: &str = "CREATE TABLE courses (
     status TEXT NOT NULL,
     version INTEGER NOT NULL,
     seats_version INTEGER NOT NULL DEFAULT 0,
+    managers TEXT NOT NULL DEFAULT '[]',
     CHECK (taken >= 0 AND taken <= capacity), -- guard: reservation.capacity
     CHECK (waiting >= 0)
 ) STRICT";
@@ -145,19 +157,36 @@ const KEEP_KEY: &str = "CREATE TRIGGER keep_key INSTEAD OF INSERT ON decisions W
         NEW.data ->> 'fingerprint', CAST(NEW.data ->> 'madeAt' AS BIGINT));
 END";
 
+/// Who manages which course, to find the courses of a manager by. `courses.managers` says the same, to be shown.
+const COURSE_MANAGERS: &str = "CREATE TABLE course_managers (
+    edu_no INTEGER NOT NULL,
+    customer_id INTEGER NOT NULL,
+    PRIMARY KEY (edu_no, customer_id)
+) WITHOUT ROWID";
+
+const COURSE_MANAGERS_BY_MEMBER: &str =
+    "CREATE INDEX course_managers_by_member ON course_managers (customer_id, edu_no)";
+
 /// An event that the list has already is passed over, so that no capacity of before meets the seats of today.
 const PROJECT_COURSE: &str = "CREATE TRIGGER project_course INSTEAD OF INSERT ON projection
 WHEN NEW.type IN ('CourseOpened', 'CourseChanged', 'CourseStarted', 'CourseFinished', 'CourseCanceled') BEGIN
     INSERT INTO courses
-        (edu_no, title, capacity, fee, approval, starts_at, ends_at, status, version, seats_version)
+        (edu_no, title, capacity, fee, approval, starts_at, ends_at, status, version, seats_version, managers)
     VALUES (CAST(NEW.data ->> 'eduNo' AS BIGINT), NEW.data ->> 'title', CAST(NEW.data ->> 'capacity' AS BIGINT),
         CAST(NEW.data ->> 'fee' AS BIGINT), NEW.data ->> 'approval', NEW.data ->> 'startsAt',
-        NEW.data ->> 'endsAt', NEW.data ->> 'status', NEW.version, 1)
+        NEW.data ->> 'endsAt', NEW.data ->> 'status', NEW.version, 1,
+        coalesce(NEW.data ->> 'managers', '[]'))
     ON CONFLICT (edu_no) DO UPDATE SET
         title = excluded.title, capacity = excluded.capacity, fee = excluded.fee,
         approval = excluded.approval, starts_at = excluded.starts_at, ends_at = excluded.ends_at,
-        status = excluded.status, version = excluded.version, seats_version = courses.seats_version + 1
+        status = excluded.status, version = excluded.version, seats_version = courses.seats_version + 1,
+        managers = excluded.managers
     WHERE excluded.version > courses.version;
+    DELETE FROM course_managers WHERE edu_no = CAST(NEW.data ->> 'eduNo' AS BIGINT);
+    INSERT INTO course_managers (edu_no, customer_id)
+        SELECT courses.edu_no, CAST(member.value ->> 'customerId' AS BIGINT)
+        FROM courses, json_each(courses.managers) AS member
+        WHERE courses.edu_no = CAST(NEW.data ->> 'eduNo' AS BIGINT);
 END";
 
 const PROJECT_RESERVATION: &str = "CREATE TRIGGER project_reservation INSTEAD OF INSERT ON projection

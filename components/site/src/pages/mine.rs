@@ -63,7 +63,7 @@ async fn shown(visit: &Visit<'_>, not_found: Option<String>) -> Response {
     let (known, is_away) = if is_guest {
         (of_guest(visit, &mut page).await, false)
     } else {
-        let asked = of_member(visit.client()).await;
+        let asked = of_member(visit.client(), visit.visitor.customer_id().unwrap_or_default()).await;
         let listed = page.expect(asked);
         let is_away = listed.is_none();
         (listed.unwrap_or_default(), is_away)
@@ -74,9 +74,12 @@ async fn shown(visit: &Visit<'_>, not_found: Option<String>) -> Response {
 }
 
 /// A member's: those of the view, or while it is away those of `order`, which know less.
-async fn of_member(client: Client<'_>) -> Asked<Vec<Known>> {
-    let told = client.get::<List<Infomation>>(Context::Information, "/infomations?sort=orderId,desc&size=50");
-    let own = client.get::<List<Order>>(Context::Order, "/orders?sort=orderId,desc&size=50");
+async fn of_member(client: Client<'_>, me: u64) -> Asked<Vec<Known>> {
+    // A manager reaches more than their own.
+    let query = format!("?customerId={me}&sort=orderId,desc&size=50");
+    let (told_path, own_path) = (format!("/infomations{query}"), format!("/orders{query}"));
+    let told = client.get::<List<Infomation>>(Context::Information, &told_path);
+    let own = client.get::<List<Order>>(Context::Order, &own_path);
     let (told, own) = futures::join!(told, own);
     if let (Err(trouble), Err(_)) = (&told, &own) {
         return Err(trouble.clone());

@@ -19,6 +19,7 @@ const BASES: &[(&str, &str)] = &[
     ("schema-3-from-2-acknowledged", "schema-1-asks"),
     ("schema-3-from-2-log", "schema-1-asks"),
     ("schema-4", "schema-1-asks"),
+    ("schema-5", "schema-4"),
 ];
 
 fn folder() -> PathBuf {

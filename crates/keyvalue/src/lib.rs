@@ -1,7 +1,9 @@
-//! The breaker's state in Spin's key-value store (label `default`).
+//! Spin's key-value store with the label `default`: what all instances and replicas share, and what may be lost.
+//!
+//! The breaker's counts, sessions that have ended, rate limits. Whoever uses it says how its keys begin, since a store on
+//! Redis is one for all labels.
 
 use anyhow::{Context, anyhow};
-use breaker::Shared;
 use spin_sdk::experimental::wasi::keyvalue;
 use spin_sdk::key_value::Store;
 use std::cell::RefCell;
@@ -16,10 +18,11 @@ thread_local! {
 
 /// The key-value store, opened once per instance.
 #[derive(Clone)]
-pub(crate) struct KeyValue(Rc<Store>);
+pub struct KeyValue(Rc<Store>);
 
 impl KeyValue {
-    pub(crate) async fn open() -> anyhow::Result<Self> {
+    /// The store of this instance.
+    pub async fn open() -> anyhow::Result<Self> {
         if let Some(store) = OPEN.with_borrow(Clone::clone) {
             return Ok(Self(store));
         }
@@ -27,31 +30,32 @@ impl KeyValue {
         OPEN.set(Some(Rc::clone(&store)));
         Ok(Self(store))
     }
-}
 
-impl Shared for KeyValue {
-    type Error = anyhow::Error;
-
-    async fn get(&self, key: &str) -> anyhow::Result<Option<String>> {
+    /// The text under `key`.
+    pub async fn get(&self, key: &str) -> anyhow::Result<Option<String>> {
         let value = self.0.get(key).await.map_err(|e| anyhow!("reading {key}: {e:?}"))?;
         value.map(String::from_utf8).transpose().with_context(|| format!("reading {key}"))
     }
 
-    async fn set(&self, key: &str, value: &str) -> anyhow::Result<()> {
+    /// Puts a text under `key`.
+    pub async fn set(&self, key: &str, value: &str) -> anyhow::Result<()> {
         self.0.set(key, value).await.map_err(|e| anyhow!("writing {key}: {e:?}"))
     }
 
-    async fn delete(&self, key: &str) -> anyhow::Result<()> {
+    /// Removes `key`, if it is there.
+    pub async fn delete(&self, key: &str) -> anyhow::Result<()> {
         self.0.delete(key).await.map_err(|e| anyhow!("deleting {key}: {e:?}"))
     }
 
-    /// Through `wasi:keyvalue`, since Spin's own interface has nothing atomic.
-    async fn increment(&self, key: &str, by: i64) -> anyhow::Result<i64> {
+    /// Adds to the counter under `key`, which begins at 0, and gives back its new value. Atomic: through `wasi:keyvalue`,
+    /// since Spin's own interface has nothing that is.
+    pub fn increment(&self, key: &str, by: i64) -> anyhow::Result<i64> {
         let bucket = keyvalue::store::open(LABEL).map_err(|e| anyhow!("opening {LABEL}: {e:?}"))?;
         keyvalue::atomics::increment(&bucket, key, by).map_err(|e| anyhow!("counting in {key}: {e:?}"))
     }
 
-    async fn count(&self, key: &str) -> anyhow::Result<i64> {
+    /// The counter under `key`; 0 where there is none.
+    pub async fn count(&self, key: &str) -> anyhow::Result<i64> {
         let value = self.0.get(key).await.map_err(|e| anyhow!("reading {key}: {e:?}"))?;
         value.map_or(Ok(0), |bytes| {
             counter(&bytes).with_context(|| format!("{key} holds {bytes:?}, which is no counter"))
