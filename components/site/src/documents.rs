@@ -145,6 +145,36 @@ pub(crate) struct PageOf {
     pub(crate) number: u64,
 }
 
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Member {
+    pub(crate) name: Option<String>,
+    pub(crate) phone: Option<String>,
+    pub(crate) email: Option<String>,
+    pub(crate) language: Option<String>,
+    #[serde(default)]
+    pub(crate) roles: Vec<String>,
+    #[serde(default)]
+    pub(crate) consents: Vec<Consent>,
+    pub(crate) registered_at: Option<Timestamp>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct Consent {
+    pub(crate) name: String,
+    pub(crate) given: bool,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct SessionOf {
+    pub(crate) session_id: String,
+    pub(crate) created_at: Timestamp,
+    pub(crate) last_used_at: Timestamp,
+    #[serde(default)]
+    pub(crate) current: bool,
+}
+
 /// A page of a list.
 #[derive(Clone, Debug, Deserialize)]
 pub(crate) struct List<T> {

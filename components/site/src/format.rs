@@ -114,6 +114,18 @@ pub(crate) fn calendar(at: Timestamp) -> String {
     seconds.replace(['-', ':'], "") + "Z"
 }
 
+/// A Korean mobile number as people write it; any other as it is.
+pub(crate) fn phone(number: &str) -> String {
+    match number.strip_prefix("+82").map(|rest| format!("0{rest}")) {
+        Some(local) if local.len() == 11 && local.is_ascii() => {
+            let (first, rest) = local.split_at(3);
+            let (middle, last) = rest.split_at(4);
+            format!("{first}-{middle}-{last}")
+        }
+        _ => number.to_owned(),
+    }
+}
+
 fn short(name: &str) -> &str {
     name.get(..3).unwrap_or(name)
 }
@@ -135,6 +147,12 @@ mod tests {
             (won(120_000, Language::Ko).as_str(), won(120_000, Language::En).as_str()),
             ("120,000원", "₩120,000")
         );
+    }
+
+    #[test]
+    fn a_number_is_written_as_people_write_it() {
+        assert_eq!(phone("+821012345678"), "010-1234-5678");
+        assert_eq!(phone("+14155550100"), "+14155550100");
     }
 
     #[test]

@@ -4,19 +4,25 @@
 //! |---|---|---|
 //! | `/`, `/apply/{eduNo}`, `/apply/{eduNo}/form` | everybody: the catalogue, a course, applying | [`catalogue`], [`apply`] |
 //! | `/my`, `/my/find`, `/my/{orderId}` and what is under it | applicants: where they stand, paying, canceling, papers | [`mine`], [`order`], [`papers`] |
+//! | `/sign-in`, `/sign-in/code`, `/register`, `/sign-out` | everybody | [`sign_in`] |
+//! | `/account` and what is under it | members | [`account`] |
+//! | `/operate` | operators | [`operate`] |
 //! | `/manage` and what is under it | course managers | [`manage`] |
 //! | `/language`, `/terms`, `/privacy`, `/refunds` | everybody | [`legal`] |
 //!
 //! Each form is sent by `POST` to the page that it is on or leads to, and answered 303 with the page to look at then, or
 //! with the form again and what is wrong with it. None needs a script.
 
+mod account;
 mod apply;
 mod catalogue;
 mod legal;
 mod manage;
 mod mine;
+mod operate;
 mod order;
 mod papers;
+mod sign_in;
 
 use crate::client;
 use crate::form::Form;
@@ -50,6 +56,17 @@ pub(crate) enum Route {
     Roster(EduNo),
     RosterCsv(EduNo),
     MoveCourse(EduNo, Move),
+    SignIn,
+    Code,
+    Register,
+    SignOut,
+    Account,
+    Sessions,
+    Phone,
+    Data,
+    Erase,
+    Operate,
+    OperateLive,
     Language,
     Terms,
     Privacy,
@@ -88,6 +105,17 @@ impl Route {
                     name => Self::MoveCourse(course, Move::of(name)?),
                 }
             }
+            ["sign-in"] => Self::SignIn,
+            ["sign-in", "code"] => Self::Code,
+            ["register"] => Self::Register,
+            ["sign-out"] => Self::SignOut,
+            ["account"] => Self::Account,
+            ["account", "sessions"] => Self::Sessions,
+            ["account", "phone"] => Self::Phone,
+            ["account", "data.json"] => Self::Data,
+            ["account", "erase"] => Self::Erase,
+            ["operate"] => Self::Operate,
+            ["operate", "live"] => Self::OperateLive,
             ["language"] => Self::Language,
             ["terms"] => Self::Terms,
             ["privacy"] => Self::Privacy,
@@ -135,11 +163,21 @@ async fn get(visit: &Visit<'_>, route: Route) -> Option<Response> {
         Route::Roster(course) => manage::roster(visit, course).await,
         Route::RosterCsv(course) => manage::roster_csv(visit, course).await,
         Route::MoveCourse(course, on) => manage::ask(visit, course, on).await,
+        Route::SignIn => sign_in::show(visit),
+        Route::Code => sign_in::code(visit),
+        Route::Register => sign_in::register_form(visit),
+        Route::Account => account::show(visit).await,
+        Route::Sessions => account::sessions(visit).await,
+        Route::Phone => account::phone(visit),
+        Route::Data => account::data(visit).await,
+        Route::Erase => account::ask_to_erase(visit),
+        Route::Operate => operate::show(visit).await,
+        Route::OperateLive => operate::live(visit).await,
         Route::Terms => legal::terms(visit),
         Route::Privacy => legal::privacy(visit),
         Route::Refunds => legal::refunds(visit),
         Route::Nowhere => page::not_found(visit),
-        Route::Find | Route::Language | Route::Decide(_) => return None,
+        Route::Find | Route::Language | Route::Decide(_) | Route::SignOut => return None,
     })
 }
 
@@ -153,6 +191,14 @@ async fn post(visit: &mut Visit<'_>, route: Route, form: &Form) -> Option<Respon
         Route::EditCourse(course) => manage::change(visit, course, form).await,
         Route::Decide(course) => manage::decide(visit, course, form).await,
         Route::MoveCourse(course, on) => manage::carry_out(visit, course, on).await,
+        Route::SignIn => sign_in::send_code(visit, form).await,
+        Route::Code => sign_in::sign_in(visit, form).await,
+        Route::Register => sign_in::register(visit, form).await,
+        Route::SignOut => sign_in::sign_out(visit).await,
+        Route::Account => account::change(visit, form).await,
+        Route::Sessions => account::end_sessions(visit, form).await,
+        Route::Phone => account::change_phone(visit, form).await,
+        Route::Erase => account::erase(visit, form).await,
         Route::Language => legal::choose_language(visit, form),
         _ => return None,
     })
