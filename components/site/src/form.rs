@@ -32,7 +32,7 @@ impl Form {
 /// What is wrong with the fields of a form, to be said beside each.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Wrong {
-    fields: Vec<(String, &'static str)>,
+    pub(crate) fields: Vec<(String, &'static str)>,
     /// What is wrong with the whole.
     pub(crate) whole: Option<&'static str>,
 }
