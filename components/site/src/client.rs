@@ -89,6 +89,9 @@ pub(crate) fn found<T>(asked: Asked<T>) -> Asked<Option<T>> {
     }
 }
 
+/// What says where a visitor is: contexts count by it how often something is asked for.
+pub(crate) const ADDRESSES: [&str; 3] = ["forwarded", "x-forwarded-for", "spin-client-addr"];
+
 /// Asks with the rights of one visitor.
 #[derive(Clone, Copy)]
 pub(crate) struct Client<'a> {
@@ -216,6 +219,11 @@ impl<'a> Client<'a> {
         }
         if let Some(key) = self.order.and_then(|order| self.visitor.order_key(order)) {
             request = request.header("order-key", key);
+        }
+        for (name, value) in ADDRESSES.iter().zip(&self.visitor.addresses) {
+            if let Some(value) = value {
+                request = request.header(*name, value);
+            }
         }
         for (name, value) in headers {
             request = request.header(*name, *value);

@@ -126,6 +126,21 @@ impl Page {
         self.part == part
     }
 
+    /// What stands before the page itself. Each is written by one template, and not by the template of every page.
+    pub(crate) fn top(&self) -> String {
+        written(&Top { t: Messages(self.language), page: self })
+    }
+
+    /// What it is without.
+    pub(crate) fn without(&self) -> String {
+        written(&Without { page: self })
+    }
+
+    /// What stands behind it.
+    pub(crate) fn foot(&self) -> String {
+        written(&Foot { t: Messages(self.language), page: self })
+    }
+
     /// What was asked for, if it was answered. Otherwise the page says what it is without.
     pub(crate) fn expect<T>(&mut self, asked: Result<T, Trouble>) -> Option<T> {
         match asked {
@@ -140,6 +155,34 @@ impl Page {
             Err(Trouble::Problem(_)) => None,
         }
     }
+}
+
+#[derive(Template)]
+#[template(path = "top.html")]
+struct Top<'a> {
+    t: Messages,
+    page: &'a Page,
+}
+
+#[derive(Template)]
+#[template(path = "without.html")]
+struct Without<'a> {
+    page: &'a Page,
+}
+
+#[derive(Template)]
+#[template(path = "foot.html")]
+struct Foot<'a> {
+    t: Messages,
+    page: &'a Page,
+}
+
+/// A part of a page.
+pub(crate) fn written(part: &impl Template) -> String {
+    part.render().unwrap_or_else(|error| {
+        eprintln!("a part of a page cannot be written: {error}");
+        String::new()
+    })
 }
 
 impl Messages {
@@ -234,7 +277,7 @@ pub(crate) fn trouble(visit: &Visit<'_>, trouble: &Trouble) -> Response {
                 t.sign_in_needed_title(),
                 t.sign_in_needed_text(),
                 "user",
-                vec![("/sign-in", t.menu_sign_in()), ("/", t.menu_courses())],
+                vec![("/sign-in", t.menu_sign_in()), ("/my", t.find_title())],
             ),
             401 | 403 => (
                 StatusCode::FORBIDDEN,

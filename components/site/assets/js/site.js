@@ -59,7 +59,8 @@ connected();
 async function redraw(part) {
   const writing = part.contains(document.activeElement) && document.activeElement.matches("input, select, textarea");
   const ticked = all("input:checked", part).length > 0;
-  if (writing || ticked) return true;
+  part.dataset.late = writing || ticked ? "1" : "";
+  if (part.dataset.late) return true;
   const answer = await fetch(part.dataset.from, { headers: { accept: "text/html" } });
   if (!answer.ok) return false;
   const text = await answer.text();
@@ -76,6 +77,12 @@ async function redraw(part) {
   }
   return true;
 }
+
+// What was held back while somebody wrote comes when they are done.
+document.addEventListener("focusout", (event) => {
+  const part = event.target.closest?.("[data-live]");
+  if (part?.dataset.late) setTimeout(() => redraw(part).catch(() => {}), 200);
+});
 
 // The status of an order moves as it changes.
 function follow(part) {

@@ -25,6 +25,7 @@ approval-automatic-short = First come, first served
 approval-manual = The manager looks at each application and confirms it
 approval-automatic = Confirmed at once when paid, first come, first served
 seats-left = { $left ->
+    [0] none of { $capacity } seats left
     [one] 1 of { $capacity } seats left
    *[other] { $left } of { $capacity } seats left
  }
@@ -66,7 +67,7 @@ how-many-people = How many people will take part?
 guest-hint = From 1 to 20 people; each gets a seat.
 card-number = Card number
 card-hint = Digits are enough.
-card-hint-again = Leave it empty to try the first card again.
+card-hint-again = If you wait, we try again. To pay right now, enter a card number again.
 agree-pay = I have checked the application, the amount and the refund policy, and agree to pay.
 agree-free = I have checked the application and the refund policy.
 pay-and-apply = Pay and apply

@@ -21,7 +21,10 @@ approval-manual-short = 담당자 확인
 approval-automatic-short = 선착순 확정
 approval-manual = 담당자가 신청을 확인한 뒤 확정합니다
 approval-automatic = 결제하시면 선착순으로 바로 확정됩니다
-seats-left = 정원 { $capacity }명 중 { $left }자리 남음
+seats-left = { $left ->
+    [0] 정원 { $capacity }명, 남은 자리 없음
+   *[other] 정원 { $capacity }명 중 { $left }자리 남음
+ }
 waiting-orders = 대기 { $count }건
 fact-when = 일시
 fact-fee = 수강료
@@ -60,7 +63,7 @@ how-many-people = 몇 명이 참여하시나요?
 guest-hint = 1명부터 20명까지, 한 명당 한 자리를 배정합니다.
 card-number = 카드 번호
 card-hint = 숫자만 입력하셔도 됩니다.
-card-hint-again = 비워 두시면 처음 입력하신 카드로 다시 시도합니다.
+card-hint-again = 기다리시면 저희가 다시 시도합니다. 바로 결제하시려면 카드 번호를 다시 입력해 주세요.
 agree-pay = 신청 내용과 결제 금액, 환불 규정을 확인했으며 결제에 동의합니다.
 agree-free = 신청 내용과 환불 규정을 확인했습니다.
 pay-and-apply = 결제하고 신청하기

@@ -62,7 +62,7 @@ pub(super) async fn show(visit: &Visit<'_>) -> Response {
     if !page.may_operate {
         return page::trouble(visit, &page::forbidden());
     }
-    let live = look(visit).await.render().unwrap_or_default();
+    let live = page::written(&look(visit).await);
     page::ok(&Operate { t: visit.t(), page, live, version: env!("CARGO_PKG_VERSION") })
 }
 

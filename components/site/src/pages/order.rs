@@ -133,13 +133,7 @@ async fn shown(visit: &Visit<'_>, order_id: OrderId, wrong: Wrong) -> Response {
         Err(trouble) => return page::trouble(visit, &trouble),
     };
     let is_wrong = !wrong.is_nothing();
-    let status = match Status::of(visit, order_id, &known, wrong).render() {
-        Ok(status) => status,
-        Err(error) => {
-            eprintln!("a status cannot be written: {error}");
-            String::new()
-        }
-    };
+    let status = page::written(&Status::of(visit, order_id, &known, wrong));
     let template = OrderPage {
         t,
         order_id,
@@ -189,8 +183,7 @@ pub(super) async fn status(visit: &Visit<'_>, order_id: OrderId) -> Response {
 
 pub(super) async fn pay(visit: &Visit<'_>, order_id: OrderId, form: &Form) -> Response {
     let card = form.get("cardNo");
-    // Without one, the card that waits to be charged is meant.
-    let body = if card.is_empty() { json!({}) } else { json!({ "cardNo": card }) };
+    let body = json!({ "cardNo": card });
     let path = format!("/orders/{order_id}/payment");
     let paid = visit.client().about(order_id).change(Context::Order, Method::POST, &path, &body).await;
     match paid {

@@ -100,7 +100,7 @@ pub(crate) async fn show(visit: &Visit<'_>, edu_no: EduNo) -> Response {
             away(edu_no, t)
         }
     };
-    let live = live.render().unwrap_or_default();
+    let live = page::written(&live);
     let count =
         |name| visit.request.query.get(name).ok().flatten().and_then(|n| n.parse::<u64>().ok()).unwrap_or(0);
     let mut notices = Vec::new();
