@@ -5,6 +5,7 @@
 //!   several, each with some of the components, which can be stopped, killed and started again.
 //! - [`Sugang`] is the simple case: one ground, one host, every component.
 //! - [`Api`] has a method per endpoint, and gives back [`Answer`]s.
+//! - [`browser`] opens pages as people see them, and judges them.
 //! - [`Cluster`] is several hosts over one PostgreSQL and one Redis, behind a balancer; [`drill`] replaces and freezes them.
 //! - [`contract`] holds every answer of a host against the published `openapi.json`.
 //! - [`members`] has the keys that tests know, and what is made with them.
@@ -20,6 +21,7 @@
 
 mod answer;
 mod api;
+pub mod browser;
 pub mod chaos;
 pub mod cluster;
 pub mod contract;

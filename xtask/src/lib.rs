@@ -2,7 +2,7 @@
 //! the [`workspace`] (where things are, how cargo is called), the [`state`] directory, the private
 //! [`redis_server`] and a [`registry_server`], the parts of a [`redis_url`] and of a [`postgres_url`], the [`tick`], and, where
 //! there are several hosts, the [`balancer`] before them, the [`supervisor`] that starts them anew and what is [`shared`]
-//! between them.
+//! between them. What the tests drive pages with is in [`browser`].
 //!
 //! It is a library as well as a program because the end-to-end tests start the same system the
 //! commands start. It deliberately knows nothing of orders or payments, and does not link the
@@ -10,6 +10,7 @@
 
 pub mod balancer;
 pub mod bench;
+pub mod browser;
 pub mod build;
 pub mod chaos;
 pub mod doctor;

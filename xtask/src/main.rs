@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use xtask::{bench, build, chaos, doctor, drill, image, setup, test, up};
+use xtask::{bench, browser, build, chaos, doctor, drill, image, setup, test, up};
 
 /// Sugang's developer commands.
 ///
@@ -27,6 +27,7 @@ enum Command {
     Drill(drill::Drill),
     Doctor(doctor::Doctor),
     Image(image::Image),
+    Screenshots(browser::Screenshots),
 }
 
 fn main() -> ExitCode {
@@ -40,6 +41,7 @@ fn main() -> ExitCode {
         Command::Drill(command) => command.run(),
         Command::Doctor(command) => command.run(),
         Command::Image(command) => command.run(),
+        Command::Screenshots(command) => command.run(),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

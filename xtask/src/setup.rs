@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Result, bail};
 use clap::Args;
 
-use crate::{balancer, redis_server, registry_server, workspace};
+use crate::{balancer, browser, redis_server, registry_server, workspace};
 
 /// Install what is missing: the WebAssembly target, redis-server, PostgreSQL, and what only tests need.
 ///
@@ -25,7 +25,7 @@ impl Setup {
         ensure_target()?;
         println!("target  {} is there", workspace::COMPONENT_TARGET);
         println!("redis   {}", REDIS.ensure()?.display());
-        for needed in [POSTGRES, HAPROXY, SIEGE, REGISTRY] {
+        for needed in [POSTGRES, HAPROXY, SIEGE, REGISTRY, CHROMIUM, CHROMEDRIVER, KOREAN_FONT] {
             match needed.ensure() {
                 Ok(found) => println!("{}: {}", needed.what, found.display()),
                 Err(missing) => println!("Some commands and tests need it: {missing:#}"),
@@ -137,6 +137,30 @@ pub const FAKETIME: Needed = Needed {
     see: "https://github.com/wolfcw/libfaketime",
 };
 
+/// The browser that the tests look at pages with.
+pub const CHROMIUM: Needed = Needed {
+    what: "chromium",
+    find: browser::program,
+    package: |_| Some("chromium"),
+    see: "https://www.chromium.org",
+};
+
+/// What drives it.
+pub const CHROMEDRIVER: Needed = Needed {
+    what: "chromedriver",
+    find: browser::driver,
+    package: |manager| (manager.program == "apt-get").then_some("chromium-driver"),
+    see: "https://developer.chrome.com/docs/chromedriver",
+};
+
+/// Without it pictures of pages have boxes in the place of Korean letters.
+pub const KOREAN_FONT: Needed = Needed {
+    what: "Noto Sans CJK, a font with Korean letters",
+    find: korean_font,
+    package: |manager| (manager.program == "apt-get").then_some("fonts-noto-cjk"),
+    see: "https://github.com/notofonts/noto-cjk",
+};
+
 impl Needed {
     /// Where it is, if it is installed.
     #[must_use]
@@ -169,6 +193,11 @@ impl Needed {
         let manager = PackageManager::of_this_machine()?;
         Some((manager, (self.package)(manager)?))
     }
+}
+
+fn korean_font() -> Option<PathBuf> {
+    let font = Path::new("/usr/share/fonts/opentype/noto/NotoSansCJK-Regular.ttc");
+    font.exists().then(|| font.to_owned())
 }
 
 fn faketime() -> Option<PathBuf> {

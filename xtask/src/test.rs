@@ -7,7 +7,7 @@ use std::process::{Command, ExitCode, Stdio};
 use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
 
-use crate::{build, setup, workspace};
+use crate::{browser, build, setup, workspace};
 
 /// Run what a change must pass: formatting, lints, the components' build, every test.
 ///
@@ -38,6 +38,8 @@ enum Part {
     Unit,
     /// Of the tests, the end-to-end ones: the whole system, over HTTP, with a real Redis
     E2e,
+    /// Of the tests, those of the pages: the whole system, in a real browser
+    Browser,
 }
 
 /// What is done where nothing is chosen. All tests are one call of cargo, so that no dependency is compiled twice
@@ -45,12 +47,14 @@ enum Part {
 const ALL: [Part; 3] = [Part::Lint, Part::Build, Part::Tests];
 
 /// What tests need of the distribution.
-const NEEDED: [(&str, setup::Needed); 5] = [
+const NEEDED: [(&str, setup::Needed); 7] = [
     ("setup", setup::REDIS),
     ("setup of PostgreSQL", setup::POSTGRES),
     ("setup of haproxy", setup::HAPROXY),
     ("setup of siege", setup::SIEGE),
     ("setup of a registry", setup::REGISTRY),
+    ("setup of a browser", setup::CHROMIUM),
+    ("setup of a browser's driver", setup::CHROMEDRIVER),
 ];
 
 /// In the names of the end-to-end tests that hold an answer to a time: they run by themselves, one after another.
@@ -89,12 +93,14 @@ impl Test {
                 for (name, needed) in NEEDED {
                     count.step(name, needed.ensure().map(drop));
                 }
+                count.step("setup of axe-core", browser::axe().map(drop));
                 count.step("build", build::everything());
                 count.step("build with faults", build::with_faults());
             }
             Part::Tests => self.tests_and_timed("tests", &[], count),
             Part::Unit => self.tests("unit tests", &["--lib", "--bins"], &[], count),
             Part::E2e => self.tests_and_timed("end-to-end tests", &E2E, count),
+            Part::Browser => self.tests("browser tests", &["--test", "browser"], &[], count),
         }
     }
 

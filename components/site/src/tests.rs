@@ -204,3 +204,59 @@ fn every_operation_has_a_name_of_its_own_and_says_what_can_go_wrong() {
     });
     assert!(names.len() > 20, "only {names:?}");
 }
+
+/// What a template says by itself: what is left of it without its tags, its expressions and the markup; and what stands in
+/// attributes that are read to people.
+fn words_of(template: &str) -> String {
+    // This block is a class of the element it is in.
+    let mut text = template.replace("{% block width %}narrow{% endblock %}", "");
+    for (open, close) in [("{{", "}}"), ("{%", "%}"), ("{#", "#}")] {
+        while let Some(from) = text.find(open) {
+            let to = text[from..].find(close).map_or(text.len(), |to| from + to + close.len());
+            text.replace_range(from..to, "");
+        }
+    }
+    let mut said = String::new();
+    for attribute in ["alt=\"", "title=\"", "placeholder=\"", "aria-label=\""] {
+        for value in text.split(attribute).skip(1) {
+            said.push_str(value.split('"').next().unwrap());
+        }
+    }
+    let mut rest = text.as_str();
+    while let Some((before, tag)) = rest.split_once('<') {
+        said.push_str(before);
+        rest = tag.split_once('>').map_or("", |(_, after)| after);
+    }
+    said + rest
+}
+
+#[test]
+fn no_template_says_anything_that_is_not_in_the_message_files() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("templates");
+    let mut looked_at = 0;
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let said = words_of(&fs::read_to_string(&path).unwrap());
+        let said = said.replace("&nbsp;", "");
+        assert!(!said.chars().any(char::is_alphabetic), "{} says {said:?}", path.display());
+        looked_at += 1;
+    }
+    assert!(looked_at > 15, "only {looked_at} templates");
+    assert_eq!(words_of("<p class=\"x\" title=\"a\">{{ t.x() }} b</p>").replace(' ', ""), "ab");
+}
+
+#[test]
+fn every_message_is_there_in_both_languages() {
+    let ids = |language: &str| {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("messages").join(language);
+        let files =
+            fs::read_dir(folder).unwrap().map(|entry| fs::read_to_string(entry.unwrap().path()).unwrap());
+        let lines = files.flat_map(|text| text.lines().map(str::to_owned).collect::<Vec<_>>());
+        let ids = lines.filter_map(|line| line.split_once(" = ").map(|(id, _)| id.to_owned()));
+        ids.filter(|id| id.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-'))
+            .collect()
+    };
+    let (korean, english): (BTreeSet<String>, BTreeSet<String>) = (ids("ko"), ids("en"));
+    assert!(korean.len() > 300, "only {}", korean.len());
+    assert_eq!(korean, english);
+}

@@ -38,6 +38,11 @@ impl Query {
         self.parse_as(name)?.ok_or_else(|| Invalid::new(name, "is required").into())
     }
 
+    /// The query as it stands in a URI, without the question mark.
+    pub fn encoded(&self) -> String {
+        self.replaced(&[])
+    }
+
     /// The same query with some parameters put in place of others, encoded, for links.
     pub(crate) fn replaced(&self, changes: &[(&str, u64)]) -> String {
         let mut encoder = form_urlencoded::Serializer::new(String::new());

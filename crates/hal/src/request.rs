@@ -121,6 +121,11 @@ impl Request {
         self.headers.first(name)
     }
 
+    /// The body as it came: for what is no JSON, such as a form.
+    pub fn body(&self) -> &[u8] {
+        &self.body
+    }
+
     /// A header that says who asks: its one value, `None` where it is not there. More than one, or what is not ASCII, is
     /// `Some(None)`: it is not to be taken for absent.
     pub fn credential(&self, name: &str) -> Option<Option<&str>> {

@@ -1,0 +1,71 @@
+use super::*;
+use serde_json::{Value, json};
+
+fn known(order: [Value; 2], told: [Value; 3], events: &[&str]) -> Known {
+    let [status, pay] = order;
+    let [order_status, pay_status, reservation_status] = told;
+    let timeline: Vec<_> = events
+        .iter()
+        .map(|event| json!({ "event": event, "status": "", "time": "2026-11-22T00:00:00Z" }))
+        .collect();
+    let order = json!({ "orderId": 1, "eduNo": 2, "courseTitle": "t", "guest": 1, "status": status, "payStatus": pay,
+        "cardLast4": null, "amount": 5000, "orderedAt": "2026-11-22T00:00:00Z" });
+    let infomation = json!({ "orderId": 1, "eduNo": 2, "courseTitle": "t", "guest": 1, "amount": 5000,
+        "orderStatus": order_status, "payStatus": pay_status, "reservationStatus": reservation_status,
+        "courseStatus": null, "waitingPosition": 3, "updatedAt": "2026-11-22T00:00:00Z", "timeline": timeline });
+    Known {
+        order: serde_json::from_value(order).unwrap(),
+        infomation: serde_json::from_value(infomation).unwrap(),
+        ..Known::default()
+    }
+}
+
+#[test]
+fn a_stage_follows_from_whichever_context_knows_more() {
+    let n = Value::Null;
+    let check = |order: [&str; 2], told: [&str; 3], events: &[&str], stage: Stage| {
+        let word = |word: &str| if word.is_empty() { n.clone() } else { json!(word) };
+        let known = known(order.map(word), told.map(word), events);
+        assert_eq!(known.stage(), stage, "{order:?} {told:?}");
+    };
+    check(["Ordered", ""], ["", "", ""], &[], Stage::Settling);
+    check(["Ordered", "Payment Delayed"], ["", "", ""], &[], Stage::Delayed);
+    check(["Ordered", "Payment Declined"], ["Ordered", "Payment Delayed", ""], &[], Stage::Declined);
+    check(["Ordered", "Paid"], ["Ordered", "", ""], &[], Stage::Paid);
+    check(["Ordered", "Paid"], ["Ordered", "Payment Declined", ""], &[], Stage::Paid);
+    check(["Ordered", "Payment Delayed"], ["Ordered", "Paid", "Waitlisted"], &[], Stage::Waiting(Some(3)));
+    check(["Ordered", "Paid"], ["Ordered", "Paid", "Reservation Requested"], &[], Stage::Requested);
+    check(["Ordered", "Paid"], ["Ordered", "Paid", "Reservation Confirmed"], &[], Stage::Confirmed);
+    let ended = |reason, money| Stage::Ended(reason, money);
+    check(["Order Canceled", ""], ["Ordered", "", ""], &[], ended(Reason::Canceled, Money::None));
+    check(
+        ["Order Canceled", "Paid"],
+        ["Ordered", "Paid", "Reservation Confirmed"],
+        &["Paid"],
+        ended(Reason::Canceled, Money::OnItsWay),
+    );
+    check(
+        ["Order Canceled", "Payment Canceled"],
+        ["Order Canceled", "Payment Canceled", "Reservation Rejected"],
+        &["Paid"],
+        ended(Reason::Rejected, Money::GivenBack),
+    );
+    check(
+        ["Order Canceled", "Payment Canceled"],
+        ["Order Canceled", "Payment Canceled", ""],
+        &[],
+        ended(Reason::Canceled, Money::None),
+    );
+}
+
+#[test]
+fn a_step_is_where_the_application_stands() {
+    let t = Messages(Language::Ko);
+    let word = |word: &str| json!(word);
+    let states = |known: &Known| steps(known, t).into_iter().map(|step| step.state).collect::<Vec<_>>();
+    let waiting = known(["Ordered", "Paid"].map(word), ["Ordered", "Paid", "Waitlisted"].map(word), &[]);
+    assert_eq!(states(&waiting), ["done", "done", "now", "todo"]);
+    let declined =
+        known(["Ordered", "Payment Declined"].map(word), [Value::Null, Value::Null, Value::Null], &[]);
+    assert_eq!(states(&declined), ["done", "bad", "todo", "todo"]);
+}
