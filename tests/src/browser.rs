@@ -126,6 +126,7 @@ impl Browser {
             scripts: true,
         };
         browser.resize(Size::Phone);
+        browser.speak("ko");
         browser
     }
 
@@ -395,7 +396,8 @@ impl Browser {
 impl Drop for Browser {
     fn drop(&mut self) {
         // The driver ends with this value anyway, and its browser with it.
-        _ = self.runtime.block_on(tokio::time::timeout(Duration::from_secs(5), self.client.clone().close()));
+        let closing = self.client.clone().close();
+        _ = self.runtime.block_on(async { tokio::time::timeout(Duration::from_secs(5), closing).await });
     }
 }
 

@@ -30,8 +30,8 @@ pub fn problems(objects: &[Value], application: &Application, workloads: &[Workl
             let port = if *to == "redis" { REDIS } else { PORT };
             let needed = match *to {
                 "redis" => *from == "tick" || reaches(from, "redis_address"),
-                "pay" => reaches(from, "pay_url"),
-                _ => false,
+                // Whoever may call another context knows where it is by a variable.
+                context => reaches(from, &format!("{context}_url")),
             };
             let allowed = is_allowed(&policies, "Egress", from_labels, to_labels, port)
                 && is_allowed(&policies, "Ingress", to_labels, from_labels, port);

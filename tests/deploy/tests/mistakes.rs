@@ -257,11 +257,11 @@ fn somebody_reaches_pay_who_must_not_and_somebody_does_not_who_must() {
         let out = &mut it.at("NetworkPolicy", "to-pay")["spec"]["podSelector"];
         out["matchExpressions"][0]["values"] = names;
     };
-    is_caught("postgres", |it| from(it, json!(["order"])), "`order-worker` must reach `pay`");
+    is_caught("postgres", |it| from(it, json!(["order", "site"])), "`order-worker` must reach `pay`");
     is_caught(
         "postgres",
-        |it| from(it, json!(["order", "order-worker", "site"])),
-        "`site` must not reach `pay`",
+        |it| from(it, json!(["order", "order-worker", "site", "reservation"])),
+        "`reservation` must not reach `pay`",
     );
     is_caught("postgres", |it| it.remove("NetworkPolicy", "default-deny"), "must not be reached by others");
 }

@@ -21,6 +21,7 @@ impl Stores {
             ("notification", &notification::DATABASE),
             ("inbox", &channel_inbox::DATABASE),
             ("information", &information::DATABASE),
+            ("member", &member::DATABASE),
         ];
         let open = |(label, database)| Ok((label, Sqlite::in_memory(database)?));
         let stores = Self(databases.into_iter().map(open).collect::<Result<_, StoreError>>()?);
