@@ -155,10 +155,13 @@ pub(crate) async fn list(
     rows.iter().map(stored).collect()
 }
 
-/// How many payments `filter` lets through: from the tallies, unless one customer's are asked for.
+/// How many payments `filter` lets through: from the tallies, unless those of some are asked for.
 pub(crate) async fn total(storage: &impl Storage, filter: Filter<'_>) -> Result<u64, StoreError> {
-    let counted =
-        if filter.customer_id.is_some() { "SELECT count(*) AS total FROM pays" } else { tallies::TOTAL };
+    let counted = if filter.customer_id.is_some() || filter.owners.is_some() {
+        "SELECT count(*) AS total FROM pays"
+    } else {
+        tallies::TOTAL
+    };
     let count = filter.conditions().all(counted).row(storage).await?;
     count.map_or(Ok(0), |row| row.count("total"))
 }

@@ -110,7 +110,7 @@ fn the_same_sources_have_the_same_digest_however_the_image_is_made() {
 fn a_context_and_its_worker_are_one_layer_and_their_adapters_are_composed_in() {
     let folder = tempfile::tempdir().unwrap();
     let types: Vec<_> = layers(folder.path()).iter().map(|it| it["mediaType"].clone()).collect();
-    let mut expected = vec!["application/vnd.wasm.content.layer.v1+wasm"; 6];
+    let mut expected = vec!["application/vnd.wasm.content.layer.v1+wasm"; 7];
     expected.push("application/vnd.fermyon.spin.application.v1+config");
     assert_eq!(types, expected);
 }
