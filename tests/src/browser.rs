@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use fantoccini::error::CmdError;
 use fantoccini::wd::WebDriverCompatibleCommand;
 use fantoccini::{Client, ClientBuilder, Locator};
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -125,6 +126,10 @@ impl Browser {
             base: base.to_owned(),
             scripts: true,
         };
+        // What a new window shows by itself is none of the site's.
+        browser.runtime.block_on(browser.client.goto("about:blank")).expect("an empty page");
+        browser.traffic();
+        browser.console();
         browser.resize(Size::Phone);
         browser.speak("ko");
         browser
@@ -174,9 +179,9 @@ impl Browser {
         self.devtools("Network.setCookie", &cookie);
     }
 
-    /// Forgets every cookie.
-    pub fn forget(&self) {
-        self.devtools("Network.clearBrowserCookies", &json!({}));
+    /// Forgets a cookie.
+    pub fn drop_cookie(&self, name: &str) {
+        self.devtools("Network.deleteCookies", &json!({ "name": name, "url": self.base }));
     }
 
     /// Opens a page.
@@ -243,23 +248,27 @@ impl Browser {
     pub fn click(&self, words: &str) {
         let path =
             format!("//*[self::a or self::button or self::label][normalize-space(.)={}]", quoted(words));
-        let clicked = self.runtime.block_on(async {
-            let element = self.client.find(Locator::XPath(&path)).await?;
-            element.click().await
-        });
-        if let Err(error) = clicked {
-            panic!("cannot click {words:?} on {}: {error}\n{}", self.path(), self.text());
-        }
+        self.click_where(Locator::XPath(&path), words);
     }
 
     /// Clicks the first element that a selector names.
     #[track_caller]
     pub fn click_on(&self, selector: &str) {
-        let clicked = self.runtime.block_on(async {
-            let element = self.client.find(Locator::Css(selector)).await?;
-            element.click().await
-        });
-        clicked.unwrap_or_else(|error| panic!("cannot click {selector} on {}: {error}", self.path()));
+        self.click_where(Locator::Css(selector), selector);
+    }
+
+    /// What moves by itself may be put in anew between being found and being clicked, which a person would not notice.
+    #[track_caller]
+    fn click_where(&self, locator: Locator<'_>, called: &str) {
+        let click = || self.runtime.block_on(async { self.client.find(locator).await?.click().await });
+        let again = |error: &CmdError| error.to_string().contains("stale element");
+        let mut clicked = click();
+        while clicked.as_ref().is_err_and(again) {
+            clicked = click();
+        }
+        if let Err(error) = clicked {
+            panic!("cannot click {called:?} on {}: {error}\n{}", self.path(), self.text());
+        }
     }
 
     /// Types into a field in the place of what is in it.
@@ -293,6 +302,13 @@ impl Browser {
     #[track_caller]
     pub fn run(&self, script: &str, arguments: &[Value]) -> Value {
         let ran = self.runtime.block_on(self.client.execute(script, arguments.to_vec()));
+        ran.unwrap_or_else(|error| panic!("a script on {}: {error}", self.path()))
+    }
+
+    /// The same of a script that hands over later what it has, by calling its last argument.
+    #[track_caller]
+    pub fn run_async(&self, script: &str) -> Value {
+        let ran = self.runtime.block_on(self.client.execute_async(script, Vec::new()));
         ran.unwrap_or_else(|error| panic!("a script on {}: {error}", self.path()))
     }
 

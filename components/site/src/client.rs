@@ -71,6 +71,11 @@ pub(crate) struct FieldError {
 }
 
 impl Problem {
+    /// Whether a context says so, and not somebody in its place.
+    fn is_of_a_context(&self) -> bool {
+        self.kind.starts_with("/problems/")
+    }
+
     /// The kind of problem, as in `/problems/{slug}`.
     pub(crate) fn slug(&self) -> &str {
         self.kind.rsplit('/').next().unwrap_or_default()
@@ -185,8 +190,8 @@ impl<'a> Client<'a> {
         }
         let problem = serde_json::from_slice::<Problem>(&answer.body);
         match problem {
-            // Whoever answers in the place of a context that is not there knows none of its paths.
-            Ok(problem) if answer.status.is_client_error() => {
+            // A host that answers in the place of a context that is not there has no kind of problem of its own.
+            Ok(problem) if answer.status.is_client_error() && problem.is_of_a_context() => {
                 let status = answer.status.as_u16();
                 Err(Trouble::Problem(Box::new(Problem {
                     status,

@@ -20,7 +20,7 @@ pub(crate) struct Course {
     pub(crate) starts_at: Timestamp,
     pub(crate) ends_at: Timestamp,
     pub(crate) status: CourseStatus,
-    /// Shown to managers and operators, where anybody is asked who they are.
+    /// Told to managers and operators, where anybody is asked who they are.
     #[serde(default)]
     managers: Option<Vec<u64>>,
     #[serde(rename = "_links", default)]
@@ -28,10 +28,10 @@ pub(crate) struct Course {
 }
 
 impl Course {
-    /// Whether it is among the courses of a member. Where nobody is asked who they are, every course is everybody's.
+    /// Whether it is among the courses of a member. Of whose it is only its managers and operators are told.
     pub(crate) fn is_managed_by(&self, member: Option<u64>) -> bool {
         let managers = self.managers.as_ref();
-        managers.is_none_or(|managers| member.is_some_and(|member| managers.contains(&member)))
+        managers.is_some_and(|managers| member.is_some_and(|member| managers.contains(&member)))
     }
 
     /// Seats that nobody has.

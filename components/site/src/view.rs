@@ -230,8 +230,9 @@ impl Stage {
         }
     }
 
+    /// Whether nothing of it moves any more.
     pub(crate) const fn is_over(self) -> bool {
-        matches!(self, Self::Ended(..) | Self::Attended)
+        matches!(self, Self::Ended(_, Money::None | Money::GivenBack) | Self::Attended)
     }
 }
 

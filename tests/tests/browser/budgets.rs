@@ -2,7 +2,7 @@
 
 use crate::{browse, open};
 use std::time::Duration;
-use sugang_tests::median;
+use sugang_tests::{Api, median};
 
 /// A first view, with all that is loaded for it.
 const BYTES: u64 = 60 * 1024;
@@ -29,13 +29,10 @@ fn a_slow_telephone_shows_something_within_a_second() {
     browser.go("/terms");
     browser.throttle();
     browser.bytes_of("/");
-    let painted = browser.run(
-        "return performance.getEntriesByName('first-contentful-paint').map(({ startTime }) => startTime)[0] ?? 0",
-        &[],
-    );
-    let painted = painted.as_f64().unwrap();
+    let script = "return performance.getEntriesByName('first-contentful-paint')[0]?.startTime ?? null";
+    let painted = sugang_tests::until("something to be seen", || browser.run(script, &[]).as_f64());
     println!("first contentful paint after {painted} ms");
-    assert!(painted > 0.0 && painted <= FIRST_PAINT, "after {painted} ms");
+    assert!(painted <= FIRST_PAINT, "after {painted} ms");
 }
 
 mod timed {
@@ -47,11 +44,13 @@ mod timed {
         let order = serde_json::json!({ "eduNo": 101, "guest": 1, "cardNo": "1234" });
         let order = system.post("/orders", &order).json()["orderId"].as_u64().unwrap();
         let order = format!("/my/{order}");
+        // Pages are not in the contract that the system is held to.
+        let pages = Api::new(system.address());
         for path in
             ["/", "/apply/101", "/apply/101/form", "/my", &order, "/manage/102", "/operate", "/sign-in"]
         {
             let get =
-                || system.send(system.request("GET", path).header("accept", "text/html"), None).expect(200);
+                || pages.send(pages.request("GET", path).header("accept", "text/html"), None).expect(200);
             for _ in 0..10 {
                 get();
             }

@@ -13,6 +13,7 @@
 mod applying;
 mod budgets;
 mod managing;
+mod members;
 mod outages;
 mod pages;
 

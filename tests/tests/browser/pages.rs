@@ -59,10 +59,14 @@ fn a_language_is_chosen_by_the_one_button_on_every_page_and_kept() {
     let browser = browse(&system);
     browser.speak("ko");
     browser.go("/apply/101?x=1");
+    let is_in = |language: &str| {
+        sugang_tests::eventually(|| browser.attribute("html", "lang"), Some(language.to_owned()));
+    };
     browser.click("English");
+    is_in("en");
     assert_eq!(browser.path(), "/apply/101?x=1");
-    assert_eq!(browser.attribute("html", "lang").as_deref(), Some("en"));
     browser.go("/terms");
     browser.click("한국어");
-    assert_eq!(browser.attribute("html", "lang").as_deref(), Some("ko"));
+    is_in("ko");
+    assert_eq!(browser.path(), "/terms");
 }

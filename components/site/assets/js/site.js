@@ -41,12 +41,10 @@ for (const button of all("[data-print]")) {
   button.hidden = false;
   button.addEventListener("click", () => window.print());
 }
-for (const box of all("[data-every]")) {
-  box.closest("label").hidden = false;
-  box.addEventListener("change", () => {
-    for (const other of all(`input[name="${box.dataset.every}"]`)) other.checked = box.checked;
-  });
-}
+document.addEventListener("change", ({ target }) => {
+  if (!target.dataset.every) return;
+  for (const other of all(`input[name="${target.dataset.every}"]`)) other.checked = target.checked;
+});
 document.querySelector("[data-focus]")?.focus();
 
 const offline = document.querySelector("[data-offline]");
@@ -63,11 +61,11 @@ async function redraw(part) {
   if (part.dataset.late) return true;
   const answer = await fetch(part.dataset.from, { headers: { accept: "text/html" } });
   if (!answer.ok) return false;
-  const text = await answer.text();
-  if (text === part.dataset.seen) return true;
+  const fresh = document.createElement("template");
+  fresh.innerHTML = await answer.text();
+  if (fresh.innerHTML === part.innerHTML) return true;
   const before = part.querySelector("[data-word]")?.textContent;
-  part.dataset.seen = text;
-  part.innerHTML = text;
+  part.replaceChildren(fresh.content);
   const now = part.querySelector("[data-word]")?.textContent;
   if (before && now && before !== now) {
     part.classList.remove("pulse");

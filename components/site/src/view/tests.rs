@@ -59,6 +59,13 @@ fn a_stage_follows_from_whichever_context_knows_more() {
 }
 
 #[test]
+fn what_is_being_given_back_is_not_over() {
+    assert!(!Stage::Ended(Reason::Canceled, Money::OnItsWay).is_over());
+    assert!(Stage::Ended(Reason::Canceled, Money::GivenBack).is_over());
+    assert!(Stage::Attended.is_over() && !Stage::Confirmed.is_over());
+}
+
+#[test]
 fn a_step_is_where_the_application_stands() {
     let t = Messages(Language::Ko);
     let word = |word: &str| json!(word);
