@@ -106,6 +106,9 @@ pub(crate) struct Reservation {
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Infomation {
     pub(crate) order_id: OrderId,
+    /// Told to whoever manages the course; a guest has none, nor has whoever left.
+    #[serde(default)]
+    pub(crate) customer_name: Option<String>,
     pub(crate) edu_no: EduNo,
     pub(crate) course_title: Option<String>,
     pub(crate) guest: u64,

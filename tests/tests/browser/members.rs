@@ -184,6 +184,7 @@ fn a_manager_sees_their_own_courses_and_an_applicant_none() {
         let boxes = manager.run("return document.querySelectorAll('input[name=orderId]').length", &[]);
         (boxes == 1).then_some(())
     });
+    manager.wait_for("신청자");
     manager.click_on("input[name=orderId]");
     manager.click("선택한 신청 확정");
     applicant.wait_for(told.confirmed);

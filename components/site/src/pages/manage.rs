@@ -94,9 +94,10 @@ async fn whole<T: serde::de::DeserializeOwned>(
     key: impl Fn(&T) -> u64,
 ) -> Result<Vec<T>, Trouble> {
     let (mut all, mut after) = (Vec::new(), 0);
+    let more = if path.contains('?') { '&' } else { '?' };
     for _ in 0..READS {
-        let items =
-            client.get::<List<T>>(context, &format!("{path}?size={READ}&after={after}")).await?.items();
+        let path = format!("{path}{more}size={READ}&after={after}");
+        let items = client.get::<List<T>>(context, &path).await?.items();
         let is_last = (items.len() as u64) < READ;
         after = items.last().map_or(after, &key);
         all.extend(items);

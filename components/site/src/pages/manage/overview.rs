@@ -11,7 +11,8 @@ use crate::pages::catalogue::state;
 use crate::view;
 use askama::Template;
 use hal::{Response, StatusCode};
-use kernel::{EduNo, PayStatus, ReservationStatus, Timestamp};
+use kernel::{EduNo, OrderId, PayStatus, ReservationStatus, Timestamp};
+use std::collections::BTreeMap;
 
 /// How many days the chart of applications goes back.
 const DAYS: i64 = 14;
@@ -30,7 +31,7 @@ struct Application {
 }
 
 impl Application {
-    fn of(reservation: &Reservation, t: Messages) -> Self {
+    fn of(reservation: &Reservation, names: &Names, t: Messages) -> Self {
         let colour = match reservation.status {
             ReservationStatus::ReservationConfirmed => "good",
             ReservationStatus::ReservationRequested => "warn",
@@ -39,14 +40,27 @@ impl Application {
         };
         Self {
             order_id: reservation.order_id.get(),
-            who: reservation
-                .customer_id
-                .map_or_else(|| t.guest_applicant().to_owned(), |id| t.member_number(id)),
+            who: who(reservation, names, t),
             people: t.people(reservation.guest),
             when: reservation.reserved_at.map_or_else(String::new, |at| format::moment(at, t.0)),
             state: (colour, view::reservation_status(reservation.status, t)),
             position: reservation.waiting_position,
         }
+    }
+}
+
+/// What applicants are called, by the numbers of their orders.
+type Names = BTreeMap<OrderId, String>;
+
+fn names(views: &[Infomation]) -> Names {
+    views.iter().filter_map(|view| Some((view.order_id, view.customer_name.clone()?))).collect()
+}
+
+fn who(reservation: &Reservation, names: &Names, t: Messages) -> String {
+    match (names.get(&reservation.order_id), reservation.customer_id) {
+        (Some(name), _) => name.clone(),
+        (None, Some(member)) => t.member_number(member),
+        (None, None) => t.guest_applicant().to_owned(),
     }
 }
 
@@ -161,7 +175,9 @@ async fn look(client: Client<'_>, course: &Course, t: Messages) -> Result<Live, 
     );
     let reservations = latest?.items();
     // Without the view the money is not shown, and all else is.
-    let money = views.ok().map(|views| money(&views.items(), &reservations));
+    let views = views.ok().map(List::items);
+    let money = views.as_ref().map(|views| money(views, &reservations));
+    let names = names(views.as_deref().unwrap_or_default());
     let with = |status| reservations.iter().filter(move |it| it.status == status);
     let people = |status| with(status).map(|it| it.guest).sum::<u64>();
     let (requested, confirmed, waiting) = (
@@ -193,7 +209,7 @@ async fn look(client: Client<'_>, course: &Course, t: Messages) -> Result<Live, 
         bars: bars(&days),
         first_day: format::date(now.plus_minutes(-(DAYS - 1) * 24 * 60), t.0),
         last_day: format::date(now, t.0),
-        applications: pending.into_iter().map(|it| Application::of(it, t)).collect(),
+        applications: pending.into_iter().map(|it| Application::of(it, &names, t)).collect(),
         is_away: false,
     })
 }
@@ -249,15 +265,19 @@ pub(crate) async fn roster(visit: &Visit<'_>, edu_no: EduNo) -> Response {
         Ok(course) => course,
         Err(instead) => return instead,
     };
-    let path = format!("/courses/{edu_no}/roster");
-    let listed =
-        whole::<Reservation>(visit.client(), Context::Reservation, &path, |it| it.order_id.get()).await;
+    let client = visit.client();
+    let (path, views) = (format!("/courses/{edu_no}/roster"), format!("/infomations?eduNo={edu_no}"));
+    let (listed, views) = futures::join!(
+        whole::<Reservation>(client, Context::Reservation, &path, |it| it.order_id.get()),
+        whole::<Infomation>(client, Context::Information, &views, |it| it.order_id.get()),
+    );
+    let names = names(&views.unwrap_or_default());
     match listed {
         Ok(reservations) => page::ok(&Roster {
             t,
             page: visit.page("manage"),
             when: format::period(course.starts_at, course.ends_at, t.0),
-            applications: reservations.iter().map(|it| Application::of(it, t)).collect(),
+            applications: reservations.iter().map(|it| Application::of(it, &names, t)).collect(),
             course,
         }),
         Err(trouble) => page::trouble(visit, &trouble),
