@@ -260,10 +260,12 @@ impl Browser {
     /// What moves by itself may be put in anew between being found and being clicked, which a person would not notice.
     #[track_caller]
     fn click_where(&self, locator: Locator<'_>, called: &str) {
-        let click = || self.runtime.block_on(async { self.client.find(locator).await?.click().await });
-        let again = |error: &CmdError| error.to_string().contains("stale element");
+        let click = || {
+            let clicked = self.runtime.block_on(async { self.client.find(locator).await?.click().await });
+            clicked.map_err(|error: CmdError| error.to_string())
+        };
         let mut clicked = click();
-        while clicked.as_ref().is_err_and(again) {
+        while clicked.as_ref().is_err_and(|error| error.contains("stale element")) {
             clicked = click();
         }
         if let Err(error) = clicked {
@@ -348,11 +350,15 @@ impl Browser {
         let logged = logged.as_array().cloned().unwrap_or_default();
         // A page that says what is wrong has a status that says so too, which the console repeats.
         let is_error = |entry: &&Value| {
-            let says = entry["message"].as_str().unwrap_or_default();
+            let says = entry.get("message").and_then(Value::as_str).unwrap_or_default();
             !says.contains("Failed to load resource: the server responded with a status of 4")
                 && !says.contains("status of 503")
         };
-        logged.iter().filter(is_error).map(|entry| entry["message"].to_string()).collect()
+        logged
+            .iter()
+            .filter(is_error)
+            .map(|entry| entry.get("message").map(Value::to_string).unwrap_or_default())
+            .collect()
     }
 
     /// The URLs that were asked for since this was last asked, with how many bytes came back in all.
@@ -361,14 +367,17 @@ impl Browser {
         let (mut urls, mut bytes) = (Vec::new(), 0.0);
         for entry in logged.as_array().into_iter().flatten() {
             let message: Value =
-                serde_json::from_str(entry["message"].as_str().unwrap_or_default()).unwrap_or_default();
-            let parameters = &message["message"]["params"];
-            match message["message"]["method"].as_str() {
+                serde_json::from_str(entry.get("message").and_then(Value::as_str).unwrap_or_default())
+                    .unwrap_or_default();
+            let at = |pointer| message.pointer(pointer);
+            match at("/message/method").and_then(Value::as_str) {
                 Some("Network.requestWillBeSent") => {
-                    urls.extend(parameters["request"]["url"].as_str().map(str::to_owned));
+                    let url = at("/message/params/request/url").and_then(Value::as_str);
+                    urls.extend(url.map(str::to_owned));
                 }
                 Some("Network.loadingFinished") => {
-                    bytes += parameters["encodedDataLength"].as_f64().unwrap_or_default();
+                    let length = at("/message/params/encodedDataLength").and_then(Value::as_f64);
+                    bytes += length.unwrap_or_default();
                 }
                 _ => {}
             }
@@ -400,11 +409,13 @@ impl Browser {
     fn picture(&self, name: &str) {
         let Some(folder) = std::env::var_os(SCREENSHOTS_VARIABLE).map(PathBuf::from) else { return };
         let metrics = self.devtools("Page.getLayoutMetrics", &json!({}));
-        let (width, height) = (&metrics["cssContentSize"]["width"], &metrics["cssContentSize"]["height"]);
+        let (width, height) =
+            (metrics.pointer("/cssContentSize/width"), metrics.pointer("/cssContentSize/height"));
         let clip = json!({ "x": 0, "y": 0, "width": width, "height": height, "scale": 1 });
         let shot =
             self.devtools("Page.captureScreenshot", &json!({ "captureBeyondViewport": true, "clip": clip }));
-        let png = data_encoding::BASE64.decode(shot["data"].as_str().unwrap_or_default().as_bytes());
+        let png = data_encoding::BASE64
+            .decode(shot.get("data").and_then(Value::as_str).unwrap_or_default().as_bytes());
         fs::write(folder.join(format!("{name}.png")), png.expect("a picture")).expect("to write a picture");
     }
 }

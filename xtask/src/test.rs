@@ -63,6 +63,9 @@ const TIMED: &str = "timed::";
 /// What cargo calls the end-to-end tests.
 const E2E: [&str; 2] = ["--test", "e2e"];
 
+/// What cargo calls the programs that have timed tests.
+const WITH_TIMED: [&str; 4] = ["--test", "e2e", "--test", "browser"];
+
 impl Test {
     /// Runs the parts asked for and prints the count; success only if nothing failed.
     pub fn run(&self) -> ExitCode {
@@ -107,7 +110,7 @@ impl Test {
     fn tests_and_timed(&self, name: &str, targets: &[&str], count: &mut Count) {
         if self.filters.is_empty() {
             self.tests(name, targets, &["--skip", TIMED], count);
-            self.tests("timed tests", &E2E, &[TIMED, "--test-threads=1"], count);
+            self.tests("timed tests", &WITH_TIMED, &[TIMED, "--test-threads=1"], count);
         } else {
             self.tests(name, targets, &[], count);
         }

@@ -101,7 +101,7 @@ fn constant(elements: &[PatternElement<&str>]) -> Result<String, Box<dyn Error>>
 fn write_pattern(pattern: &Pattern<&str>, message: &mut Message) -> Result<(), Box<dyn Error>> {
     for element in &pattern.elements {
         match element {
-            PatternElement::TextElement { value } => write!(message.code, "out.push_str({value:?}); ")?,
+            PatternElement::TextElement { value } => write!(message.code, "out += {value:?}; ")?,
             PatternElement::Placeable { expression } => write_expression(expression, message)?,
         }
     }
@@ -111,7 +111,7 @@ fn write_pattern(pattern: &Pattern<&str>, message: &mut Message) -> Result<(), B
 fn write_expression(expression: &Expression<&str>, message: &mut Message) -> Result<(), Box<dyn Error>> {
     match expression {
         Expression::Inline(InlineExpression::StringLiteral { value }) => {
-            write!(message.code, "out.push_str({value:?}); ")?;
+            write!(message.code, "out += {value:?}; ")?;
         }
         Expression::Inline(InlineExpression::VariableReference { id }) => {
             message.variables.insert(id.name.to_owned());

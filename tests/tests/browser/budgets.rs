@@ -22,19 +22,6 @@ fn a_first_view_weighs_less_than_sixty_kilobytes() {
     }
 }
 
-#[test]
-fn a_slow_telephone_shows_something_within_a_second() {
-    let system = open();
-    let browser = browse(&system);
-    browser.go("/terms");
-    browser.throttle();
-    browser.bytes_of("/");
-    let script = "return performance.getEntriesByName('first-contentful-paint')[0]?.startTime ?? null";
-    let painted = sugang_tests::until("something to be seen", || browser.run(script, &[]).as_f64());
-    println!("first contentful paint after {painted} ms");
-    assert!(painted <= FIRST_PAINT, "after {painted} ms");
-}
-
 mod timed {
     use super::*;
 
@@ -58,5 +45,18 @@ mod timed {
             println!("{path}: {took:?}");
             assert!(took < SERVER, "{path} takes {took:?}");
         }
+    }
+
+    #[test]
+    fn a_slow_telephone_shows_something_within_a_second() {
+        let system = open();
+        let browser = browse(&system);
+        browser.go("/terms");
+        browser.throttle();
+        browser.bytes_of("/");
+        let script = "return performance.getEntriesByName('first-contentful-paint')[0]?.startTime ?? null";
+        let painted = sugang_tests::until("something to be seen", || browser.run(script, &[]).as_f64());
+        println!("first contentful paint after {painted} ms");
+        assert!(painted <= FIRST_PAINT, "after {painted} ms");
     }
 }
