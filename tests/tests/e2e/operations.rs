@@ -95,11 +95,20 @@ fn under_load<T>(api: &Host, during: impl FnOnce(&AtomicU64) -> T) -> T {
                 }
             }
         });
+        // Also where something fails meanwhile: it would go on for ever.
+        let _stop = Stop(&stop);
         eventually(|| last.load(Ordering::SeqCst) >= 1050, true);
-        let done = during(&last);
-        stop.store(true, Ordering::SeqCst);
-        done
+        during(&last)
     })
+}
+
+/// Says stop when it goes.
+struct Stop<'a>(&'a AtomicBool);
+
+impl Drop for Stop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
 }
 
 #[test]
@@ -367,7 +376,7 @@ fn a_backup_under_load_restored_elsewhere_comes_to_rest_with_all_that_was_answer
         under_load(&sugang, |last| {
             let answered = last.load(Ordering::SeqCst);
             operate(sugang.state(), &["backup", backup])
-                .says(0, &["holds the system as it was at", "in 7 stores"]);
+                .says(0, &["holds the system as it was at", "in 8 stores"]);
             operate(sugang.state(), &["backup", backup]).says(1, &["exists already"]);
             answered
         })

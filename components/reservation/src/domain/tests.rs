@@ -1,6 +1,7 @@
 //! Given / when / then for each rule, and a model that holds any history of commands to all of them at once.
 
 use super::*;
+use kernel::Won;
 use kernel::{CustomerId, Guests, Language};
 use proptest::prelude::*;
 use std::collections::BTreeSet;
@@ -24,6 +25,10 @@ fn applicant(order_id: u64, guests: u64) -> Applicant {
         guest: Guests::parse(guests).unwrap(),
         language: Language::Ko,
     }
+}
+
+fn seats_in(seats: u32) -> Capacity {
+    Capacity::parse(seats.into()).unwrap()
 }
 
 fn new_course(capacity: u64, approval: Approval) -> NewCourse {
@@ -284,7 +289,7 @@ fn a_course_ends_after_it_starts() {
 
 #[test]
 fn raising_the_capacity_lets_in_who_waits() {
-    let more = Changes { capacity: Some(Capacity(3)), ..Changes::default() };
+    let more = Changes { capacity: Some(seats_in(3)), ..Changes::default() };
     check(
         given(1, Automatic, &[pay(1, 1), pay(2, 1), pay(3, 1), pay(4, 1)]),
         changed(more),
@@ -294,13 +299,13 @@ fn raising_the_capacity_lets_in_who_waits() {
 
 #[test]
 fn the_capacity_is_not_lowered_below_the_seats_taken() {
-    let fewer = Changes { capacity: Some(Capacity(1)), ..Changes::default() };
+    let fewer = Changes { capacity: Some(seats_in(1)), ..Changes::default() };
     check(given(2, Automatic, &[pay(1, 2)]), changed(fewer), &["refused: 2 seats are taken"]);
 }
 
 #[test]
 fn who_can_no_longer_fit_after_the_capacity_was_lowered_is_turned_down() {
-    let fewer = Changes { capacity: Some(Capacity(2)), ..Changes::default() };
+    let fewer = Changes { capacity: Some(seats_in(2)), ..Changes::default() };
     check(
         given(3, Automatic, &[pay(1, 1), pay(2, 3), pay(3, 1)]),
         changed(fewer),
@@ -357,7 +362,7 @@ fn a_course_is_changed_and_moved_on_in_one_decision() {
     check(given(2, Manual, &[]), changed(both), &["course/101 CourseChanged", "course/101 CourseStarted"]);
     let too_late = Changes { fee: Some(Won::ZERO), ..Changes::to(Finished) };
     check(given(2, Manual, &[moved(Started)]), changed(too_late), &["refused: the course is `Started`"]);
-    let raised = Changes { capacity: Some(Capacity(2)), ..Changes::to(Started) };
+    let raised = Changes { capacity: Some(seats_in(2)), ..Changes::to(Started) };
     check(
         given(1, Automatic, &[pay(1, 1), pay(2, 1)]),
         changed(raised),
@@ -415,7 +420,7 @@ fn any_command() -> impl Strategy<Value = Command> {
         3 => (1..=ORDERS).prop_map(reject),
         2 => edu_no().prop_map(Command::Settle),
         3 => (edu_no(), 1..=8u32).prop_map(|(edu_no, seats)| {
-            Command::Change(edu_no, Changes { capacity: Some(Capacity(seats)), ..Changes::default() })
+            Command::Change(edu_no, Changes { capacity: Some(seats_in(seats)), ..Changes::default() })
         }),
         1 => (edu_no(), prop::sample::select(vec![Started, Finished, Off]))
             .prop_map(|(edu_no, to)| Command::Change(edu_no, Changes::to(to))),
@@ -559,6 +564,6 @@ proptest! {
 
 #[test]
 fn the_capacity_may_be_lowered_to_just_the_seats_taken() {
-    let fewer = Changes { capacity: Some(Capacity(2)), ..Changes::default() };
+    let fewer = Changes { capacity: Some(seats_in(2)), ..Changes::default() };
     check(given(3, Automatic, &[pay(1, 2)]), changed(fewer), &["course/101 CourseChanged"]);
 }
