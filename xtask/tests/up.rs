@@ -287,7 +287,7 @@ fn every_store_is_in_a_private_postgresql_and_is_there_again_at_the_next_start()
     let up = Up::run(command(state.path(), &postgres).env("DATABASE_URL", ""));
     apply_and_wait(up.site, 1);
     let noted = noted_databases(state.path());
-    assert_eq!(noted.len(), 7);
+    assert_eq!(noted.len(), 8);
     let file = state.path().join("database-urls");
     assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
     let (_, url) = &noted[0];

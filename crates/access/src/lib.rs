@@ -73,11 +73,6 @@ pub async fn guard_always(
     admit(&*gate().await?, request, handler).await
 }
 
-/// Whether everybody may do everything, as in the original system.
-pub async fn is_open() -> Result<bool, Error> {
-    Ok(gate().await?.open)
-}
-
 /// What the keys of guests' orders are made with; a problem where nothing is set to make them with.
 pub async fn order_keys() -> Result<OrderKeys, Error> {
     Ok(OrderKeys::new(&gate().await?.guest_keys)?)

@@ -261,6 +261,7 @@ pub(crate) struct ReservationStore {
 pub(crate) struct Message {
     pub(crate) id: String,
     pub(crate) order: u64,
+    pub(crate) customer: Option<u64>,
     pub(crate) status: String,
     /// When it was sent, or else written.
     pub(crate) changed_at: Timestamp,

@@ -259,12 +259,13 @@ fn notification_store(store: &Snapshot) -> Result<NotificationStore> {
     let mut messages = Vec::new();
     store.each(
         "messages",
-        "SELECT id, order_id, status, coalesce(sent_at, created_at) FROM messages ORDER BY seq",
+        "SELECT id, order_id, status, coalesce(sent_at, created_at), customer_id FROM messages ORDER BY seq",
         |row| {
             let changed_at = row.text(3)?.parse().unwrap_or(Timestamp::from_millis(0));
             messages.push(Message {
                 id: row.get(0)?,
                 order: row.number(1)?,
+                customer: row.get::<Option<i64>>(4)?.map(i64::unsigned_abs),
                 status: row.get(2)?,
                 changed_at,
             });

@@ -223,6 +223,7 @@ impl Histories {
                 messages.extend(told.iter().map(|told| Message {
                     id: format!("{context}:{order}:{}", told.version),
                     order: *order,
+                    customer: told.event.applicant().and_then(|one| one.customer_id).map(CustomerId::get),
                     status: "Sent".to_owned(),
                     changed_at: told.time,
                 }));

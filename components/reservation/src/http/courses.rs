@@ -46,7 +46,8 @@ pub(super) async fn create<S: Storage, T: Tell>(
     let key = request.idempotency_key()?.map(|key| reach.own_key(&key));
     let mut fields = request.fields()?;
     let edu_no = fields.number("eduNo", EduNo::parse);
-    let managers = managers(&mut fields, reach);
+    // Whoever opens it, unless it is said.
+    let managers = managers(&mut fields).unwrap_or_else(|| Managers::alone(reach.caller.customer_id()));
     let course = new_course(&mut fields, managers);
     fields.finish()?;
     let neither = || Error::failure(anyhow::anyhow!("a course was neither read nor refused"));
@@ -67,7 +68,7 @@ pub(super) async fn create<S: Storage, T: Tell>(
 }
 
 /// The course that a body asks for; none where something was refused.
-fn new_course(fields: &mut Fields, managers: Option<Managers>) -> Option<NewCourse> {
+fn new_course(fields: &mut Fields, managers: Managers) -> Option<NewCourse> {
     let title = fields.required_text("title", Title::parse);
     let capacity = fields.required("capacity", Capacity::parse);
     let fee = fields.required("fee", Won::fee);
@@ -81,23 +82,14 @@ fn new_course(fields: &mut Fields, managers: Option<Managers>) -> Option<NewCour
         approval: approval?,
         starts_at: starts_at?,
         ends_at: ends_at?,
-        managers: managers?,
+        managers,
     })
 }
 
-/// Who is to manage a new course: whoever opens it, unless it is said. A number can be left out only by who is able to see
-/// all courses.
-fn managers(fields: &mut Fields, reach: &Reach) -> Option<Managers> {
-    match fields.numbers("managers", CustomerId::parse) {
-        Some(managers) => match Managers::parse(managers) {
-            Ok(managers) => Some(managers),
-            Err(invalid) => {
-                fields.refuse(invalid);
-                None
-            }
-        },
-        None => Some(Managers::alone(reach.caller.customer_id())),
-    }
+/// Who is to manage a course, if the body says.
+fn managers(fields: &mut Fields) -> Option<Managers> {
+    let managers = fields.numbers("managers", CustomerId::parse)?;
+    Managers::parse(managers).map_err(|invalid| fields.refuse(invalid)).ok()
 }
 
 /// Changes an open course, moves it on, or both at once.
@@ -111,11 +103,6 @@ pub(super) async fn patch<S: Storage, T: Tell>(
         find_managed(&service.journal.storage, reach, edu_no).await?;
     }
     let mut fields = request.fields()?;
-    let managers = fields.numbers("managers", CustomerId::parse).map(Managers::parse).transpose();
-    let managers = managers.unwrap_or_else(|invalid| {
-        fields.refuse(invalid);
-        None
-    });
     let changes = Changes {
         title: fields.text("title", Title::parse),
         capacity: fields.number("capacity", Capacity::parse),
@@ -124,7 +111,7 @@ pub(super) async fn patch<S: Storage, T: Tell>(
         starts_at: fields.text("startsAt", |raw| instant("startsAt", raw)),
         ends_at: fields.text("endsAt", |raw| instant("endsAt", raw)),
         status: fields.text("status", str::parse::<CourseStatus>),
-        managers,
+        managers: managers(&mut fields),
     };
     fields.finish()?;
     let preconditions = request.preconditions();

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use super::persons::has_left_a_number;
 use super::{about, about_order};
 use crate::check::Violation;
 use crate::facts::Facts;
@@ -75,6 +76,10 @@ pub(super) fn each_delivered_once(facts: &Facts) -> Vec<Violation> {
             }
             // The inbox is read before the messages: what was sent in between may not be seen there yet.
             (_, _) if facts.recent.is(message.changed_at) || !facts.rests(message.order) => continue,
+            // What was sent to a number that somebody has no more went out of the inbox with it.
+            ("Sent", _) if message.customer.is_some_and(|customer| has_left_a_number(facts, customer)) => {
+                continue;
+            }
             ("Sent", _) => {
                 "is marked as sent, and is not in the customer's inbox. Set its `status` to Pending"
                     .to_owned()

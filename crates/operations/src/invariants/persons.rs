@@ -91,6 +91,15 @@ fn is_somebody(member: &Member) -> bool {
     member.name.is_some() || member.phone.is_some() || member.email.is_some()
 }
 
+/// Whether a member had another telephone before, or is erased.
+pub(super) fn has_left_a_number(facts: &Facts, member: u64) -> bool {
+    let Some(told) = facts.member.history.members.get(&member) else { return false };
+    let mut phones = told.iter().map(|told| told.event.person().and_then(|person| person.phone.as_ref()));
+    let first = phones.next();
+    // Whoever is erased has no telephone in any event.
+    first == Some(None) || phones.any(|phone| Some(phone) != first)
+}
+
 /// Whether the text of an event says who a member is.
 fn tells_of(text: &str, member: u64) -> bool {
     let Ok(event) = serde_json::from_str::<Value>(text) else { return false };
@@ -157,6 +166,16 @@ mod tests {
         let mut facts = erased(None);
         facts.information.named.insert(7);
         only(&facts, &["erased"], "member 7");
+    }
+
+    #[test]
+    fn what_was_sent_to_a_number_that_is_nobodys_any_more_is_missed_by_nobody() {
+        let mut facts = erased(None);
+        facts.inbox.remove("order:1:1");
+        only(&facts, &[], "");
+        let mut facts = registered(Some("홍길동"));
+        facts.inbox.remove("order:1:1");
+        only(&facts, &["delivered-once"], "order 1");
     }
 
     #[test]
