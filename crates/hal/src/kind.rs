@@ -35,7 +35,6 @@ impl Kind {
         Self::MALFORMED_JSON,
         Self::MALFORMED_PATH,
         Self::METHOD_NOT_ALLOWED,
-        Self::METHOD_UNKNOWN,
         Self::NOT_ALLOWED,
         Self::NOT_FOUND,
         Self::NOT_SET_UP,
@@ -195,15 +194,6 @@ impl Kind {
         title: "This path does not take that method",
         meaning: "The path exists and takes other methods; the header `Allow` names them.",
         next: "Use one of the methods in `Allow`.",
-    };
-
-    /// The method is not known.
-    pub const METHOD_UNKNOWN: Self = Self {
-        slug: "method-unknown",
-        status: StatusCode::NOT_IMPLEMENTED,
-        title: "The method is not known",
-        meaning: "The request's method is none of HTTP's own and not `PATCH`, so no path takes it.",
-        next: "Ask with `OPTIONS` which methods the path takes; names of methods are in capitals.",
     };
 
     /// You may not do this.

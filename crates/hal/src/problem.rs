@@ -81,11 +81,6 @@ impl Problem {
             .header("allow", allowed)
     }
 
-    /// The method is none that is known.
-    pub fn method_unknown(method: &Method) -> Self {
-        Self::new(Kind::METHOD_UNKNOWN).detail(format!("{method} is no method that is known here."))
-    }
-
     /// What is asked for does not follow from the present state.
     pub fn transition_not_allowed(present: impl Serialize) -> Self {
         Self::new(Kind::TRANSITION_NOT_ALLOWED).with("presentStatus", present)

@@ -53,7 +53,7 @@ pub(super) fn check(application: Application) -> Result<Checked> {
     if let Some(precheck) = application.precheck
         && !manifest.http_triggers.is_empty()
     {
-        precheck(&|name| variables.value(name).map(str::to_owned), application.listen)?;
+        precheck(&|name| given(&manifest, &variables, name), application.listen)?;
     }
     let stores = stores(&application, &config, &state_dir)?;
     let in_flight = stores.databases.in_flight().clone();
@@ -75,6 +75,13 @@ pub(super) fn check(application: Application) -> Result<Checked> {
     let http_trigger = http_trigger(&application, &manifest, routes, in_flight, &components, &stopping)?;
     let redis_trigger = redis_trigger(&application, &manifest, &variables, &components)?;
     Ok(Checked { application, engine, http, http_trigger, redis_trigger, stopping })
+}
+
+/// What the first component that has a variable of this name gets for it.
+fn given(manifest: &Manifest, variables: &Variables, name: &str) -> Option<String> {
+    let templates =
+        manifest.triggered_components().filter_map(|id| manifest.components.get(id)?.variables.get(name));
+    templates.filter_map(|template| variables.fill(template).ok()).next()
 }
 
 /// Relative paths of databases start in the working directory, those of key-value stores where the

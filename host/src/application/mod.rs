@@ -55,8 +55,8 @@ pub struct Application {
     precheck: Option<Precheck>,
 }
 
-/// What an application's own command asks of its settings before anything is served: of the variables, by name, and of the
-/// address that HTTP is served at.
+/// What an application's own command asks of its settings before anything is served: of the variables that its components get, by
+/// name, and of the address that HTTP is served at.
 pub type Precheck = fn(variable: &dyn Fn(&str) -> Option<String>, listen: SocketAddr) -> Result<()>;
 
 impl Application {

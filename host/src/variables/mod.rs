@@ -132,11 +132,6 @@ impl Variables {
         Ok(Self { values })
     }
 
-    /// The value of a variable, if there is one of that name.
-    pub fn value(&self, name: &str) -> Option<&str> {
-        self.values.get(name).map(String::as_str)
-    }
-
     /// The text of a template with the variables' values in it.
     pub fn fill(&self, template: &str) -> Result<String> {
         Template::parse(template)?.fill(|name| self.values.get(name).map(String::as_str))

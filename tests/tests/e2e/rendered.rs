@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::net::SocketAddr;
 use std::process::{Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use ::access::Role;
 use deploy_tests::{find, kubernetes, kustomize, list, name, of_kind, operator, texts};
@@ -16,6 +18,9 @@ use sugang_tests::{Api, Ground, eventually};
 use tempfile::TempDir;
 use xtask::registry_server::RegistryServer;
 use xtask::workspace;
+
+/// How long all of it may take to start: each of them loads and checks the whole image.
+const START: Duration = Duration::from_secs(120);
 
 /// A cluster in which every pod is a process on this machine.
 struct Cluster {
@@ -50,7 +55,12 @@ impl Cluster {
         cluster.processes.push(cluster.tick(find(&objects, "Deployment", "tick").unwrap()));
         for app in cluster.services.keys() {
             let api = cluster.service(app);
-            eventually(|| api.is_up() && api.get("/readyz").status == 200, true);
+            let begun = Instant::now();
+            while !(api.is_up() && api.get("/readyz").status == 200) {
+                let log = || fs::read_to_string(cluster.folder.path().join(app).join("log"));
+                assert!(begun.elapsed() < START, "{app} is not ready: {}", log().unwrap_or_default());
+                thread::sleep(Duration::from_millis(50));
+            }
         }
         cluster
     }
