@@ -191,10 +191,12 @@ impl Api {
         self.request(method, path).header("content-type", "application/json")
     }
 
-    /// The same client, as somebody else: this header goes with everything that [`Api::request`] begins.
+    /// The same client, as somebody else: this header goes with everything that [`Api::request`] begins, in the place of one
+    /// of its name.
     #[must_use]
     pub fn by(&self, header: &'static str, value: &str) -> Self {
         let mut headers = self.headers.clone();
+        headers.retain(|(name, _)| *name != header);
         headers.push((header, value.to_owned()));
         Self { headers, ..self.clone() }
     }

@@ -5,9 +5,11 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::api::Api;
-use crate::orders;
+use crate::{members, orders};
+use access::Role;
 use anyhow::{Context, Result, bail};
 use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::json;
 
 /// The courses applied for: enough, at their largest size, that nobody ever waits for a seat.
 pub const COURSES: u64 = 20;
@@ -18,12 +20,18 @@ const CAPACITY: u64 = 100_000;
 /// The orders that only show that a course is known; the others are counted from 1.
 const FIRST_ORDER: u64 = 1_000_000_000;
 
+/// How many orders each member makes: less than they may in an hour.
+const ORDERS_OF_MEMBER: u64 = 40;
+/// The number of the first of them.
+const FIRST_MEMBER: u64 = 1_000_000;
+
 /// Whoever applies for the courses of one system.
 pub struct Applicants<'a> {
     api: &'a Api,
     next: AtomicU64,
     acknowledged: AtomicU64,
     delayed: AtomicU64,
+    signed_in: bool,
 }
 
 /// What one load showed.
@@ -59,7 +67,13 @@ impl<'a> Applicants<'a> {
             }
         }
         let acknowledged = AtomicU64::new(COURSES);
-        Ok(Self { api, next: AtomicU64::new(1), acknowledged, delayed: AtomicU64::new(0) })
+        Ok(Self { acknowledged, ..Self::of_open_courses(api, 0) })
+    }
+
+    /// The same, each as a member who is signed in.
+    #[must_use]
+    pub fn signed_in(self) -> Self {
+        Self { signed_in: true, ..self }
     }
 
     /// Whoever applies for courses that were opened before and have so many orders.
@@ -70,6 +84,7 @@ impl<'a> Applicants<'a> {
             next: AtomicU64::new(1),
             acknowledged: AtomicU64::new(orders),
             delayed: AtomicU64::new(0),
+            signed_in: false,
         }
     }
 
@@ -98,7 +113,14 @@ impl<'a> Applicants<'a> {
     /// One order; gives back its id and how long its answer took.
     pub fn apply(&self, api: &Api) -> Result<(u64, Duration)> {
         let id = self.next.fetch_add(1, Ordering::Relaxed);
-        let answer = api.apply(&orders::order(id, FIRST_COURSE + id % COURSES));
+        let order = orders::order(id, FIRST_COURSE + id % COURSES);
+        let answer = if self.signed_in {
+            let member = FIRST_MEMBER + id / ORDERS_OF_MEMBER;
+            let order = orders::with(order, &json!({ "orderId": null, "customerId": member }));
+            api.as_caller(&members::member(member, &[Role::Customer])).apply(&order)
+        } else {
+            api.apply(&order)
+        };
         if answer.status != 201 {
             bail!("order {id} was answered {}: {}", answer.status, answer.body);
         }
@@ -106,6 +128,7 @@ impl<'a> Applicants<'a> {
         if answer.text("/payStatus") != "Paid" {
             self.delayed.fetch_add(1, Ordering::Relaxed);
         }
+        let id = answer.at("/orderId").as_u64().unwrap_or(id);
         Ok((id, answer.took))
     }
 

@@ -14,6 +14,8 @@ mod sessions;
 #[cfg(test)]
 mod tests;
 
+#[cfg(test)]
+pub(crate) use codes::Limit;
 pub(crate) use codes::{
     CODE_MINUTES, CODE_SECONDS, NewCode, NotKept, REGISTRATION_SECONDS, RESEND_SECONDS, drop_code,
     find_registration, forget_codes, keep_code, keep_registration, try_code, use_code, wait_for_code,

@@ -109,6 +109,21 @@ pub(crate) struct Client {
     pub(crate) address: RefCell<String>,
 }
 
+/// A code as it was asked for and arrived.
+#[derive(Clone, Debug)]
+pub(crate) struct Sent {
+    pub(crate) token: String,
+    pub(crate) code: String,
+}
+
+impl Sent {
+    /// With a code that is not this one.
+    pub(crate) fn wrong(&self) -> Self {
+        let code = format!("{:06}", (self.code.parse::<u32>().unwrap() + 1) % 1_000_000);
+        Self { code, ..self.clone() }
+    }
+}
+
 impl Client {
     pub(crate) fn new() -> Self {
         clock::set(NOW);
@@ -158,10 +173,10 @@ impl Client {
     }
 
     /// Has a code sent, and reads it.
-    pub(crate) fn code(&self, phone: &str) -> String {
+    pub(crate) fn code(&self, phone: &str) -> Sent {
         let asked = self.post("/sign-in-codes", "", json!({ "phone": phone, "language": "en" }));
         assert_eq!(asked.status, 202, "{}", asked.body);
-        self.newest_code()
+        Sent { token: asked.text("codeToken"), code: self.newest_code() }
     }
 
     /// The code in the message that was sent last.
@@ -172,8 +187,8 @@ impl Client {
     }
 
     pub(crate) fn sign_in(&self, phone: &str) -> Seen {
-        let code = self.code(phone);
-        self.post("/sessions", "", json!({ "phone": phone, "code": code }))
+        let Sent { token, code } = self.code(phone);
+        self.post("/sessions", "", json!({ "codeToken": token, "code": code }))
     }
 
     /// Registers somebody, and answers with what they got.

@@ -10,6 +10,9 @@ use jsonwebtoken::crypto::{CryptoProvider, JwtSigner, JwtVerifier, KeyUtils};
 use jsonwebtoken::errors::{Error, ErrorKind};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use std::cell::RefCell;
+use std::collections::HashMap;
 use std::fmt;
 
 /// Who gives tokens out, and whom they are for: the application as a whole.
@@ -104,9 +107,17 @@ impl fmt::Debug for SigningKey {
     }
 }
 
+/// How many tokens are remembered that were verified.
+const REMEMBERED: usize = 64;
+
 /// The keys that tokens are verified with.
 #[derive(Clone, Default)]
-pub struct Keys(Vec<(String, DecodingKey)>);
+pub struct Keys {
+    keys: Vec<(String, DecodingKey)>,
+    /// What tokens say that were verified before, by their hash: a signature takes longer to verify than all the rest of a
+    /// request takes.
+    verified: RefCell<HashMap<[u8; 32], Claims>>,
+}
 
 impl Keys {
     /// Reads `<kid>:<the 32 bytes of the public key in base64url>`, several separated by commas.
@@ -118,17 +129,39 @@ impl Keys {
                 .map_err(|_| anyhow!("the variable `token_keys`: {kid:?} is no public key"))?;
             Ok((kid, DecodingKey::from_ed_der(&key)))
         };
-        keys.map(key).collect::<anyhow::Result<_>>().map(Self)
+        let keys = keys.map(key).collect::<anyhow::Result<_>>()?;
+        Ok(Self { keys, ..Self::default() })
     }
 
     /// What a token says, if one of these keys signed it and it counts now.
     pub fn verify(&self, token: &str) -> Result<Claims, Invalid> {
+        let hash = Sha256::digest(token).into();
+        if let Some(known) = self.recall(&hash, jsonwebtoken::get_current_timestamp()) {
+            return known;
+        }
+        let claims = self.verify_signature(token)?;
+        let mut verified = self.verified.borrow_mut();
+        if verified.len() >= REMEMBERED {
+            verified.clear();
+        }
+        verified.insert(hash, claims.clone());
+        Ok(claims)
+    }
+
+    /// What a token comes to at this second that was verified before.
+    fn recall(&self, hash: &[u8; 32], now: u64) -> Option<Result<Claims, Invalid>> {
+        let verified = self.verified.borrow();
+        let claims = verified.get(hash)?;
+        Some(if claims.exp.saturating_add(LEEWAY) < now { Err(Invalid::Expired) } else { Ok(claims.clone()) })
+    }
+
+    fn verify_signature(&self, token: &str) -> Result<Claims, Invalid> {
         install();
         let header = jsonwebtoken::decode_header(token).map_err(|_| Invalid::Malformed)?;
         if header.alg != Algorithm::EdDSA || header.typ.as_deref() != Some(TYPE) {
             return Err(Invalid::Malformed);
         }
-        let key = self.0.iter().find(|(kid, _)| header.kid.as_ref() == Some(kid));
+        let key = self.keys.iter().find(|(kid, _)| header.kid.as_ref() == Some(kid));
         let (_, key) = key.ok_or(Invalid::UnknownKey)?;
         let mut validation = Validation::new(Algorithm::EdDSA);
         validation.leeway = LEEWAY;
@@ -145,7 +178,7 @@ impl Keys {
 
 impl fmt::Debug for Keys {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list().entries(self.0.iter().map(|(kid, _)| kid)).finish()
+        f.debug_list().entries(self.keys.iter().map(|(kid, _)| kid)).finish()
     }
 }
 
@@ -342,6 +375,26 @@ pub(crate) mod tests {
         ] {
             assert!(keys.verify(&token).is_err(), "{token}");
         }
+    }
+
+    #[test]
+    fn a_token_that_was_verified_before_counts_as_long_and_no_longer() {
+        let (signing, claims) = (key("a", 1), claims());
+        let keys = keys(&[&signing]);
+        let token = signing.sign(&claims).unwrap();
+        let hash = Sha256::digest(&token).into();
+        assert_eq!(keys.recall(&hash, now()), None);
+        assert_eq!(keys.verify(&token), Ok(claims.clone()));
+        let exp = claims.exp;
+        assert_eq!(keys.recall(&hash, exp + LEEWAY), Some(Ok(claims.clone())));
+        assert_eq!(keys.recall(&hash, exp + LEEWAY + 1), Some(Err(Invalid::Expired)));
+        assert_eq!(keys.verify(&format!("{token}x")), Err(Invalid::Malformed));
+        // What is no token of ours is not remembered, and others' do not fill the memory.
+        for more in 0..2 * REMEMBERED as u64 {
+            let other = Claims { iat: more, ..claims.clone() };
+            assert_eq!(keys.verify(&signing.sign(&other).unwrap()), Ok(other));
+        }
+        assert!((1..=REMEMBERED).contains(&keys.verified.borrow().len()));
     }
 
     #[test]

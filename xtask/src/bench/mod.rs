@@ -38,7 +38,8 @@ enum Which {
 ///
 /// With --against, another revision is built in a folder of its own (target/revisions) and both are measured in turn,
 /// pair by pair; the medians and their ratios are printed. It fails only if an order is lost. With --postgres the same is done
-/// with the stores in SQLite files and on a PostgreSQL that writes every commit through to its disk.
+/// with the stores in SQLite files and on a PostgreSQL that writes every commit through to its disk; with --members, with
+/// everybody asked who they are and with nobody.
 #[derive(Args, Clone, Debug)]
 pub struct Flow {
     /// How long the load lasts
@@ -73,7 +74,11 @@ pub struct Flow {
     #[arg(long, conflicts_with = "against")]
     pub postgres: bool,
 
-    /// How many times both are measured, with --against or --postgres
+    /// Measure the present files with `access=members`, each order a member's who is signed in, too, in turn with `open`
+    #[arg(long, conflicts_with_all = ["against", "postgres"])]
+    pub members: bool,
+
+    /// How many times both are measured, with --against, --postgres or --members
     #[arg(long, value_name = "N", default_value_t = 5)]
     pub pairs: u32,
 }
@@ -188,6 +193,7 @@ impl Flow {
         ];
         arguments.push(format!("--pairs={}", self.pairs));
         arguments.extend(self.against.as_ref().map(|revision| format!("--against={revision}")));
+        arguments.extend(self.members.then(|| "--members".to_owned()));
         arguments.extend(self.postgres.then(|| "--postgres".to_owned()));
         arguments
     }

@@ -2,6 +2,7 @@
 
 use super::document::{Document, signed_in};
 use super::problems::refuse;
+use super::sign_in::typed_code;
 use crate::domain::{Changes, Consent};
 use crate::ports::Ports;
 use crate::secrets::Token;
@@ -10,7 +11,7 @@ use crate::store::{self, Filter, Listed};
 use ::store::{Direction, Page, Storage};
 use hal::{Error, Fields, Paging, Problem, Request, Response};
 use journal::Tell;
-use kernel::{CustomerId, Email, Invalid, PersonName, Phone, Role, Timestamp};
+use kernel::{CustomerId, Email, Invalid, PersonName, Role, Timestamp};
 use serde_json::{Value, json};
 
 /// Makes somebody a member, and lets them in.
@@ -157,12 +158,8 @@ pub(super) async fn change_phone<P: Ports, S: Storage, T: Tell>(
     request: &Request,
     customer_id: CustomerId,
 ) -> Result<Response, Error> {
-    let mut fields = request.fields()?;
-    let phone = fields.required_text("phone", Phone::parse);
-    let code = fields.required_text("code", |code| Ok(code.to_owned()));
-    fields.finish()?;
-    let (Some(phone), Some(code)) = (phone, code) else { return Err(Problem::invalid_fields(&[]).into()) };
-    service.check_code(&phone, &code).await.map_err(refuse)?;
+    let (token, code) = typed_code(request)?;
+    let phone = service.check_code(&token, &code).await.map_err(refuse)?;
     let changes = Changes { phone: Some(phone), ..Changes::default() };
     service.change(customer_id, &changes, request.traceparent().as_deref()).await.map_err(refuse)?;
     show(service, request, customer_id, "members/me").await

@@ -4,7 +4,7 @@ use super::document;
 use super::me;
 use super::problems::refuse;
 use crate::ports::Ports;
-use crate::secrets::DIGITS;
+use crate::secrets::{DIGITS, Token};
 use crate::service::Service;
 use crate::store::{self, CODE_SECONDS, RESEND_SECONDS};
 use ::store::Storage;
@@ -25,9 +25,23 @@ pub(super) async fn ask_code<P: Ports, S: Storage, T: Tell>(
     fields.finish()?;
     let Some(phone) = phone else { return Err(Problem::invalid_fields(&[]).into()) };
     let address = request.client_address(service.settings.trusted_proxies);
-    service.ask_code(&phone, language, address.as_deref()).await.map_err(refuse)?;
-    let document = json!({ "expiresIn": CODE_SECONDS, "resendIn": RESEND_SECONDS, "digits": DIGITS });
+    let token = service.ask_code(&phone, language, address.as_deref()).await.map_err(refuse)?;
+    let document = json!({
+        "codeToken": token.as_str(),
+        "expiresIn": CODE_SECONDS,
+        "resendIn": RESEND_SECONDS,
+        "digits": DIGITS,
+    });
     Ok(Response::hal(StatusCode::ACCEPTED, &document))
+}
+
+/// The token that came with a code, and the code as it was typed.
+pub(super) fn typed_code(request: &Request) -> Result<(Token, String), Problem> {
+    let mut fields = request.fields()?;
+    let token = fields.required_text("codeToken", |token| Ok(Token::shown(token)));
+    let code = fields.required_text("code", |code| Ok(code.to_owned()));
+    fields.finish()?;
+    token.zip(code).ok_or_else(|| Problem::invalid_fields(&[]))
 }
 
 /// Lets somebody in.
@@ -35,14 +49,10 @@ pub(super) async fn sign_in<P: Ports, S: Storage, T: Tell>(
     service: &Service<P, S, T>,
     request: &Request,
 ) -> Result<Response, Error> {
-    let mut fields = request.fields()?;
-    let phone = fields.required_text("phone", Phone::parse);
-    let code = fields.required_text("code", |code| Ok(code.to_owned()));
-    fields.finish()?;
-    let (Some(phone), Some(code)) = (phone, code) else { return Err(Problem::invalid_fields(&[]).into()) };
+    let (token, code) = typed_code(request)?;
     let address = request.client_address(service.settings.trusted_proxies);
     let traceparent = request.traceparent();
-    let signed_in = service.sign_in(&phone, &code, address.as_deref(), traceparent.as_deref()).await;
+    let signed_in = service.sign_in(&token, &code, address.as_deref(), traceparent.as_deref()).await;
     let signed_in = signed_in.map_err(refuse)?;
     Ok(Response::created(&document::signed_in(&signed_in), &format!("{}/sessions/current", request.base)))
 }

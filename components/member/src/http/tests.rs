@@ -1,6 +1,6 @@
 //! What a client sees, from the request to the tables.
 
-use crate::testing::{Client, OPERATOR, PHONE, claims, form, phone};
+use crate::testing::{Client, OPERATOR, PHONE, Seen, Sent, claims, form, phone};
 use hal::Method;
 use serde_json::{Value, json};
 
@@ -11,7 +11,7 @@ use serde_json::{Value, json};
     a_member_signs_in_again_with_another_code,
     a_code_counts_once_and_for_five_minutes,
     a_code_is_tried_five_times_and_the_next_one_lets_its_owner_in,
-    a_newer_code_takes_the_place_of_the_older,
+    whoever_guesses_locks_nobody_out,
     codes_are_limited_by_the_minute_by_number_and_by_address,
     a_code_that_could_not_be_sent_does_not_count,
     a_refresh_token_is_replaced_and_one_that_comes_again_ends_the_session,
@@ -30,13 +30,12 @@ use serde_json::{Value, json};
     the_sandboxs_inbox_shows_the_codes,
 );
 
-fn code_problem(client: &Client, phone: &str, code: &str) -> String {
-    client.post("/sessions", "", json!({ "phone": phone, "code": code })).problem()
+fn type_code(client: &Client, Sent { token, code }: &Sent) -> Seen {
+    client.post("/sessions", "", json!({ "codeToken": token, "code": code }))
 }
 
-/// A code that is not this one.
-fn wrong(code: &str) -> String {
-    format!("{:06}", (code.parse::<u32>().unwrap() + 1) % 1_000_000)
+fn code_problem(client: &Client, sent: &Sent) -> String {
+    type_code(client, sent).problem()
 }
 
 #[test]
@@ -46,7 +45,9 @@ fn a_code_is_sent_and_the_answer_says_nothing_about_whose_the_number_is() {
     client.pass(60);
     let asked = |phone: &str| {
         let statements = client.store().statements();
-        let asked = client.post("/sign-in-codes", "", json!({ "phone": phone }));
+        let mut asked = client.post("/sign-in-codes", "", json!({ "phone": phone }));
+        let token = asked.body.as_object_mut().unwrap().remove("codeToken").unwrap();
+        assert_eq!(token.as_str().unwrap().len(), 43);
         (asked.status, asked.body, client.store().statements() - statements)
     };
     let known = asked(PHONE);
@@ -132,15 +133,15 @@ fn a_code_counts_once_and_for_five_minutes() {
     let client = Client::new();
     client.register(PHONE);
     client.pass(60);
-    let code = client.code(PHONE);
-    assert_eq!(client.post("/sessions", "", json!({ "phone": PHONE, "code": code })).status, 201);
-    assert_eq!(code_problem(&client, PHONE, &code), "401 code-wrong");
+    let sent = client.code(PHONE);
+    assert_eq!(type_code(&client, &sent).status, 201);
+    assert_eq!(code_problem(&client, &sent), "401 code-wrong");
     client.pass(60);
-    let code = client.code(PHONE);
+    let sent = client.code(PHONE);
     client.pass(300);
-    assert_eq!(code_problem(&client, PHONE, &code), "401 code-wrong");
-    assert_eq!(code_problem(&client, "010-5555-6666", &code), "401 code-wrong");
-    assert_eq!(code_problem(&client, PHONE, "geheim"), "401 code-wrong");
+    assert_eq!(code_problem(&client, &sent), "401 code-wrong");
+    assert_eq!(code_problem(&client, &Sent { token: "none".to_owned(), ..sent.clone() }), "401 code-wrong");
+    assert_eq!(code_problem(&client, &Sent { code: "geheim".to_owned(), ..sent }), "401 code-wrong");
 }
 
 #[test]
@@ -148,30 +149,42 @@ fn a_code_is_tried_five_times_and_the_next_one_lets_its_owner_in() {
     let client = Client::new();
     client.register(PHONE);
     client.pass(60);
-    let code = client.code(PHONE);
+    let sent = client.code(PHONE);
     for guess in 1..=5 {
         // From wherever it is guessed.
         client.address.replace(format!("192.0.2.{guess}:9"));
-        assert_eq!(code_problem(&client, PHONE, &wrong(&code)), "401 code-wrong");
+        assert_eq!(code_problem(&client, &sent.wrong()), "401 code-wrong");
     }
-    assert_eq!(code_problem(&client, PHONE, &code), "401 code-wrong");
+    assert_eq!(code_problem(&client, &sent), "401 code-wrong");
     assert_eq!(client.number("SELECT max(tries) FROM codes"), 5);
     client.pass(60);
     assert_eq!(client.sign_in(PHONE).status, 201);
 }
 
+/// Whoever guesses has to ask for a code for each five guesses, and takes neither a try nor a code from the number's owner.
 #[test]
-fn a_newer_code_takes_the_place_of_the_older() {
+fn whoever_guesses_locks_nobody_out() {
     let client = Client::new();
     client.register(PHONE);
     client.pass(60);
-    let older = client.code(PHONE);
-    client.pass(60);
-    let newer = client.code(PHONE);
-    if older != newer {
-        assert_eq!(code_problem(&client, PHONE, &older), "401 code-wrong");
+    let owner = client.code(PHONE);
+    for guesser in 1..=3 {
+        client.address.replace(format!("198.51.100.{guesser}:9"));
+        let theirs = client.code(PHONE).wrong();
+        for _ in 0..20 {
+            assert_eq!(code_problem(&client, &theirs), "401 code-wrong");
+            assert_eq!(
+                code_problem(&client, &Sent { token: "x".repeat(43), ..owner.wrong() }),
+                "401 code-wrong"
+            );
+        }
     }
-    assert_eq!(client.post("/sessions", "", json!({ "phone": PHONE, "code": newer })).status, 201);
+    client.address.replace("192.0.2.1:9".to_owned());
+    assert_eq!(type_code(&client, &owner).status, 201);
+    client.pass(60);
+    assert_eq!(client.sign_in(PHONE).status, 201);
+    // A code of another number is of no use, whoever asks for it.
+    assert_eq!(client.number("SELECT max(tries) FROM codes"), 5);
 }
 
 #[test]
@@ -191,7 +204,12 @@ fn codes_are_limited_by_the_minute_by_number_and_by_address() {
         assert_eq!(ask(PHONE).status, 202);
         client.pass(60);
     }
-    // From another address as well: it is the number's limit.
+    assert_eq!(wait(PHONE), 3600 - 300);
+    // From other addresses five more: that is the number's limit.
+    for other in 0..5 {
+        client.address.replace(format!("198.51.100.{other}:1"));
+        assert_eq!(ask(PHONE).status, 202);
+    }
     client.address.replace("198.51.100.7:1".to_owned());
     assert_eq!(wait(PHONE), 3600 - 300);
     client.pass(3300);
@@ -343,15 +361,15 @@ fn a_telephone_changes_with_a_code_and_never_to_another_members() {
     let client = Client::new();
     let token = client.register(PHONE).text("accessToken");
     client.register("010-3333-4444");
-    let change = |phone: &str, code: &str| {
-        client.post("/members/me/phone", &token, json!({ "phone": phone, "code": code }))
+    let change = |Sent { token: code_token, code }: &Sent| {
+        client.post("/members/me/phone", &token, json!({ "codeToken": code_token, "code": code }))
     };
-    let code = client.code("010-5555-6666");
-    assert_eq!(change("010-5555-6666", &wrong(&code)).problem(), "401 code-wrong");
-    assert_eq!(change("010-5555-6666", &code).body["phone"], "+821055556666");
+    let sent = client.code("010-5555-6666");
+    assert_eq!(change(&sent.wrong()).problem(), "401 code-wrong");
+    assert_eq!(change(&sent).body["phone"], "+821055556666");
     client.pass(60);
-    let code = client.code("010-3333-4444");
-    assert_eq!(change("010-3333-4444", &code).problem(), "409 phone-taken");
+    let sent = client.code("010-3333-4444");
+    assert_eq!(change(&sent).problem(), "409 phone-taken");
     assert_eq!(client.sign_in(PHONE).problem(), "403 registration-required", "the old number is free");
 }
 
@@ -523,7 +541,7 @@ fn the_sandboxs_inbox_shows_the_codes() {
     let client = Client::new();
     let operator = client.register(OPERATOR).text("accessToken");
     client.post("/invitations", &operator, json!({ "phone": PHONE, "role": "manager" }));
-    let code = client.code(PHONE);
+    let code = client.code(PHONE).code;
     let shown = client.get("/members/inbox", &operator).body["_embedded"]["messages"].clone();
     assert_eq!(shown.as_array().map(Vec::len), Some(2), "codes, and nothing else");
     assert_eq!(shown[0]["to"], "+821011112222");

@@ -1,4 +1,4 @@
-//! Signing in: a code goes to a telephone, and whoever types it is let in, or may register.
+//! Signing in: a code goes to a telephone, and whoever asked for it and types it is let in, or may register.
 //!
 //! Nothing here looks at who a number belongs to before the right code is there; so neither an answer nor how long it takes
 //! tells whether it is anybody's.
@@ -57,14 +57,20 @@ impl<P: Ports, S: Storage, T: Tell> Service<P, S, T> {
         phone: &Phone,
         language: Language,
         address: Option<&str>,
-    ) -> Result<(), NotDone> {
-        let (code, now) = (Code::random()?, Timestamp::now());
+    ) -> Result<Token, NotDone> {
+        let (code, token, now) = (Code::random()?, Token::random()?, Timestamp::now());
         let kept = KeptCode::of(&code, phone)?;
-        let asked = NewCode { phone, address: address.unwrap_or(UNKNOWN_ADDRESS), kept: &kept };
+        let token_hash = token.hash();
+        let asked = NewCode {
+            token_hash: &token_hash,
+            phone,
+            address: address.unwrap_or(UNKNOWN_ADDRESS),
+            kept: &kept,
+        };
         match store::keep_code(self.storage(), &asked, now).await {
             Ok(()) => {}
-            Err(NotKept::TooMany { of_address }) => {
-                let wait = store::wait_for_code(self.storage(), &asked, of_address, now).await?;
+            Err(NotKept::TooMany(limit)) => {
+                let wait = store::wait_for_code(self.storage(), &asked, limit, now).await?;
                 return Err(NotDone::TooMany(wait));
             }
             Err(NotKept::Store(error)) => return Err(error.into()),
@@ -74,19 +80,22 @@ impl<P: Ports, S: Storage, T: Tell> Service<P, S, T> {
             store::drop_code(self.storage(), &asked).await?;
             return Err(not_sent.into());
         }
-        Ok(())
+        Ok(token)
     }
 
-    /// Uses up the code that was sent to a telephone, if it is this one.
-    pub(crate) async fn check_code(&self, phone: &Phone, typed: &str) -> Result<(), NotDone> {
+    /// Uses up the code that was asked for with a token, if it is this one; gives back where it was sent. Whoever guesses has the
+    /// tries of the codes that they asked for themselves, and takes none from anybody else.
+    pub(crate) async fn check_code(&self, token: &Token, typed: &str) -> Result<Phone, NotDone> {
         let code = Code::typed(typed).ok_or(NotDone::CodeWrong)?;
-        let tried = store::try_code(self.storage(), phone, Timestamp::now()).await?;
-        // Compared also where there is none, so that it takes as long.
-        let kept = tried.as_ref().map_or_else(KeptCode::of_none, |tried| tried.kept.clone());
-        let is_right = kept.is(&code, phone);
+        let tried = store::try_code(self.storage(), &token.hash(), Timestamp::now()).await?;
         match tried {
             // Of two at once with the right code one is let in.
-            Some(tried) if is_right && store::use_code(self.storage(), tried.code_id).await? => Ok(()),
+            Some(tried)
+                if tried.kept.is(&code, &tried.phone)
+                    && store::use_code(self.storage(), tried.code_id).await? =>
+            {
+                Ok(tried.phone)
+            }
             _ => Err(NotDone::CodeWrong),
         }
     }
@@ -94,13 +103,13 @@ impl<P: Ports, S: Storage, T: Tell> Service<P, S, T> {
     /// Lets somebody in who has the code that was sent to their telephone.
     pub(crate) async fn sign_in(
         &self,
-        phone: &Phone,
+        token: &Token,
         typed: &str,
         address: Option<&str>,
         traceparent: Option<&str>,
     ) -> Result<SignedIn, NotDone> {
-        self.check_code(phone, typed).await?;
-        self.let_in(phone, address, traceparent).await
+        let phone = self.check_code(token, typed).await?;
+        self.let_in(&phone, address, traceparent).await
     }
 
     /// Lets in whoever has a telephone, or lets them register.

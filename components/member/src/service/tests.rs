@@ -1,7 +1,7 @@
 //! What happens at the same time.
 
 use crate::domain::Changes;
-use crate::secrets::{Code, KeptCode, RefreshToken};
+use crate::secrets::{Code, KeptCode, RefreshToken, Token};
 use crate::service::NotDone;
 use crate::store::{self, NewCode, NotKept, Refreshed};
 use crate::testing::{Client, NOW, PHONE, claims, form, phone};
@@ -56,10 +56,11 @@ fn of_two_who_use_one_code_at_once_one_is_let_in() {
     let client = Client::new();
     client.register(PHONE);
     client.pass(60);
-    let code = client.code(PHONE);
-    let tries = [(); 2].map(|()| at_once(store::try_code(client.store(), &phone(PHONE), Timestamp::now())));
+    let sent = client.code(PHONE);
+    let hash = Token::shown(&sent.token).hash();
+    let tries = [(); 2].map(|()| at_once(store::try_code(client.store(), &hash, Timestamp::now())));
     let tried = tries.map(|tried| tried.unwrap().unwrap().unwrap());
-    assert!(tried.iter().all(|tried| tried.kept.is(&Code::typed(&code).unwrap(), &phone(PHONE))));
+    assert!(tried.iter().all(|tried| tried.kept.is(&Code::typed(&sent.code).unwrap(), &phone(PHONE))));
     let used = tried.map(|tried| at_once(store::use_code(client.store(), tried.code_id)).unwrap().unwrap());
     assert_eq!(used, [true, false]);
 }
@@ -108,9 +109,9 @@ fn a_code_that_is_asked_for_at_the_same_moment_is_counted() {
     let client = Client::new();
     let number = phone(PHONE);
     let kept = KeptCode::of(&Code::random().unwrap(), &number).unwrap();
-    let asked = NewCode { phone: &number, address: "192.0.2.1", kept: &kept };
+    let asked = NewCode { token_hash: "x", phone: &number, address: "192.0.2.1", kept: &kept };
     let keep = || at_once(store::keep_code(client.store(), &asked, NOW)).unwrap();
     keep().unwrap();
-    assert!(matches!(keep(), Err(NotKept::TooMany { of_address: false })));
+    assert!(matches!(keep(), Err(NotKept::TooMany(store::Limit::Asker))));
     assert_eq!(client.number("SELECT count(*) FROM codes"), 1);
 }

@@ -22,6 +22,8 @@ pub(crate) const REGISTRATION_SECONDS: i64 = 900;
 /// A code that is asked for.
 #[derive(Clone, Debug)]
 pub(crate) struct NewCode<'a> {
+    /// Of the token that whoever asked for it is given: the code counts with that alone.
+    pub(crate) token_hash: &'a str,
     pub(crate) phone: &'a Phone,
     /// Where it is asked from.
     pub(crate) address: &'a str,
@@ -31,33 +33,54 @@ pub(crate) struct NewCode<'a> {
 /// Why a code is not kept, and so not sent.
 #[derive(Debug)]
 pub(crate) enum NotKept {
-    /// A limit is reached, that of the number or of the address.
-    TooMany {
-        /// Whether it is that of the address.
-        of_address: bool,
-    },
+    /// A limit is reached.
+    TooMany(Limit),
     /// The store did not do its part.
     Store(StoreError),
 }
 
-/// Keeps a code, if none of the limits is reached; the older one of the number no longer counts.
+/// Whose limit it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Limit {
+    /// That of one address for one number.
+    Asker,
+    /// That of a number, wherever it is asked from.
+    Phone,
+    /// That of an address, whatever the number.
+    Address,
+}
+
+impl Limit {
+    /// By what the store said.
+    fn of(reason: &str) -> Self {
+        match reason.rsplit(' ').next() {
+            Some("phone") => Self::Phone,
+            Some("address") => Self::Address,
+            _ => Self::Asker,
+        }
+    }
+}
+
+/// Keeps a code, if none of the limits is reached.
 pub(crate) async fn keep_code(
     storage: &impl Storage,
     code: &NewCode<'_>,
     now: Timestamp,
 ) -> Result<(), NotKept> {
     let keep = Statement::new(
-        "INSERT INTO asked_codes (phone, address, salt, mac, made_at, expires_at) VALUES ($1, $2, $3, $4, $5, $6)",
+        "INSERT INTO asked_codes (phone, address, salt, mac, made_at, expires_at, token_hash)
+         VALUES ($1, $2, $3, $4, $5, $6, $7)",
     )
     .bind(code.phone.as_str())
     .bind(code.address)
     .bind(&*code.kept.salt)
     .bind(&*code.kept.mac)
     .bind(now.millis())
-    .bind(now.plus_seconds(CODE_SECONDS).millis());
+    .bind(now.plus_seconds(CODE_SECONDS).millis())
+    .bind(code.token_hash);
     match keep.run(storage).await {
         Ok(()) => Ok(()),
-        Err(StoreError::Raised(reason)) => Err(NotKept::TooMany { of_address: reason.ends_with("address") }),
+        Err(StoreError::Raised(reason)) => Err(NotKept::TooMany(Limit::of(&reason))),
         Err(error) => Err(NotKept::Store(error)),
     }
 }
@@ -66,18 +89,23 @@ pub(crate) async fn keep_code(
 pub(crate) async fn wait_for_code(
     storage: &impl Storage,
     code: &NewCode<'_>,
-    of_address: bool,
+    limit: Limit,
     now: Timestamp,
 ) -> Result<i64, StoreError> {
-    let (column, value) = if of_address { ("address", code.address) } else { ("phone", code.phone.as_str()) };
+    let whose = match limit {
+        Limit::Asker => "phone = $1 AND address = $2",
+        Limit::Phone => "phone = $1 AND CAST($2 AS TEXT) IS NOT NULL",
+        Limit::Address => "CAST($1 AS TEXT) IS NOT NULL AND address = $2",
+    };
     let within = format!(
         "SELECT min(made_at) AS oldest, max(made_at) AS newest, count(*) AS codes FROM codes
-         WHERE {column} = $1 AND made_at > $2"
+         WHERE {whose} AND made_at > $3"
     );
-    let within = Statement::new(within).bind(value).bind(now.millis() - HOUR);
+    let within =
+        Statement::new(within).bind(code.phone.as_str()).bind(code.address).bind(now.millis() - HOUR);
     let Some(row) = within.row(storage).await? else { return Ok(RESEND_SECONDS) };
     let (oldest, newest) = (row.opt_int("oldest")?, row.opt_int("newest")?);
-    let used_up = of_address || row.count("codes")? >= 5;
+    let used_up = limit != Limit::Asker || row.count("codes")? >= 5;
     let again =
         if used_up { oldest.map(|at| at + HOUR) } else { newest.map(|at| at + RESEND_SECONDS * 1000) };
     let wait = again.map_or(RESEND_SECONDS, |again| (again - now.millis() + 999) / 1000);
@@ -86,30 +114,32 @@ pub(crate) async fn wait_for_code(
 
 /// Takes a code back that could not be sent: it is not to count.
 pub(crate) async fn drop_code(storage: &impl Storage, code: &NewCode<'_>) -> Result<(), StoreError> {
-    let drop = "DELETE FROM codes WHERE phone = $1 AND mac = $2";
-    Statement::new(drop).bind(code.phone.as_str()).bind(&*code.kept.mac).run(storage).await
+    Statement::new("DELETE FROM codes WHERE token_hash = $1").bind(code.token_hash).run(storage).await
 }
 
-/// The code that counts for a number, while it is tried.
+/// The code that a token is for, while it is tried.
 #[derive(Clone, Debug)]
 pub(crate) struct Kept {
     pub(crate) code_id: i64,
+    /// Where it was sent.
+    pub(crate) phone: Phone,
     pub(crate) kept: KeptCode,
 }
 
-/// Takes one of the five tries of the code that counts for a number. None where none does, or its tries are used up. It is one
-/// statement, so that any number of guesses at once have five between them.
+/// Takes one of the five tries of the code that was asked for with a token. None where it does not count, or its tries are used
+/// up. It is one statement, so that any number of guesses at once have five between them.
 pub(crate) async fn try_code(
     storage: &impl Storage,
-    phone: &Phone,
+    token_hash: &str,
     now: Timestamp,
 ) -> Result<Option<Kept>, StoreError> {
     let attempt = "UPDATE codes SET tries = tries + 1
-        WHERE phone = $1 AND open = 1 AND tries < 5 AND expires_at > $2 RETURNING code_id, salt, mac";
-    let row = Statement::new(attempt).bind(phone.as_str()).bind(now.millis()).row(storage).await?;
+        WHERE token_hash = $1 AND open = 1 AND tries < 5 AND expires_at > $2
+        RETURNING code_id, phone, salt, mac";
+    let row = Statement::new(attempt).bind(token_hash).bind(now.millis()).row(storage).await?;
     let kept = |row: &Row| {
         let (salt, mac) = (row.text("salt")?.to_owned(), row.text("mac")?.to_owned());
-        Ok(Kept { code_id: row.int("code_id")?, kept: KeptCode { salt, mac } })
+        Ok(Kept { code_id: row.int("code_id")?, phone: row.parse("phone")?, kept: KeptCode { salt, mac } })
     };
     row.as_ref().map(kept).transpose()
 }

@@ -6,11 +6,12 @@
 //! Every limit is counted here, so that it holds over instances and hosts.
 
 use journal::{programs, tables};
-use store::Schema;
+use store::{Schema, Step};
 
 pub(super) static SCHEMA: Schema = Schema {
-    version: 1,
-    oldest_code: 1,
+    version: 2,
+    // Before that a code was known by its number.
+    oldest_code: 2,
     tables: &[
         tables::EVENTS,
         tables::LOG,
@@ -19,7 +20,7 @@ pub(super) static SCHEMA: Schema = Schema {
         "CREATE TABLE numbering (id INTEGER PRIMARY KEY CHECK (id = 1), last INTEGER NOT NULL)",
         "INSERT INTO numbering (id, last) VALUES (1, 0)",
         CODES,
-        "CREATE UNIQUE INDEX codes_open ON codes (phone) WHERE open = 1",
+        CODES_BY_TOKEN,
         "CREATE INDEX codes_of_phone ON codes (phone, made_at)",
         "CREATE INDEX codes_of_address ON codes (address, made_at)",
         "CREATE INDEX codes_by_age ON codes (made_at)",
@@ -36,7 +37,14 @@ pub(super) static SCHEMA: Schema = Schema {
         INVITATIONS,
         MACHINES,
     ],
-    steps: &[],
+    steps: &[Step {
+        to: 2,
+        statements: &[
+            "DROP INDEX codes_open",
+            "ALTER TABLE codes ADD COLUMN token_hash TEXT",
+            CODES_BY_TOKEN,
+        ],
+    }],
     programs: &[
         programs::DECISIONS,
         programs::APPEND_EVENT,
@@ -70,7 +78,7 @@ const MEMBERS: &str = "CREATE TABLE members (
     version INTEGER NOT NULL
 )";
 
-/// Every code that was asked for within the hour; the newest of a number may be open, and then counts.
+/// Every code that was asked for within the hour. It counts, while it is open, for whoever has the token with this hash.
 const CODES: &str = "CREATE TABLE codes (
     code_id INTEGER PRIMARY KEY,
     phone TEXT NOT NULL,
@@ -80,8 +88,11 @@ const CODES: &str = "CREATE TABLE codes (
     made_at INTEGER NOT NULL,
     expires_at INTEGER NOT NULL,
     tries INTEGER NOT NULL DEFAULT 0,
-    open INTEGER NOT NULL DEFAULT 1
+    open INTEGER NOT NULL DEFAULT 1,
+    token_hash TEXT
 )";
+
+const CODES_BY_TOKEN: &str = "CREATE UNIQUE INDEX codes_by_token ON codes (token_hash)";
 
 /// `family_hash` is the session's for ever, `refresh_hash` that of the one refresh token that counts, `previous_hash` that of the
 /// one before it, which was replaced at `rotated_at`.
@@ -198,23 +209,24 @@ END";
 
 /// Where a code is inserted that is asked for.
 const ASKED_CODES: &str =
-    "CREATE VIEW asked_codes AS SELECT phone, address, salt, mac, made_at, expires_at FROM codes";
+    "CREATE VIEW asked_codes AS SELECT phone, address, salt, mac, made_at, expires_at, token_hash FROM codes";
 
-/// Keeps a code, which from then on is the only one of its number, within the limits: not within a minute of the one before,
-/// 5 an hour for a number, 20 an hour for an address. PostgreSQL counts one after another what is about the same number or
+/// Keeps a code, within the limits: from one address for one number a minute after the one before and 5 an hour; 10 an hour for
+/// a number, 20 an hour for an address. What is asked for elsewhere takes nobody's code away. PostgreSQL counts one after another what is about the same number or
 /// address: without the locks two at once would not see each other.
 const KEEP_CODE: &str = "CREATE TRIGGER keep_code INSTEAD OF INSERT ON asked_codes BEGIN
     /*postgres PERFORM pg_advisory_xact_lock(hashtextextended('sugang phone ' || NEW.phone, 0));
     PERFORM pg_advisory_xact_lock(hashtextextended('sugang address ' || NEW.address, 0));*/
     SELECT RAISE(ABORT, 'decision: too soon') WHERE EXISTS (SELECT 1 FROM codes
-        WHERE phone = NEW.phone AND made_at > NEW.made_at - 60000);
-    SELECT RAISE(ABORT, 'decision: too many for the phone') WHERE 5 <= (SELECT count(*) FROM codes
+        WHERE phone = NEW.phone AND address = NEW.address AND made_at > NEW.made_at - 60000);
+    SELECT RAISE(ABORT, 'decision: too many') WHERE 5 <= (SELECT count(*) FROM codes
+        WHERE phone = NEW.phone AND address = NEW.address AND made_at > NEW.made_at - 3600000);
+    SELECT RAISE(ABORT, 'decision: too many for the phone') WHERE 10 <= (SELECT count(*) FROM codes
         WHERE phone = NEW.phone AND made_at > NEW.made_at - 3600000);
     SELECT RAISE(ABORT, 'decision: too many for the address') WHERE 20 <= (SELECT count(*) FROM codes
         WHERE address = NEW.address AND made_at > NEW.made_at - 3600000);
-    UPDATE codes SET open = 0 WHERE phone = NEW.phone AND open = 1;
-    INSERT INTO codes (phone, address, salt, mac, made_at, expires_at)
-        VALUES (NEW.phone, NEW.address, NEW.salt, NEW.mac, NEW.made_at, NEW.expires_at);
+    INSERT INTO codes (phone, address, salt, mac, made_at, expires_at, token_hash)
+        VALUES (NEW.phone, NEW.address, NEW.salt, NEW.mac, NEW.made_at, NEW.expires_at, NEW.token_hash);
 END";
 
 const NOTE_SIGN_IN: &str = "CREATE TRIGGER note_sign_in AFTER INSERT ON sessions BEGIN

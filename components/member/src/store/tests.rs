@@ -5,10 +5,7 @@ use crate::testing::{Client, PHONE};
 use hal::Method;
 use serde_json::json;
 
-::store::on_postgres!(
-    the_list_that_is_made_again_from_the_events_is_the_same,
-    a_code_is_never_open_beside_another_of_its_number,
-);
+::store::on_postgres!(the_list_that_is_made_again_from_the_events_is_the_same,);
 
 /// Everything that the list says.
 fn list_of(client: &Client) -> Vec<String> {
@@ -47,15 +44,6 @@ fn the_list_that_is_made_again_from_the_events_is_the_same() {
         2,
         "sessions are no list"
     );
-}
-
-#[test]
-fn a_code_is_never_open_beside_another_of_its_number() {
-    let client = Client::new();
-    client.code(PHONE);
-    let another = "INSERT INTO codes (phone, address, salt, mac, made_at, expires_at)
-        SELECT phone, address, salt, mac, made_at, expires_at FROM codes";
-    assert!(matches!(client.store().run(another, &[]), Err(StoreError::Unique { .. })));
 }
 
 #[test]

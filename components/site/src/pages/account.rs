@@ -166,9 +166,8 @@ pub(super) fn phone(visit: &Visit<'_>) -> Response {
 pub(super) async fn change_phone(visit: &mut Visit<'_>, form: &Form) -> Response {
     let sent_to = sign_in::phone(visit).filter(|_| form.has("code"));
     let done = match &sent_to {
-        Some(phone) => {
-            let code: String = form.get("code").chars().filter(char::is_ascii_digit).collect();
-            let body = json!({ "phone": phone, "code": code });
+        Some(_) => {
+            let body = sign_in::typed_code(visit, form);
             let client = visit.client();
             client.change(Context::Member, Method::POST, "/members/me/phone", &body).await.map(|_| ())
         }

@@ -12,9 +12,11 @@ use serde_json::{Value, json};
 
 /// The number that a code was sent to, until it is used.
 const PHONE: &str = "sugang-phone";
+/// What the code counts with.
+const CODE_TOKEN: &str = "sugang-code";
 /// What lets the owner of a number register.
 const REGISTRATION: &str = "sugang-registration";
-/// How long either is kept, in seconds: longer than what they are for.
+/// How long they are kept, in seconds: longer than what they are for.
 const KEPT: i64 = 900;
 
 #[derive(Template)]
@@ -81,10 +83,11 @@ pub(super) async fn send_code(visit: &mut Visit<'_>, form: &Form) -> Response {
 
 pub(super) async fn ask_for_code(visit: &mut Visit<'_>, phone: &str) -> Result<(), Trouble> {
     let body = json!({ "phone": phone, "language": visit.language().as_str() });
-    visit.client().change(Context::Member, Method::POST, "/sign-in-codes", &body).await?;
+    let asked = visit.client().change(Context::Member, Method::POST, "/sign-in-codes", &body).await?;
     // What may be in a cookie; `member` reads the number as it is without the rest.
     let digits: String = phone.chars().filter(|c| c.is_ascii_digit() || *c == '+').collect();
     visit.visitor.set(PHONE, &digits, KEPT);
+    visit.visitor.set(CODE_TOKEN, asked["codeToken"].as_str().unwrap_or_default(), KEPT);
     Ok(())
 }
 
@@ -95,6 +98,13 @@ pub(super) fn phone(visit: &Visit<'_>) -> Option<String> {
 
 pub(super) fn forget_phone(visit: &mut Visit<'_>) {
     visit.visitor.set(PHONE, "", 0);
+    visit.visitor.set(CODE_TOKEN, "", 0);
+}
+
+/// What somebody typed, as `member` takes it.
+pub(super) fn typed_code(visit: &Visit<'_>, form: &Form) -> Value {
+    let code: String = form.get("code").chars().filter(char::is_ascii_digit).collect();
+    json!({ "codeToken": cookie(visit, CODE_TOKEN).unwrap_or_default(), "code": code })
 }
 
 fn cookie(visit: &Visit<'_>, name: &str) -> Option<String> {
@@ -121,8 +131,7 @@ pub(super) async fn sign_in(visit: &mut Visit<'_>, form: &Form) -> Response {
             Err(trouble) => page::trouble(visit, &trouble),
         };
     }
-    let code: String = form.get("code").chars().filter(char::is_ascii_digit).collect();
-    let body = json!({ "phone": phone, "code": code });
+    let body = typed_code(visit, form);
     let signed_in = visit.client().change(Context::Member, Method::POST, "/sessions", &body).await;
     match signed_in {
         Ok(answer) => let_in(visit, answer, "/my"),
@@ -154,7 +163,7 @@ fn let_in(visit: &mut Visit<'_>, answer: Value, to: &str) -> Response {
     match serde_json::from_value::<Session>(answer) {
         Ok(session) => {
             visit.visitor.keep_session(&session);
-            visit.visitor.set(PHONE, "", 0);
+            forget_phone(visit);
             visit.visitor.set(REGISTRATION, "", 0);
             if let Some(language) = language {
                 visit.visitor.set(LANGUAGE, &language, LONG);

@@ -47,13 +47,17 @@ fn main() -> ExitCode {
 
 /// Measures and prints; says whether it is good enough.
 fn bench(flow: &Flow) -> Result<bool> {
-    let here = |name: &str, engine| Candidate { name: name.to_owned(), root: workspace::root(), engine };
+    let here = |name: &str, engine| {
+        let root = workspace::root();
+        Candidate { name: name.to_owned(), root, engine, signed_in: false }
+    };
     if let Some(name) = &flow.against {
         let revision = Revision::find(name)?;
         let there = Candidate {
             name: revision.name().to_owned(),
             root: revision.root().to_owned(),
             engine: Engine::Sqlite,
+            signed_in: false,
         };
         return pairs::compare(flow, &[there, here("here", Engine::Sqlite)]);
     }
@@ -61,8 +65,15 @@ fn bench(flow: &Flow) -> Result<bool> {
         let engines = [here("SQLite", Engine::Sqlite), here("PostgreSQL", Engine::Postgres)];
         return pairs::compare(flow, &engines);
     }
-    let system = System::start_compiled(&workspace::root(), Engine::Sqlite)?;
-    let report = Report::new(measure::measure(flow, &system)?, system.state())?;
+    if flow.members {
+        let open = here("open", Engine::Sqlite);
+        return pairs::compare(
+            flow,
+            &[open, Candidate { signed_in: true, ..here("members", Engine::Sqlite) }],
+        );
+    }
+    let system = System::start_compiled(&here("here", Engine::Sqlite))?;
+    let report = Report::new(measure::measure(flow, &system, false)?, system.state())?;
     println!("{report}");
     Ok(report.is_within_floor())
 }

@@ -44,7 +44,7 @@ pub(crate) struct Measured {
 }
 
 /// Takes a system that has just been started through everything.
-pub(crate) fn measure(flow: &Flow, system: &System) -> Result<Measured> {
+pub(crate) fn measure(flow: &Flow, system: &System, signed_in: bool) -> Result<Measured> {
     let (api, mut meter) = (system.api(), Meter::new(system)?);
     let tick = system.tick()?;
     wait("starting", START_UP);
@@ -54,6 +54,7 @@ pub(crate) fn measure(flow: &Flow, system: &System) -> Result<Measured> {
     let idle_memory = Memory::of(system);
 
     let applicants = Applicants::open_courses(api)?;
+    let applicants = if signed_in { applicants.signed_in() } else { applicants };
     drop(tick);
     let alone = match flow.alone {
         0 => None,

@@ -22,6 +22,8 @@ pub(crate) struct Candidate {
     pub(crate) root: PathBuf,
     /// What its stores are on.
     pub(crate) engine: Engine,
+    /// Whether everybody is asked who they are, and each order is a member's who is signed in.
+    pub(crate) signed_in: bool,
 }
 
 /// Measures so many pairs and prints the medians with the ratio of the second to the first; says whether no order was lost.
@@ -32,12 +34,12 @@ pub(crate) fn compare(flow: &Flow, pair: &[Candidate; 2]) -> Result<bool> {
         // Whoever comes second may find the machine warmer, or its disk busier: they take turns at that.
         let they_begin = pair % 2 == 1;
         for is_first in [they_begin, !they_begin] {
-            let (Candidate { name, root, engine }, rows) = match is_first {
+            let (candidate, rows) = match is_first {
                 true => (first, &mut theirs),
                 false => (second, &mut ours),
             };
-            println!("pair {pair} of {}: {name}", flow.pairs);
-            let measured = measure(flow, &System::start_compiled(root, *engine)?)?;
+            println!("pair {pair} of {}: {}", flow.pairs, candidate.name);
+            let measured = measure(flow, &System::start_compiled(candidate)?, candidate.signed_in)?;
             if measured.catch_up.is_none() {
                 println!("  not every order came into the view");
                 complete = false;

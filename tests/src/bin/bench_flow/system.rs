@@ -7,9 +7,10 @@ use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use access::Role;
 use anyhow::{Context, Result, bail};
 use servers::{PostgresServer, Process};
-use sugang_tests::members::OPEN;
+use sugang_tests::members::{self, OPEN};
 use sugang_tests::stores::State;
 use sugang_tests::{Api, Engine, PATIENCE};
 use tempfile::TempDir;
@@ -18,6 +19,11 @@ use xtask::redis_server::RedisServer;
 use xtask::redis_url::RedisUrl;
 use xtask::tick::{self, Tick};
 use xtask::workspace;
+
+use crate::pairs::Candidate;
+
+/// The number of whoever opens the courses and counts, where everybody is asked who they are.
+const OPERATOR: u64 = 1;
 
 /// The flag by which a host answers its counters; older ones have none.
 const METRICS_FLAG: &str = "--metrics-listen";
@@ -40,12 +46,13 @@ impl System {
     ///
     /// It is started twice: the first time a host may have to compile the components, which leaves it with memory that
     /// others never take.
-    pub(crate) fn start_compiled(root: &Path, engine: Engine) -> Result<Self> {
-        drop(Self::start(root, engine)?);
-        Self::start(root, engine)
+    pub(crate) fn start_compiled(candidate: &Candidate) -> Result<Self> {
+        drop(Self::start(candidate)?);
+        Self::start(candidate)
     }
 
-    fn start(root: &Path, engine: Engine) -> Result<Self> {
+    fn start(candidate: &Candidate) -> Result<Self> {
+        let Candidate { root, engine, signed_in, .. } = candidate;
         let folder = tempfile::Builder::new().prefix("sugang-bench-").tempdir()?;
         let mut postgres = match engine {
             Engine::Sqlite => None,
@@ -63,7 +70,14 @@ impl System {
         let address = free_address()?;
         let mut command = Command::new(&binary);
         command.current_dir(root).env(workspace::CACHE_VARIABLE, root.join("target/sugang-cache"));
-        command.env(OPEN.0, OPEN.1).arg("up").arg("--from").arg(root.join("spin.toml"));
+        if *signed_in {
+            for (name, value) in members::keys() {
+                command.env(format!("SPIN_VARIABLE_{}", name.to_ascii_uppercase()), value);
+            }
+        } else {
+            command.env(OPEN.0, OPEN.1);
+        }
+        command.arg("up").arg("--from").arg(root.join("spin.toml"));
         command.arg("--runtime-config-file").arg(root.join("runtime-config.toml"));
         command.arg("--state-dir").arg(folder.path());
         command.args(["--listen", &address.to_string()]);
@@ -88,6 +102,8 @@ impl System {
         command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);
         let mut host = Process::start("the host", &mut command)?;
         let api = Api::new(address);
+        // Who looks at everything.
+        let api = if *signed_in { api.as_caller(&members::member(OPERATOR, &[Role::Operator])) } else { api };
         let deadline = Instant::now() + PATIENCE;
         while !api.is_up() {
             if host.exited()?.is_some() || redis.process().exited()?.is_some() || Instant::now() > deadline {
