@@ -6,7 +6,9 @@
 //! | [`codes`] | codes, and what may be done with the right one |
 //! | [`sessions`] | sessions, their refresh tokens, and those that have ended |
 //! | [`grants`] | invitations and machines |
+//! | [`audit`] | the audit trail |
 
+mod audit;
 mod codes;
 mod grants;
 mod schema;
@@ -14,13 +16,14 @@ mod sessions;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use audit::{Act, AuditFilter, Entry, audit, audit_total, keep_acts, seal};
 pub(crate) use codes::{
     CODE_MINUTES, CODE_SECONDS, NewCode, NotKept, REGISTRATION_SECONDS, RESEND_SECONDS, drop_code,
     find_registration, forget_codes, keep_code, keep_registration, try_code, use_code, wait_for_code,
 };
 pub(crate) use grants::{
     Invitation, Machine, add_invitation, add_machine, forget_machines, invitations, machines,
-    remove_invitation, remove_machine,
+    remove_invitation, remove_machine, take_back_invitation,
 };
 pub(crate) use sessions::{
     ACCESS_SECONDS, NewSession, REFRESH_SECONDS, Refreshed, Session, SignIn, begin_session, end_all_sessions,

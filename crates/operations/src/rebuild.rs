@@ -215,6 +215,7 @@ impl NewView {
                     subject,
                     time,
                     traceparent: None,
+                    actor: None,
                     event,
                 }),
                 _ => self.rebuilt.unreadable.push(format!("{context} {subject}:{version}")),

@@ -8,11 +8,11 @@ use crate::domain::{Changes, Command, Consent, Newcomer, Refusal};
 use crate::messages;
 use crate::ports::Ports;
 use crate::secrets::{Code, KeptCode, RefreshToken, Token, name};
-use crate::store::{self, ACCESS_SECONDS, NewCode, NewConsent, NewSession, NotKept, Refreshed};
+use crate::store::{self, ACCESS_SECONDS, Act, NewCode, NewConsent, NewSession, NotKept, Refreshed};
 use ::store::Storage;
 use access::token::Claims;
 use journal::{Decision, Tell};
-use kernel::{CustomerId, Email, Language, PersonName, Phone, Role, Timestamp};
+use kernel::{CustomerId, Email, Language, PersonName, Phone, Role, Timestamp, actor};
 use serde::Serialize;
 
 /// By what an address is counted that nobody says.
@@ -84,11 +84,16 @@ impl<P: Ports, S: Storage, T: Tell> Service<P, S, T> {
         // Compared also where there is none, so that it takes as long.
         let kept = tried.as_ref().map_or_else(KeptCode::of_none, |tried| tried.kept.clone());
         let is_right = kept.is(&code, phone);
-        match tried {
-            // Of two at once with the right code one is let in.
-            Some(tried) if is_right && store::use_code(self.storage(), tried.code_id).await? => Ok(()),
-            _ => Err(NotDone::CodeWrong),
+        let Some(tried) = tried else { return Err(NotDone::CodeWrong) };
+        // Of two at once with the right code one is let in.
+        if is_right && store::use_code(self.storage(), tried.code_id).await? {
+            return Ok(());
         }
+        // Of whose number it was the trail says nothing, nor whether it is anybody's.
+        let object = format!("code/{}", tried.code_id);
+        let refused = Act::new("CodeRefused", object, actor::current().as_ref(), Timestamp::now());
+        store::keep_acts(self.storage(), &[refused]).await?;
+        Err(NotDone::CodeWrong)
     }
 
     /// Lets somebody in who has the code that was sent to their telephone.
@@ -229,7 +234,7 @@ impl<P: Ports, S: Storage, T: Tell> Service<P, S, T> {
                 }
                 Refreshed::Reused => {
                     eprintln!("member: a refresh token that was replaced came again; its session has ended");
-                    store::end_family(self.storage(), &token).await?;
+                    store::end_family(self.storage(), &token, now).await?;
                     self.tell_ended(now).await?;
                     return Err(NotDone::SessionEnded);
                 }
@@ -244,15 +249,17 @@ impl<P: Ports, S: Storage, T: Tell> Service<P, S, T> {
 
     /// Ends one session of a member; says whether it was there.
     pub(crate) async fn sign_out(&self, customer_id: CustomerId, session_id: &str) -> Result<bool, NotDone> {
-        let ended = store::end_session(self.storage(), customer_id, session_id).await?;
-        self.tell_ended(Timestamp::now()).await?;
+        let (actor, now) = (actor::current(), Timestamp::now());
+        let ended = store::end_session(self.storage(), customer_id, session_id, actor.as_ref(), now).await?;
+        self.tell_ended(now).await?;
         Ok(ended)
     }
 
     /// Ends every session of a member.
     pub(crate) async fn sign_out_everywhere(&self, customer_id: CustomerId) -> Result<(), NotDone> {
-        store::end_all_sessions(self.storage(), customer_id).await?;
-        Ok(self.tell_ended(Timestamp::now()).await?)
+        let (actor, now) = (actor::current(), Timestamp::now());
+        store::end_all_sessions(self.storage(), customer_id, actor.as_ref(), now).await?;
+        Ok(self.tell_ended(now).await?)
     }
 }
 
