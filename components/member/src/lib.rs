@@ -36,7 +36,7 @@ pub use messages::Outgoing;
 pub use ports::{NotSent, NotSigned, Ports, Shown};
 pub use service::Service;
 pub use settings::Settings;
-pub use store::DATABASE;
+pub use store::{DATABASE, seal};
 
 use ::store::Database;
 use access::Reach;

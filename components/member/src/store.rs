@@ -16,7 +16,8 @@ mod sessions;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use audit::{Act, AuditFilter, Entry, audit, audit_total, keep_acts, seal};
+pub use audit::seal;
+pub(crate) use audit::{Act, AuditFilter, Entry, audit, audit_total, keep_acts};
 pub(crate) use codes::{
     CODE_MINUTES, CODE_SECONDS, NewCode, NotKept, REGISTRATION_SECONDS, RESEND_SECONDS, drop_code,
     find_registration, forget_codes, keep_code, keep_registration, try_code, use_code, wait_for_code,

@@ -122,7 +122,7 @@ pub(super) async fn act_on(
 
 /// Gives entries their places and hashes, in the order in which they came. Of several who do so at once each place is given
 /// by one; what the others had in mind is done by them the next time.
-pub(crate) async fn seal(storage: &impl Storage) -> Result<(), StoreError> {
+pub async fn seal(storage: &impl Storage) -> Result<(), StoreError> {
     loop {
         let sealed = unsealed(storage).await?;
         if sealed.is_empty() {
