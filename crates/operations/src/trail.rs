@@ -2,7 +2,10 @@
 //! shared the code of `member` would share its mistakes.
 
 use anyhow::{Context, Result, bail, ensure};
+use kernel::Timestamp;
 use sha2::{Digest, Sha256};
+
+use crate::stores::Stores;
 
 /// What an exported trail begins with.
 const HEADER: &str = "position,time,actor,role,action,object,event,hash";
@@ -86,6 +89,22 @@ pub(crate) fn walk<'a>(entries: impl IntoIterator<Item = &'a Entry>) -> Result<E
         end = End { position, hash: entry.hash.clone() };
     }
     Ok(end)
+}
+
+/// Writes into the audit trail that a command is about to change these contexts, before it does. Who runs it is known to the
+/// machine that it runs on alone.
+pub(crate) fn note_command(stores: &Stores, action: &'static str, contexts: &[&'static str]) -> Result<()> {
+    let store = stores.open("member").context("noting in the audit trail what is to be done")?;
+    if !store.has("acts")? {
+        return Ok(());
+    }
+    let now = Timestamp::now();
+    for context in contexts {
+        store.run(&format!(
+            "INSERT INTO acts (time, actor, action, object) VALUES ('{now}', 'command', '{action}', 'context/{context}')"
+        ))?;
+    }
+    Ok(())
 }
 
 /// Verifies a trail that was exported as CSV, in one file or in several that follow one another, each given with its name.
@@ -172,6 +191,28 @@ pub(crate) mod tests {
                 (1..).zip(all).for_each(|(position, entry)| entry.position = position);
             }),
             3
+        );
+    }
+
+    store::on_postgres!(a_command_is_noted_before_it_does_anything);
+
+    #[test]
+    fn a_command_is_noted_before_it_does_anything() {
+        let folder = tempfile::tempdir().unwrap();
+        let stores = crate::testing::stores_in(folder.path());
+        crate::replay(&stores, &["order".to_owned(), "pay".to_owned()], None).unwrap();
+        crate::rebuild_lists(&stores, "member").unwrap();
+        crate::rebuild_information(&stores).unwrap();
+        assert!(crate::replay(&stores, &["site".to_owned()], None).is_err(), "what is refused is not noted");
+        let noted = "SELECT actor || ' ' || action || ' ' || object FROM audit ORDER BY entry";
+        assert_eq!(
+            stores.open("member").unwrap().texts(noted).unwrap(),
+            [
+                "command EventsReplayed context/order",
+                "command EventsReplayed context/pay",
+                "command ListsRebuilt context/member",
+                "command ListsRebuilt context/information",
+            ]
         );
     }
 

@@ -17,7 +17,13 @@ const EMAIL: &str = "gildong.erased@example.com";
 
 /// One request as somebody, or as nobody.
 #[track_caller]
-fn ask(sugang: &Sugang, method: &str, path: &str, who: Option<&str>, body: Option<&Value>) -> Answer {
+pub(super) fn ask(
+    sugang: &Sugang,
+    method: &str,
+    path: &str,
+    who: Option<&str>,
+    body: Option<&Value>,
+) -> Answer {
     let request = sugang.json(method, path);
     let request = match who {
         Some(who) => request.header("authorization", who),
@@ -32,7 +38,7 @@ fn operator() -> String {
 
 /// Asks for a code, as after a while where one was asked for already, and reads it from the sandbox's inbox.
 #[track_caller]
-fn code(sugang: &Sugang, phone: &str) -> String {
+pub(super) fn code(sugang: &Sugang, phone: &str) -> String {
     let wanted = json!({ "phone": phone });
     let asked = || ask(sugang, "POST", "/sign-in-codes", None, Some(&wanted));
     if asked().status == 429 {
@@ -50,12 +56,12 @@ fn code(sugang: &Sugang, phone: &str) -> String {
     body.split(|letter: char| !letter.is_ascii_digit()).find(|word| word.len() == 6).unwrap().to_owned()
 }
 
-fn sign_in(sugang: &Sugang, phone: &str, code: &str) -> Answer {
+pub(super) fn sign_in(sugang: &Sugang, phone: &str, code: &str) -> Answer {
     ask(sugang, "POST", "/sessions", None, Some(&json!({ "phone": phone, "code": code })))
 }
 
 #[track_caller]
-fn register(sugang: &Sugang, phone: &str, name: &str) -> Answer {
+pub(super) fn register(sugang: &Sugang, phone: &str, name: &str) -> Answer {
     let code = code(sugang, phone);
     let unknown = sign_in(sugang, phone, &code).expect_problem(403, "registration-required");
     let newcomer = json!({
@@ -65,7 +71,7 @@ fn register(sugang: &Sugang, phone: &str, name: &str) -> Answer {
     ask(sugang, "POST", "/members", None, Some(&newcomer)).expect(201)
 }
 
-fn bearer(signed_in: &Answer) -> String {
+pub(super) fn bearer(signed_in: &Answer) -> String {
     format!("Bearer {}", signed_in.text("/accessToken"))
 }
 
