@@ -204,6 +204,20 @@ impl Browser {
         url.as_str().strip_prefix(&self.base).unwrap_or(url.as_str()).to_owned()
     }
 
+    /// Waits until the page is one whose path begins so: a click comes back before the page that it leads to. Gives the path.
+    #[track_caller]
+    pub fn wait_at(&self, beginning: &str) -> String {
+        let begun = Instant::now();
+        loop {
+            let path = self.path();
+            if path.starts_with(beginning) && !self.text().is_empty() {
+                return path;
+            }
+            assert!(begun.elapsed() < crate::PATIENCE, "not at {beginning}, but at {path}:\n{}", self.text());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
     /// What can be read on the page.
     #[must_use]
     pub fn text(&self) -> String {

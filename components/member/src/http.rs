@@ -12,7 +12,7 @@
 //! | `/members/me/data` | `GET` everything that is kept about them | [`people`] |
 //! | `/members/{customerId}` | `GET`, `PATCH` roles, `DELETE` erases | [`people`] |
 //! | `/members/inbox` | `GET` the codes that the sandbox's inbox has | [`grants`] |
-//! | `/invitations`, `/invitations/{id}` | `GET`, `POST`; `DELETE` | [`grants`] |
+//! | `/invitations`, `/invitations/{invitationId}` | `GET`, `POST`; `DELETE` | [`grants`] |
 //! | `/machines`, `/machines/{id}` | `GET`, `POST`; `DELETE` | [`grants`] |
 //! | `/audit` | `GET` the audit trail by page, or as CSV | [`audit`] |
 

@@ -4,6 +4,10 @@
 //! Whether it is *paid* is not its to decide: that is `pay`'s fact, of which this context keeps a replica (see `store`)
 //! and gives the deciders what they need of it.
 
+mod rate;
+
+pub(crate) use rate::{Client, Rate};
+
 use kernel::event::{Applicant, CancelReason, DelayReason, Event, OrderCanceled, Ordered, PaymentDelayed};
 use kernel::{CourseStatus, EduNo, OrderId, OrderStatus, PayStatus, Timestamp, Won};
 

@@ -66,9 +66,11 @@ impl<P: Ports, S: Storage, T: Tell> Worker for Service<P, S, T> {
         let expired = self.expire(until).await;
         let retried = self.retry_payments(until).await;
         let forgot = store::forget_keys(&self.journal.storage, keys_from).await;
+        let forgot_rates = store::forget_rates(&self.journal.storage, Timestamp::now()).await;
         expired?;
         retried?;
         forgot?;
+        forgot_rates?;
         Ok(())
     }
 }

@@ -69,7 +69,7 @@ pub async fn answer<P: Ports, S: Storage, T: Tell>(
         (Route::Order(order_id), &Method::DELETE) => {
             cancel(service, request, order_id).await.map(|_| Response::no_content())
         }
-        (Route::Payment(order_id), &Method::POST) => pay(service, request, order_id).await,
+        (Route::Payment(order_id), &Method::POST) => pay(service, request, order_id, reach).await,
         (Route::Searches, &Method::GET) => Ok(Response::searches(request, "orders")),
         (Route::FindByOrderId, &Method::GET) => {
             let order_id = request.query.required("orderId")?;
@@ -107,7 +107,7 @@ async fn apply<P: Ports, S: Storage, T: Tell>(
     reach: &Reach,
 ) -> Result<Response, Error> {
     request.preconditions().check_untagged()?;
-    let applying = applicants::applying(request, reach)?;
+    let applying = applicants::applying(request, reach, &service.settings)?;
     let keys = applicants::order_keys(&applying, reach).await?;
     let applied = service.apply(&applying, request.traceparent().as_deref()).await;
     let applied = applied.map_err(|not_done| refuse(&Preconditions::default(), not_done))?;
@@ -135,6 +135,7 @@ async fn pay<P: Ports, S: Storage, T: Tell>(
     service: &Service<P, S, T>,
     request: &Request,
     order_id: OrderId,
+    reach: &Reach,
 ) -> Result<Response, Error> {
     if request.idempotency_key()?.is_some() {
         let known_by = "A payment is known by its order's number: an order is never charged twice.";
@@ -145,7 +146,9 @@ async fn pay<P: Ports, S: Storage, T: Tell>(
     fields.finish()?;
     let preconditions = request.preconditions();
     let holds = |stored: &Stored| hold(&preconditions, request, stored);
-    let paid = service.pay(order_id, card.as_ref(), holds, request.traceparent().as_deref()).await;
+    let client = applicants::client(request, reach, &service.settings);
+    let paid =
+        service.pay(order_id, card.as_ref(), client.as_ref(), holds, request.traceparent().as_deref()).await;
     let (stored, seconds) = paid.map_err(|not_done| refuse(&preconditions, not_done))?;
     let status = if is_delayed(&stored) { StatusCode::ACCEPTED } else { StatusCode::OK };
     Ok(shown(request, status, &stored, seconds))

@@ -52,6 +52,9 @@ pub(crate) enum NotDone {
     /// There is something to pay, and no card to pay it with.
     #[error("a card is needed")]
     CardMissing,
+    /// One client did it too often.
+    #[error("too often, for {0} s more")]
+    TooMany(u64),
     /// A card could not be sealed.
     #[error(transparent)]
     Seal(#[from] SealError),

@@ -23,6 +23,12 @@ pub struct Settings {
     pub breaker: breaker::Settings,
     /// How many minutes an order that is not paid lives.
     pub payment_due_minutes: i64,
+    /// How often a member may apply and pay, per hour; 0 is as often as they like.
+    pub member_tries_per_hour: u32,
+    /// The same for all guests of one address.
+    pub address_tries_per_hour: u32,
+    /// How many proxies of our own say where somebody asks from.
+    pub trusted_proxies: usize,
     /// What cards are sealed with while they wait.
     pub seal: Seal,
 }
@@ -71,6 +77,9 @@ impl Settings {
                 call: pay_deadline,
             },
             payment_due_minutes: i64::from(parse::<u32>("payment_due_minutes").await?),
+            member_tries_per_hour: parse("member_tries_per_hour").await?,
+            address_tries_per_hour: parse("address_tries_per_hour").await?,
+            trusted_proxies: usize::from(parse::<u8>("trusted_proxies").await?),
             seal: Seal::new(&text("card_key").await?)?,
         })
     }

@@ -2,10 +2,12 @@
 //!
 //! - [`schema`]: the tables, and how the lists follow from events.
 //! - [`keys`]: what `Idempotency-Key`s stand for.
+//! - [`rates`]: how often clients have applied and paid.
 //! - [`replica`]: what others have told.
 //! - [`retries`]: payments that are still to be asked for.
 
 mod keys;
+mod rates;
 mod replica;
 mod retries;
 mod schema;
@@ -13,6 +15,7 @@ mod schema;
 mod tests;
 
 pub(crate) use keys::{Key, NewKey, forget_keys, remember_key};
+pub(crate) use rates::{Use, forget_rates, use_one};
 pub(crate) use replica::{Fact, hear, hear_news, learn_courses};
 pub(crate) use retries::{Card, Retry, any_retry_due, claim_retries, keep_for_retry, postpone};
 
@@ -67,6 +70,8 @@ pub(crate) struct Snapshot {
     pub(crate) course: Option<(Course, u64)>,
     /// What the idempotency key stands for.
     pub(crate) key: Option<Key>,
+    /// When the client has all of its rate again, in milliseconds.
+    pub(crate) full_at: Option<i64>,
     /// The order that has the key, or else the number.
     pub(crate) stored: Option<Stored>,
 }
@@ -135,16 +140,22 @@ pub(crate) async fn snapshot(
     storage: &impl Storage,
     applicant: &Applicant,
     key: Option<&str>,
+    client: Option<&str>,
 ) -> Result<Snapshot, StoreError> {
     let load = format!(
         "SELECT {COLUMNS}, wanted.title, wanted.fee, wanted.status, wanted.version AS wanted_version,
-             used.fingerprint, used.made_at
+             used.fingerprint, used.made_at, rates.full_at
          FROM (SELECT 1 AS one) AS one
          LEFT JOIN courses AS wanted ON wanted.edu_no = $1
          LEFT JOIN idempotency_keys AS used ON used.key = $2
-         LEFT JOIN orders ON orders.order_id = coalesce(used.order_id, $3)"
+         LEFT JOIN orders ON orders.order_id = coalesce(used.order_id, $3)
+         LEFT JOIN rates ON rates.client = $4"
     );
-    let load = Statement::new(load).bind(applicant.edu_no.get()).bind(key).bind(applicant.order_id.get());
+    let load = Statement::new(load)
+        .bind(applicant.edu_no.get())
+        .bind(key)
+        .bind(applicant.order_id.get())
+        .bind(client);
     let Some(row) = load.row(storage).await? else { return Ok(Snapshot::default()) };
     let course = |title: &str| -> Result<_, StoreError> {
         let (fee, status) = (row.number("fee", Won::fee)?, row.parse("status")?);
@@ -153,6 +164,7 @@ pub(crate) async fn snapshot(
     Ok(Snapshot {
         course: row.opt_text("title")?.map(course).transpose()?,
         key: Key::read(&row)?,
+        full_at: row.opt_int("full_at")?,
         stored: row.opt_int("order_id")?.map(|_| Stored::read(&row)).transpose()?,
     })
 }

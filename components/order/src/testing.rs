@@ -136,7 +136,16 @@ pub(crate) fn terms(edu_no: u64, fee: u64, status: CourseStatus) -> Course {
 pub(crate) fn applying(order_id: u64) -> Applying {
     let Applicant { customer_id, edu_no, guest, language, .. } = applicant(order_id, 101);
     let card = Some(card("4111111111111234"));
-    Applying { order_id: Some(order(order_id)), customer_id, edu_no, guest, language, card, key: None }
+    Applying {
+        order_id: Some(order(order_id)),
+        customer_id,
+        edu_no,
+        guest,
+        language,
+        card,
+        key: None,
+        client: None,
+    }
 }
 
 /// The same with a key and without a number.
@@ -205,6 +214,9 @@ impl Orders {
             pay_deadline: deadline,
             breaker,
             payment_due_minutes: 30,
+            member_tries_per_hour: 60,
+            address_tries_per_hour: 600,
+            trusted_proxies: 0,
             seal: crate::Seal::new(&"0f".repeat(32)).unwrap(),
         };
         let journal = Journal { storage, tell: Commits::default() };

@@ -325,6 +325,7 @@ impl Messages {
             "registration-ended" => self.problem_registration_ended(),
             "phone-taken" => self.problem_phone_taken(),
             "not-set-up" => self.problem_not_set_up(),
+            "too-many-requests" => self.problem_too_often(),
             "session-ended" => self.problem_session_ended(),
             "invalid-fields" => self.problem_fields(),
             _ => self.problem_other(),

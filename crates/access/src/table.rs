@@ -4,6 +4,7 @@
 //! them. `docs/security.md` shows it, and a test holds the one to the other; another tries every line as every role.
 
 use hal::Method;
+use kernel::MAX_ID;
 
 /// Somebody that a line is about. Whoever is several of them may do what any of them may.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -162,7 +163,7 @@ pub const TABLE: &[Path] = &[
     Path { path: "/members/inbox", rules: &[get(GRANT)] },
     Path { path: "/members/{customerId}", rules: &[get(MEMBERS), patch(GRANT), delete(GRANT)] },
     Path { path: "/invitations", rules: &[get(GRANT), post(GRANT)] },
-    Path { path: "/invitations/{id}", rules: &[delete(GRANT)] },
+    Path { path: "/invitations/{invitationId}", rules: &[delete(GRANT)] },
     Path { path: "/machines", rules: &[get(GRANT), post(GRANT)] },
     Path { path: "/machines/{id}", rules: &[delete(GRANT)] },
     Path { path: "/audit", rules: &[get(GRANT)] },
@@ -170,6 +171,13 @@ pub const TABLE: &[Path] = &[
 
 /// Two spellings of one path: the original's, and the right one.
 const ALIASES: [(&str, &str); 1] = [("informations", "infomations")];
+
+/// What is a number of something. What can be none leads nowhere, whatever the method.
+const NUMBERS: [&str; 4] = ["{orderId}", "{eduNo}", "{customerId}", "{invitationId}"];
+
+fn is_identifier(given: &str) -> bool {
+    kernel::decimal(given).is_some_and(|number| (1..=MAX_ID).contains(&number))
+}
 
 /// What the table says of a path, given as its segments.
 pub(crate) fn path(segments: &[&str]) -> Option<&'static Path> {
@@ -195,12 +203,15 @@ impl Path {
     }
 
     fn matches(&self, segments: &[&str], variable: bool) -> bool {
+        let fits = |known: &str, given: &str| {
+            variable && known.starts_with('{') && (!NUMBERS.contains(&known) || is_identifier(given))
+        };
         let mut given = segments.iter();
         let known = self.path.split('/').filter(|segment| !segment.is_empty());
         let all = known.enumerate().all(|(index, known)| {
             given.next().is_some_and(|given| {
                 let alias = ALIASES.iter().find(|(alias, _)| index == 0 && alias == given);
-                known == alias.map_or(*given, |(_, name)| name) || (variable && known.starts_with('{'))
+                known == alias.map_or(*given, |(_, name)| name) || fits(known, given)
             })
         });
         all && given.next().is_none()
@@ -219,6 +230,10 @@ mod tests {
         assert_eq!(found(&["informations", "7", "events"]), Some("/infomations/{orderId}/events"));
         assert_eq!(found(&[]), Some("/"));
         assert_eq!(found(&["orders", "7", "x"]), None);
+        for number in ["0", "9007199254740992", "+7", "x", "\u{11}", ""] {
+            assert_eq!(found(&["orders", number]), None, "{number}");
+        }
+        assert_eq!(found(&["notifications", "pay:1113:1"]), Some("/notifications/{id}"));
         assert_eq!(found(&["orders", "search", "x"]), None);
         assert_eq!(found(&["x", "informations"]), None);
     }

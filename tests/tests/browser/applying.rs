@@ -51,9 +51,10 @@ fn a_form_says_what_is_wrong_beside_the_field_and_keeps_what_was_typed() {
     browser.fill("cardNo", "1");
     browser.click_on("#agree");
     browser.click("결제하고 신청하기");
+    let invalid = || browser.attribute("#cardNo", "aria-invalid");
+    sugang_tests::until("the form with what is wrong", || invalid().filter(|invalid| invalid == "true"));
     assert_eq!(browser.path(), "/apply/101/form");
     assert_eq!(browser.attribute("#guest", "value").as_deref(), Some("7"));
-    assert_eq!(browser.attribute("#cardNo", "aria-invalid").as_deref(), Some("true"));
     let named = browser.attribute("#cardNo", "aria-describedby").unwrap();
     assert!(named.contains("card-wrong"), "{named}");
     assert_eq!(browser.attribute("#cardNo", "value"), None, "a card number is in no page");
@@ -101,7 +102,7 @@ fn all_of_it_can_be_done_without_a_script() {
         let mut browser = told.browse(&system);
         browser.without_scripts();
         let order = told.apply(&browser, 101, "1", "4000000000000002");
-        assert!(browser.text().contains(told.declined), "{}", browser.text());
+        browser.wait_for(told.declined);
         browser.fill("cardNo", "1234");
         browser.click(told.pay);
         sugang_tests::until("the seat to be confirmed", || {
@@ -130,7 +131,7 @@ fn a_guest_finds_an_order_on_another_device() {
     other.check("mine-not-found");
     other.fill("order", &order);
     other.click("찾기");
-    assert_eq!(other.path(), format!("/my/{order}"));
+    other.wait_at(&format!("/my/{order}"));
 }
 
 #[test]

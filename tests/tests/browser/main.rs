@@ -103,8 +103,7 @@ impl Told {
         browser.fill("cardNo", card);
         browser.click_on("#agree");
         browser.click(self.pay_and_apply);
-        let path = browser.path();
-        assert!(path.starts_with("/my/"), "{path}: {}", browser.text());
+        let path = browser.wait_at("/my/");
         path.split('?').next().unwrap_or_default().to_owned()
     }
 

@@ -5,13 +5,14 @@ use ::access::table::{Path, Rule, SCOPES, TABLE, Who};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use sugang_tests::members::{machine, member, order_key, service};
-use sugang_tests::orders::{GOOD_CARD, with};
+use sugang_tests::orders::{DECLINED_CARD, GOOD_CARD, with};
 use sugang_tests::{Answer, Api, Options, Sugang, eventually, members, until};
 
 store::on_postgres!(
     what_is_not_ones_own_is_as_what_is_not_there,
     a_guest_has_the_key_of_one_order,
     a_list_shows_what_one_may_see_and_counts_that,
+    nobody_applies_and_pays_more_often_than_they_may,
 );
 
 /// The customers and managers of these tests.
@@ -408,4 +409,37 @@ fn a_token_that_does_not_count_is_refused_even_where_none_is_needed() {
     sugang.as_caller(&good).get("/orders").expect(200);
     // A cookie is sent unasked: one that does not count is none.
     sugang.by("cookie", "sugang-access=x").get("/courses").expect(200);
+}
+
+/// Whoever is signed in, and all guests of one address, may apply and pay so often and no more. Nobody else is held up by it.
+#[test]
+fn nobody_applies_and_pays_more_often_than_they_may() {
+    let options = Options::new().members();
+    let options = options.variable("member_tries_per_hour", "3").variable("address_tries_per_hour", "2");
+    let sugang = Sugang::with(options);
+    let edu_no = open_course(&sugang, "automatic");
+    let order = json!({ "eduNo": edu_no, "cardNo": GOOD_CARD });
+    let customer = as_customer(&sugang, CUSTOMER);
+    let keyed = || customer.by("idempotency-key", "0123456789abcdef").apply(&order);
+    let first = keyed().expect(201).at("/orderId").as_u64().unwrap();
+    customer.apply(&json!({ "eduNo": edu_no, "cardNo": DECLINED_CARD })).expect(201);
+    let declined = customer.apply(&json!({ "eduNo": edu_no, "cardNo": DECLINED_CARD })).expect(201);
+    let refused = customer.apply(&order).expect_problem(429, "too-many-requests");
+    let wait: u64 = refused.header("retry-after").parse().unwrap();
+    assert!((1100..=1200).contains(&wait), "{wait} s");
+    // Cards are not tried out either.
+    let declined = declined.at("/orderId").as_u64().unwrap();
+    customer.pay(declined, DECLINED_CARD).expect_problem(429, "too-many-requests");
+    // What was taken is answered again, and can be looked at and ended.
+    assert_eq!(keyed().expect(201).at("/orderId"), first);
+    customer.cancel(first).expect(200);
+    assert_eq!(as_customer(&sugang, OTHER).apply(&order).expect(201).at("/customerId"), OTHER);
+
+    sugang.apply(&order).expect(201);
+    sugang.apply(&order).expect(201);
+    sugang.apply(&order).expect_problem(429, "too-many-requests");
+    as_customer(&sugang, OTHER).apply(&order).expect(201);
+    for _ in 0..5 {
+        as_operator(&sugang).apply(&order).expect(201);
+    }
 }

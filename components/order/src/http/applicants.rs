@@ -3,7 +3,9 @@
 //! Where everybody is asked who they are, a customer applies for themselves and a guest for nobody that is known. Neither may
 //! choose the order's number: whoever may, learns which numbers are taken.
 
+use crate::domain::{Client, Rate};
 use crate::service::Applying;
+use crate::settings::Settings;
 use access::{Identity, OrderKeys, Reach};
 use hal::{Error, Kind, Problem, Request};
 use kernel::{CardNumber, CustomerId, EduNo, Guests, Invalid, OrderId};
@@ -13,7 +15,7 @@ use kernel::{CardNumber, CustomerId, EduNo, Guests, Invalid, OrderId};
 const GUESTS_KEY: usize = 16;
 
 /// What somebody sends to apply.
-pub(super) fn applying(request: &Request, reach: &Reach) -> Result<Applying, Problem> {
+pub(super) fn applying(request: &Request, reach: &Reach, settings: &Settings) -> Result<Applying, Problem> {
     let key = request.idempotency_key()?;
     let mut fields = request.fields()?;
     let order_id = fields.number("orderId", OrderId::parse);
@@ -32,7 +34,24 @@ pub(super) fn applying(request: &Request, reach: &Reach) -> Result<Applying, Pro
     let edu_no = edu_no.ok_or_else(|| Problem::invalid_fields(&[]))?;
     let customer_id = applicant(customer_id, reach)?;
     let key = key.map(|key| own_key(&key, reach)).transpose()?;
-    Ok(Applying { order_id, customer_id, edu_no, guest, language, card, key })
+    let client = client(request, reach, settings);
+    Ok(Applying { order_id, customer_id, edu_no, guest, language, card, key, client })
+}
+
+/// Who is held to a rate: members to their own, and guests to that of the address that they ask from. Whoever reaches
+/// everything is held to none.
+pub(super) fn client(request: &Request, reach: &Reach, settings: &Settings) -> Option<Client> {
+    if reach.is_everything() {
+        return None;
+    }
+    let (name, per_hour) = match reach.caller.customer_id() {
+        Some(customer) => (format!("member:{customer}"), settings.member_tries_per_hour),
+        None => {
+            let address = request.client_address(settings.trusted_proxies);
+            (format!("address:{}", address.as_deref().unwrap_or("unknown")), settings.address_tries_per_hour)
+        }
+    };
+    (per_hour > 0).then_some(Client { name, rate: Rate { per_hour } })
 }
 
 /// For whom somebody applies who asks to do so for `wanted`.

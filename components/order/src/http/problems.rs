@@ -14,6 +14,13 @@ pub(super) fn refuse(preconditions: &Preconditions, not_done: NotDone) -> Error 
         NotDone::CardMissing => {
             return Invalid::new("cardNo", "is required where there is something to pay").into();
         }
+        NotDone::TooMany(seconds) => {
+            return Problem::new(Kind::TOO_MANY_REQUESTS)
+                .detail("Orders and payments were asked for too often, by this member or from this address.")
+                .next(format!("Ask again in {seconds} seconds."))
+                .header("retry-after", seconds.to_string())
+                .into();
+        }
         NotDone::Seal(error) => return error.into(),
         NotDone::Store(error) => return error.into(),
     };
@@ -76,6 +83,7 @@ mod tests {
             NotDone::CardMissing,
             NotDone::PreconditionFailed,
             NotDone::KeyReused,
+            NotDone::TooMany(60),
         ]);
         for problem in refused.map(told) {
             assert!(problem["next"].is_string(), "no word on what to do next: {problem}");

@@ -2,9 +2,9 @@
 
 use super::payment::LOOK_AGAIN;
 use super::{NotDone, Service, add};
-use crate::domain::{self, Application, Apply, Command, Order, Refusal};
+use crate::domain::{self, Application, Apply, Client, Command, Order, Refusal};
 use crate::ports::Ports;
-use crate::store::{self, NewKey, Snapshot, Stored};
+use crate::store::{self, NewKey, Snapshot, Stored, Use};
 use ::store::{Storage, StoreError};
 use breaker::Admission;
 use journal::{Decision, Tell};
@@ -32,6 +32,8 @@ pub(crate) struct Applying {
     pub(crate) card: Option<CardNumber>,
     /// The `Idempotency-Key`, if the client sent one.
     pub(crate) key: Option<String>,
+    /// Who is held to a rate, if anybody is.
+    pub(crate) client: Option<Client>,
 }
 
 /// What became of an application.
@@ -110,11 +112,16 @@ impl<P: Ports, S: Storage, T: Tell> Service<P, S, T> {
         let decide = async |storage: &S| -> Result<_, NotDone> {
             let (application, snapshot) = load(storage, applying, now).await?;
             let fingerprint = applying.fingerprint(&application);
-            let Snapshot { course, key, stored } = snapshot;
+            let Snapshot { course, key, full_at, stored } = snapshot;
             if let Some(key) = key {
                 let stored = stored.filter(|_| key.fingerprint == fingerprint).ok_or(NotDone::KeyReused)?;
                 let was_taken = key.made_at == stored.order.ordered_at;
                 return Ok((Decision::new(), Applied::Replayed { stored, was_taken }));
+            }
+            // What was taken before may be asked for again as often as one likes.
+            let client = applying.client.as_ref().filter(|_| stored.is_none());
+            if let Some(client) = client {
+                client.rate.check(full_at, now.millis()).map_err(NotDone::TooMany)?;
             }
             let key = applying.key.as_deref();
             let key = key.map(|key| NewKey { key, fingerprint: &fingerprint, made_at: now.millis() });
@@ -146,6 +153,9 @@ impl<P: Ports, S: Storage, T: Tell> Service<P, S, T> {
             }
             if let Some(key) = key {
                 decision.beside("key", order_id, &key);
+            }
+            if let Some(client) = client {
+                decision.beside("rate", &client.name, &Use::of(client, now));
             }
             Ok((decision, Applied::Taken(taken, LOOK_AGAIN)))
         };
@@ -196,7 +206,9 @@ async fn load(
     for _ in 0..MAX_NUMBERS {
         let order_id = applying.order_id.map_or_else(|| next_order_id(now), Ok)?;
         let application = applying.application(order_id);
-        let snapshot = store::snapshot(storage, &application.applicant, applying.key.as_deref()).await?;
+        let client = applying.client.as_ref().map(|client| &*client.name);
+        let snapshot =
+            store::snapshot(storage, &application.applicant, applying.key.as_deref(), client).await?;
         if applying.order_id.is_some() || snapshot.key.is_some() || snapshot.stored.is_none() {
             return Ok((application, snapshot));
         }

@@ -1,7 +1,7 @@
 //! Having orders paid: what asking `pay` once comes to, and what is kept for the worker to ask again.
 
 use super::{NotDone, Service, add, find};
-use crate::domain::{self, Command, PayAgain, Refusal};
+use crate::domain::{self, Client, Command, PayAgain, Refusal};
 use crate::pay_client::Answer;
 use crate::ports::Ports;
 use crate::sealing::SealError;
@@ -33,6 +33,7 @@ impl<P: Ports, S: Storage, T: Tell> Service<P, S, T> {
         &self,
         order_id: OrderId,
         card: Option<&CardNumber>,
+        client: Option<&Client>,
         holds: impl Fn(&Stored) -> bool,
         traceparent: Option<&str>,
     ) -> Result<(Stored, u64), NotDone> {
@@ -47,6 +48,9 @@ impl<P: Ports, S: Storage, T: Tell> Service<P, S, T> {
                 return Ok((stored, LOOK_AGAIN));
             }
             let card_for_retry = self.card_for_retry(card, &stored, now)?.ok_or(NotDone::CardMissing)?;
+            if let Some(client) = client.filter(|_| attempt == 1) {
+                store::use_one(storage, client, now).await?.map_err(NotDone::TooMany)?;
+            }
             if store::keep_for_retry(storage, &stored, card_for_retry).await? {
                 let admission = self.ports.admit().await;
                 return self.have_paid(stored, admission, card, begun, traceparent).await;

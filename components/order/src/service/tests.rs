@@ -1,6 +1,7 @@
 //! What becomes of applications, cancellations and payments, on a store of our own.
 
 use super::*;
+use crate::domain::{Client, Rate};
 use crate::store::{Card, knows_courses};
 use crate::testing::*;
 use kernel::event::ReservationRejected;
@@ -12,6 +13,7 @@ use proptest::prelude::*;
     without_the_payment_version_what_was_just_paid_would_expire,
     without_their_versions_what_was_paid_and_over_would_be_canceled,
     an_order_is_taken_with_one_read_and_one_statement,
+    a_client_is_held_to_its_rate_by_the_orders_own_statement,
     an_order_that_is_paid_at_once_costs_one_read_and_two_writes,
     pay_is_asked_for_the_applicant_the_amount_and_the_card,
     an_order_says_in_its_event_when_it_expires,
@@ -73,6 +75,33 @@ fn an_order_is_taken_with_one_read_and_one_statement() {
     assert_eq!((taken.version, taken.payment.status, taken.course), (1, None, Some(CourseStatus::Open)));
     assert_eq!(orders.number("SELECT count(*) FROM events WHERE type = 'Ordered'"), 1);
     assert_eq!(orders.number("SELECT count(*) FROM retries"), 1);
+}
+
+#[test]
+fn a_client_is_held_to_its_rate_by_the_orders_own_statement() {
+    let orders = Orders::new();
+    let client = |name: &str| Some(Client { name: name.to_owned(), rate: Rate { per_hour: 2 } });
+    let take = |number, name| orders.try_take(&Applying { client: client(name), ..applying(number) });
+    let before = orders.storage().statements();
+    assert!(matches!(take(1, "member:7"), Ok(Applied::Taken(..))));
+    assert_eq!(orders.storage().statements() - before, 2);
+    assert!(take(2, "member:7").is_ok());
+    assert!(matches!(take(3, "member:7"), Err(NotDone::TooMany(1800))));
+    assert_eq!(orders.number("SELECT count(*) FROM orders"), 2);
+    // What is there is answered, and others are not held up.
+    assert!(matches!(take(1, "member:7"), Ok(Applied::Same(_))));
+    assert!(take(3, "member:8").is_ok());
+    // A payment counts as much, and one that is refused is not begun.
+    let pay =
+        |name| block_on(orders.pay(order(3), Some(&card("5555")), client(name).as_ref(), |_| true, None));
+    assert!(pay("member:8").is_ok());
+    assert!(matches!(pay("member:8"), Err(NotDone::TooMany(_))));
+    kernel::clock::set(NOW.plus_minutes(30));
+    assert!(take(4, "member:7").is_ok());
+    assert!(matches!(take(5, "member:7"), Err(NotDone::TooMany(_))));
+    kernel::clock::set(NOW.plus_minutes(91));
+    block_on(store::forget_rates(orders.storage(), Timestamp::now())).unwrap();
+    assert_eq!(orders.number("SELECT count(*) FROM rates"), 0);
 }
 
 #[test]
@@ -334,7 +363,7 @@ fn a_conditional_payment_is_refused_where_the_state_changes_before_the_card_is_k
             "CREATE TRIGGER overtaken BEFORE INSERT ON retries BEGIN {change}; SELECT RAISE(IGNORE); END"
         ));
         orders.ports.asked.set(0);
-        let paid = block_on(orders.pay(order(1), Some(&card("5555")), |stored| *stored == seen, None));
+        let paid = block_on(orders.pay(order(1), Some(&card("5555")), None, |stored| *stored == seen, None));
         assert!(matches!(paid, Err(NotDone::PreconditionFailed)), "{change}: {paid:?}");
         assert_eq!(orders.ports.asked.get(), 0);
     }
@@ -421,7 +450,7 @@ fn whoever_pays_again_in_vain_is_told_what_pay_said_meanwhile() {
     let declined: Box<dyn FnOnce()> =
         Box::new(move || Orders::over(storage).hear(1, PayStatus::PaymentDeclined, 1));
     orders.ports.while_paying.replace(Some(declined));
-    let (stored, _) = block_on(orders.pay(order(1), Some(&card("5555")), |_| true, None)).unwrap();
+    let (stored, _) = block_on(orders.pay(order(1), Some(&card("5555")), None, |_| true, None)).unwrap();
     assert_eq!(stored.payment.status, Some(PayStatus::PaymentDeclined));
     assert_eq!(orders.number("SELECT count(*) FROM retries"), 0);
 }
@@ -509,7 +538,7 @@ fn what_is_paid_or_has_ended_is_not_asked_for_again() {
     orders.hear(1, PayStatus::Paid, 1);
     orders.cancel_it(2).unwrap();
     orders.ports.asked.set(0);
-    let pay = |number| block_on(orders.pay(order(number), Some(&card("5555")), |_| true, None));
+    let pay = |number| block_on(orders.pay(order(number), Some(&card("5555")), None, |_| true, None));
     assert!(matches!(pay(1), Ok((stored, _)) if stored.payment.status == Some(PayStatus::Paid)));
     assert!(matches!(pay(2), Err(NotDone::Refused(Refusal::Ended(CancelReason::Customer)))));
     assert!(matches!(pay(3), Err(NotDone::Refused(Refusal::UnknownOrder))));
@@ -528,7 +557,7 @@ fn what_was_paid_while_its_card_was_put_away_is_not_asked_for_again() {
     END";
     orders.run(overtaken);
     orders.ports.asked.set(0);
-    let (stored, _) = block_on(orders.pay(order(1), Some(&card("5555")), |_| true, None)).unwrap();
+    let (stored, _) = block_on(orders.pay(order(1), Some(&card("5555")), None, |_| true, None)).unwrap();
     assert_eq!(stored.payment.status, Some(PayStatus::Paid));
     assert_eq!(orders.ports.asked.get(), 0);
 }
@@ -539,7 +568,7 @@ fn an_order_is_paid_with_another_card_and_that_is_what_is_shown() {
     orders.ports.answer.set(Some((201, DECLINED)));
     apply(&orders, &applying(1));
     orders.ports.answer.set(Some((201, r#"{"status":"Paid","version":2,"cardLast4":"5555"}"#)));
-    let (stored, _) = block_on(orders.pay(order(1), Some(&card("5555")), |_| true, None)).unwrap();
+    let (stored, _) = block_on(orders.pay(order(1), Some(&card("5555")), None, |_| true, None)).unwrap();
     assert_eq!((stored.payment.status, &stored), (Some(PayStatus::Paid), &orders.stored(1)));
     assert_eq!(stored.payment.card_last4.as_deref(), Some("5555"));
 }

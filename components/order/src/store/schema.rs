@@ -4,7 +4,7 @@ use journal::{expectation, programs, tables, tallies, tally_changed, tally_new};
 use store::{Schema, Step};
 
 pub(super) static SCHEMA: Schema = Schema {
-    version: 5,
+    version: 6,
     // Up to version 3 the relay kept an outbox in the table `events`.
     oldest_code: 4,
     tables: &[
@@ -22,12 +22,15 @@ pub(super) static SCHEMA: Schema = Schema {
         RETRIES_DUE,
         IDEMPOTENCY_KEYS,
         "CREATE INDEX idempotency_keys_by_age ON idempotency_keys (made_at)",
+        RATES,
+        RATES_BY_AGE,
         tallies::TALLIES,
     ],
     steps: &[
         Step { to: 4, statements: &tables::FROM_OUTBOX },
         Step { to: 4, statements: FROM_EVENTS_WITHOUT_DUE },
-        Step { to: 5, statements: &[tables::WITH_ACTORS] },
+        Step { to: 5, statements: &[RATES, RATES_BY_AGE] },
+        Step { to: 6, statements: &[tables::WITH_ACTORS] },
     ],
     programs: &[
         programs::DECISIONS,
@@ -45,6 +48,7 @@ pub(super) static SCHEMA: Schema = Schema {
         ),
         KEEP_CARD,
         KEEP_KEY,
+        USE_RATE,
         PROJECT_ORDERED,
         PROJECT_PAYMENT_DELAYED,
         PROJECT_ORDER_CANCELED,
@@ -107,6 +111,14 @@ const IDEMPOTENCY_KEYS: &str = "CREATE TABLE idempotency_keys (
     made_at INTEGER NOT NULL
 ) WITHOUT ROWID";
 
+/// How much of its rate each client has used: `full_at` is when all of it is there again, in milliseconds.
+const RATES: &str = "CREATE TABLE rates (
+    client TEXT PRIMARY KEY,
+    full_at INTEGER NOT NULL
+) WITHOUT ROWID";
+
+const RATES_BY_AGE: &str = "CREATE INDEX rates_by_age ON rates (full_at)";
+
 /// Up to version 3 `Payment Delayed` stood in the place of what `pay` had told, which can only have been a refusal; when
 /// an order expires was in no event, nor what a delay came after; and sealed cards were bytes.
 const FROM_EVENTS_WITHOUT_DUE: &[&str] = &[
@@ -148,6 +160,14 @@ const KEEP_KEY: &str = "CREATE TRIGGER keep_key INSTEAD OF INSERT ON decisions W
     INSERT INTO idempotency_keys (key, order_id, fingerprint, made_at)
         VALUES (NEW.data ->> 'key', CAST(NEW.subject AS BIGINT), NEW.data ->> 'fingerprint',
             CAST(NEW.data ->> 'madeAt' AS BIGINT));
+END";
+
+const USE_RATE: &str = "CREATE TRIGGER use_rate INSTEAD OF INSERT ON decisions WHEN NEW.kind = 'rate' BEGIN
+    INSERT INTO rates (client, full_at)
+        VALUES (NEW.subject, CAST(NEW.data ->> 'now' AS BIGINT) + CAST(NEW.data ->> 'interval' AS BIGINT))
+        ON CONFLICT (client) DO UPDATE SET full_at = CAST(NEW.data ->> 'interval' AS BIGINT)
+            + CASE WHEN rates.full_at > CAST(NEW.data ->> 'now' AS BIGINT)
+                THEN rates.full_at ELSE CAST(NEW.data ->> 'now' AS BIGINT) END;
 END";
 
 /// Where the event is told again, what `pay` has told stays, and so does the end of waiting for it.

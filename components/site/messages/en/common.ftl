@@ -68,6 +68,7 @@ problem-capacity = A course cannot have fewer seats than are taken.
 problem-changed-meanwhile = Somebody changed this meanwhile. Please look at it again, then try once more.
 problem-sent-twice = The same form was sent again with other content. Please check it and apply again.
 problem-card-company = The card company does not answer. Please try again in a moment; you are never charged twice.
+problem-too-often = That was too often within a short time. Nothing was applied for or charged. Please try again in a while.
 problem-code-wrong = The code is wrong or has expired.
 problem-session-ended = Your session has ended. Please sign in again.
 problem-fields = Please check what you entered.

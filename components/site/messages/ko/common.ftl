@@ -62,6 +62,7 @@ problem-capacity = 이미 배정된 자리보다 정원을 적게 할 수 없습
 problem-changed-meanwhile = 그사이 내용이 바뀌었습니다. 다시 확인한 뒤 시도해 주세요.
 problem-sent-twice = 같은 신청서가 다른 내용으로 다시 제출되었습니다. 내용을 확인하고 다시 신청해 주세요.
 problem-card-company = 카드사가 응답하지 않습니다. 잠시 뒤 다시 시도해 주세요. 두 번 결제되지 않습니다.
+problem-too-often = 짧은 시간에 너무 여러 번 시도하셨습니다. 결제되거나 신청된 것은 없습니다. 잠시 뒤 다시 시도해 주세요.
 problem-code-wrong = 인증번호가 맞지 않거나 만료되었습니다.
 problem-session-ended = 로그인이 만료되었습니다. 다시 로그인해 주세요.
 problem-fields = 입력하신 내용을 확인해 주세요.
