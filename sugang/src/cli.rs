@@ -27,6 +27,11 @@ pub(crate) enum Command {
     Check(Check),
     /// Shows what could not be handled (dead letters), has it handled again, or drops it
     Events(Events),
+    /// Verifies an audit trail that was exported
+    Audit {
+        #[command(subcommand)]
+        what: Audit,
+    },
     /// Sends events again from the stores, for when Redis has lost some or all of them
     Replay(Replay),
     /// Makes a view again from the events, and swaps it with the live one while the system runs
@@ -106,7 +111,7 @@ pub(crate) struct Events {
     #[command(subcommand)]
     pub(crate) action: Action,
 
-    /// Only those of this group: order, pay, reservation, notification or information
+    /// Only those of this group: order, pay, reservation, notification, information or member
     #[arg(long, value_name = "GROUP", global = true)]
     pub(crate) group: Option<String>,
 
@@ -167,6 +172,18 @@ pub(crate) struct Replay {
 
     #[command(flatten)]
     pub(crate) stores: StoresPlace,
+}
+
+/// What can be done with an exported audit trail.
+#[derive(Subcommand)]
+pub(crate) enum Audit {
+    /// Goes along the hashes, and says where the trail ends or where it is broken. Needs no system: what is kept elsewhere can be
+    /// verified there
+    Verify {
+        /// What `GET /audit` answered as CSV, from the first entry on; several files follow one another
+        #[arg(value_name = "FILE", required = true)]
+        files: Vec<PathBuf>,
+    },
 }
 
 /// What to make again.

@@ -18,7 +18,7 @@ mod up;
 use std::process::ExitCode;
 
 use clap::Parser as _;
-use cli::{Cli, Command, Rebuild};
+use cli::{Audit, Cli, Command, Rebuild};
 use tracing_subscriber::{filter::Targets, layer::SubscriberExt as _, util::SubscriberInitExt as _};
 
 /// A profile of the order flow spent about an eighth of its time in the system's allocator and in copying. What
@@ -46,6 +46,9 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Up(options) => up::run(*options).map(|()| ExitCode::SUCCESS),
         Command::Check(check) => commands::check(&check),
         Command::Events(events) => commands::events(&events).map(|()| ExitCode::SUCCESS),
+        Command::Audit { what: Audit::Verify { files } } => {
+            commands::verify_trail(&files).map(|()| ExitCode::SUCCESS)
+        }
         Command::Replay(replay) => commands::replay(&replay).map(|()| ExitCode::SUCCESS),
         Command::Rebuild { what } => rebuild(&what).map(|()| ExitCode::SUCCESS),
         Command::Backup(backup) => commands::backup(&backup).map(|()| ExitCode::SUCCESS),

@@ -75,7 +75,8 @@ mod tests {
         let storage = Store::new(&store::DATABASE);
         let tell = |version, event: Event| {
             let (subject, id, source) = (event.subject(), format!("member/7:{version}"), "member".to_owned());
-            let told = Envelope { id, source, version, subject, time: at, traceparent: None, event };
+            let told =
+                Envelope { id, source, version, subject, time: at, traceparent: None, actor: None, event };
             at_once(View { storage: &storage }.handle(&[told])).unwrap().unwrap();
         };
         let known = || {
@@ -102,6 +103,7 @@ mod tests {
             subject: event.subject(),
             time: Timestamp::from_millis(0),
             traceparent: None,
+            actor: None,
             event,
         });
         let storage = Store::new(&store::DATABASE);

@@ -262,7 +262,7 @@ mod tests {
         });
         at_once(store::keep_people(&[(1, &named)]).run(&storage)).unwrap().unwrap();
         let seen = |identity| {
-            let reach = Reach::open(Caller { identity, orders: vec![] });
+            let reach = Reach::open(Caller { identity, ..Caller::default() });
             let found = at_once(find(&storage, &reach, OrderId::parse(1113).unwrap())).unwrap();
             found.unwrap().unwrap().customer_name
         };

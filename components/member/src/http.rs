@@ -14,7 +14,9 @@
 //! | `/members/inbox` | `GET` the codes that the sandbox's inbox has | [`grants`] |
 //! | `/invitations`, `/invitations/{invitationId}` | `GET`, `POST`; `DELETE` | [`grants`] |
 //! | `/machines`, `/machines/{id}` | `GET`, `POST`; `DELETE` | [`grants`] |
+//! | `/audit` | `GET` the audit trail by page, or as CSV | [`audit`] |
 
+mod audit;
 mod document;
 mod grants;
 mod people;
@@ -46,6 +48,7 @@ enum Route<'a> {
     Invitation(u64),
     Machines,
     Machine(&'a str),
+    Audit,
 }
 
 impl<'a> Route<'a> {
@@ -66,6 +69,7 @@ impl<'a> Route<'a> {
             ["invitations", id] => kernel::decimal(id).map(Self::Invitation),
             ["machines"] => Some(Self::Machines),
             ["machines", id] => Some(Self::Machine(id)),
+            ["audit"] => Some(Self::Audit),
             _ => None,
         }
     }
@@ -77,7 +81,7 @@ impl<'a> Route<'a> {
             Self::Session(_) | Self::Invitation(_) | Self::Machine(_) => &["DELETE"],
             Self::Members | Self::Invitations | Self::Machines => &["GET", "POST"],
             Self::Me | Self::Member(_) => &["GET", "PATCH", "DELETE"],
-            Self::MyData | Self::Inbox => &["GET"],
+            Self::MyData | Self::Inbox | Self::Audit => &["GET"],
         }
     }
 }
@@ -128,6 +132,7 @@ pub async fn answer<P: Ports, S: Storage, T: Tell>(
         (Route::Machines, &Method::GET) => grants::machines(service, request).await,
         (Route::Machines, _) => grants::make_machine(service, request, me(caller)?).await,
         (Route::Machine(id), _) => grants::end_machine(service, id).await,
+        (Route::Audit, _) => audit::list(service, request).await,
     };
     // All of it is about one person, or lets somebody in.
     answered.map(|response| response.header("cache-control", "no-store"))

@@ -2,8 +2,8 @@
 //!
 //! | export | module | serves |
 //! |---|---|---|
-//! | `wasi:http/handler` | [`http`] | `/members/...`, `/sessions/...`, `/sign-in-codes/...`, `/invitations/...`, `/machines/...` (component `member`) |
-//! | `spin:redis/inbound-redis` | [`events`] | the tick (component `member-worker`) |
+//! | `wasi:http/handler` | [`http`] | `/members/...`, `/sessions/...`, `/sign-in-codes/...`, `/invitations/...`, `/machines/...`, `/audit` (component `member`) |
+//! | `spin:redis/inbound-redis` | [`events`] | what is told, and the tick (component `member-worker`) |
 //!
 //! - [`domain`]: what a member is and what may become of one (pure).
 //! - [`service`]: carries out what is asked for, by way of the journal, the store and the ports.
@@ -36,7 +36,7 @@ pub use messages::Outgoing;
 pub use ports::{NotSent, NotSigned, Ports, Shown};
 pub use service::Service;
 pub use settings::Settings;
-pub use store::DATABASE;
+pub use store::{DATABASE, seal};
 
 use ::store::Database;
 use access::Reach;
@@ -70,11 +70,11 @@ pub async fn serve(request: &Request) -> Result<Response, Error> {
 
 hal::export!(serve);
 
-/// Wakes up: does what time demands, and relays what is not in the log yet.
+/// Wakes up: keeps what was done elsewhere, does what time demands, and relays what is not in the log yet.
 #[cfg_attr(target_arch = "wasm32", spin_sdk::redis_subscriber)]
 pub async fn wake(message: bytes::Bytes) -> anyhow::Result<()> {
     let settings = Settings::load().await?;
     let log = EventLog::working(&settings.redis_url, RELAY);
     let service = service(settings, &log);
-    log.tell(async || service.do_duties(kernel::Timestamp::now()).await, &message).await
+    log.work(&service, &message).await
 }

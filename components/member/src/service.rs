@@ -18,11 +18,11 @@ pub(crate) use sign_in::{Form, SignedIn, Tokens};
 use crate::domain::{Command, Record, Refusal, decide, every_customer_and};
 use crate::ports::{NotSent, NotSigned, Ports};
 use crate::settings::Settings;
-use crate::store;
+use crate::store::{self, Act};
 use ::store::{Storage, StoreError};
 use journal::{Decision, Journal, Tell};
-use kernel::event::Member;
-use kernel::{CustomerId, Role, Timestamp, Unavailable};
+use kernel::event::{Event, Member};
+use kernel::{Actor, CustomerId, Role, Timestamp, Unavailable, actor};
 use std::rc::Rc;
 
 /// The context with the ports that it is given: Spin's in the component, others in a native process.
@@ -111,7 +111,11 @@ impl<P: Ports, S: Storage, T: Tell> Service<P, S, T> {
     }
 }
 
-/// Decides, and adds what follows to `decision`; returns the record after it, or as it was where nothing follows.
+/// The name of this context, in what it tells.
+const CONTEXT: &str = "member";
+
+/// Decides, and adds what follows to `decision`; returns the record after it, or as it was where nothing follows. What others
+/// decide about somebody, what they are, and that they are erased is in the audit trail.
 fn decided(
     decision: &mut Decision,
     record: Record,
@@ -120,7 +124,19 @@ fn decided(
     traceparent: Option<&str>,
 ) -> Result<Record, Refusal> {
     let Some(event) = decide(&record, command, now)? else { return Ok(record) };
+    let before = roles(&record);
     let record = record.and(&event);
     decision.event(record.version, &event, now, traceparent);
+    let actor = actor::current();
+    let is_erased = matches!(event, Event::MemberErased(_));
+    if is_erased || roles(&record) != before || actor.as_ref().is_some_and(Actor::is_in_charge) {
+        let act = Act::of(&event, CONTEXT, record.version, actor.as_ref(), now);
+        decision.beside("act", "", &act);
+    }
     Ok(record)
+}
+
+/// What somebody is by what was decided; whoever is to register is a customer.
+fn roles(record: &Record) -> Vec<Role> {
+    every_customer_and(record.member().map_or(&[], |member| &member.roles))
 }

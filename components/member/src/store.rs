@@ -6,7 +6,9 @@
 //! | [`codes`] | codes, and what may be done with the right one |
 //! | [`sessions`] | sessions, their refresh tokens, and those that have ended |
 //! | [`grants`] | invitations and machines |
+//! | [`audit`] | the audit trail |
 
+mod audit;
 mod codes;
 mod grants;
 mod schema;
@@ -14,6 +16,8 @@ mod sessions;
 #[cfg(test)]
 mod tests;
 
+pub use audit::seal;
+pub(crate) use audit::{Act, AuditFilter, Entry, audit, audit_total, keep_acts};
 #[cfg(test)]
 pub(crate) use codes::Limit;
 pub(crate) use codes::{
@@ -22,7 +26,7 @@ pub(crate) use codes::{
 };
 pub(crate) use grants::{
     Invitation, Machine, add_invitation, add_machine, forget_machines, invitations, machines,
-    remove_invitation, remove_machine,
+    remove_invitation, remove_machine, take_back_invitation,
 };
 pub(crate) use sessions::{
     ACCESS_SECONDS, NewSession, REFRESH_SECONDS, Refreshed, Session, SignIn, begin_session, end_all_sessions,

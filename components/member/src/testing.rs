@@ -11,7 +11,7 @@ use access::{Caller, Identity};
 use data_encoding::BASE64URL_NOPAD;
 use hal::{Method, Request, Response};
 use journal::{Journal, Tell};
-use kernel::{Phone, Role, Timestamp, Unavailable, clock};
+use kernel::{Actor, Phone, Role, Timestamp, Unavailable, clock};
 use serde_json::{Value, json};
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
@@ -148,16 +148,36 @@ impl Client {
 
     /// Asks with the access token of somebody; an empty one is nobody's.
     pub(crate) fn ask(&self, method: Method, path: &str, token: &str, body: Value) -> Seen {
+        let response = self.answer(method, path, token, body, "application/json");
+        Seen { status: response.status().as_u16(), body: response.json(), response }
+    }
+
+    /// Asks for something as CSV.
+    pub(crate) fn csv(&self, path: &str, token: &str) -> String {
+        let response = self.answer(Method::GET, path, token, Value::Null, "text/csv");
+        assert_eq!(response.status().as_u16(), 200);
+        String::from_utf8(response.bytes().to_vec()).unwrap()
+    }
+
+    fn answer(&self, method: Method, path: &str, token: &str, body: Value, accept: &str) -> Response {
         let address = self.address.borrow().clone();
-        let headers = [("host", "h"), ("spin-client-addr", &*address)];
+        let headers = [("host", "h"), ("spin-client-addr", &*address), ("accept", accept)];
         let body = if body.is_null() { String::new() } else { body.to_string() };
         let request = Request::new(method, path, &headers, body).unwrap();
         let caller = caller(token);
         let answering = hal::answer(&request, async |request: &Request| {
-            crate::answer(&self.service, request, &caller).await
+            let answering = crate::answer(&self.service, request, &caller);
+            kernel::actor::acting(self.actor(path, &caller), answering).await
         });
-        let response = at_once(answering).expect("nothing here waits");
-        Seen { status: response.status().as_u16(), body: response.json(), response }
+        at_once(answering).expect("nothing here waits")
+    }
+
+    /// As the table of who may do what has it for the paths here: what is about others is an operator's.
+    fn actor(&self, path: &str, caller: &Caller) -> Option<Actor> {
+        let Some(customer_id) = caller.customer_id() else { return Some(Actor::Guest) };
+        let is_own = ["/members/me", "/sessions"].iter().any(|own| path.starts_with(own));
+        let role = if caller.has(Role::Operator) && !is_own { Role::Operator } else { Role::Customer };
+        Some(Actor::Member(customer_id, role))
     }
 
     pub(crate) fn post(&self, path: &str, token: &str, body: Value) -> Seen {
@@ -243,5 +263,5 @@ pub(crate) fn claims(token: &str) -> Claims {
 
 fn caller(token: &str) -> Caller {
     let identity = if token.is_empty() { Identity::Stranger } else { claims(token).into() };
-    Caller { identity, orders: vec![] }
+    Caller { identity, ..Caller::default() }
 }

@@ -156,7 +156,7 @@ mod tests {
     fn told(source: &str, event: Event) -> Envelope {
         let (subject, time) = (event.subject(), Timestamp::from_millis(0));
         let (id, source) = (format!("{subject}:1"), source.to_owned());
-        Envelope { id, source, version: 1, subject, time, traceparent: None, event }
+        Envelope { id, source, version: 1, subject, time, traceparent: None, actor: None, event }
     }
 
     /// What the phones got of a batch, and the store it was written to.

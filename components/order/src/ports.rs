@@ -117,6 +117,10 @@ impl Spin {
         if let Some(traceparent) = traceparent {
             request = request.header("traceparent", traceparent);
         }
+        // The payment is made by whoever asks for the order.
+        if let Some(actor) = kernel::actor::current() {
+            request = request.header(access::ON_BEHALF_OF, actor.to_string());
+        }
         request.body(FullBody::new(body.into())).context("the request to pay")
     }
 }

@@ -166,6 +166,7 @@ pub(crate) fn envelope(source: &str, version: u64, event: Event) -> Envelope {
         subject,
         time: NOW,
         traceparent: None,
+        actor: None,
         event,
     }
 }

@@ -72,6 +72,7 @@ mod tests {
             subject: event.subject(),
             time: Timestamp::from_millis(0),
             traceparent: None,
+            actor: None,
             event,
         }
     }

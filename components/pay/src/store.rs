@@ -11,7 +11,7 @@ use store::{Database, Page, Row, Schema, Statement, Step, Storage, StoreError};
 pub static DATABASE: Database = Database::new("pay", &SCHEMA);
 
 static SCHEMA: Schema = Schema {
-    version: 5,
+    version: 6,
     // Up to version 3 the relay kept an outbox in the table `events`.
     oldest_code: 4,
     tables: &[
@@ -41,6 +41,7 @@ static SCHEMA: Schema = Schema {
     steps: &[
         Step { to: 4, statements: &tables::FROM_OUTBOX },
         Step { to: 5, statements: &[tallies::TALLIES, count_tallies!("pays")] },
+        Step { to: 6, statements: &[tables::WITH_ACTORS] },
     ],
     programs: &[
         programs::DECISIONS,

@@ -137,6 +137,7 @@ mod tests {
             subject: event.subject(),
             time: NOW,
             traceparent: Some("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01".to_owned()),
+            actor: None,
             event,
         }
     }

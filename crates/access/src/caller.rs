@@ -1,9 +1,9 @@
 //! Who asks: read from the credentials of a request.
 
 use crate::token::{Claims, Keys};
-use crate::{ACCESS_COOKIE, ORDER_COOKIE, ORDER_KEY, Role, Secrets, is_safe, order_key};
+use crate::{ACCESS_COOKIE, ON_BEHALF_OF, ORDER_COOKIE, ORDER_KEY, Role, Secrets, is_safe, order_key};
 use hal::{Kind, Problem, Request};
-use kernel::{CustomerId, OrderId};
+use kernel::{Actor, CustomerId, OrderId};
 use std::cell::RefCell;
 use std::collections::HashMap;
 
@@ -14,6 +14,8 @@ pub struct Caller {
     pub identity: Identity,
     /// The guests' orders whose keys they showed.
     pub orders: Vec<OrderId>,
+    /// For whom another context asks, if it says so. Of nobody else that is believed.
+    pub on_behalf_of: Option<Actor>,
 }
 
 /// Who somebody is.
@@ -134,7 +136,11 @@ impl Gate {
             let keys = request.cookies().filter(|(name, _)| name.starts_with(ORDER_COOKIE));
             orders.extend(keys.filter_map(|(_, key)| order_key::read(&self.guest_keys, key)));
         }
-        Ok(Caller { identity, orders })
+        let on_behalf_of = match (&identity, request.credential(ON_BEHALF_OF)) {
+            (Identity::Service, Some(Some(actor))) => actor.parse().ok(),
+            _ => None,
+        };
+        Ok(Caller { identity, orders, on_behalf_of })
     }
 
     /// The same where nothing depends on it.
@@ -279,6 +285,12 @@ pub(crate) mod tests {
         let service =
             identify(Method::POST, &[("authorization", &format!("Service {SERVICE_KEY}"))]).unwrap();
         assert_eq!(service.identity, Identity::Service);
+        let behalf = |credential: &str| {
+            let headers = [("authorization", credential), (ON_BEHALF_OF, "operator:12")];
+            identify(Method::POST, &headers).unwrap().on_behalf_of.map(|actor| actor.to_string())
+        };
+        assert_eq!(behalf(&format!("Service {SERVICE_KEY}")).as_deref(), Some("operator:12"));
+        assert_eq!(behalf(&format!("Bearer {}", token(7, &[]))), None, "who is no context is who they are");
         let claims = Claims::of_machine("nightly", "m1", &["orders", "courses"], now(), now() + 60);
         let token = format!("Bearer {}", key("a", 1).sign(&claims).unwrap());
         let machine = identify(Method::GET, &[("authorization", &token)]).unwrap();

@@ -48,6 +48,9 @@ pub const ORDER_COOKIE: &str = "sugang-order-";
 /// What the header with the key of a guest's order is called.
 pub const ORDER_KEY: &str = "order-key";
 
+/// What the header is called in which a context says to another for whom it asks.
+pub const ON_BEHALF_OF: &str = "sugang-on-behalf-of";
+
 thread_local! {
     static GATE: RefCell<Option<Rc<Gate>>> = const { RefCell::new(None) };
 }
@@ -60,7 +63,7 @@ pub async fn guard(
     let gate = gate().await?;
     if gate.open {
         let caller = gate.identify_if_possible(request);
-        return handler(Reach::open(caller)).await;
+        return by(Reach::open(caller), handler).await;
     }
     admit(&gate, request, handler).await
 }
@@ -99,9 +102,18 @@ async fn admit(
         return Err(caller::invalid("The session has ended.").into());
     }
     match Reach::of(rule, caller) {
-        Ok(reach) => handler(reach).await,
+        Ok(reach) => by(reach, handler).await,
         Err(problem) => Err(problem.into()),
     }
+}
+
+/// Has `handler` answer. All that is decided meanwhile is by the one who asks.
+async fn by(
+    reach: Reach,
+    handler: impl AsyncFnOnce(Reach) -> Result<Response, Error>,
+) -> Result<Response, Error> {
+    let actor = reach.actor().cloned();
+    kernel::actor::acting(actor, handler(reach)).await
 }
 
 /// What credentials are held against, put together once per instance.

@@ -4,7 +4,7 @@ use crate::caller::sign_in_required;
 use crate::table::{Rule, Who, Whose, rule_for};
 use crate::{Caller, Identity, Role, sessions};
 use hal::{Kind, Method, Problem};
-use kernel::{CustomerId, OrderId, Owners};
+use kernel::{Actor, CustomerId, OrderId, Owners};
 
 /// What the request that is being answered may reach.
 #[derive(Clone, Debug)]
@@ -15,31 +15,33 @@ pub struct Reach {
     open: bool,
     /// Whose things are in reach; none where everybody's are.
     owners: Option<Owners>,
+    /// Who asks, as events have it.
+    actor: Option<Actor>,
 }
 
 impl Reach {
     /// Everything there is, as everybody has it in an open system.
     pub const fn open(caller: Caller) -> Self {
-        Self { caller, open: true, owners: None }
+        Self { caller, open: true, owners: None, actor: Some(Actor::Open) }
     }
 
     /// What `rule` gives to the one who asks; 401 or 403 where it gives them nothing.
     pub(crate) fn of(rule: &Rule, caller: Caller) -> Result<Self, Problem> {
-        let granted: Vec<_> =
-            rule.grants.iter().filter(|(who, _)| who.is(&caller)).map(|(_, whose)| *whose).collect();
+        let granted: Vec<_> = rule.grants.iter().filter(|(who, _)| who.is(&caller)).copied().collect();
         if granted.is_empty() {
             return Err(match caller.identity {
                 Identity::Stranger => sign_in_required(),
                 _ => Problem::new(Kind::NOT_ALLOWED),
             });
         }
-        let has = |whose| granted.contains(&whose);
+        let has = |whose| granted.iter().any(|(_, of)| *of == whose);
         let owners = (!has(Whose::Everyones)).then(|| Owners {
             customer: caller.customer_id().filter(|_| has(Whose::Own)),
             manager: caller.customer_id().filter(|_| has(Whose::OfTheirCourses)),
             orders: if has(Whose::OfTheirKeys) { caller.orders.clone() } else { vec![] },
         });
-        Ok(Self { caller, open: false, owners })
+        let actor = actor(&caller, &granted);
+        Ok(Self { caller, open: false, owners, actor })
     }
 
     /// What the same caller may reach by another method and path, for links to what may be done next. Nothing, where that
@@ -50,13 +52,23 @@ impl Reach {
             return self.clone();
         }
         let of = |rule| Self::of(rule, self.caller.clone()).ok();
-        let nothing = || Self { caller: self.caller.clone(), open: false, owners: Some(Owners::default()) };
+        let nothing = || Self {
+            caller: self.caller.clone(),
+            open: false,
+            owners: Some(Owners::default()),
+            actor: None,
+        };
         rule_for(method, path).and_then(of).unwrap_or_else(nothing)
     }
 
     /// An `Idempotency-Key` as it is kept: what one member sends is not what another sends. A client's key has no space in it.
     pub fn own_key(&self, key: &str) -> String {
         if self.open { key.to_owned() } else { format!("{} {key}", self.caller.name()) }
+    }
+
+    /// Who asks, in the role that lets them; none for another context that acts by itself.
+    pub const fn actor(&self) -> Option<&Actor> {
+        self.actor.as_ref()
     }
 
     /// Whether nobody is asked who they are.
@@ -93,6 +105,26 @@ impl Reach {
     }
 }
 
+/// Who acts where this was granted. Whoever may as several acts as the most that they are.
+fn actor(caller: &Caller, granted: &[(Who, Whose)]) -> Option<Actor> {
+    let is_granted = |who| granted.iter().any(|(granted, _)| *granted == who);
+    match &caller.identity {
+        Identity::Stranger => Some(Actor::Guest),
+        Identity::Member { customer_id, .. } => {
+            let role = if is_granted(Who::Operator) {
+                Role::Operator
+            } else if is_granted(Who::Manager) {
+                Role::Manager
+            } else {
+                Role::Customer
+            };
+            Some(Actor::Member(*customer_id, role))
+        }
+        Identity::Machine { session, .. } => Some(Actor::Machine(session.clone())),
+        Identity::Service => caller.on_behalf_of.clone(),
+    }
+}
+
 impl Who {
     /// Whether it is the one who asks.
     fn is(self, caller: &Caller) -> bool {
@@ -121,7 +153,7 @@ mod tests {
     fn member(raw: u64, roles: &[Role]) -> Caller {
         let identity =
             Identity::Member { customer_id: number(raw), roles: roles.to_vec(), session: "s".to_owned() };
-        Caller { identity, orders: vec![] }
+        Caller { identity, ..Caller::default() }
     }
 
     fn order(raw: u64) -> OrderId {
@@ -167,8 +199,36 @@ mod tests {
         let operator = member(7, &[Role::Operator]);
         assert!(reach(&Method::GET, "/orders", operator.clone()).unwrap().is_everything());
         assert_eq!(reach(&Method::POST, "/pays", operator).unwrap_err(), 403);
-        let service = Caller { identity: Identity::Service, orders: vec![] };
+        let service = Caller { identity: Identity::Service, ..Caller::default() };
         assert!(reach(&Method::POST, "/pays", service).unwrap().is_everything());
+    }
+
+    #[test]
+    fn whoever_may_as_several_acts_as_the_most_that_they_are() {
+        let everything = member(7, &[Role::Customer, Role::Manager, Role::Operator]);
+        let acts = |method: &Method, path, caller: &Caller| {
+            reach(method, path, caller.clone()).unwrap().actor().map(ToString::to_string)
+        };
+        let confirm = (&Method::PATCH, "/reservations/{orderId}");
+        assert_eq!(acts(confirm.0, confirm.1, &everything).as_deref(), Some("operator:7"));
+        let manager = member(7, &[Role::Manager]);
+        assert_eq!(acts(confirm.0, confirm.1, &manager).as_deref(), Some("manager:7"));
+        // What is one's own is no business of a manager or an operator.
+        assert_eq!(acts(&Method::PATCH, "/members/me", &everything).as_deref(), Some("customer:7"));
+        assert_eq!(acts(&Method::POST, "/orders", &manager).as_deref(), Some("customer:7"));
+        assert_eq!(acts(&Method::POST, "/orders", &Caller::default()).as_deref(), Some("guest"));
+        let machine = Identity::Machine {
+            name: "nightly".to_owned(),
+            scopes: vec!["orders".to_owned()],
+            session: "m1".to_owned(),
+        };
+        let machine = Caller { identity: machine, ..Caller::default() };
+        assert_eq!(acts(&Method::POST, "/orders", &machine).as_deref(), Some("machine:m1"));
+        let service = Caller { identity: Identity::Service, ..Caller::default() };
+        assert_eq!(acts(&Method::POST, "/pays", &service), None);
+        let service = Caller { on_behalf_of: Some(Actor::Guest), ..service };
+        assert_eq!(acts(&Method::POST, "/pays", &service).as_deref(), Some("guest"));
+        assert_eq!(Reach::open(Caller::default()).actor(), Some(&Actor::Open));
     }
 
     #[test]

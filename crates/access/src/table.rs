@@ -166,6 +166,7 @@ pub const TABLE: &[Path] = &[
     Path { path: "/invitations/{invitationId}", rules: &[delete(GRANT)] },
     Path { path: "/machines", rules: &[get(GRANT), post(GRANT)] },
     Path { path: "/machines/{id}", rules: &[delete(GRANT)] },
+    Path { path: "/audit", rules: &[get(GRANT)] },
 ];
 
 /// Two spellings of one path: the original's, and the right one.

@@ -284,7 +284,7 @@ impl<'a, H: AsyncFn(&[Envelope]) -> Result<(), Unhandled>> Drain<'a, H> {
 
     /// The event, or none where it leads to nothing here. The error says why it is no event.
     fn parse(&self, entry: &Entry) -> Result<Option<Envelope>, String> {
-        Envelope::parse_if(&entry.json, |source, name| self.consumer.reacts(source, name))
+        Envelope::parse_if(&entry.json, |source, name, actor| self.consumer.hears(source, name, actor))
             .map_err(|malformed| malformed.to_string())
     }
 

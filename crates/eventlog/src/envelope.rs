@@ -1,7 +1,7 @@
 //! One event as it travels.
 
-use kernel::Timestamp;
 use kernel::event::{Event, Unreadable};
+use kernel::{Actor, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
@@ -20,6 +20,8 @@ pub struct Envelope {
     pub time: Timestamp,
     /// The W3C trace that it belongs to.
     pub traceparent: Option<String>,
+    /// Who asked for it; none for what the application did by itself. It travels as the extension attribute `actor`.
+    pub actor: Option<Actor>,
     /// What happened.
     pub event: Event,
 }
@@ -30,7 +32,7 @@ pub enum Malformed {
     /// Not JSON, or not the attributes of a CloudEvent.
     #[error("it is not a CloudEvent in structured JSON: {0}")]
     NotACloudEvent(#[from] serde_json::Error),
-    /// `source`, `type` or `id` is not what this application writes.
+    /// `source`, `type`, `id` or `actor` is not what this application writes.
     #[error("its attribute `{attribute}` is {found:?}, which this application does not write")]
     Attribute {
         /// The attribute.
@@ -55,6 +57,8 @@ struct CloudEvent<'a> {
     datacontenttype: &'a str,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     traceparent: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    actor: Option<String>,
     #[serde(borrow)]
     data: &'a RawValue,
 }
@@ -67,6 +71,7 @@ pub(crate) struct Stored<'a> {
     pub(crate) data: &'a str,
     pub(crate) time: Timestamp,
     pub(crate) traceparent: Option<&'a str>,
+    pub(crate) actor: Option<&'a str>,
 }
 
 /// The JSON of a stored event. Its data is passed on as it was committed, unread.
@@ -81,6 +86,7 @@ pub(crate) fn to_json(context: &str, stored: &Stored<'_>) -> Result<String, serd
         time: stored.time,
         datacontenttype: "application/json",
         traceparent: stored.traceparent.map(str::to_owned),
+        actor: stored.actor.map(str::to_owned),
         data,
     })
 }
@@ -88,15 +94,16 @@ pub(crate) fn to_json(context: &str, stored: &Stored<'_>) -> Result<String, serd
 impl Envelope {
     /// Reads the JSON of a stream entry.
     pub fn parse(json: &str) -> Result<Self, Malformed> {
-        let any = Self::parse_if(json, |_, _| true)?;
+        let any = Self::parse_if(json, |_, _, _| true)?;
         // Whatever is wanted comes back.
         any.ok_or_else(|| wrong("type", json))
     }
 
-    /// Reads the JSON of a stream entry if its source and the event's name are wanted; of others only that they are ours.
+    /// Reads the JSON of a stream entry if its source, the event's name and who did it are wanted; of others only that they
+    /// are ours.
     pub(crate) fn parse_if(
         json: &str,
-        wanted: impl Fn(&str, &str) -> bool,
+        wanted: impl Fn(&str, &str, Option<&Actor>) -> bool,
     ) -> Result<Option<Self>, Malformed> {
         let read: CloudEvent<'_> = serde_json::from_str(json)?;
         let source = read.source.strip_prefix("/sugang/").ok_or_else(|| wrong("source", &read.source))?;
@@ -113,8 +120,10 @@ impl Envelope {
             .and_then(|version| version.parse().ok())
             .filter(|version| *version > 0)
             .ok_or_else(|| wrong("id", &read.id))?;
+        let actor = read.actor.as_deref().map(str::parse::<Actor>).transpose();
+        let actor = actor.map_err(|_| wrong("actor", read.actor.as_deref().unwrap_or_default()))?;
         // A name that only a later version knows is nobody's to pass over.
-        if Event::NAMES.contains(&name) && !wanted(source, name) {
+        if Event::NAMES.contains(&name) && !wanted(source, name, actor.as_ref()) {
             return Ok(None);
         }
         let event = Event::parse(name, read.data.get())?;
@@ -126,6 +135,7 @@ impl Envelope {
             id: read.id,
             subject: read.subject,
             traceparent: read.traceparent,
+            actor,
         }))
     }
 }
@@ -148,6 +158,7 @@ mod tests {
             data: DATA,
             time: Timestamp::from_millis(0),
             traceparent: None,
+            actor: None,
         }
     }
 
@@ -174,10 +185,24 @@ mod tests {
     }
 
     #[test]
+    fn an_event_says_who_asked_for_it_and_in_which_role() {
+        let json = to_json("reservation", &Stored { actor: Some("manager:7"), ..stored() }).unwrap();
+        let actor = Envelope::parse(&json).unwrap().actor;
+        assert_eq!(actor, Some(Actor::Member(kernel::CustomerId::parse(7).unwrap(), kernel::Role::Manager)));
+        let wanted = |json: &str| {
+            Envelope::parse_if(json, |_, _, actor| actor.is_some_and(Actor::is_in_charge)).unwrap().is_some()
+        };
+        assert!(wanted(&json) && !wanted(&json.replace("manager:7", "customer:7")));
+        assert!(
+            Envelope::parse(&json.replace("manager:7", "owner")).unwrap_err().to_string().contains("`actor`")
+        );
+    }
+
+    #[test]
     fn an_event_that_nobody_wants_is_passed_over_but_not_one_that_nobody_knows() {
         let json = to_json("reservation", &stored()).unwrap();
-        assert_eq!(Envelope::parse_if(&json, |_, _| false).unwrap(), None);
-        assert!(Envelope::parse_if(&json.replace("Confirmed", "Forgotten"), |_, _| false).is_err());
+        assert_eq!(Envelope::parse_if(&json, |_, _, _| false).unwrap(), None);
+        assert!(Envelope::parse_if(&json.replace("Confirmed", "Forgotten"), |_, _, _| false).is_err());
     }
 
     #[test]

@@ -12,6 +12,7 @@ use crate::keys;
 use crate::redis::{LogError, Redis, as_text, odd};
 use crate::runtime::{sleep, spawn};
 use crate::topology::{Consumer, Pace, readers_of};
+use kernel::Actor;
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -38,7 +39,7 @@ const BUDGET: Duration = Duration::from_secs(2);
 /// In a stream of an older generation everything above the floor comes again: that is what a replay asks for. What everyone
 /// has acknowledged is not sent again, whatever Redis has lost. One statement, and so one state of the store.
 pub(crate) const NEXT: &str = "SELECT l.generation, l.floor, l.newest,
-        e.position, e.subject, e.version, e.type, e.data, e.time, e.traceparent
+        e.position, e.subject, e.version, e.type, e.data, e.time, e.traceparent, e.actor
     FROM (SELECT generation, floor, coalesce((SELECT max(position) FROM events), 0) AS newest,
             CASE WHEN $1 = generation AND $2 > floor THEN $2 ELSE floor END AS sent
         FROM log WHERE id = 1) AS l
@@ -109,8 +110,8 @@ struct Batch {
     floor: u64,
     newest: u64,
     events: Vec<(EntryId, String)>,
-    /// The names of these events.
-    names: Vec<String>,
+    /// Their names, and who asked for them.
+    names: Vec<(String, Option<Actor>)>,
 }
 
 /// What a run of the relay did, and how it found the log.
@@ -229,8 +230,10 @@ impl<S: Storage> Relay<S> {
                 break;
             }
             faults::point(self.context, "relay.read").await;
-            let concerned = readers_of(self.context)
-                .filter(|reader| batch.names.iter().any(|name| reader.reacts(self.context, name)));
+            let concerned = readers_of(self.context).filter(|reader| {
+                let mut named = batch.names.iter();
+                named.any(|(name, actor)| reader.hears(self.context, name, actor.as_ref()))
+            });
             let (at_once, gathered): (Vec<_>, Vec<_>) =
                 concerned.partition(|reader| pace == Pace::AtOnce || reader.pace == Pace::AtOnce);
             if !faults::guard("relay.compare") {
@@ -329,7 +332,7 @@ impl<S: Storage> Relay<S> {
         for row in &rows {
             if let Some(position) = row.opt_count("position")? {
                 batch.events.push((EntryId { generation, position }, self.cloud_event(row)?));
-                batch.names.push(row.text("type")?.to_owned());
+                batch.names.push((row.text("type")?.to_owned(), row.opt_parse("actor")?));
             }
         }
         Ok(batch)
@@ -343,6 +346,7 @@ impl<S: Storage> Relay<S> {
             data: row.text("data")?,
             time: row.parse("time")?,
             traceparent: row.opt_text("traceparent")?,
+            actor: row.opt_text("actor")?,
         };
         to_json(self.context, &stored)
             .map_err(|e| StoreError::Failure(format!("event {} is not JSON: {e}", stored.subject)).into())

@@ -3,6 +3,8 @@
 //! The relay wakes by it, the workers read their streams by it, and the operator's check, the tests of `spin.toml`, the
 //! model and the chaos suite hold the system to it.
 
+use kernel::Actor;
+
 /// A worker that reads streams, and the events it reacts to. Its consumer group has its name.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Consumer {
@@ -10,8 +12,19 @@ pub struct Consumer {
     pub name: &'static str,
     /// By source: the events that lead to something. The others are read and passed over.
     pub reacts_to: &'static [(&'static str, &'static [&'static str])],
+    /// By whom.
+    pub by: By,
     /// When it is woken.
     pub pace: Pace,
+}
+
+/// Whose doings a consumer reacts to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum By {
+    /// Everybody's, and what the application does by itself.
+    Everybody,
+    /// Those of who is [in charge](Actor::is_in_charge) alone: what customers do neither wakes it nor leads to anything.
+    InCharge,
 }
 
 /// When a consumer is woken.
@@ -25,7 +38,7 @@ pub enum Pace {
 }
 
 /// All consumers.
-pub const CONSUMERS: [Consumer; 5] = [
+pub const CONSUMERS: [Consumer; 6] = [
     Consumer {
         name: "order",
         reacts_to: &[
@@ -42,11 +55,13 @@ pub const CONSUMERS: [Consumer; 5] = [
                 ],
             ),
         ],
+        by: By::Everybody,
         pace: Pace::AtOnce,
     },
     Consumer {
         name: "pay",
         reacts_to: &[("reservation", &["ReservationCanceled", "ReservationRejected"])],
+        by: By::Everybody,
         pace: Pace::AtOnce,
     },
     Consumer {
@@ -56,6 +71,7 @@ pub const CONSUMERS: [Consumer; 5] = [
             ("pay", &["Paid"]),
             ("reservation", &["CourseStarted", "CourseFinished", "CourseCanceled"]),
         ],
+        by: By::Everybody,
         pace: Pace::AtOnce,
     },
     Consumer {
@@ -76,6 +92,7 @@ pub const CONSUMERS: [Consumer; 5] = [
             ),
             ("member", &["MemberRegistered", "MemberChanged", "MemberErased"]),
         ],
+        by: By::Everybody,
         pace: Pace::Gathered,
     },
     Consumer {
@@ -99,6 +116,30 @@ pub const CONSUMERS: [Consumer; 5] = [
             ),
             ("member", &["MemberRegistered", "MemberChanged", "MemberErased"]),
         ],
+        by: By::Everybody,
+        pace: Pace::Gathered,
+    },
+    // The audit trail.
+    Consumer {
+        name: "member",
+        reacts_to: &[
+            ("order", &["Ordered", "PaymentDelayed", "OrderCanceled"]),
+            ("pay", &["Paid", "PaymentDeclined"]),
+            (
+                "reservation",
+                &[
+                    "ReservationConfirmed",
+                    "ReservationRejected",
+                    "ReservationCanceled",
+                    "CourseOpened",
+                    "CourseChanged",
+                    "CourseStarted",
+                    "CourseFinished",
+                    "CourseCanceled",
+                ],
+            ),
+        ],
+        by: By::InCharge,
         pace: Pace::Gathered,
     },
 ];
@@ -117,6 +158,11 @@ impl Consumer {
     /// Whether an event of `source` leads to something.
     pub fn reacts(&self, source: &str, event: &str) -> bool {
         self.reacts_to.iter().any(|(known, events)| *known == source && events.contains(&event))
+    }
+
+    /// The same for an event that this actor asked for.
+    pub fn hears(&self, source: &str, event: &str, actor: Option<&Actor>) -> bool {
+        (self.by == By::Everybody || actor.is_some_and(Actor::is_in_charge)) && self.reacts(source, event)
     }
 }
 

@@ -77,21 +77,6 @@ impl<S: Storage + Clone + 'static> EventLog<S> {
         ticked.and(drained.map_err(Into::into)).and(relayed.map_err(Into::into)).map(drop)
     }
 
-    /// Answers a message of a worker that tells and hears nothing: on the tick it does `duties`, and what is not yet in the
-    /// log is relayed.
-    pub async fn tell(
-        &self,
-        duties: impl AsyncFnOnce() -> anyhow::Result<()>,
-        message: &[u8],
-    ) -> anyhow::Result<()> {
-        let wake = Wake::of(message);
-        let done = match wake {
-            Wake::Tick => duties().await,
-            Wake::Event => Ok(()),
-        };
-        done.and(self.relay(wake).await.map_err(Into::into))
-    }
-
     async fn drain<W: Worker>(&self, worker: &W, wake: Wake) -> Result<Drained, LogError> {
         let unknown = || LogError::Redis(format!("the topology has no consumer `{}`", W::NAME));
         let consumer = Consumer::named(W::NAME).ok_or_else(unknown)?;

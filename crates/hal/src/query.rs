@@ -43,6 +43,11 @@ impl Query {
         self.replaced(&[])
     }
 
+    /// The same query with one parameter in place of another, encoded.
+    pub fn with(&self, name: &str, value: u64) -> String {
+        self.replaced(&[(name, value)])
+    }
+
     /// The same query with some parameters put in place of others, encoded, for links.
     pub(crate) fn replaced(&self, changes: &[(&str, u64)]) -> String {
         let mut encoder = form_urlencoded::Serializer::new(String::new());

@@ -1,16 +1,16 @@
 //! What is committed in one statement.
 
-use kernel::Timestamp;
 use kernel::event::Event;
+use kernel::{Timestamp, actor};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use std::fmt::Display;
 use store::{Row, Statement, StoreError};
 
 /// Text and parameter of the one statement; its text is the same for any number of rows.
-const COMMIT: &str = "INSERT INTO decisions (kind, subject, version, type, data, time, traceparent)
+const COMMIT: &str = "INSERT INTO decisions (kind, subject, version, type, data, time, traceparent, actor)
     SELECT value ->> 'kind', value ->> 'subject', CAST(value ->> 'version' AS BIGINT), value ->> 'type',
-        value ->> 'data', value ->> 'time', value ->> 'traceparent'
+        value ->> 'data', value ->> 'time', value ->> 'traceparent', value ->> 'actor'
     FROM json_each($1)";
 
 /// Events to be committed together, with what they were decided from.
@@ -36,6 +36,8 @@ struct Line {
     time: Option<Timestamp>,
     #[serde(skip_serializing_if = "Option::is_none")]
     traceparent: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    actor: Option<String>,
 }
 
 impl Decision {
@@ -56,11 +58,13 @@ impl Decision {
             data: None,
             time: None,
             traceparent: None,
+            actor: None,
         });
     }
 
     /// An event, the `version`th of its subject (counted from 1). Two decisions about the same version of one subject
-    /// exclude each other.
+    /// exclude each other. Who asked
+    /// for it ([`actor::current`]) is kept with it.
     pub fn event(&mut self, version: u64, event: &Event, now: Timestamp, traceparent: Option<&str>) {
         self.has_events = true;
         self.decided.push(Line {
@@ -71,6 +75,7 @@ impl Decision {
             data: RawValue::from_string(event.to_data()).ok(),
             time: Some(now),
             traceparent: traceparent.map(str::to_owned),
+            actor: actor::current().map(|actor| actor.to_string()),
         });
     }
 
@@ -84,6 +89,7 @@ impl Decision {
             data: serde_json::value::to_raw_value(data).ok(),
             time: None,
             traceparent: None,
+            actor: None,
         });
     }
 

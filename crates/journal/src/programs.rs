@@ -2,13 +2,13 @@
 
 /// Where a decision is inserted, a row for each expectation, event, and what goes beside them.
 pub const DECISIONS: &str = "CREATE VIEW decisions AS
-    SELECT 'event' AS kind, subject, version, type, data, time, traceparent FROM events";
+    SELECT 'event' AS kind, subject, version, type, data, time, traceparent, actor FROM events";
 
 /// Appends an event, and has the lists brought in step with it.
 pub const APPEND_EVENT: &str =
     "CREATE TRIGGER append_event INSTEAD OF INSERT ON decisions WHEN NEW.kind = 'event' BEGIN
-    INSERT INTO events (subject, version, type, data, time, traceparent)
-        VALUES (NEW.subject, NEW.version, NEW.type, NEW.data, NEW.time, NEW.traceparent);
+    INSERT INTO events (subject, version, type, data, time, traceparent, actor)
+        VALUES (NEW.subject, NEW.version, NEW.type, NEW.data, NEW.time, NEW.traceparent, NEW.actor);
     INSERT INTO projection (position, subject, version, type, data, time)
         VALUES (last_insert_rowid(), NEW.subject, NEW.version, NEW.type, NEW.data, NEW.time);
 END";

@@ -15,8 +15,13 @@ pub const EVENTS: &str = "CREATE TABLE events (
     data TEXT NOT NULL,
     time TEXT NOT NULL,
     traceparent TEXT,
+    actor TEXT,
     UNIQUE (subject, version)
 )";
+
+/// How the tables of the release that knew no actors become [`EVENTS`]: `actor` is who asked for the event, in which role.
+/// Events of before, and what the application does by itself, have none.
+pub const WITH_ACTORS: &str = "ALTER TABLE events ADD COLUMN actor TEXT";
 
 /// One row: how the log stands that is made of the events. The entries of its stream are `<generation>-<position>`.
 ///

@@ -6,6 +6,7 @@
 //! What is deliberately not here: decisions (each context has its own), and anything that knows Spin, HTTP or
 //! SQL. The only clock is [`Timestamp::now`], for adapters to call and deciders to be given.
 
+pub mod actor;
 pub mod event;
 mod money;
 mod number;
@@ -15,6 +16,7 @@ mod status;
 pub mod text;
 mod time;
 
+pub use actor::Actor;
 pub use money::{CardNumber, Won};
 pub use number::{CustomerId, EduNo, Guests, MAX_ID, OrderId, decimal};
 pub use owners::Owners;

@@ -11,6 +11,7 @@ use kernel::event::Event;
 
 use crate::event_log::Log;
 use crate::opened::Row;
+use crate::trail::Entry;
 
 /// Everything.
 #[derive(Clone, Debug)]
@@ -39,6 +40,8 @@ pub(crate) struct Told {
     pub(crate) version: u64,
     pub(crate) time: Timestamp,
     pub(crate) event: Event,
+    /// Whether it has to be in the audit trail: somebody in charge asked for it, or it erases somebody.
+    pub(crate) is_audited: bool,
 }
 
 /// What a context has decided: its events by subject, each history by version.
@@ -302,6 +305,20 @@ pub(crate) struct InformationStore {
 pub(crate) struct MemberStore {
     pub(crate) history: History,
     pub(crate) members: BTreeMap<u64, MemberRow>,
+    pub(crate) audit: Audit,
+}
+
+/// The audit trail.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Audit {
+    /// Those that have their places, in that order.
+    pub(crate) entries: Vec<Entry>,
+    /// When that was done which has no place yet.
+    pub(crate) unsealed: BTreeSet<String>,
+    /// All that is in it, with a place or without, by what it is known by.
+    pub(crate) events: HashSet<String>,
+    /// Who signed in when, as far as that is kept beside it.
+    pub(crate) sign_ins: Vec<(u64, Timestamp)>,
 }
 
 /// What changed so recently that its effects may still be on their way.

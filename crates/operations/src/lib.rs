@@ -8,6 +8,7 @@
 //! - [`rebuild_lists`]: makes the lists of a context that decides again from its events.
 //! - [`rebuild_information`]: makes the view again beside the live one, and swaps the two.
 //! - [`backup`], [`restore`]: all stores on SQLite as they were at one moment.
+//! - [`verify_trail`]: an audit trail that was exported, without the system that it is of.
 //! - [`move_stores`]: from SQLite to PostgreSQL.
 //!
 //! It opens the stores and the Redis that the system itself uses, while it runs. What the rules are is
@@ -33,6 +34,7 @@ mod stopped;
 mod stores;
 #[cfg(test)]
 mod testing;
+mod trail;
 
 pub use backup::{Copied, Manifest, backup};
 pub use check::{Report, Violation, check};
@@ -46,3 +48,4 @@ pub use rebuild::{Rebuilt, rebuild_information};
 pub use replay::replay;
 pub use restore::{RestoreOptions, Restored, ensure_restored, restore};
 pub use stores::{LABELS, Place, Stores};
+pub use trail::{End, verify_trail};

@@ -8,6 +8,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::opened::Opened;
 use crate::stores::Stores;
+use crate::trail::note_command;
 
 /// The lists of one context: what is emptied before all events are handed to `projection`, and what is counted after.
 struct Lists {
@@ -72,6 +73,7 @@ pub fn rebuild_lists(stores: &Stores, context: &str) -> Result<Remade> {
     if !store.has("projection")? {
         bail!("the store `{context}` was not opened by this version yet: start the system once");
     }
+    note_command(stores, "ListsRebuilt", &[lists.context])?;
     remake(&store, lists)
         .with_context(|| format!("making the lists of `{context}` again; they are as they were"))
 }

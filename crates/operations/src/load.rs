@@ -6,16 +6,17 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use kernel::event::Event;
-use kernel::{OrderStatus, PayStatus, ReservationStatus, Timestamp};
+use kernel::{Actor, OrderStatus, PayStatus, ReservationStatus, Timestamp};
 
 use crate::event_log::Log;
 use crate::facts::{
-    Balance, CourseCopies, CourseRow, Facts, History, InformationStore, Ledger, LogRow, MemberRow,
+    Audit, Balance, CourseCopies, CourseRow, Facts, History, InformationStore, Ledger, LogRow, MemberRow,
     MemberStore, Message, NotificationStore, OrderRow, OrderStore, PayRow, PayStore, Recent, ReplicaRow,
     ReservationRow, ReservationStore, Seats, Step, Tallies, Told, Unreadable, ViewRow,
 };
 use crate::opened::{Opened, Row};
 use crate::stores::{LABELS, Stores};
+use crate::trail::Entry;
 
 impl Facts {
     /// Reads everything. The snapshots are all taken before the first is read, those of effects before those
@@ -141,7 +142,7 @@ impl Snapshot {
             Opened::Postgres(_) => "inserted",
         };
         let sql = format!(
-            "SELECT position, {inserted} AS inserted, subject, version, type, data, time FROM events ORDER BY {inserted}"
+            "SELECT position, {inserted} AS inserted, subject, version, type, data, time, actor FROM events ORDER BY {inserted}"
         );
         self.each("events", &sql, |row| {
             let (subject, version) = (row.text("subject")?, row.get("version")?);
@@ -190,7 +191,11 @@ fn told(row: &Row<'_>, subject: &str, version: i64) -> Result<Result<Told, Strin
     let time = row.text("time")?;
     let Ok(time) = time.parse() else { return Ok(Err(format!("its time is `{time}`"))) };
     let position = row.get::<Option<i64>>("position")?.map(i64::cast_unsigned);
-    Ok(Ok(Told { position, inserted: row.number("inserted")?, version, time, event }))
+    let actor = row.get::<Option<String>>("actor")?;
+    let is_erased = matches!(event, Event::MemberErased(_));
+    let is_audited = actor
+        .is_some_and(|actor| is_erased || actor.parse::<Actor>().map_or(true, |actor| actor.is_in_charge()));
+    Ok(Ok(Told { position, inserted: row.number("inserted")?, version, time, event, is_audited }))
 }
 
 /// How the rows of lists are counted, by course and status.
@@ -279,7 +284,41 @@ fn notification_store(store: &Snapshot) -> Result<NotificationStore> {
 
 fn member_store(store: &Snapshot) -> Result<MemberStore> {
     let members = store.by_key("members", "customer_id", MemberRow::COLUMNS, MemberRow::read)?;
-    Ok(MemberStore { history: store.history()?, members })
+    Ok(MemberStore { history: store.history()?, members, audit: audit(store)? })
+}
+
+fn audit(store: &Snapshot) -> Result<Audit> {
+    let mut audit = Audit::default();
+    let all =
+        "SELECT position, time, actor, role, action, object, event, hash FROM audit ORDER BY position, entry";
+    store.each("audit", all, |row| {
+        let event: Option<String> = row.get("event")?;
+        audit.events.extend(event.clone());
+        let position = row.get::<Option<i64>>("position")?;
+        let Some(position) = position else {
+            // A command writes also where no system runs that would give its entry a place.
+            if row.get::<Option<String>>("actor")?.as_deref() != Some("command") {
+                audit.unsealed.insert(row.get("time")?);
+            }
+            return Ok(());
+        };
+        audit.entries.push(Entry {
+            position: position.unsigned_abs(),
+            time: row.get("time")?,
+            actor: row.get("actor")?,
+            role: row.get("role")?,
+            action: row.get("action")?,
+            object: row.get("object")?,
+            event,
+            hash: row.get::<Option<String>>("hash")?.unwrap_or_default(),
+        });
+        Ok(())
+    })?;
+    store.each("sign_ins", "SELECT customer_id, at FROM sign_ins ORDER BY sign_in_id", |row| {
+        audit.sign_ins.push((row.number(0)?, Timestamp::from_millis(row.get(1)?)));
+        Ok(())
+    })?;
+    Ok(audit)
 }
 
 fn inbox_rows(store: &Snapshot) -> Result<BTreeMap<String, u64>> {

@@ -17,6 +17,7 @@ use store::native::{Address, Store, at_once};
 use crate::opened::Opened;
 use crate::scratch::Scratch;
 use crate::stores::{Place, Stores};
+use crate::trail::note_command;
 
 /// How many events are handed over at once, as the drain does it.
 const BATCH: usize = 100;
@@ -63,6 +64,7 @@ pub fn rebuild_information(stores: &Stores) -> Result<Rebuilt> {
     for source in &mut sources {
         view.take_in(source)?;
     }
+    note_command(stores, "ListsRebuilt", &["information"])?;
     swap(&live, &scratch, &mut view, &mut sources)
         .context("swapping the views; the live one is as it was")?;
     Ok(view.rebuilt)
@@ -215,6 +217,7 @@ impl NewView {
                     subject,
                     time,
                     traceparent: None,
+                    actor: None,
                     event,
                 }),
                 _ => self.rebuilt.unreadable.push(format!("{context} {subject}:{version}")),

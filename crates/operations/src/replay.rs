@@ -6,6 +6,7 @@ use kernel::Timestamp;
 
 use crate::opened::Opened;
 use crate::stores::Stores;
+use crate::trail::note_command;
 
 /// Has the events of each of `contexts` (of all where there are none) sent again, those decided at or after `since`.
 /// Their relay sends them with the next tick, in a new generation of their stream, and consumers change nothing that
@@ -23,6 +24,8 @@ pub fn replay(
     }
     let wanted =
         known.into_iter().filter(|context| contexts.is_empty() || contexts.iter().any(|c| c == context));
+    let wanted: Vec<_> = wanted.collect();
+    note_command(stores, "EventsReplayed", &wanted)?;
     let mut sent_again = Vec::new();
     for context in wanted {
         let store = stores.open(context)?;

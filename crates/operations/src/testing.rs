@@ -112,6 +112,7 @@ impl Histories {
             version: before as u64 + 1,
             time,
             event,
+            is_audited: false,
         }
     }
 

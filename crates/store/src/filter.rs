@@ -71,6 +71,24 @@ impl Filter {
         }
     }
 
+    /// `column` must have this value or more; without a value this is no condition.
+    #[must_use]
+    pub fn at_least(self, column: &str, value: Option<impl Param>) -> Self {
+        match value {
+            Some(value) => self.with(column, ">=", value),
+            None => self,
+        }
+    }
+
+    /// `column` must have less than this value; without a value this is no condition.
+    #[must_use]
+    pub fn below(self, column: &str, value: Option<impl Param>) -> Self {
+        match value {
+            Some(value) => self.with(column, "<", value),
+            None => self,
+        }
+    }
+
     /// `column` must be one of these values; an empty list is no condition.
     #[must_use]
     pub fn any_of(mut self, column: &str, values: &[&str]) -> Self {

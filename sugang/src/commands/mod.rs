@@ -1,5 +1,6 @@
 //! What is printed of what `operations` finds and does.
 
+mod audit;
 mod backup;
 mod check;
 mod events;
@@ -8,6 +9,7 @@ mod move_store;
 mod repair;
 mod tick;
 
+pub(crate) use audit::verify_trail;
 pub(crate) use backup::{backup, restore};
 pub(crate) use check::check;
 pub(crate) use events::events;

@@ -18,18 +18,18 @@ store::on_postgres!(
 /// The customers and managers of these tests.
 const CUSTOMER: u64 = 7;
 const OTHER: u64 = 8;
-const MANAGER: u64 = 50;
+pub(super) const MANAGER: u64 = 50;
 const OTHER_MANAGER: u64 = 51;
 
-fn as_customer(sugang: &Api, number: u64) -> Api {
+pub(super) fn as_customer(sugang: &Api, number: u64) -> Api {
     sugang.as_caller(&member(number, &[Customer]))
 }
 
-fn as_manager(sugang: &Api, number: u64) -> Api {
+pub(super) fn as_manager(sugang: &Api, number: u64) -> Api {
     sugang.as_caller(&member(number, &[Customer, Manager]))
 }
 
-fn as_operator(sugang: &Api) -> Api {
+pub(super) fn as_operator(sugang: &Api) -> Api {
     sugang.as_caller(&member(99, &[Customer, Operator]))
 }
 
@@ -45,7 +45,7 @@ fn course(approval: &str) -> Value {
 }
 
 /// A course of [`MANAGER`], which `order` has heard of.
-fn open_course(sugang: &Api, approval: &str) -> u64 {
+pub(super) fn open_course(sugang: &Api, approval: &str) -> u64 {
     let opened = as_manager(sugang, MANAGER).open_course(&course(approval)).expect(201);
     let edu_no = opened.at("/eduNo").as_u64().unwrap();
     assert_eq!(opened.at("/managers"), json!([MANAGER]));
@@ -56,7 +56,7 @@ fn open_course(sugang: &Api, approval: &str) -> u64 {
 }
 
 /// An order of this customer, which is known everywhere.
-fn applied(sugang: &Api, customer: u64, edu_no: u64) -> u64 {
+pub(super) fn applied(sugang: &Api, customer: u64, edu_no: u64) -> u64 {
     let order =
         as_customer(sugang, customer).apply(&json!({ "eduNo": edu_no, "cardNo": GOOD_CARD })).expect(201);
     let number = order.at("/orderId").as_u64().unwrap();

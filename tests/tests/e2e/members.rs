@@ -17,7 +17,13 @@ const EMAIL: &str = "gildong.erased@example.com";
 
 /// One request as somebody, or as nobody.
 #[track_caller]
-fn ask(sugang: &Sugang, method: &str, path: &str, who: Option<&str>, body: Option<&Value>) -> Answer {
+pub(super) fn ask(
+    sugang: &Sugang,
+    method: &str,
+    path: &str,
+    who: Option<&str>,
+    body: Option<&Value>,
+) -> Answer {
     let request = sugang.json(method, path);
     let request = match who {
         Some(who) => request.header("authorization", who),
@@ -32,14 +38,22 @@ fn operator() -> String {
 
 /// A code, and the token that it counts with.
 #[derive(Clone)]
-struct Code {
+pub(super) struct Code {
     token: String,
     code: String,
 }
 
+impl Code {
+    /// With another code.
+    pub(super) fn wrong(&self) -> Self {
+        let code = if self.code == "000000" { "000001" } else { "000000" };
+        Self { code: code.to_owned(), ..self.clone() }
+    }
+}
+
 /// Asks for a code, as after a while where one was asked for already, and reads it from the sandbox's inbox.
 #[track_caller]
-fn code(sugang: &Sugang, phone: &str) -> Code {
+pub(super) fn code(sugang: &Sugang, phone: &str) -> Code {
     let wanted = json!({ "phone": phone });
     let asked = || ask(sugang, "POST", "/sign-in-codes", None, Some(&wanted));
     let mut answer = asked();
@@ -60,12 +74,12 @@ fn code(sugang: &Sugang, phone: &str) -> Code {
     Code { token, code: code.unwrap().to_owned() }
 }
 
-fn sign_in(sugang: &Sugang, Code { token, code }: &Code) -> Answer {
+pub(super) fn sign_in(sugang: &Sugang, Code { token, code }: &Code) -> Answer {
     ask(sugang, "POST", "/sessions", None, Some(&json!({ "codeToken": token, "code": code })))
 }
 
 #[track_caller]
-fn register(sugang: &Sugang, phone: &str, name: &str) -> Answer {
+pub(super) fn register(sugang: &Sugang, phone: &str, name: &str) -> Answer {
     let code = code(sugang, phone);
     let unknown = sign_in(sugang, &code).expect_problem(403, "registration-required");
     let newcomer = json!({
@@ -75,7 +89,7 @@ fn register(sugang: &Sugang, phone: &str, name: &str) -> Answer {
     ask(sugang, "POST", "/members", None, Some(&newcomer)).expect(201)
 }
 
-fn bearer(signed_in: &Answer) -> String {
+pub(super) fn bearer(signed_in: &Answer) -> String {
     format!("Bearer {}", signed_in.text("/accessToken"))
 }
 
@@ -102,10 +116,8 @@ fn somebody_registers_signs_in_again_and_is_signed_out_everywhere_at_once() {
 fn wrong_codes_are_one_problem_and_after_five_the_right_one_counts_no_more() {
     let sugang = system();
     let right = code(&sugang, PHONE);
-    let wrong = if right.code == "000000" { "000001" } else { "000000" };
-    let wrong = Code { code: wrong.to_owned(), ..right.clone() };
     for _ in 0..5 {
-        sign_in(&sugang, &wrong).expect_problem(401, "code-wrong");
+        sign_in(&sugang, &right.wrong()).expect_problem(401, "code-wrong");
     }
     sign_in(&sugang, &right).expect_problem(401, "code-wrong");
     sign_in(&sugang, &Code { token: "none".to_owned(), ..right }).expect_problem(401, "code-wrong");

@@ -72,7 +72,7 @@ pub(super) async fn take_back<P: Ports, S: Storage, T: Tell>(
     service: &Service<P, S, T>,
     id: u64,
 ) -> Result<Response, Error> {
-    if store::remove_invitation(service.storage(), id).await? {
+    if service.take_back(id).await.map_err(refuse)? {
         return Ok(Response::no_content());
     }
     Err(Problem::not_found(format!("There is no invitation {id}.")).into())

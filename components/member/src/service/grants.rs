@@ -9,7 +9,7 @@ use crate::store::{self, Invitation, Machine};
 use ::store::Storage;
 use access::token::Claims;
 use journal::Tell;
-use kernel::{CustomerId, Language, Phone, Role, Timestamp};
+use kernel::{CustomerId, Language, Phone, Role, Timestamp, actor};
 
 /// A machine that is to be made.
 #[derive(Clone, Debug)]
@@ -38,6 +38,12 @@ impl<P: Ports, S: Storage, T: Tell> Service<P, S, T> {
         Ok(invitation)
     }
 
+    /// Takes an invitation back; says whether it was there.
+    pub(crate) async fn take_back(&self, id: u64) -> Result<bool, NotDone> {
+        let actor = actor::current();
+        Ok(store::take_back_invitation(self.storage(), id, actor.as_ref(), Timestamp::now()).await?)
+    }
+
     /// Makes a machine, and its token, which is shown this once; none where the name is another machine's.
     pub(crate) async fn make_machine(
         &self,
@@ -63,8 +69,9 @@ impl<P: Ports, S: Storage, T: Tell> Service<P, S, T> {
 
     /// Ends a machine: its token no longer counts. Says whether it was there.
     pub(crate) async fn end_machine(&self, id: &str) -> Result<bool, NotDone> {
-        let ended = store::remove_machine(self.storage(), id).await?;
-        self.tell_ended(Timestamp::now()).await?;
+        let now = Timestamp::now();
+        let ended = store::remove_machine(self.storage(), id, actor::current().as_ref(), now).await?;
+        self.tell_ended(now).await?;
         Ok(ended)
     }
 }

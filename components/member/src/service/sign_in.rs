@@ -8,11 +8,11 @@ use crate::domain::{Changes, Command, Consent, Newcomer, Refusal};
 use crate::messages;
 use crate::ports::Ports;
 use crate::secrets::{Code, KeptCode, RefreshToken, Token, name};
-use crate::store::{self, ACCESS_SECONDS, NewCode, NewConsent, NewSession, NotKept, Refreshed};
+use crate::store::{self, ACCESS_SECONDS, Act, NewCode, NewConsent, NewSession, NotKept, Refreshed};
 use ::store::Storage;
 use access::token::Claims;
 use journal::{Decision, Tell};
-use kernel::{CustomerId, Email, Language, PersonName, Phone, Role, Timestamp};
+use kernel::{CustomerId, Email, Language, PersonName, Phone, Role, Timestamp, actor};
 use serde::Serialize;
 
 /// By what an address is counted that nobody says.
@@ -88,16 +88,17 @@ impl<P: Ports, S: Storage, T: Tell> Service<P, S, T> {
     pub(crate) async fn check_code(&self, token: &Token, typed: &str) -> Result<Phone, NotDone> {
         let code = Code::typed(typed).ok_or(NotDone::CodeWrong)?;
         let tried = store::try_code(self.storage(), &token.hash(), Timestamp::now()).await?;
-        match tried {
-            // Of two at once with the right code one is let in.
-            Some(tried)
-                if tried.kept.is(&code, &tried.phone)
-                    && store::use_code(self.storage(), tried.code_id).await? =>
-            {
-                Ok(tried.phone)
-            }
-            _ => Err(NotDone::CodeWrong),
+        let Some(tried) = tried else { return Err(NotDone::CodeWrong) };
+        let is_right = tried.kept.is(&code, &tried.phone);
+        // Of two at once with the right code one is let in.
+        if is_right && store::use_code(self.storage(), tried.code_id).await? {
+            return Ok(tried.phone);
         }
+        // Of whose number it was the trail says nothing, nor whether it is anybody's.
+        let object = format!("code/{}", tried.code_id);
+        let refused = Act::new("CodeRefused", object, actor::current().as_ref(), Timestamp::now());
+        store::keep_acts(self.storage(), &[refused]).await?;
+        Err(NotDone::CodeWrong)
     }
 
     /// Lets somebody in who has the code that was sent to their telephone.
@@ -238,7 +239,7 @@ impl<P: Ports, S: Storage, T: Tell> Service<P, S, T> {
                 }
                 Refreshed::Reused => {
                     eprintln!("member: a refresh token that was replaced came again; its session has ended");
-                    store::end_family(self.storage(), &token).await?;
+                    store::end_family(self.storage(), &token, now).await?;
                     self.tell_ended(now).await?;
                     return Err(NotDone::SessionEnded);
                 }
@@ -253,15 +254,17 @@ impl<P: Ports, S: Storage, T: Tell> Service<P, S, T> {
 
     /// Ends one session of a member; says whether it was there.
     pub(crate) async fn sign_out(&self, customer_id: CustomerId, session_id: &str) -> Result<bool, NotDone> {
-        let ended = store::end_session(self.storage(), customer_id, session_id).await?;
-        self.tell_ended(Timestamp::now()).await?;
+        let (actor, now) = (actor::current(), Timestamp::now());
+        let ended = store::end_session(self.storage(), customer_id, session_id, actor.as_ref(), now).await?;
+        self.tell_ended(now).await?;
         Ok(ended)
     }
 
     /// Ends every session of a member.
     pub(crate) async fn sign_out_everywhere(&self, customer_id: CustomerId) -> Result<(), NotDone> {
-        store::end_all_sessions(self.storage(), customer_id).await?;
-        Ok(self.tell_ended(Timestamp::now()).await?)
+        let (actor, now) = (actor::current(), Timestamp::now());
+        store::end_all_sessions(self.storage(), customer_id, actor.as_ref(), now).await?;
+        Ok(self.tell_ended(now).await?)
     }
 }
 

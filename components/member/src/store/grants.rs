@@ -1,6 +1,7 @@
 //! What operators give away: roles, by invitation, and tokens, to machines.
 
-use kernel::{CustomerId, Phone, Role, Timestamp};
+use super::audit::{Act, act_on};
+use kernel::{Actor, CustomerId, Phone, Role, Timestamp};
 use store::{Row, Statement, Storage, StoreError};
 
 /// Somebody is to have a role when they sign in with this telephone.
@@ -65,6 +66,18 @@ pub(crate) async fn invitations(
 }
 
 /// Takes an invitation back; says whether it was there.
+pub(crate) async fn take_back_invitation(
+    storage: &impl Storage,
+    id: u64,
+    actor: Option<&Actor>,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    let these = "'invitation/' || invitation_id, 'member/invitation/' || invitation_id || ':2' FROM invitations WHERE invitation_id = $5";
+    let act = Act::new("InvitationTakenBack", String::new(), actor, now);
+    Ok(act_on(storage, &act, these, |end| end.bind(id)).await? > 0)
+}
+
+/// Removes an invitation that was accepted; says whether it was there.
 pub(crate) async fn remove_invitation(storage: &impl Storage, id: u64) -> Result<bool, StoreError> {
     let remove = "DELETE FROM invitations WHERE invitation_id = $1 RETURNING invitation_id";
     Ok(Statement::new(remove).bind(id).row(storage).await?.is_some())
@@ -119,9 +132,15 @@ pub(crate) async fn machines(storage: &impl Storage) -> Result<Vec<Machine>, Sto
 }
 
 /// Ends a machine; says whether it was there.
-pub(crate) async fn remove_machine(storage: &impl Storage, id: &str) -> Result<bool, StoreError> {
-    let remove = "DELETE FROM machines WHERE machine_id = $1 RETURNING machine_id";
-    Ok(Statement::new(remove).bind(id).row(storage).await?.is_some())
+pub(crate) async fn remove_machine(
+    storage: &impl Storage,
+    id: &str,
+    actor: Option<&Actor>,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    let these = "'machine/' || machine_id, 'member/machine/' || machine_id || ':2' FROM machines WHERE machine_id = $5";
+    let act = Act::new("MachineEnded", String::new(), actor, now);
+    Ok(act_on(storage, &act, these, |end| end.bind(id)).await? > 0)
 }
 
 /// Forgets the machines whose tokens have expired.

@@ -36,15 +36,21 @@ pub(super) static SCHEMA: Schema = Schema {
         "CREATE INDEX consents_of_member ON consents (customer_id)",
         INVITATIONS,
         MACHINES,
+        AUDIT,
+        AUDIT_UNSEALED,
+        AUDIT_BY_ACTOR,
     ],
-    steps: &[Step {
-        to: 2,
-        statements: &[
-            "DROP INDEX codes_open",
-            "ALTER TABLE codes ADD COLUMN token_hash TEXT",
-            CODES_BY_TOKEN,
-        ],
-    }],
+    steps: &[
+        Step { to: 2, statements: &[tables::WITH_ACTORS, AUDIT, AUDIT_UNSEALED, AUDIT_BY_ACTOR] },
+        Step {
+            to: 2,
+            statements: &[
+                "DROP INDEX codes_open",
+                "ALTER TABLE codes ADD COLUMN token_hash TEXT",
+                CODES_BY_TOKEN,
+            ],
+        },
+    ],
     programs: &[
         programs::DECISIONS,
         programs::APPEND_EVENT,
@@ -62,6 +68,15 @@ pub(super) static SCHEMA: Schema = Schema {
         NOTE_SIGN_IN,
         NOTE_END_OF_SESSION,
         NOTE_END_OF_MACHINE,
+        KEEP_ACT,
+        ACTS,
+        ACT,
+        NOTE_INVITATION,
+        NOTE_MACHINE,
+        SEALING,
+        SEAL,
+        SEALED_STAYS,
+        AUDIT_IS_KEPT,
     ],
 };
 
@@ -143,6 +158,24 @@ const MACHINES: &str = "CREATE TABLE machines (
     created_at TEXT NOT NULL,
     expires_at INTEGER NOT NULL
 )";
+
+/// Who did what when, in numbers alone: whoever is erased is known by nothing here. Entries come as they are committed (`entry`),
+/// and then get their places, without gaps, and their hashes.
+const AUDIT: &str = "CREATE TABLE audit (
+    entry INTEGER PRIMARY KEY,
+    position INTEGER UNIQUE,
+    time TEXT NOT NULL,
+    actor TEXT,
+    role TEXT,
+    action TEXT NOT NULL,
+    object TEXT NOT NULL,
+    event TEXT UNIQUE,
+    hash TEXT
+)";
+
+const AUDIT_UNSEALED: &str = "CREATE INDEX audit_unsealed ON audit (entry) WHERE position IS NULL";
+
+const AUDIT_BY_ACTOR: &str = "CREATE INDEX audit_by_actor ON audit (actor, position)";
 
 const KEEP_CONSENT: &str =
     "CREATE TRIGGER keep_consent INSTEAD OF INSERT ON decisions WHEN NEW.kind = 'consent' BEGIN
@@ -231,6 +264,10 @@ END";
 
 const NOTE_SIGN_IN: &str = "CREATE TRIGGER note_sign_in AFTER INSERT ON sessions BEGIN
     INSERT INTO sign_ins (customer_id, at, address) VALUES (NEW.customer_id, NEW.created_at, NEW.address);
+    INSERT INTO audit (time, actor, role, action, object, event)
+        VALUES (/*sqlite strftime('%Y-%m-%dT%H:%M:%fZ', NEW.created_at / 1000.0, 'unixepoch')*//*postgres to_char(to_timestamp(NEW.created_at / 1000.0) AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"')*/,
+            'member:' || NEW.customer_id, 'customer', 'SignedIn', 'session/' || NEW.session_id,
+            'member/session/' || NEW.session_id || ':1');
 END";
 
 /// The last access token was given out when the session was last used, and counts for five minutes and a little.
@@ -242,4 +279,53 @@ END";
 const NOTE_END_OF_MACHINE: &str = "CREATE TRIGGER note_end_of_machine AFTER DELETE ON machines BEGIN
     INSERT INTO ended (session_id, until) VALUES (OLD.machine_id, OLD.expires_at + 60000)
         ON CONFLICT (session_id) DO NOTHING;
+END";
+
+/// What is to be in the audit trail of a decision.
+const KEEP_ACT: &str = "CREATE TRIGGER keep_act INSTEAD OF INSERT ON decisions WHEN NEW.kind = 'act' BEGIN
+    INSERT INTO audit (time, actor, role, action, object, event)
+        VALUES (NEW.data ->> 'time', NEW.data ->> 'actor', NEW.data ->> 'role', NEW.data ->> 'action', NEW.data ->> 'object',
+            NEW.data ->> 'event');
+END";
+
+/// Where it is inserted what somebody did, if no decision says it.
+const ACTS: &str = "CREATE VIEW acts AS SELECT time, actor, role, action, object, event FROM audit";
+
+/// Keeps it, and ends what it ends: so nothing ends without an entry that says who ended it.
+const ACT: &str = "CREATE TRIGGER act INSTEAD OF INSERT ON acts BEGIN
+    INSERT INTO audit (time, actor, role, action, object, event)
+        VALUES (NEW.time, NEW.actor, NEW.role, NEW.action, NEW.object, NEW.event) ON CONFLICT (event) DO NOTHING;
+    DELETE FROM sessions WHERE NEW.action IN ('SignedOut', 'RefreshTokenReused') AND session_id = substr(NEW.object, 9);
+    DELETE FROM machines WHERE NEW.action = 'MachineEnded' AND machine_id = substr(NEW.object, 9);
+    DELETE FROM invitations WHERE NEW.action = 'InvitationTakenBack' AND 'invitation/' || invitation_id = NEW.object;
+END";
+
+const NOTE_INVITATION: &str = "CREATE TRIGGER note_invitation AFTER INSERT ON invitations BEGIN
+    INSERT INTO audit (time, actor, role, action, object)
+        VALUES (NEW.at, 'member:' || NEW.invited_by, 'operator', 'InvitationMade', 'invitation/' || NEW.invitation_id);
+END";
+
+const NOTE_MACHINE: &str = "CREATE TRIGGER note_machine AFTER INSERT ON machines BEGIN
+    INSERT INTO audit (time, actor, role, action, object, event)
+        VALUES (NEW.created_at, 'member:' || NEW.made_by, 'operator', 'MachineMade', 'machine/' || NEW.machine_id,
+            'member/machine/' || NEW.machine_id || ':1');
+END";
+
+/// Where entries are inserted that get their places: each with the hash that it goes on from.
+const SEALING: &str = "CREATE VIEW sealing AS SELECT entry, position, hash, hash AS previous FROM audit";
+
+/// Gives an entry its place, if the one before it is what the hash was made from. That no two have the same place the table says.
+const SEAL: &str = "CREATE TRIGGER seal INSTEAD OF INSERT ON sealing BEGIN
+    SELECT RAISE(ABORT, 'decision: the audit trail ends elsewhere')
+        WHERE NEW.previous <> coalesce((SELECT hash FROM audit WHERE position = NEW.position - 1), '');
+    UPDATE audit SET position = NEW.position, hash = NEW.hash WHERE entry = NEW.entry;
+END";
+
+const SEALED_STAYS: &str =
+    "CREATE TRIGGER sealed_stays BEFORE UPDATE ON audit WHEN OLD.position IS NOT NULL BEGIN
+    SELECT RAISE(ABORT, 'decision: an entry of the audit trail stays as it is');
+END";
+
+const AUDIT_IS_KEPT: &str = "CREATE TRIGGER audit_is_kept BEFORE DELETE ON audit BEGIN
+    SELECT RAISE(ABORT, 'decision: an entry of the audit trail stays where it is');
 END";

@@ -1,7 +1,8 @@
 //! Sessions, the refresh tokens that keep them going, and those that have ended.
 
+use super::audit::{Act, act_on};
 use crate::secrets::RefreshToken;
-use kernel::{CustomerId, Timestamp};
+use kernel::{Actor, CustomerId, Timestamp};
 use store::{Row, Statement, Storage, StoreError};
 
 /// For how long an access token counts, in seconds.
@@ -139,27 +140,44 @@ pub(crate) async fn sessions(
     rows.iter().map(read).collect()
 }
 
+/// How a session is named in the audit trail, where its end comes second.
+const ENDING: &str = "'session/' || session_id, 'member/session/' || session_id || ':2' FROM sessions";
+
 /// Ends one session of a member; says whether it was there.
 pub(crate) async fn end_session(
     storage: &impl Storage,
     customer_id: CustomerId,
     session_id: &str,
+    actor: Option<&Actor>,
+    now: Timestamp,
 ) -> Result<bool, StoreError> {
-    let end = "DELETE FROM sessions WHERE session_id = $1 AND customer_id = $2 RETURNING session_id";
-    Ok(Statement::new(end).bind(session_id).bind(customer_id.get()).row(storage).await?.is_some())
+    let these = format!("{ENDING} WHERE session_id = $5 AND customer_id = $6");
+    let act = Act::new("SignedOut", String::new(), actor, now);
+    let bind = |end: Statement| end.bind(session_id).bind(customer_id.get());
+    Ok(act_on(storage, &act, &these, bind).await? > 0)
 }
 
 /// Ends every session of a member.
 pub(crate) async fn end_all_sessions(
     storage: &impl Storage,
     customer_id: CustomerId,
+    actor: Option<&Actor>,
+    now: Timestamp,
 ) -> Result<(), StoreError> {
-    Statement::new("DELETE FROM sessions WHERE customer_id = $1").bind(customer_id.get()).run(storage).await
+    let these = format!("{ENDING} WHERE customer_id = $5");
+    let act = Act::new("SignedOut", String::new(), actor, now);
+    act_on(storage, &act, &these, |end| end.bind(customer_id.get())).await.map(drop)
 }
 
-/// Ends the session that a refresh token belongs to.
-pub(crate) async fn end_family(storage: &impl Storage, token: &RefreshToken) -> Result<(), StoreError> {
-    Statement::new("DELETE FROM sessions WHERE family_hash = $1").bind(token.family_hash()).run(storage).await
+/// Ends the session that a refresh token belongs to, which came again. Nobody knows who has shown it.
+pub(crate) async fn end_family(
+    storage: &impl Storage,
+    token: &RefreshToken,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let these = format!("{ENDING} WHERE family_hash = $5");
+    let act = Act::new("RefreshTokenReused", String::new(), None, now);
+    act_on(storage, &act, &these, |end| end.bind(token.family_hash())).await.map(drop)
 }
 
 /// Sessions and machines that have ended before their last access token, and that have not been told of, or not for an hour.

@@ -4,7 +4,7 @@ use journal::{expectation, programs, tables, tallies, tally_changed, tally_new};
 use store::{Schema, Step};
 
 pub(super) static SCHEMA: Schema = Schema {
-    version: 5,
+    version: 6,
     // Up to version 3 the relay kept an outbox in the table `events`.
     oldest_code: 4,
     tables: &[
@@ -30,6 +30,7 @@ pub(super) static SCHEMA: Schema = Schema {
         Step { to: 4, statements: &tables::FROM_OUTBOX },
         Step { to: 4, statements: FROM_EVENTS_WITHOUT_DUE },
         Step { to: 5, statements: &[RATES, RATES_BY_AGE] },
+        Step { to: 6, statements: &[tables::WITH_ACTORS] },
     ],
     programs: &[
         programs::DECISIONS,

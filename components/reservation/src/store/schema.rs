@@ -14,7 +14,7 @@ use journal::{count_tallies, programs, tables, tallies, tally_changed, tally_gon
 use store::{Schema, Step};
 
 pub(super) static SCHEMA: Schema = Schema {
-    version: 6,
+    version: 7,
     oldest_code: 4,
     tables: &[
         tables::EVENTS,
@@ -61,6 +61,7 @@ pub(super) static SCHEMA: Schema = Schema {
                 COURSE_MANAGERS_BY_MEMBER,
             ],
         },
+        Step { to: 7, statements: &[tables::WITH_ACTORS] },
     ],
     programs: &[
         programs::DECISIONS,

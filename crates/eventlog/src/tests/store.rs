@@ -72,12 +72,18 @@ impl Store {
     }
 
     pub(crate) fn commit_named(&self, name: &str, subjects: impl IntoIterator<Item = u64>) {
-        let sql = "INSERT INTO events (subject, version, type, data, time) VALUES ($1, 1, $2, $3, $4)";
         for subject in subjects {
-            let insert = Statement::new(sql).bind(subject.to_string()).bind(name).bind(data(subject));
-            let insert = insert.bind(Timestamp::from_millis(0).to_string());
-            self.native.run(insert.sql(), insert.params()).unwrap();
+            self.commit_by(name, subject, None);
         }
+    }
+
+    /// Commits an event that somebody asked for.
+    pub(crate) fn commit_by(&self, name: &str, subject: u64, actor: Option<&str>) {
+        let sql =
+            "INSERT INTO events (subject, version, type, data, time, actor) VALUES ($1, 1, $2, $3, $4, $5)";
+        let insert = Statement::new(sql).bind(subject.to_string()).bind(name).bind(data(subject));
+        let insert = insert.bind(Timestamp::from_millis(0).to_string()).bind(actor);
+        self.native.run(insert.sql(), insert.params()).unwrap();
     }
 
     /// What `sugang events replay` does.

@@ -5,7 +5,7 @@ use super::store::READ;
 use super::world::{STREAM, World, run, shown};
 use crate::consume::BUDGET;
 use crate::relay::BATCH;
-use crate::topology::{CONSUMERS, Pace};
+use crate::topology::{By, CONSUMERS, Pace};
 use kernel::event::Event;
 use std::time::{Duration, Instant};
 
@@ -19,6 +19,7 @@ use std::time::{Duration, Instant};
     those_who_follow_are_not_woken_where_they_have_read_by_then,
     those_who_follow_are_woken_once_for_several_batches,
     beside_an_answer_too_only_those_who_react_are_woken,
+    who_follows_those_in_charge_is_woken_by_them_alone_and_hears_of_nobody_else,
     a_stream_that_is_lost_meanwhile_wakes_nobody,
     a_relay_that_fails_gives_way_to_the_next,
     a_look_that_finds_nothing_new_does_not_ask_redis,
@@ -59,7 +60,7 @@ fn those_are_woken_who_react_to_an_event_and_nobody_else() {
         run(async |world| {
             world.store.commit_named(name, [1]);
             let woken = world.woken(async { drop(world.relay().await) }).await;
-            let react = CONSUMERS.iter().filter(|consumer| consumer.reacts("reservation", name));
+            let react = CONSUMERS.iter().filter(|consumer| consumer.hears("reservation", name, None));
             assert_eq!(woken, react.map(|consumer| consumer.name).collect::<Vec<_>>(), "{name}");
         });
     }
@@ -159,8 +160,23 @@ fn beside_an_answer_too_only_those_who_react_are_woken() {
     run(async |world| {
         world.store.commit_named("CourseStarted", [1]);
         assert_eq!(world.woken(world.soon()).await, ["order", "reservation", "information"]);
-        let gathered = CONSUMERS.iter().filter(|consumer| consumer.pace == Pace::Gathered);
+        let gathered = CONSUMERS.iter().filter(|it| it.pace == Pace::Gathered && it.by == By::Everybody);
         assert_eq!(gathered.map(|consumer| consumer.name).collect::<Vec<_>>(), FOLLOWERS);
+    });
+}
+
+#[test]
+fn who_follows_those_in_charge_is_woken_by_them_alone_and_hears_of_nobody_else() {
+    run(async |world| {
+        for (subject, actor) in [(1, None), (2, Some("customer:7")), (3, Some("guest")), (4, Some("open"))] {
+            world.store.commit_by("CourseStarted", subject, actor);
+        }
+        assert_eq!(world.woken(world.soon()).await, ["order", "reservation", "information"]);
+        for (subject, actor) in [(5, "manager:7"), (6, "operator:7"), (7, "machine:m1")] {
+            world.store.commit_by("CourseStarted", subject, Some(actor));
+            let woken = world.woken(world.soon()).await;
+            assert_eq!(woken, ["order", "reservation", "information", "member"], "{actor}");
+        }
     });
 }
 

@@ -273,6 +273,7 @@ pub(crate) fn json(context: &str, name: &str, subject: u64) -> String {
         data: &data(subject),
         time: kernel::Timestamp::from_millis(0),
         traceparent: None,
+        actor: None,
     };
     to_json(context, &stored).unwrap()
 }

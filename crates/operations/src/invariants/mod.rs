@@ -3,6 +3,7 @@
 //! A rule about one store holds at every moment, since a store is read in one snapshot. A rule between stores
 //! holds once an order has come to rest: what is recent is left out by [`Facts::rests`].
 
+mod audit;
 #[cfg(test)]
 pub(crate) mod derived;
 mod endings;
@@ -39,6 +40,7 @@ const RULES: &[Rule] = &[
     endings::every_order_is_known,
     endings::cards_are_forgotten,
     persons::erased_everywhere,
+    audit::trail,
     history::gap_free,
     history::possible,
     tables::orders,

@@ -212,6 +212,7 @@ mod tests {
                 subject: told.event.subject(),
                 time: told.time,
                 traceparent: None,
+                actor: None,
                 event: told.event.clone(),
             }));
         }

@@ -27,6 +27,7 @@ pub fn hear_what_is_told_again(system: &System) {
                 subject,
                 time: row.get_ref(4)?.as_str().unwrap().parse().unwrap(),
                 traceparent: None,
+                actor: None,
                 event: Event::parse(row.get_ref(2)?.as_str()?, row.get_ref(3)?.as_str()?).unwrap(),
             })
         });

@@ -37,7 +37,7 @@ impl Log {
         for source in topology::sources() {
             let read_to = self.read_to.entry(source).or_default();
             let rows = stores.of(source).run(
-                "SELECT position, subject, version, type, data, time, traceparent FROM events
+                "SELECT position, subject, version, type, data, time, traceparent, actor FROM events
                  WHERE position > $1 ORDER BY position",
                 &[Value::Integer(*read_to)],
             )?;
@@ -72,7 +72,7 @@ impl Log {
         let told = self.told.get(source).map(Vec::as_slice).unwrap_or_default();
         told.iter()
             .enumerate()
-            .filter(move |(_, event)| consumer.reacts(source, event.event.name()))
+            .filter(move |(_, event)| consumer.hears(source, event.event.name(), event.actor.as_ref()))
             .map(move |(index, event)| Handed { heard: (consumer.name, source, index), event: event.clone() })
     }
 
@@ -106,6 +106,7 @@ fn envelope(source: &str, row: &Row) -> Result<Envelope, StoreError> {
         subject,
         time: row.parse("time")?,
         traceparent: row.opt_string("traceparent")?,
+        actor: row.opt_parse("actor")?,
         event: event.map_err(|unreadable| StoreError::Failure(unreadable.to_string()))?,
     })
 }
