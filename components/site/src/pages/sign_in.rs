@@ -87,7 +87,8 @@ pub(super) async fn ask_for_code(visit: &mut Visit<'_>, phone: &str) -> Result<(
     // What may be in a cookie; `member` reads the number as it is without the rest.
     let digits: String = phone.chars().filter(|c| c.is_ascii_digit() || *c == '+').collect();
     visit.visitor.set(PHONE, &digits, KEPT);
-    visit.visitor.set(CODE_TOKEN, asked["codeToken"].as_str().unwrap_or_default(), KEPT);
+    let token = asked.get("codeToken").and_then(Value::as_str).unwrap_or_default();
+    visit.visitor.set(CODE_TOKEN, token, KEPT);
     Ok(())
 }
 
