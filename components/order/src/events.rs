@@ -120,8 +120,8 @@ impl<P: Ports, S: Storage, T: Tell> Service<P, S, T> {
                 now,
                 &Gauge {
                     name: "sugang.breaker.open",
-                    unit: "1",
-                    description: "Whether the breaker keeps order from asking pay",
+                    unit: "{breaker}",
+                    description: "Breakers that are open: 1 while order is kept from asking pay",
                     value: i64::from(is_open),
                     attributes: &[],
                 },

@@ -55,7 +55,10 @@ impl Handling {
                     ("messaging.destination.name", json!(stream)),
                     ("messaging.consumer.group.name", json!(consumer.name)),
                     ("messaging.batch.message_count", json!(events.len())),
-                    ("cloudevents.event_type", json!(format!("sugang.{}.{}", told.source, told.event.name()))),
+                    (
+                        "cloudevents.event_type",
+                        json!(format!("sugang.{}.{}", told.source, told.event.name())),
+                    ),
                 ],
             });
         }

@@ -38,7 +38,7 @@ pub struct Span<'a> {
 pub struct Gauge<'a> {
     /// `sugang.…`
     pub name: &'static str,
-    /// In OpenTelemetry's way: `{event}` for a number of events, `1` for yes or no.
+    /// In OpenTelemetry's way: `{event}` for a number of events.
     pub unit: &'static str,
     /// What it says.
     pub description: &'static str,
@@ -167,10 +167,16 @@ mod tests {
         let span = &line["resourceSpans"][0]["scopeSpans"][0]["spans"][0];
         assert_eq!(span["traceId"], "4bf92f3577b34da6a3ce929d0e0e4736");
         assert_eq!(span["parentSpanId"], "00f067aa0ba902b7");
-        assert_eq!((&span["startTimeUnixNano"], &span["endTimeUnixNano"]), (&json!("1000000"), &json!("3000000")));
+        assert_eq!(
+            (&span["startTimeUnixNano"], &span["endTimeUnixNano"]),
+            (&json!("1000000"), &json!("3000000"))
+        );
         assert_eq!(span["spanId"].as_str().unwrap().len(), 16);
         assert!(span.get("status").is_none());
-        assert_ne!(span_line(&SPAN).unwrap()["resourceSpans"][0]["scopeSpans"][0]["spans"][0]["spanId"], span["spanId"]);
+        assert_ne!(
+            span_line(&SPAN).unwrap()["resourceSpans"][0]["scopeSpans"][0]["spans"][0]["spanId"],
+            span["spanId"]
+        );
         // How a line begins is how a host knows it, and a write of more than this comes in pieces.
         let text = line.to_string();
         assert!(text.starts_with("{\"resourceSpans\":") && text.len() < 4096);
@@ -178,7 +184,9 @@ mod tests {
 
     #[test]
     fn a_trace_that_is_not_recorded_is_not_told_of() {
-        for traceparent in ["00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00", "", "00-a-b", "00-a-b-x"] {
+        for traceparent in
+            ["00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00", "", "00-a-b", "00-a-b-x"]
+        {
             assert!(span_line(&Span { traceparent, ..SPAN }).is_none(), "{traceparent}");
         }
     }

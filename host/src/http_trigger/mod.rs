@@ -41,7 +41,11 @@ use self::{
     routes::{LIVENESS, Match, READINESS, RESERVED_PREFIX, Routes},
 };
 use crate::{
-    component::LoadedComponent, engine, in_flight::InFlight, outbound::http::Chain, reuse::Reuse,
+    component::LoadedComponent,
+    engine,
+    in_flight::InFlight,
+    outbound::http::Chain,
+    reuse::Reuse,
     stopping::Stopping,
     telemetry::{self, Executing, Served},
 };

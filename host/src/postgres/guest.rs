@@ -48,7 +48,14 @@ type Stream = (Vec<Column>, StreamReader<Row>, FutureReader<Result<(), Error>>);
 impl PostgresState {
     /// `pools` are those of the instance's component; `allowed` are its outbound hosts.
     pub fn new(pools: Arc<Pools>, allowed: Arc<AllowedHosts>) -> Self {
-        Self { pools, allowed, connections: ResourceTable::new(), open: 0, builders: 0, traces: Traces::default() }
+        Self {
+            pools,
+            allowed,
+            connections: ResourceTable::new(),
+            open: 0,
+            builders: 0,
+            traces: Traces::default(),
+        }
     }
 
     /// What is done here belongs to these traces.
@@ -158,12 +165,20 @@ impl interface::HostConnection for PostgresState {
 }
 
 /// A call of the interface, for the telemetry; of a statement its text, which has no values in it.
-fn begin<T: 'static>(accessor: &Accessor<T, HasPostgres>, name: &'static str, statement: Option<&str>) -> Call {
-    telemetry::call(accessor, |state| state.traces.clone(), || {
-        let mut attributes = vec![KeyValue::new("db.system.name", "postgresql")];
-        attributes.extend(statement.map(|text| KeyValue::new("statement", text.to_owned())));
-        (name.into(), attributes)
-    })
+fn begin<T: 'static>(
+    accessor: &Accessor<T, HasPostgres>,
+    name: &'static str,
+    statement: Option<&str>,
+) -> Call {
+    telemetry::call(
+        accessor,
+        |state| state.traces.clone(),
+        || {
+            let mut attributes = vec![KeyValue::new("db.system.name", "postgresql")];
+            attributes.extend(statement.map(|text| KeyValue::new("statement", text.to_owned())));
+            (name.into(), attributes)
+        },
+    )
 }
 
 /// Opens what `builder` makes of an instance's state, without holding on to that meanwhile.

@@ -101,12 +101,16 @@ fn other(error: RedisError) -> Error {
 
 /// A call of the interface, for the telemetry: a command without what it is about.
 fn begin<T: 'static>(accessor: &Accessor<T, HasRedis>, name: &'static str, command: Option<&str>) -> Call {
-    telemetry::call(accessor, |state| state.traces.clone(), || {
-        let mut attributes = vec![KeyValue::new("db.system.name", "redis")];
-        let Some(command) = command else { return (name.into(), attributes) };
-        attributes.push(KeyValue::new("code.function.name", name));
-        (command.to_owned().into(), attributes)
-    })
+    telemetry::call(
+        accessor,
+        |state| state.traces.clone(),
+        || {
+            let mut attributes = vec![KeyValue::new("db.system.name", "redis")];
+            let Some(command) = command else { return (name.into(), attributes) };
+            attributes.push(KeyValue::new("code.function.name", name));
+            (command.to_owned().into(), attributes)
+        },
+    )
 }
 
 impl<T: Send + 'static> interface::HostConnectionWithStore<T> for HasRedis {

@@ -75,7 +75,9 @@ impl Subscriptions {
         tracing::info!("subscribed to {} channel(s) of Redis at {}", self.channels.len(), self.server.addr());
         let mut messages = connection.into_on_message();
         while let Some(message) = messages.next().await {
-            let Some((channel, queues)) = self.channels.get_key_value(message.get_channel_name()) else { continue };
+            let Some((channel, queues)) = self.channels.get_key_value(message.get_channel_name()) else {
+                continue;
+            };
             for queue in queues {
                 queue.add(channel, message.get_payload_bytes());
             }

@@ -98,11 +98,15 @@ impl sqlite::HostConnection for SqliteState {
 
 /// A call of the interface, for the telemetry; of a statement its text, which has no values in it.
 fn begin<T: 'static>(accessor: &Accessor<T, HasSqlite>, name: &'static str, statement: Option<&str>) -> Call {
-    telemetry::call(accessor, |state| state.traces.clone(), || {
-        let mut attributes = vec![KeyValue::new("db.system.name", "sqlite")];
-        attributes.extend(statement.map(|text| KeyValue::new("statement", text.to_owned())));
-        (name.into(), attributes)
-    })
+    telemetry::call(
+        accessor,
+        |state| state.traces.clone(),
+        || {
+            let mut attributes = vec![KeyValue::new("db.system.name", "sqlite")];
+            attributes.extend(statement.map(|text| KeyValue::new("statement", text.to_owned())));
+            (name.into(), attributes)
+        },
+    )
 }
 
 impl<T: Send + 'static> sqlite::HostConnectionWithStore<T> for HasSqlite {

@@ -32,9 +32,8 @@ impl Client {
         };
         // It must not be made where futures are run.
         let made = thread::spawn(build).join().map_err(|_| anyhow!("the HTTP client could not be made"))?;
-        let http = made.context(
-            "cannot speak HTTP: are the certificates of authorities installed (ca-certificates)?",
-        )?;
+        let http = made
+            .context("cannot speak HTTP: are the certificates of authorities installed (ca-certificates)?")?;
         Ok(Self { signal, http, is_away: AtomicBool::new(false) })
     }
 
@@ -65,7 +64,8 @@ impl HttpClient for Client {
     async fn send_bytes(&self, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
         match self.send(request) {
             Ok(answer) => {
-                let refused = (!answer.status().is_success()).then(|| format!("it answers {}", answer.status()));
+                let refused =
+                    (!answer.status().is_success()).then(|| format!("it answers {}", answer.status()));
                 self.note(refused.as_deref());
                 Ok(answer)
             }

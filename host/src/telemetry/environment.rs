@@ -44,10 +44,14 @@ impl Environment {
             if !*is_wanted {
                 continue;
             }
-            for name in [format!("OTEL_EXPORTER_OTLP_{signal}_PROTOCOL"), "OTEL_EXPORTER_OTLP_PROTOCOL".to_owned()] {
+            for name in
+                [format!("OTEL_EXPORTER_OTLP_{signal}_PROTOCOL"), "OTEL_EXPORTER_OTLP_PROTOCOL".to_owned()]
+            {
                 let Some(protocol) = set(&name) else { continue };
                 if protocol != "http/protobuf" {
-                    bail!("{name}: `{protocol}` is not spoken here; set it to http/protobuf (port 4318 of most collectors), or leave it out");
+                    bail!(
+                        "{name}: `{protocol}` is not spoken here; set it to http/protobuf (port 4318 of most collectors), or leave it out"
+                    );
                 }
                 break;
             }

@@ -14,12 +14,18 @@ use opentelemetry::{
 use crate::metrics;
 
 /// The boundaries of durations, in seconds; OpenTelemetry's for HTTP.
-const SECONDS: [f64; 14] =
-    [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0];
+const SECONDS: [f64; 14] = [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0];
 
 /// The boundaries of an instance's memory, in bytes: from 1 MiB to what it may have by default.
 const BYTES: [f64; 8] = [
-    1_048_576.0, 2_097_152.0, 4_194_304.0, 8_388_608.0, 16_777_216.0, 33_554_432.0, 67_108_864.0, 134_217_728.0,
+    1_048_576.0,
+    2_097_152.0,
+    4_194_304.0,
+    8_388_608.0,
+    16_777_216.0,
+    33_554_432.0,
+    67_108_864.0,
+    134_217_728.0,
 ];
 
 /// How many gauges of components there may be: they are named by the components.
@@ -54,7 +60,10 @@ impl Instruments {
                 .with_description("Requests and messages that were handed to components")
                 .build(),
             served: seconds("http.server.request.duration", "Until the beginning of an answer"),
-            sent: seconds("http.client.request.duration", "Until the beginning of the answer to a component's request"),
+            sent: seconds(
+                "http.client.request.duration",
+                "Until the beginning of the answer to a component's request",
+            ),
             handled: seconds("messaging.process.duration", "What a component took for a Redis message"),
             memory: meter
                 .u64_histogram("spin.component_memory_used")
@@ -95,7 +104,14 @@ impl Instruments {
     }
 
     /// What a component says that something is at.
-    pub(super) fn told(&self, name: &str, unit: &str, description: &str, value: f64, attributes: &[KeyValue]) {
+    pub(super) fn told(
+        &self,
+        name: &str,
+        unit: &str,
+        description: &str,
+        value: f64,
+        attributes: &[KeyValue],
+    ) {
         let mut gauges = self.gauges.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(gauge) = gauges.get(name) {
             return gauge.record(value, attributes);

@@ -6,8 +6,8 @@ use opentelemetry::{
     Context, KeyValue, Value,
     logs::{AnyValue, LogRecord as _, Logger as _},
     trace::{
-        Span as _, SpanBuilder, SpanContext, SpanId, SpanKind, TraceContextExt as _, TraceFlags, TraceId, TraceState,
-        Tracer as _,
+        Span as _, SpanBuilder, SpanContext, SpanId, SpanKind, TraceContextExt as _, TraceFlags, TraceId,
+        TraceState, Tracer as _,
     },
 };
 use opentelemetry_proto::tonic::{
@@ -142,7 +142,9 @@ mod tests {
         assert_eq!(attributes[0], KeyValue::new("messaging.batch.message_count", 2));
         let line = r#"{"resourceMetrics":[{"scopeMetrics":[{"metrics":[{"name":"sugang.consumer.lag","unit":"{event}","description":"d","gauge":{"dataPoints":[{"timeUnixNano":"1000000","asInt":"3","attributes":[]}]}}]}]}]}"#;
         let told: MetricsData = serde_json::from_str(line).unwrap();
-        let Some(Data::Gauge(gauge)) = &told.resource_metrics[0].scope_metrics[0].metrics[0].data else { panic!() };
+        let Some(Data::Gauge(gauge)) = &told.resource_metrics[0].scope_metrics[0].metrics[0].data else {
+            panic!()
+        };
         assert_eq!(gauge.data_points[0].value, Some(number_data_point::Value::AsInt(3)));
     }
 

@@ -32,12 +32,12 @@ use opentelemetry_sdk::{
     trace::{SdkTracer, SdkTracerProvider},
 };
 
+use self::{client::Client, environment::Environment, instruments::Instruments};
 pub(crate) use self::{
     lines::component_printed,
     spans::{Call, Executing, Message, Outgoing, Served, call, executing},
     traces::Traces,
 };
-use self::{client::Client, environment::Environment, instruments::Instruments};
 
 /// How long stopping waits for what is not sent yet.
 pub const FLUSH_WITHIN: Duration = Duration::from_secs(2);

@@ -26,7 +26,11 @@ fn begin(parent: Option<SpanContext>, builder: SpanBuilder) -> Option<Span> {
     Some(tracer()?.build_with_context(builder, &parent))
 }
 
-fn builder(name: impl Into<std::borrow::Cow<'static, str>>, kind: SpanKind, attributes: Vec<KeyValue>) -> SpanBuilder {
+fn builder(
+    name: impl Into<std::borrow::Cow<'static, str>>,
+    kind: SpanKind,
+    attributes: Vec<KeyValue>,
+) -> SpanBuilder {
     SpanBuilder::from_name(name).with_kind(kind).with_attributes(attributes)
 }
 

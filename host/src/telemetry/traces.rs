@@ -100,7 +100,8 @@ pub(super) fn told(headers: &HeaderMap) -> Option<SpanContext> {
     // Two of them say nothing.
     let mut lines = headers.get_all("traceparent").iter();
     let (Some(_), None) = (lines.next(), lines.next()) else { return None };
-    let context = TraceContextPropagator::new().extract_with_context(&Context::new(), &HeaderExtractor(headers));
+    let context =
+        TraceContextPropagator::new().extract_with_context(&Context::new(), &HeaderExtractor(headers));
     let told = context.span().span_context().clone();
     told.is_valid().then_some(told)
 }
@@ -135,7 +136,10 @@ mod tests {
         let mut others = HeaderMap::new();
         others.append("traceparent", HeaderValue::from_static("x"));
         tell(&mut others, &context);
-        assert_eq!((&others["traceparent"], &others["tracestate"]), (&headers["traceparent"], &headers["tracestate"]));
+        assert_eq!(
+            (&others["traceparent"], &others["tracestate"]),
+            (&headers["traceparent"], &headers["tracestate"])
+        );
         headers.append("traceparent", HeaderValue::from_static(PARENT));
         assert!(told(&headers).is_none());
         for wrong in ["00-x-y-01", "00-00000000000000000000000000000000-00f067aa0ba902b7-01"] {

@@ -32,4 +32,5 @@ mod released;
 mod rendered;
 mod schemathesis;
 mod stopping;
+mod telemetry;
 mod walkthrough;
