@@ -40,7 +40,9 @@ fn main() -> ExitCode {
         if matches!(cli.command, Command::Check(_)) { ExitCode::from(2) } else { ExitCode::FAILURE };
     let outcome = telemetry.and_then(|started| {
         let outcome = run(cli.command);
-        started.map(Started::end);
+        if let Some(started) = started {
+            started.end();
+        }
         outcome
     });
     match outcome {

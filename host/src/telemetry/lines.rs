@@ -24,18 +24,21 @@ const METRICS: &str = "{\"resourceMetrics\":";
 
 /// Passes on what a component printed. Whether it was telemetry, which nobody wants to read.
 pub(crate) fn component_printed(component: &str, line: &str, traces: &Traces) -> bool {
-    if line.starts_with(TRACES) && tracer().is_some() {
-        if let Ok(told) = serde_json::from_str::<TracesData>(line) {
-            let spans = told.resource_spans.into_iter().flat_map(|it| it.scope_spans).flat_map(|it| it.spans);
-            spans.for_each(|span| pass_on(component, span));
-            return true;
-        }
-    } else if line.starts_with(METRICS) && instruments().is_some() {
-        if let Ok(told) = serde_json::from_str::<MetricsData>(line) {
-            let metrics = told.resource_metrics.into_iter().flat_map(|it| it.scope_metrics);
-            metrics.flat_map(|it| it.metrics).for_each(|metric| count(component, metric));
-            return true;
-        }
+    if line.starts_with(TRACES)
+        && tracer().is_some()
+        && let Ok(told) = serde_json::from_str::<TracesData>(line)
+    {
+        let spans = told.resource_spans.into_iter().flat_map(|it| it.scope_spans).flat_map(|it| it.spans);
+        spans.for_each(|span| pass_on(component, span));
+        return true;
+    }
+    if line.starts_with(METRICS)
+        && instruments().is_some()
+        && let Ok(told) = serde_json::from_str::<MetricsData>(line)
+    {
+        let metrics = told.resource_metrics.into_iter().flat_map(|it| it.scope_metrics);
+        metrics.flat_map(|it| it.metrics).for_each(|metric| count(component, metric));
+        return true;
     }
     log(component, line, traces);
     false
