@@ -65,13 +65,20 @@ impl Handling {
     }
 }
 
-/// Tells how far behind `consumer` is, and what it gave up on.
-pub(crate) async fn look(redis: &Redis, consumer: &Consumer) -> Result<(), LogError> {
+/// How many events `consumer` has not read, how many it has read and not acknowledged, and how many it gave up on.
+pub(crate) async fn behind(redis: &Redis, consumer: &Consumer) -> Result<[i64; 3], LogError> {
     let keys: Vec<_> =
         consumer.sources().map(keys::stream).chain([keys::dead_letters(consumer.name)]).collect();
     let found = redis.script(LOOK, &keys, &[consumer.name]).await?;
     let numbers: Option<Vec<i64>> = found.iter().map(|number| as_text(number).parse().ok()).collect();
-    let Some([behind, pending, dead]) = numbers.as_deref() else { return Err(odd("looking", &found)) };
+    numbers
+        .and_then(|it| it.try_into().ok())
+        .ok_or_else(|| odd("looking how far behind a consumer is", &found))
+}
+
+/// Tells how far behind `consumer` is.
+pub(crate) async fn look(redis: &Redis, consumer: &Consumer) -> Result<(), LogError> {
+    let [behind, pending, dead] = behind(redis, consumer).await?;
     let now = Timestamp::now().millis();
     let told = [
         ("sugang.consumer.lag", "Events that a consumer has not read yet", behind),
@@ -80,7 +87,7 @@ pub(crate) async fn look(redis: &Redis, consumer: &Consumer) -> Result<(), LogEr
     ];
     for (name, description, value) in told {
         let attributes = &[("consumer", json!(consumer.name))];
-        telemetry::gauge(now, &Gauge { name, unit: "{event}", description, value: *value, attributes });
+        telemetry::gauge(now, &Gauge { name, unit: "{event}", description, value, attributes });
     }
     Ok(())
 }
