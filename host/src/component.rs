@@ -23,6 +23,7 @@ use crate::{
     postgres::{Pools, PostgresState},
     redis_client::{Links, RedisState},
     sqlite::{Databases, SqliteState},
+    telemetry::Traces,
     variables::ComponentVariables,
 };
 
@@ -78,21 +79,27 @@ impl LoadedComponent {
     pub fn store(&self, called_by: CalledBy) -> Result<Store<InstanceState>> {
         metrics::INSTANCES.add_one();
         let grants = &self.grants;
+        let traces = Traces::new();
         let state = InstanceState {
             component: self.id.clone(),
             table: ResourceTable::new(),
-            wasi: self.wasi()?,
+            wasi: self.wasi(&traces)?,
             http_context: WasiHttpCtx::new(),
             http: InstanceHttp {
                 shared: grants.http.clone(),
                 allowed: grants.allowed_hosts.clone(),
                 may_chain: called_by == CalledBy::Http,
+                traces: traces.clone(),
             },
             variables: grants.variables.clone(),
-            sqlite: SqliteState::new(grants.stores.databases.clone(), grants.database_labels.clone()),
-            key_value: KeyValueState::new(grants.stores.key_value.clone(), grants.key_value_labels.clone()),
-            redis: RedisState::new(grants.stores.redis.clone(), grants.allowed_hosts.clone()),
-            postgres: PostgresState::new(grants.postgres.clone(), grants.allowed_hosts.clone()),
+            sqlite: SqliteState::new(grants.stores.databases.clone(), grants.database_labels.clone())
+                .traced(&traces),
+            key_value: KeyValueState::new(grants.stores.key_value.clone(), grants.key_value_labels.clone())
+                .traced(&traces),
+            redis: RedisState::new(grants.stores.redis.clone(), grants.allowed_hosts.clone()).traced(&traces),
+            postgres: PostgresState::new(grants.postgres.clone(), grants.allowed_hosts.clone())
+                .traced(&traces),
+            traces,
             memory: MemoryLimit::new(self.limits.max_memory),
             busy: BusyTime::new(self.limits.max_busy_time),
         };
@@ -100,10 +107,10 @@ impl LoadedComponent {
     }
 
     /// Neither arguments nor network; of environment and files, what the manifest grants.
-    fn wasi(&self) -> Result<WasiCtx> {
+    fn wasi(&self, traces: &Traces) -> Result<WasiCtx> {
         let mut wasi = WasiCtx::builder();
-        wasi.stdout(self.grants.output.clone())
-            .stderr(self.grants.output.clone())
+        wasi.stdout(self.grants.output.in_trace(traces))
+            .stderr(self.grants.output.in_trace(traces))
             .envs(&self.grants.environment)
             .allow_tcp(false)
             .allow_udp(false);

@@ -17,6 +17,7 @@ use crate::{
     postgres::{self, PostgresState},
     redis_client::{self, RedisState},
     sqlite::{self, SqliteState},
+    telemetry::{self, Traces},
     variables::{self, ComponentVariables, VariablesView},
 };
 
@@ -32,8 +33,15 @@ pub struct InstanceState {
     pub(crate) key_value: KeyValueState,
     pub(crate) redis: RedisState,
     pub(crate) postgres: PostgresState,
+    pub(crate) traces: Traces,
     pub(crate) memory: MemoryLimit,
     pub(crate) busy: BusyTime,
+}
+
+impl Drop for InstanceState {
+    fn drop(&mut self) {
+        telemetry::instance_ended(&self.component, self.memory.taken());
+    }
 }
 
 impl WasiView for InstanceState {

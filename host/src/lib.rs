@@ -33,6 +33,7 @@ mod rows;
 pub mod runtime_config;
 pub mod sqlite;
 mod stopping;
+pub mod telemetry;
 pub mod variables;
 
 pub use application::{Application, Running};

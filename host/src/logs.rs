@@ -1,4 +1,4 @@
-//! What components print: each line goes to the host's standard error, with the component's id.
+//! What components print: each line goes to the host's standard error, with the component's id, and to the telemetry.
 
 use std::{
     io::Write as _,
@@ -10,27 +10,36 @@ use std::{
 use tokio::io::AsyncWrite;
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 
+use crate::telemetry::{self, Traces};
+
 /// Longer lines are printed in pieces, so that a component cannot fill the host's memory.
 const MAX_LINE: usize = 16 << 10;
 
 /// Where the output of one component goes.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct Output {
     component: Arc<str>,
     quiet: bool,
+    traces: Traces,
 }
 
 impl Output {
     /// The output of `component`, which is thrown away if `quiet`.
     pub(crate) fn new(component: &str, quiet: bool) -> Self {
-        Self { component: component.into(), quiet }
+        Self { component: component.into(), quiet, traces: Traces::default() }
+    }
+
+    /// The output of an instance that is in these traces.
+    pub(crate) fn in_trace(&self, traces: &Traces) -> Self {
+        Self { traces: traces.clone(), ..self.clone() }
     }
 
     fn print(&self, line: &[u8]) {
-        if self.quiet {
+        let text = String::from_utf8_lossy(line);
+        let is_telemetry = telemetry::component_printed(&self.component, text.trim_end(), &self.traces);
+        if self.quiet || is_telemetry {
             return;
         }
-        let text = String::from_utf8_lossy(line);
         // There is nobody to tell when standard error is closed.
         drop(writeln!(std::io::stderr().lock(), "[{}] {}", self.component, text.trim_end()));
     }

@@ -24,6 +24,11 @@ impl Counter {
     pub(crate) fn add_one(&self) {
         self.0.fetch_add(1, Ordering::Relaxed);
     }
+
+    /// How many it has counted.
+    pub(crate) fn count(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
 }
 
 macro_rules! counters {
@@ -31,32 +36,37 @@ macro_rules! counters {
         $($(#[doc = $help])+ pub(crate) static $constant: Counter = Counter(AtomicU64::new(0));)+
 
         /// Every counter with its name and what it counts.
-        static ALL: &[(&str, &str, &Counter)] = &[$(($name, concat!($($help),+), &$constant)),+];
+        static ALL: &[(&str, &str, &Counter)] = &[$((concat!("sugang.", $name), concat!($($help),+), &$constant)),+];
     };
 }
 
 counters! {
     /// SQL statements that components had executed.
-    SQL_STATEMENTS = "sugang_sql_statements_total";
+    SQL_STATEMENTS = "sql_statements";
     /// Write transactions that were committed, each with a sync of its store; a group of statements is one.
-    SQL_COMMITS = "sugang_sql_commits_total";
+    SQL_COMMITS = "sql_commits";
     /// Commands sent to a Redis for components, the PING of every open among them.
-    REDIS_COMMANDS = "sugang_redis_commands_total";
+    REDIS_COMMANDS = "redis_commands";
     /// Statements that components had a PostgreSQL execute.
-    POSTGRES_STATEMENTS = "sugang_postgres_statements_total";
+    POSTGRES_STATEMENTS = "postgres_statements";
     /// Messages of Redis triggers that components handled, ticks among them.
-    REDIS_MESSAGES = "sugang_redis_messages_total";
+    REDIS_MESSAGES = "redis_messages";
     /// Instances of components that were made.
-    INSTANCES = "sugang_instances_total";
+    INSTANCES = "instances";
 }
 
-/// All counts in Prometheus' text format.
+/// Every counter with its name, as OpenTelemetry has it, and what it counts.
+pub(crate) fn all() -> impl Iterator<Item = (&'static str, &'static str, &'static Counter)> {
+    ALL.iter().map(|(name, help, counter)| (*name, help.trim(), *counter))
+}
+
+/// All counts in Prometheus' text format, under the names that a collector would give them there.
 fn text() -> String {
     let mut text = String::new();
-    for (name, help, Counter(count)) in ALL {
-        let count = count.load(Ordering::Relaxed);
+    for (name, help, counter) in all() {
+        let (name, count) = (format!("{}_total", name.replace('.', "_")), counter.count());
         // Writing to a string cannot fail.
-        let _ = writeln!(text, "# HELP {name}{help}\n# TYPE {name} counter\n{name} {count}");
+        let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} counter\n{name} {count}");
     }
     text
 }

@@ -19,6 +19,7 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 use cli::{Audit, Cli, Command, Rebuild};
+use sugang_host::telemetry::{self, Started};
 use tracing_subscriber::{filter::Targets, layer::SubscriberExt as _, util::SubscriberInitExt as _};
 
 /// A profile of the order flow spent about an eighth of its time in the system's allocator and in copying. What
@@ -27,12 +28,24 @@ use tracing_subscriber::{filter::Targets, layer::SubscriberExt as _, util::Subsc
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    log();
     let cli = Cli::parse();
+    // Only what runs the application is watched.
+    let telemetry = match cli.command {
+        Command::Up(_) => telemetry::start(),
+        _ => Ok(None),
+    };
+    log(telemetry.as_ref().ok().and_then(Option::as_ref));
     // Whoever asks whether all is well is told apart from whoever could not be answered.
     let failure =
         if matches!(cli.command, Command::Check(_)) { ExitCode::from(2) } else { ExitCode::FAILURE };
-    match run(cli.command) {
+    let outcome = telemetry.and_then(|started| {
+        let outcome = run(cli.command);
+        if let Some(started) = started {
+            started.end();
+        }
+        outcome
+    });
+    match outcome {
         Ok(code) => code,
         Err(error) => {
             output::tell(&format!("Error: {error:#}\n"));
@@ -60,8 +73,8 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
     }
 }
 
-/// To standard error; `RUST_LOG` chooses what (`debug`, `sugang_host=debug,warn`).
-fn log() {
+/// To standard error, and to the telemetry where there is some; `RUST_LOG` chooses what (`debug`, `sugang_host=debug,warn`).
+fn log(telemetry: Option<&Started>) {
     let wanted = std::env::var("RUST_LOG").ok().and_then(|wanted| wanted.parse::<Targets>().ok());
     let default =
         || Targets::new().with_default(tracing::Level::WARN).with_target("sugang_host", tracing::Level::INFO);
@@ -70,7 +83,9 @@ fn log() {
         .with_writer(std::io::stderr)
         .with_target(false)
         .log_internal_errors(false);
-    tracing_subscriber::registry().with(wanted.unwrap_or_else(default)).with(lines).init();
+    let wanted = wanted.unwrap_or_else(default);
+    let told = telemetry.and_then(Started::layer);
+    tracing_subscriber::registry().with(wanted).with(lines).with(told).init();
 }
 
 fn rebuild(what: &Rebuild) -> anyhow::Result<()> {

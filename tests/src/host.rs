@@ -32,6 +32,7 @@ pub struct Options {
     process: bool,
     drain_time: Option<String>,
     image: Option<String>,
+    environment: Vec<(String, String)>,
 }
 
 impl Options {
@@ -104,6 +105,13 @@ impl Options {
     #[must_use]
     pub fn image(mut self, reference: &str) -> Self {
         self.image = Some(reference.to_owned());
+        self.process()
+    }
+
+    /// As a process with this in its environment.
+    #[must_use]
+    pub fn env(mut self, name: &str, value: impl ToString) -> Self {
+        self.environment.push((name.to_owned(), value.to_string()));
         self.process()
     }
 
@@ -224,6 +232,12 @@ impl Host {
         }
     }
 
+    /// What it has written to its log.
+    #[must_use]
+    pub fn log(&self, ground: &Ground) -> String {
+        std::fs::read_to_string(log(ground, self.api.address())).unwrap_or_default()
+    }
+
     /// Ends it at once, as a crash would.
     #[track_caller]
     pub fn kill(mut self) {
@@ -299,6 +313,7 @@ fn spawn(ground: &Ground, options: &Options, address: SocketAddr) -> Result<Proc
     for component in &options.components {
         command.args(["--component-id", component]);
     }
+    command.envs(options.environment.iter().map(|(name, value)| (name, value)));
     if let Some(time) = &options.drain_time {
         command.args(["--drain-time", time]);
     }

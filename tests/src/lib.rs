@@ -7,6 +7,7 @@
 //! - [`Api`] has a method per endpoint, and gives back [`Answer`]s.
 //! - [`browser`] opens pages as people see them, and judges them.
 //! - [`Cluster`] is several hosts over one PostgreSQL and one Redis, behind a balancer; [`drill`] replaces and freezes them.
+//! - [`collector`] is told the telemetry of hosts, and remembers it.
 //! - [`contract`] holds every answer of a host against the published `openapi.json`.
 //! - [`members`] has the keys that tests know, and what is made with them.
 //! - [`live`] follows the status of one order; [`siege`] runs the seed's load tester.
@@ -24,6 +25,7 @@ mod api;
 pub mod browser;
 pub mod chaos;
 pub mod cluster;
+pub mod collector;
 pub mod contract;
 pub mod drill;
 pub mod generate;

@@ -26,6 +26,7 @@ use kernel::event::{Event, newest_courses};
 use kernel::{OrderId, PayStatus, Timestamp};
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
+use telemetry::Gauge;
 
 /// For how long one tick begins new work: a worker takes one message at a time, so that events wait meanwhile.
 const BUDGET: Duration = Duration::from_secs(2);
@@ -71,6 +72,9 @@ impl<P: Ports, S: Storage, T: Tell> Worker for Service<P, S, T> {
         retried?;
         forgot?;
         forgot_rates?;
+        if telemetry::metrics() {
+            self.tell_state().await?;
+        }
         Ok(())
     }
 }
@@ -99,6 +103,35 @@ fn rejected(events: &[Envelope]) -> BTreeMap<OrderId, Option<&str>> {
 }
 
 impl<P: Ports, S: Storage, T: Tell> Service<P, S, T> {
+    /// Tells the telemetry how it stands between here and `pay`.
+    async fn tell_state(&self) -> anyhow::Result<()> {
+        let now = Timestamp::now().millis();
+        let unknown = store::count_retries(&self.journal.storage).await?;
+        telemetry::gauge(
+            now,
+            &Gauge {
+                name: "sugang.payments.unknown",
+                unit: "{payment}",
+                description: "Payments whose outcome order does not know, and asks for again",
+                value: i64::try_from(unknown).unwrap_or(i64::MAX),
+                attributes: &[],
+            },
+        );
+        if let Some(is_open) = self.ports.is_cut_off().await {
+            telemetry::gauge(
+                now,
+                &Gauge {
+                    name: "sugang.breaker.open",
+                    unit: "{breaker}",
+                    description: "Breakers that are open: 1 while order is kept from asking pay",
+                    value: i64::from(is_open),
+                    attributes: &[],
+                },
+            );
+        }
+        Ok(())
+    }
+
     /// Asks `pay` for what is due, for as long as the breaker lets it and there is time. As soon as some have
     /// answered others take their places, so that one slow answer holds up nobody else's payment.
     async fn retry_payments(&self, until: Instant) -> anyhow::Result<()> {

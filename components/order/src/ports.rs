@@ -37,6 +37,11 @@ pub trait Ports {
 
     /// Lets time pass.
     async fn wait(&self, time: Duration);
+
+    /// Whether the breaker keeps calls from `pay`, for whoever looks on; none where nobody can say.
+    async fn is_cut_off(&self) -> Option<bool> {
+        None
+    }
 }
 
 thread_local! {
@@ -99,6 +104,10 @@ impl Ports for Spin {
 
     async fn wait(&self, time: Duration) {
         spin_sdk::time::sleep(time).await;
+    }
+
+    async fn is_cut_off(&self) -> Option<bool> {
+        self.breaker().is_open(&BreakerState::open().await.ok()?).await.ok()
     }
 }
 

@@ -17,7 +17,9 @@ mod tests;
 pub(crate) use keys::{Key, NewKey, forget_keys, remember_key};
 pub(crate) use rates::{Use, forget_rates, use_one};
 pub(crate) use replica::{Fact, hear, hear_news, learn_courses};
-pub(crate) use retries::{Card, Retry, any_retry_due, claim_retries, keep_for_retry, postpone};
+pub(crate) use retries::{
+    Card, Retry, any_retry_due, claim_retries, count_retries, keep_for_retry, postpone,
+};
 
 use crate::domain::{self, Application, Course, Order};
 use kernel::event::{Applicant, CancelReason, Event};

@@ -94,8 +94,8 @@ pub(crate) fn found<T>(asked: Asked<T>) -> Asked<Option<T>> {
     }
 }
 
-/// What says where a visitor is: contexts count by it how often something is asked for.
-pub(crate) const ADDRESSES: [&str; 3] = ["forwarded", "x-forwarded-for", "spin-client-addr"];
+/// What says where a visitor is, by which contexts count how often something is asked for; and the trace.
+pub(crate) const PASSED_ON: [&str; 4] = ["forwarded", "x-forwarded-for", "spin-client-addr", "traceparent"];
 
 /// Asks with the rights of one visitor.
 #[derive(Clone, Copy)]
@@ -225,7 +225,7 @@ impl<'a> Client<'a> {
         if let Some(key) = self.order.and_then(|order| self.visitor.order_key(order)) {
             request = request.header("order-key", key);
         }
-        for (name, value) in ADDRESSES.iter().zip(&self.visitor.addresses) {
+        for (name, value) in PASSED_ON.iter().zip(&self.visitor.passed_on) {
             if let Some(value) = value {
                 request = request.header(*name, value);
             }

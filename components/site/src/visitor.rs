@@ -3,7 +3,7 @@
 //! What is in a token is only read here to show who is signed in. Whether it counts is decided by the contexts that are
 //! asked with it.
 
-use crate::client::ADDRESSES;
+use crate::client::PASSED_ON;
 use data_encoding::BASE64URL_NOPAD;
 use hal::{Request, Response};
 use kernel::{Language, OrderId, Timestamp};
@@ -55,8 +55,8 @@ pub(crate) struct Visitor {
     pub(crate) refresh: Option<String>,
     /// The orders that a guest has keys of, the latest first.
     pub(crate) orders: Vec<(OrderId, String)>,
-    /// What says where they are, as it came.
-    pub(crate) addresses: [Option<String>; 3],
+    /// What goes along to whoever is asked, as it came.
+    pub(crate) passed_on: [Option<String>; 4],
     /// Whether cookies may go over HTTP without TLS.
     is_loopback: bool,
     /// Cookies to be set with whatever is answered.
@@ -71,7 +71,7 @@ impl Visitor {
             claims: None,
             refresh: None,
             orders: Vec::new(),
-            addresses: ADDRESSES.map(|name| request.header(name).map(str::to_owned)),
+            passed_on: PASSED_ON.map(|name| request.header(name).map(str::to_owned)),
             is_loopback: is_loopback(&request.base),
             cookies: Vec::new(),
         };

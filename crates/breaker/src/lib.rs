@@ -127,6 +127,11 @@ impl Breaker {
         }
     }
 
+    /// Whether calls are refused at the moment, or but a probe let through.
+    pub async fn is_open<S: Shared>(&self, shared: &S) -> Result<bool, S::Error> {
+        Ok(matches!(self.state(shared).await?, State::Open { .. }))
+    }
+
     /// Tells the breaker what became of an admitted call.
     pub async fn record<S: Shared>(
         &self,

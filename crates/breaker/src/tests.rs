@@ -176,8 +176,11 @@ fn calls_that_nobody_asked_for_count_for_nothing() {
 fn nineteen_failures_do_not_open_it_and_the_twentieth_does() {
     let shared = Fake::default();
     let instance = Instance::of(&shared);
+    let is_open = || alone(instance.breaker.is_open(&shared)).unwrap();
     instance.calls(19, Failure, T0);
+    assert!(!is_open());
     assert!(instance.call(Failure, T0));
+    assert!(is_open());
     assert_eq!(instance.admit(T0), Admission::Refused { retry_after: SETTINGS.open });
 }
 

@@ -7,6 +7,7 @@
 use crate::envelope::Envelope;
 use crate::keys;
 use crate::redis::{LogError, Redis, as_text, odd};
+use crate::telling::Handling;
 use crate::topology::Consumer;
 use kernel::Timestamp;
 use std::time::{Duration, Instant};
@@ -223,7 +224,7 @@ impl<'a, H: AsyncFn(&[Envelope]) -> Result<(), Unhandled>> Drain<'a, H> {
         if !faults::guard("drain.acknowledge-after") {
             self.acknowledge(&of_envelopes).await?;
         }
-        let handled = if envelopes.is_empty() { Ok(()) } else { (self.handle)(&envelopes).await };
+        let handled = if envelopes.is_empty() { Ok(()) } else { self.hand_over(&envelopes).await };
         match handled {
             Ok(()) => {
                 faults::point(self.consumer.name, "drain.handled").await;
@@ -261,7 +262,7 @@ impl<'a, H: AsyncFn(&[Envelope]) -> Result<(), Unhandled>> Drain<'a, H> {
             let reason = format!("its handler did not come back {MAX_ATTEMPTS} times");
             return self.give_up(&entry, &reason).await;
         }
-        match (self.handle)(std::slice::from_ref(&envelope)).await {
+        match self.hand_over(std::slice::from_ref(&envelope)).await {
             Ok(()) => {
                 self.redis.command("HDEL", &[&self.attempts(), &self.name(&entry)]).await?;
                 self.drained.handled += 1;
@@ -280,6 +281,13 @@ impl<'a, H: AsyncFn(&[Envelope]) -> Result<(), Unhandled>> Drain<'a, H> {
                 Ok(())
             }
         }
+    }
+
+    async fn hand_over(&self, events: &[Envelope]) -> Result<(), Unhandled> {
+        let handling = Handling::begin();
+        let handled = (self.handle)(events).await;
+        handling.end(self.consumer, events, handled.is_err());
+        handled
     }
 
     /// The event, or none where it leads to nothing here. The error says why it is no event.

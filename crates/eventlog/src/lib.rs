@@ -23,6 +23,7 @@ pub mod keys;
 mod redis;
 mod relay;
 mod runtime;
+mod telling;
 #[cfg(test)]
 mod tests;
 pub mod topology;

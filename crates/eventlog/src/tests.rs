@@ -17,6 +17,7 @@ mod positions;
 mod recorder;
 mod relays;
 mod store;
+mod telling;
 mod topology;
 mod wake_ups;
 mod workers;

@@ -4,6 +4,7 @@ use crate::consume::{BUDGET, Drain, Drained, Unhandled};
 use crate::envelope::Envelope;
 use crate::redis::{LogError, Redis};
 use crate::relay::Relay;
+use crate::telling;
 use crate::topology::Consumer;
 use journal::Tell;
 use std::cell::Cell;
@@ -83,6 +84,14 @@ impl<S: Storage + Clone + 'static> EventLog<S> {
         let redis = Redis::connect(&self.redis_url).await?;
         let handle = async |events: &[Envelope]| worker.handle(events).await;
         let drained = Drain::new(&redis, consumer, BUDGET, handle).run(wake == Wake::Tick).await?;
+        if wake == Wake::Tick
+            && telemetry::metrics()
+            && let Err(error) = telling::look(&redis, consumer).await
+        {
+            // Whoever looks on must not be in the way; what the connection is still good for is not known.
+            eprintln!("{}: looking how far behind it is: {error}", W::NAME);
+            return Ok(drained);
+        }
         redis.release();
         Ok(drained)
     }

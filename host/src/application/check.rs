@@ -118,7 +118,7 @@ fn redis_trigger(
     variables: &Variables,
     components: &IndexMap<String, Arc<LoadedComponent>>,
 ) -> Result<RedisTrigger> {
-    let mut redis = RedisTrigger::new(application.handler_limits, application.reuse);
+    let mut redis = RedisTrigger::new(&manifest.name, application.handler_limits, application.reuse);
     for trigger in &manifest.redis_triggers {
         let place = || format!("[[trigger.redis]] of component `{}`", trigger.component);
         let address = variables.fill(&trigger.address).with_context(place)?;

@@ -15,6 +15,7 @@ use crate::{
     logs::Output,
     manifest::{ComponentManifest, FileMount, Manifest},
     outbound::{allowed_hosts::AllowedHosts, http::OutboundHttp},
+    telemetry,
     variables::Variables,
 };
 
@@ -53,8 +54,10 @@ impl Loader<'_> {
             AllowedHosts::parse(&component.allowed_outbound_hosts, self.variables, &components)?;
         self.require(id, component)?;
         let own = component.environment.iter().map(|(name, value)| (name.clone(), value.clone()));
+        let asked = telemetry::asked_of_components().map(|(name, value)| (name.to_owned(), value.to_owned()));
         Ok(Grants {
-            environment: own.chain(self.environment.iter().cloned()).collect(),
+            // Of those of one name the last counts.
+            environment: asked.chain(own).chain(self.environment.iter().cloned()).collect(),
             directories: component.files.iter().map(|mount| self.directory(mount)).collect::<Result<_>>()?,
             allowed_hosts: Arc::new(allowed_hosts),
             variables: self.variables.of_component(&component.variables)?,

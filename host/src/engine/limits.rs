@@ -16,6 +16,8 @@ use super::TICK;
 /// an allocation that fails, and mostly traps; others do not notice.
 #[derive(Clone, Debug)]
 pub struct MemoryLimit {
+    /// How many bytes the instance may ask for in all.
+    max: usize,
     /// How many bytes the instance may still ask for.
     left: usize,
     /// What it asked for last: not taken, if the host has not got it either.
@@ -27,7 +29,12 @@ pub struct MemoryLimit {
 impl MemoryLimit {
     /// At most `max` bytes in all.
     pub fn new(max: usize) -> Self {
-        Self { left: max, last: 0, reached: false }
+        Self { max, left: max, last: 0, reached: false }
+    }
+
+    /// How many bytes the instance has.
+    pub fn taken(&self) -> usize {
+        self.max - self.left
     }
 
     /// Whether the instance has asked for more than it may have.

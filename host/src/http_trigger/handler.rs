@@ -11,6 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use opentelemetry::trace::SpanContext;
 use tokio::time::Sleep;
 use tokio_util::sync::CancellationToken;
 use wasmtime::{Store, StoreContextMut, component::GuestTaskId};
@@ -111,7 +112,8 @@ pub(super) struct Worker {
 
 impl WorkerState for Worker {
     type StoreData = InstanceState;
-    type RequestData = ();
+    /// The trace that it belongs to.
+    type RequestData = Option<SpanContext>;
 
     fn should_accept_request(&self, concurrent: usize, total: usize) -> ShouldAccept {
         if total >= self.max_requests {
@@ -126,16 +128,18 @@ impl WorkerState for Worker {
     fn on_request_start(
         &self,
         mut store: StoreContextMut<'_, InstanceState>,
-        (): (),
-        _task: GuestTaskId,
+        context: Option<SpanContext>,
+        task: GuestTaskId,
     ) -> Pin<Box<dyn Future<Output = ()> + Send + Sync>> {
         // The instance may have slept through many ticks; that is no reason to interrupt it now.
         store.set_epoch_deadline(1);
+        let entered = store.data().traces.enter(task, context);
         let overdue = self.overdue.clone();
         let timeout = tokio::time::sleep(self.request_timeout);
         Box::pin(async move {
             timeout.await;
             overdue.store(true, Ordering::Relaxed);
+            drop(entered);
         })
     }
 

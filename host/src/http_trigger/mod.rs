@@ -22,6 +22,7 @@ use anyhow::{Context, Result};
 use futures::future::BoxFuture;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
+use opentelemetry::trace::SpanContext;
 use tokio_util::sync::CancellationToken;
 use wasmtime_wasi_http::{
     WasiBody,
@@ -40,8 +41,13 @@ use self::{
     routes::{LIVENESS, Match, READINESS, RESERVED_PREFIX, Routes},
 };
 use crate::{
-    component::LoadedComponent, engine, in_flight::InFlight, outbound::http::Chain, reuse::Reuse,
+    component::LoadedComponent,
+    engine,
+    in_flight::InFlight,
+    outbound::http::Chain,
+    reuse::Reuse,
     stopping::Stopping,
+    telemetry::{self, Executing, Served},
 };
 
 /// The address a component is told for requests of other components; Spin's.
@@ -127,13 +133,18 @@ impl HttpTrigger {
 
     /// Answers a request that came over the network.
     pub async fn answer(&self, request: Request<Incoming>, ends: Ends) -> Response<WasiBody> {
-        self.answer_or_status(request, ends).await.unwrap_or_else(answer::problem)
+        let mut served = Served::begin(request.method());
+        let answered = self.answer_or_status(request, ends, &mut served).await;
+        let response = answered.unwrap_or_else(answer::problem);
+        served.end(&response);
+        response
     }
 
     async fn answer_or_status(
         &self,
         request: Request<Incoming>,
         ends: Ends,
+        served: &mut Served,
     ) -> Result<Response<WasiBody>, StatusCode> {
         let (mut parts, body) = request.into_parts();
         headers::check_transfer_coding(&parts.headers)?;
@@ -153,6 +164,7 @@ impl HttpTrigger {
         let path = path.to_owned();
         let matched = self.routes.find(&path).ok_or(StatusCode::NOT_FOUND)?;
         headers::remove_connection_headers(&mut parts.headers);
+        served.found(matched.pattern, matched.component, &mut parts.headers);
         parts.uri = uri;
         let (body, _memory) = self.bodies.receive(body).await?.into_body();
         let _place = self.places.take(client.ip()).await.ok_or(StatusCode::SERVICE_UNAVAILABLE)?;
@@ -173,9 +185,12 @@ impl HttpTrigger {
         };
         let uri = request.uri().clone();
         headers::set_spin_headers(request.headers_mut(), &uri, matched, client);
-        match answered(handler, request).await {
-            Ok(response) => response,
-            Err(error) => failed(matched.component, &error),
+        let executing = telemetry::executing(&self.name, matched.component, request.headers_mut());
+        let context = executing.as_ref().map(Executing::context);
+        match (answered(handler, request, context).await, executing) {
+            (Ok(response), _) => response,
+            (Err(error), Some(executing)) => executing.failed(|| failed(matched.component, &error)),
+            (Err(error), None) => failed(matched.component, &error),
         }
     }
 
@@ -219,12 +234,13 @@ impl Chain for Arc<HttpTrigger> {
 async fn answered(
     handler: &ProxyHandler<Instances>,
     mut request: Request<WasiBody>,
+    context: Option<SpanContext>,
 ) -> wasmtime::Result<Response<WasiBody>> {
     let patience = Instant::now() + INSTANCE_PATIENCE;
     loop {
-        let error = match handler.handle((), request).await {
+        let error = match handler.handle(context.clone(), request).await {
             Ok(response) => return Ok(response),
-            Err(error) => error.downcast::<InstantiationError<()>>()?,
+            Err(error) => error.downcast::<InstantiationError<Option<SpanContext>>>()?,
         };
         if !engine::is_full(&error.error) || Instant::now() > patience {
             return Err(error.into());
@@ -240,7 +256,7 @@ fn failed(component: &str, error: &wasmtime::Error) -> Response<WasiBody> {
         tracing::error!("component `{component}` did not answer in time");
         return answer::problem(StatusCode::GATEWAY_TIMEOUT);
     }
-    if let Some(error) = error.downcast_ref::<InstantiationError<()>>() {
+    if let Some(error) = error.downcast_ref::<InstantiationError<Option<SpanContext>>>() {
         tracing::error!("component `{component}` could not be instantiated: {:#}", error.error);
         return answer::problem(StatusCode::SERVICE_UNAVAILABLE);
     }

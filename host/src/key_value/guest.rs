@@ -13,6 +13,7 @@ use super::{
     error::Error,
     store::Store,
 };
+use crate::telemetry::{self, Call, Traces};
 
 /// How many stores one instance may hold open; Spin's own limit.
 const STORES: usize = 256;
@@ -25,12 +26,18 @@ pub struct KeyValueState {
     granted: Arc<BTreeSet<String>>,
     open: ResourceTable,
     count: usize,
+    traces: Traces,
 }
 
 impl KeyValueState {
     /// `granted` are the labels under `key_value_stores` of the instance's component.
     pub fn new(stores: Arc<Stores>, granted: Arc<BTreeSet<String>>) -> Self {
-        Self { stores, granted, open: ResourceTable::new(), count: 0 }
+        Self { stores, granted, open: ResourceTable::new(), count: 0, traces: Traces::default() }
+    }
+
+    /// What is done here belongs to these traces.
+    pub(crate) fn traced(self, traces: &Traces) -> Self {
+        Self { traces: traces.clone(), ..self }
     }
 
     /// Opens the store behind `label`, if the component may.
@@ -88,9 +95,17 @@ fn store<T: 'static>(
     accessor.with(|mut access| access.get().store(store))
 }
 
+/// A call of the interface, for the telemetry: without the key, which may be about somebody.
+fn begin<T: 'static>(accessor: &Accessor<T, HasKeyValue>, name: &'static str) -> Call {
+    telemetry::call(accessor, |state| state.traces.clone(), || (name.into(), Vec::new()))
+}
+
 impl<T: Send + 'static> spin::HostStoreWithStore<T> for HasKeyValue {
     async fn open(accessor: &Accessor<T, Self>, label: String) -> Answer<Resource<Store>> {
-        accessor.with(|mut access| access.get().open(&label))
+        let call = begin(accessor, "spin_key_value.open");
+        let opened = accessor.with(|mut access| access.get().open(&label))?;
+        call.end(&opened);
+        Ok(opened)
     }
 
     async fn get(
@@ -98,7 +113,11 @@ impl<T: Send + 'static> spin::HostStoreWithStore<T> for HasKeyValue {
         resource: Resource<Store>,
         key: String,
     ) -> Answer<Option<Vec<u8>>> {
-        Ok(store(accessor, &resource)?.get(key).await)
+        let store = store(accessor, &resource)?;
+        let call = begin(accessor, "spin_key_value.get");
+        let outcome = store.get(key).await;
+        call.end(&outcome);
+        Ok(outcome)
     }
 
     async fn set(
@@ -107,11 +126,19 @@ impl<T: Send + 'static> spin::HostStoreWithStore<T> for HasKeyValue {
         key: String,
         value: Vec<u8>,
     ) -> Answer<()> {
-        Ok(store(accessor, &resource)?.set(key, value).await)
+        let store = store(accessor, &resource)?;
+        let call = begin(accessor, "spin_key_value.set");
+        let outcome = store.set(key, value).await;
+        call.end(&outcome);
+        Ok(outcome)
     }
 
     async fn delete(accessor: &Accessor<T, Self>, resource: Resource<Store>, key: String) -> Answer<()> {
-        Ok(store(accessor, &resource)?.delete(key).await)
+        let store = store(accessor, &resource)?;
+        let call = begin(accessor, "spin_key_value.delete");
+        let outcome = store.delete(key).await;
+        call.end(&outcome);
+        Ok(outcome)
     }
 }
 
@@ -143,6 +170,10 @@ impl atomics::Host for KeyValueState {
         key: String,
         delta: i64,
     ) -> wasmtime::Result<Result<i64, wasi::Error>> {
-        Ok(self.store(&bucket)?.increment(key, delta).await.map_err(explain))
+        let store = self.store(&bucket)?;
+        let call = Call::sole(&self.traces, "spin_key_value.increment");
+        let outcome = store.increment(key, delta).await;
+        call.end(&outcome);
+        Ok(outcome.map_err(explain))
     }
 }

@@ -24,6 +24,7 @@ use hyper_util::{
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks, default_send_request};
 
 use super::allowed_hosts::{AllowedHosts, SELF_HOST, chaining_target};
+use crate::telemetry::{Outgoing, Traces};
 
 /// How long a connection may take to be made.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -93,6 +94,8 @@ pub struct InstanceHttp {
     pub allowed: Arc<AllowedHosts>,
     /// Whether other components may be called: only from a component called over HTTP.
     pub may_chain: bool,
+    /// The traces of the instance.
+    pub(crate) traces: Traces,
 }
 
 type Sending = Box<dyn Future<Output = Result<(), Error>> + Send>;
@@ -106,14 +109,16 @@ impl WasiHttpHooks for InstanceHttp {
 
     fn send_request(
         &mut self,
-        request: Request<WasiBody>,
+        mut request: Request<WasiBody>,
         options: Option<RequestOptions>,
         _response_consumed: Sending,
     ) -> Box<dyn Future<Output = Sent> + Send> {
+        let outgoing = Outgoing::begin(&mut request, &self.traces);
         let sending = self.prepare(request).map(|destination| destination.send(self.shared.clone(), options));
         Box::new(async move {
-            let response = sending?.await?;
-            Ok((response, Box::new(async { Ok(()) }) as Sending))
+            let answered = async { sending?.await }.await;
+            outgoing.end(answered.as_ref().ok().map(Response::status));
+            Ok((answered?, Box::new(async { Ok(()) }) as Sending))
         })
     }
 }
@@ -282,7 +287,7 @@ mod tests {
         let application: Arc<dyn Chain> = Arc::new(Nobody);
         let shared = Arc::<OutboundHttp>::default();
         shared.set_application(Arc::downgrade(&application), "127.0.0.1:4321".parse().unwrap());
-        let http = InstanceHttp { shared, allowed: Arc::new(allowed), may_chain };
+        let http = InstanceHttp { shared, allowed: Arc::new(allowed), may_chain, traces: Traces::default() };
         match http.prepare(Request::get(uri).header("host", "h").body(nothing()).unwrap()) {
             Ok(Destination::Network(request)) => request.uri().to_string(),
             Ok(Destination::Component(_, id, request)) => {

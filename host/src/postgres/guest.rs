@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use opentelemetry::KeyValue;
 use wasmtime::component::{Accessor, FutureReader, HasData, Linker, Resource, ResourceTable, StreamReader};
 
 use super::{
@@ -13,7 +14,11 @@ use super::{
     session::Session,
     tls::check_root,
 };
-use crate::{outbound::allowed_hosts::AllowedHosts, rows::Rows};
+use crate::{
+    outbound::allowed_hosts::AllowedHosts,
+    rows::Rows,
+    telemetry::{self, Call, Traces},
+};
 
 /// How many connections, and how many builders of them, one instance may hold; Spin's own limit.
 const CONNECTIONS: usize = 256;
@@ -25,6 +30,7 @@ pub struct PostgresState {
     connections: ResourceTable,
     open: usize,
     builders: usize,
+    traces: Traces,
 }
 
 /// Where a component wants to connect to, before it does.
@@ -42,7 +48,19 @@ type Stream = (Vec<Column>, StreamReader<Row>, FutureReader<Result<(), Error>>);
 impl PostgresState {
     /// `pools` are those of the instance's component; `allowed` are its outbound hosts.
     pub fn new(pools: Arc<Pools>, allowed: Arc<AllowedHosts>) -> Self {
-        Self { pools, allowed, connections: ResourceTable::new(), open: 0, builders: 0 }
+        Self {
+            pools,
+            allowed,
+            connections: ResourceTable::new(),
+            open: 0,
+            builders: 0,
+            traces: Traces::default(),
+        }
+    }
+
+    /// What is done here belongs to these traces.
+    pub(crate) fn traced(self, traces: &Traces) -> Self {
+        Self { traces: traces.clone(), ..self }
     }
 
     fn builder(&self, address: String) -> Builder {
@@ -146,6 +164,23 @@ impl interface::HostConnection for PostgresState {
     }
 }
 
+/// A call of the interface, for the telemetry; of a statement its text, which has no values in it.
+fn begin<T: 'static>(
+    accessor: &Accessor<T, HasPostgres>,
+    name: &'static str,
+    statement: Option<&str>,
+) -> Call {
+    telemetry::call(
+        accessor,
+        |state| state.traces.clone(),
+        || {
+            let mut attributes = vec![KeyValue::new("db.system.name", "postgresql")];
+            attributes.extend(statement.map(|text| KeyValue::new("statement", text.to_owned())));
+            (name.into(), attributes)
+        },
+    )
+}
+
 /// Opens what `builder` makes of an instance's state, without holding on to that meanwhile.
 async fn open_async<T: Send + 'static>(
     accessor: &Accessor<T, HasPostgres>,
@@ -155,7 +190,9 @@ async fn open_async<T: Send + 'static>(
         let state = access.get();
         wasmtime::error::Ok((state.pools.clone(), builder(state)?))
     })?;
+    let call = begin(accessor, "spin_outbound_pg.open", None);
     let opened = open(&pools, builder).await;
+    call.end(&opened);
     accessor.with(|mut access| access.get().keep(opened))
 }
 
@@ -180,7 +217,10 @@ impl<T: Send + 'static> interface::HostConnectionWithStore<T> for HasPostgres {
         parameters: Vec<ParameterValue>,
     ) -> Answered<Stream> {
         let session = accessor.with(|mut access| access.get().session(&connection))?;
-        let Answer { columns, head, rest } = match session.query(&statement, parameters).await {
+        let call = begin(accessor, "spin_outbound_pg.query", Some(&statement));
+        let queried = session.query(&statement, parameters).await;
+        call.end(&queried);
+        let Answer { columns, head, rest } = match queried {
             Ok(answer) => answer,
             Err(error) => return Ok(Err(error)),
         };
@@ -208,7 +248,10 @@ impl<T: Send + 'static> interface::HostConnectionWithStore<T> for HasPostgres {
         parameters: Vec<ParameterValue>,
     ) -> Answered<u64> {
         let session = accessor.with(|mut access| access.get().session(&connection))?;
-        Ok(session.execute(&statement, parameters).await)
+        let call = begin(accessor, "spin_outbound_pg.execute", Some(&statement));
+        let executed = session.execute(&statement, parameters).await;
+        call.end(&executed);
+        Ok(executed)
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use opentelemetry::KeyValue;
 use redis::{ErrorKind, RedisError, cmd};
 use wasmtime::component::{Accessor, HasData, Linker, Resource, ResourceTable};
 
@@ -11,7 +12,10 @@ use super::{
     reply::{flatten, memory_size},
     session::Session,
 };
-use crate::outbound::allowed_hosts::AllowedHosts;
+use crate::{
+    outbound::allowed_hosts::AllowedHosts,
+    telemetry::{self, Call, Traces},
+};
 
 /// How many connections one instance may hold; Spin's own limit.
 const CONNECTIONS: usize = 256;
@@ -27,12 +31,18 @@ pub struct RedisState {
     allowed: Arc<AllowedHosts>,
     connections: ResourceTable,
     open: usize,
+    traces: Traces,
 }
 
 impl RedisState {
     /// `links` is the application's; `allowed` are the instance's component's outbound hosts.
     pub fn new(links: Arc<Links>, allowed: Arc<AllowedHosts>) -> Self {
-        Self { links, allowed, connections: ResourceTable::new(), open: 0 }
+        Self { links, allowed, connections: ResourceTable::new(), open: 0, traces: Traces::default() }
+    }
+
+    /// What is done here belongs to these traces.
+    pub(crate) fn traced(self, traces: &Traces) -> Self {
+        Self { traces: traces.clone(), ..self }
     }
 
     fn session(&self, connection: &Resource<Session>) -> wasmtime::Result<Session> {
@@ -89,13 +99,30 @@ fn other(error: RedisError) -> Error {
     })
 }
 
+/// A call of the interface, for the telemetry: a command without what it is about.
+fn begin<T: 'static>(accessor: &Accessor<T, HasRedis>, name: &'static str, command: Option<&str>) -> Call {
+    telemetry::call(
+        accessor,
+        |state| state.traces.clone(),
+        || {
+            let mut attributes = vec![KeyValue::new("db.system.name", "redis")];
+            let Some(command) = command else { return (name.into(), attributes) };
+            attributes.push(KeyValue::new("code.function.name", name));
+            (command.to_owned().into(), attributes)
+        },
+    )
+}
+
 impl<T: Send + 'static> interface::HostConnectionWithStore<T> for HasRedis {
     async fn open(accessor: &Accessor<T, Self>, address: String) -> Answer<Resource<Session>> {
         let (links, allowed) = accessor.with(|mut access| {
             let state = access.get();
             (state.links.clone(), state.allowed.clone())
         });
-        match open(&links, &allowed, &address).await {
+        let call = begin(accessor, "spin_outbound_redis.open_connection", None);
+        let opened = open(&links, &allowed, &address).await;
+        call.end(&opened);
+        match opened {
             Ok(session) => accessor.with(|mut access| access.get().keep(session)),
             Err(error) => Ok(Err(error)),
         }
@@ -108,6 +135,7 @@ impl<T: Send + 'static> interface::HostConnectionWithStore<T> for HasRedis {
         arguments: Vec<RedisParameter>,
     ) -> Answer<Vec<Item>> {
         let session = accessor.with(|mut access| access.get().session(&connection))?;
+        let call = begin(accessor, "spin_outbound_redis.execute", Some(&command));
         let mut built = cmd(&command);
         for argument in arguments {
             match argument {
@@ -116,6 +144,7 @@ impl<T: Send + 'static> interface::HostConnectionWithStore<T> for HasRedis {
             };
         }
         let items = session.run(built).await.and_then(flatten).map_err(other);
+        call.end(&items);
         Ok(items.and_then(|items| match items.iter().map(memory_size).sum::<usize>() > ANSWER_BYTES {
             true => Err(Error::Other(format!("query result exceeds limit of {ANSWER_BYTES} bytes"))),
             false => Ok(items),

@@ -20,6 +20,7 @@ use std::{sync::Arc, time::Duration};
 
 use anyhow::{Context, Result};
 use indexmap::IndexMap;
+use opentelemetry::trace::SpanContext;
 use redis::IntoConnectionInfo as _;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -27,13 +28,14 @@ use wasmtime::Store;
 
 pub use subscriber::Subscriptions;
 
-use self::queue::Queue;
+use self::queue::{Message, Queue};
 use crate::{
     component::{CalledBy, LoadedComponent},
     engine,
     instance::InstanceState,
     metrics,
     reuse::Reuse,
+    telemetry,
 };
 
 mod bindings {
@@ -63,6 +65,8 @@ impl Default for HandlerLimits {
 
 /// The Redis side of an application, before it is started.
 pub struct RedisTrigger {
+    /// The application's, for the telemetry.
+    name: Arc<str>,
     limits: HandlerLimits,
     reuse: Reuse,
     handlers: IndexMap<String, Handler>,
@@ -71,6 +75,7 @@ pub struct RedisTrigger {
 
 /// Hands messages to one component.
 struct Handler {
+    application: Arc<str>,
     component: Arc<LoadedComponent>,
     guest: RedisTriggerPre<InstanceState>,
     queue: Arc<Queue>,
@@ -87,8 +92,8 @@ struct Instance {
 
 impl RedisTrigger {
     /// Nothing is subscribed to yet.
-    pub fn new(limits: HandlerLimits, reuse: Reuse) -> Self {
-        Self { limits, reuse, handlers: IndexMap::new(), servers: IndexMap::new() }
+    pub fn new(name: &str, limits: HandlerLimits, reuse: Reuse) -> Self {
+        Self { name: name.into(), limits, reuse, handlers: IndexMap::new(), servers: IndexMap::new() }
     }
 
     /// Lets a component handle the messages of a channel. Refuses one without a handler, and an
@@ -115,6 +120,7 @@ impl RedisTrigger {
             .context("the component does not export `spin:redis/inbound-redis@3.0.0`")?;
         let queue = Arc::new(Queue::new(&component.id, self.limits.max_waiting));
         let handler = Handler {
+            application: self.name.clone(),
             component: component.clone(),
             guest,
             queue: queue.clone(),
@@ -148,22 +154,26 @@ impl Handler {
         let mut kept = None;
         while let Some(message) = stop.run_until_cancelled(self.next(&mut kept)).await {
             metrics::REDIS_MESSAGES.add_one();
-            match tokio::time::timeout(self.timeout, self.handle(kept.take(), message)).await {
-                Ok(Ok(instance)) => kept = (instance.left > 0).then_some(instance),
-                Ok(Err(error)) => {
-                    tracing::error!("component `{}` failed to handle a message: {error:?}", self.component.id)
+            let id = &self.component.id;
+            let told = telemetry::Message::begin(&self.application, id, &message.channel);
+            let handling = self.handle(kept.take(), message.payload, told.context());
+            let handled = tokio::time::timeout(self.timeout, handling).await;
+            told.inside(|| match &handled {
+                Ok(Ok(_)) => {}
+                Ok(Err(error)) => tracing::error!("component `{id}` failed to handle a message: {error:?}"),
+                Err(_) => {
+                    tracing::error!("component `{id}` did not handle a message within {:?}", self.timeout);
                 }
-                Err(_) => tracing::error!(
-                    "component `{}` did not handle a message within {:?}",
-                    self.component.id,
-                    self.timeout
-                ),
+            });
+            told.end(matches!(handled, Ok(Ok(_))));
+            if let Ok(Ok(instance)) = handled {
+                kept = (instance.left > 0).then_some(instance);
             }
         }
     }
 
     /// The next message. An instance that waits for it too long is given up meanwhile.
-    async fn next(&self, kept: &mut Option<Instance>) -> Vec<u8> {
+    async fn next(&self, kept: &mut Option<Instance>) -> Message {
         let patience = self.reuse.idle_timeout.choose_time();
         if let Ok(message) = tokio::time::timeout(patience, self.queue.next()).await {
             return message;
@@ -185,12 +195,18 @@ impl Handler {
     }
 
     /// Has `kept`, or a new instance, handle a message, and answers it if it is still good.
-    async fn handle(&self, kept: Option<Instance>, message: Vec<u8>) -> Result<Instance> {
+    async fn handle(
+        &self,
+        kept: Option<Instance>,
+        message: Vec<u8>,
+        context: Option<SpanContext>,
+    ) -> Result<Instance> {
         let mut instance = match kept {
             Some(kept) => kept,
             None => self.instantiate().await?,
         };
         let Instance { store, guest, left } = &mut instance;
+        store.data().traces.enter_message(context);
         *left = left.saturating_sub(1);
         // It may have slept through many ticks; that is no reason to interrupt it now.
         store.set_epoch_deadline(1);

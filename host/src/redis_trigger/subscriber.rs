@@ -16,7 +16,7 @@ const BACK_OFF: (Duration, Duration) = (Duration::from_millis(100), Duration::fr
 /// The channels of one server, each with the components that its messages go to.
 pub struct Subscriptions {
     server: ConnectionInfo,
-    channels: IndexMap<String, Vec<Arc<Queue>>>,
+    channels: IndexMap<Arc<str>, Vec<Arc<Queue>>>,
 }
 
 impl Subscriptions {
@@ -27,7 +27,7 @@ impl Subscriptions {
 
     /// Lets the messages of a channel go to a component.
     pub fn add(&mut self, channel: &str, queue: Arc<Queue>) {
-        let queues = self.channels.entry(channel.to_owned()).or_default();
+        let queues = self.channels.entry(channel.into()).or_default();
         if !queues.iter().any(|other| Arc::ptr_eq(other, &queue)) {
             queues.push(queue);
         }
@@ -62,7 +62,7 @@ impl Subscriptions {
         let mut connection = client(self.server.clone())?.get_async_pubsub().await?;
         for channel in self.channels.keys() {
             connection
-                .subscribe(channel)
+                .subscribe(&**channel)
                 .await
                 .with_context(|| format!("cannot subscribe to `{channel}`"))?;
         }
@@ -75,9 +75,11 @@ impl Subscriptions {
         tracing::info!("subscribed to {} channel(s) of Redis at {}", self.channels.len(), self.server.addr());
         let mut messages = connection.into_on_message();
         while let Some(message) = messages.next().await {
-            let queues = self.channels.get(message.get_channel_name());
-            for queue in queues.into_iter().flatten() {
-                queue.add(message.get_payload_bytes());
+            let Some((channel, queues)) = self.channels.get_key_value(message.get_channel_name()) else {
+                continue;
+            };
+            for queue in queues {
+                queue.add(channel, message.get_payload_bytes());
             }
         }
         anyhow::bail!("the connection was closed")

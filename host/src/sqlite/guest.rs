@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
+use opentelemetry::KeyValue;
 use wasmtime::component::{Accessor, FutureReader, HasData, Linker, Resource, ResourceTable, StreamReader};
 
 use super::{
@@ -11,7 +12,10 @@ use super::{
     session::Session,
     value::{Error, RowResult, Value},
 };
-use crate::rows::Rows;
+use crate::{
+    rows::Rows,
+    telemetry::{self, Call, Traces},
+};
 
 /// How many connections one instance may hold; Spin's own limit.
 const CONNECTIONS: usize = 256;
@@ -22,12 +26,18 @@ pub struct SqliteState {
     granted: Arc<BTreeSet<String>>,
     connections: ResourceTable,
     open: usize,
+    traces: Traces,
 }
 
 impl SqliteState {
     /// `granted` are the labels under `sqlite_databases` of the instance's component.
     pub fn new(databases: Arc<Databases>, granted: Arc<BTreeSet<String>>) -> Self {
-        Self { databases, granted, connections: ResourceTable::new(), open: 0 }
+        Self { databases, granted, connections: ResourceTable::new(), open: 0, traces: Traces::default() }
+    }
+
+    /// What is done here belongs to these traces.
+    pub(crate) fn traced(self, traces: &Traces) -> Self {
+        Self { traces: traces.clone(), ..self }
     }
 
     fn open(&mut self, label: &str) -> wasmtime::Result<Result<Resource<Session>, Error>> {
@@ -86,12 +96,28 @@ impl sqlite::HostConnection for SqliteState {
     }
 }
 
+/// A call of the interface, for the telemetry; of a statement its text, which has no values in it.
+fn begin<T: 'static>(accessor: &Accessor<T, HasSqlite>, name: &'static str, statement: Option<&str>) -> Call {
+    telemetry::call(
+        accessor,
+        |state| state.traces.clone(),
+        || {
+            let mut attributes = vec![KeyValue::new("db.system.name", "sqlite")];
+            attributes.extend(statement.map(|text| KeyValue::new("statement", text.to_owned())));
+            (name.into(), attributes)
+        },
+    )
+}
+
 impl<T: Send + 'static> sqlite::HostConnectionWithStore<T> for HasSqlite {
     async fn open_async(
         accessor: &Accessor<T, Self>,
         label: String,
     ) -> wasmtime::Result<Result<Resource<Session>, Error>> {
-        accessor.with(|mut access| access.get().open(&label))
+        let call = begin(accessor, "spin_sqlite.open", None);
+        let opened = accessor.with(|mut access| access.get().open(&label))?;
+        call.end(&opened);
+        Ok(opened)
     }
 
     async fn execute_async(
@@ -103,8 +129,11 @@ impl<T: Send + 'static> sqlite::HostConnectionWithStore<T> for HasSqlite {
         Result<(Vec<String>, StreamReader<RowResult>, FutureReader<Result<(), Error>>), Error>,
     > {
         let session = accessor.with(|mut access| access.get().session(&connection))?;
+        let call = begin(accessor, "spin_sqlite.execute", Some(&statement));
+        let executed = session.execute(statement, parameters).await;
+        call.end(&executed);
         // As in Spin, whatever goes wrong is told by the future, not here.
-        let (answer, outcome) = match session.execute(statement, parameters).await {
+        let (answer, outcome) = match executed {
             Ok(answer) => (answer, Ok(())),
             Err(error) => (Answer::default(), Err(error)),
         };

@@ -188,6 +188,11 @@ models! {
         runtime_class_name: Option<String>, spin_image: Option<String>, ca_cert_secret: Option<String>,
         #[serde(rename = "installDefaultCACerts")]
         install_default_ca_certs: Option<bool>,
+        otel: Option<Otel>,
+    }
+    Otel {
+        #[serde(rename = "exporter_otlp_endpoint")]
+        endpoint: Option<String>,
     }
     ScaledObject {
         scale_target_ref: ScaleTarget, min_replica_count: u32, max_replica_count: u32, triggers: Vec<Trigger>,

@@ -30,6 +30,10 @@ pub fn container(app: &Value, executor: &Value) -> Option<Value> {
     if !components.is_empty() {
         environment.push(json!({ "name": "SPIN_COMPONENTS_TO_RETAIN", "value": components.join(",") }));
     }
+    let collector = &executor["spec"]["deploymentConfig"]["otel"]["exporter_otlp_endpoint"];
+    if collector.is_string() {
+        environment.push(json!({ "name": "OTEL_EXPORTER_OTLP_ENDPOINT", "value": collector }));
+    }
     let mut mounts = Vec::new();
     if spec["runtimeConfig"]["loadFromSecret"].is_string() {
         mounts.push(json!({

@@ -33,4 +33,5 @@ mod released;
 mod rendered;
 mod schemathesis;
 mod stopping;
+mod telemetry;
 mod walkthrough;

@@ -69,6 +69,12 @@ pub(crate) async fn any_retry_due(storage: &impl Storage, now: Timestamp) -> Res
     Ok(until_farthest(due, now).row(storage).await?.is_some())
 }
 
+/// How many payments wait to be asked for again.
+pub(crate) async fn count_retries(storage: &impl Storage) -> Result<u64, StoreError> {
+    let waiting = Statement::new("SELECT count(*) AS waiting FROM retries").row(storage).await?;
+    waiting.map_or(Ok(0), |row| row.count("waiting"))
+}
+
 /// Takes up to `limit` payments that are due; until `lease_end` nobody else takes them.
 pub(crate) async fn claim_retries(
     storage: &impl Storage,
