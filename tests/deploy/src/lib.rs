@@ -1,11 +1,13 @@
-//! Holds the manifests under `deploy/kubernetes` against the application, without a cluster.
+//! Holds the manifests under `deploy/kubernetes` against the application, without a cluster, and the workflows under
+//! `deploy/github` against what they call.
 //!
 //! - [`kustomize`] renders an overlay, by the small part of kustomize that is used there;
 //! - [`models`] knows every field of every kind that is used, and refuses others;
 //! - [`application`] knows what `spin.toml` and the event log say;
 //! - [`workloads`] sees SpinApps and Deployments as what they run;
 //! - [`rules`] and [`network`] hold the one to the other, and say in words what is wrong;
-//! - [`schemas`] adds the custom resources' own schemas, where a folder with them is named.
+//! - [`schemas`] adds the custom resources' own schemas, where a folder with them is named;
+//! - [`workflows`] reads what GitHub would run, and says what is wrong with it.
 //!
 //! What it deliberately does not do: start anything, or speak to a cluster.
 
@@ -22,6 +24,7 @@ pub mod network;
 pub mod operator;
 pub mod rules;
 pub mod schemas;
+pub mod workflows;
 pub mod workloads;
 
 /// The overlays, each a system of its own.
@@ -37,6 +40,12 @@ pub fn root() -> PathBuf {
 #[must_use]
 pub fn kubernetes() -> PathBuf {
     root().join("deploy").join("kubernetes")
+}
+
+/// The folder of the workflows.
+#[must_use]
+pub fn github() -> PathBuf {
+    root().join("deploy").join("github")
 }
 
 /// The kind of an object.

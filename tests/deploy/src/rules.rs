@@ -30,6 +30,7 @@ pub fn problems(objects: &[Value], rollout: &[Value], application: &Application)
     }
     problems.extend(partition(&workloads, application));
     problems.extend(secrets(objects, application));
+    problems.extend(addresses(objects, &workloads));
     problems.extend(autoscaling(objects, &workloads));
     problems.extend(streams(objects));
     problems.extend(images(objects));
@@ -109,6 +110,24 @@ fn variables(workload: &Workload<'_>, objects: &[Value], application: &Applicati
             problems.push(format!("{here}: the {kind} `{object}` has no key `{key}`"));
         } else if key != name {
             problems.push(format!("{here}: the variable `{name}` gets the value of `{key}`"));
+        }
+    }
+    problems
+}
+
+/// What a variable calls by a name of the namespace is there. Names with a dot, and numbers, are of elsewhere.
+fn addresses(objects: &[Value], workloads: &[Workload<'_>]) -> Vec<String> {
+    let mut problems = Vec::new();
+    for map in of_kind(objects, "ConfigMap") {
+        for (key, value) in map["data"].as_object().into_iter().flatten() {
+            let host = value.as_str().and_then(|value| value.strip_prefix("http://")).unwrap_or("elsewhere.");
+            let is_there = host.contains('.') || workloads.iter().any(|workload| workload.name == host);
+            if !is_there {
+                problems.push(format!(
+                    "ConfigMap {}: `{key}` leads to `{host}`, which does not exist",
+                    name(map)
+                ));
+            }
         }
     }
     problems

@@ -142,3 +142,38 @@ fn the_examples_of_secrets_hold_none() {
         assert!(ignored.lines().any(|line| line == name), "{name} is one commit from the public");
     }
 }
+
+/// The table says of every variable where it is set, and says it of a secret one that it is in the Secret.
+#[test]
+fn the_deployment_guide_says_where_every_variable_is_set() {
+    let text = std::fs::read_to_string(deploy_tests::root().join("docs/deployment.md")).unwrap();
+    let (_, section) = text.split_once("\n## Where each variable is set\n").unwrap();
+    let rows =
+        section.lines().skip_while(|line| !line.starts_with("| `")).take_while(|line| line.starts_with('|'));
+    let mut said = std::collections::BTreeMap::new();
+    for row in rows {
+        let cells: Vec<_> = row.split('|').map(str::trim).collect();
+        for variable in cells[1].split('`').skip(1).step_by(2) {
+            let secret = cells[3].starts_with("Secret ");
+            assert!(secret || cells[3].starts_with("ConfigMap"), "{variable}: {}", cells[3]);
+            assert_eq!(said.insert(variable.to_owned(), secret), None, "{variable} stands there twice");
+        }
+    }
+    assert_eq!(said, Application::load().unwrap().variables);
+}
+
+/// What is released has one number, wherever it is asked for.
+#[test]
+fn the_release_has_one_number() {
+    let read = |path: &str| std::fs::read_to_string(deploy_tests::root().join(path)).unwrap();
+    let toml = |path: &str| -> toml::Table { toml::from_str(&read(path)).unwrap() };
+    let version = env!("CARGO_PKG_VERSION");
+    assert_eq!(toml("Cargo.toml")["workspace"]["package"]["version"].as_str(), Some(version));
+    assert_eq!(toml("spin.toml")["application"]["version"].as_str(), Some(version));
+    let openapi: Value = serde_json::from_str(&read("components/site/openapi.json")).unwrap();
+    assert_eq!(openapi["info"]["version"], version);
+    assert!(
+        read("CHANGELOG.md").contains(&format!("\n## {version}\n")),
+        "the changelog has no part for {version}"
+    );
+}

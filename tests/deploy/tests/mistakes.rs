@@ -13,7 +13,13 @@ struct Overlay {
 impl Overlay {
     fn named(name: &str) -> Self {
         let rendered = |path: &str| kustomize::render(&kubernetes().join(path)).unwrap();
-        let rollout = if name == "plain" { Vec::new() } else { rendered("rollout") };
+        let rollout = match name {
+            "plain" => Vec::new(),
+            "sqlite" => {
+                kustomize::documents(include_str!("../../../deploy/kubernetes/rollout/sqlite.yaml")).unwrap()
+            }
+            _ => rendered("rollout"),
+        };
         Self { objects: rendered(&format!("overlays/{name}")), rollout }
     }
 
@@ -114,6 +120,20 @@ fn a_variable_that_does_not_exist_or_that_nobody_set() {
         |it| drop(it.at("ConfigMap", "sugang-variables")["data"].as_object_mut().unwrap().remove("pay_url")),
         "the ConfigMap `sugang-variables` has no key `pay_url`",
     );
+}
+
+#[test]
+fn an_address_at_which_nobody_is() {
+    let order_url = |it: &mut Overlay, url: &str| {
+        it.at("ConfigMap", "sugang-variables")["data"]["order_url"] = json!(url);
+    };
+    is_caught(
+        "postgres",
+        |it| order_url(it, "http://orders"),
+        "`order_url` leads to `orders`, which does not",
+    );
+    // There all components are one application, of another name.
+    is_caught("sqlite", |it| order_url(it, "http://order"), "`order_url` leads to `order`, which does not");
 }
 
 #[test]
