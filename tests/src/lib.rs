@@ -9,6 +9,7 @@
 //! - [`Cluster`] is several hosts over one PostgreSQL and one Redis, behind a balancer; [`drill`] replaces and freezes them.
 //! - [`contract`] holds every answer of a host against the published `openapi.json`.
 //! - [`members`] has the keys that tests know, and what is made with them.
+//! - [`mutate`] makes requests up that nobody sends on purpose.
 //! - [`live`] follows the status of one order; [`siege`] runs the seed's load tester.
 //! - [`eventually`] waits for what happens after the answer.
 //! - [`chaos`] breaks everything that can break, and holds the system to what it promised meanwhile.
@@ -32,6 +33,7 @@ mod host;
 pub mod live;
 pub mod load;
 pub mod members;
+pub mod mutate;
 pub mod orders;
 mod postgres;
 pub mod quota;
