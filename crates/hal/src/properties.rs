@@ -146,7 +146,8 @@ proptest! {
         let body = format!("{{\"a\":{value}}}");
         let Ok(parsed) = serde_json::from_str::<serde_json::Value>(&body) else {
             // Some that has a number beyond all floats is JSON all the same, and no member twice is read twice.
-            return Ok(drop(Fields::parse(body.as_bytes())));
+            drop(Fields::parse(body.as_bytes()));
+            return Ok(());
         };
         let parsed = &parsed["a"];
         let read = || Fields::parse(body.as_bytes()).expect("an object");
