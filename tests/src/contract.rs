@@ -30,7 +30,7 @@ pub fn document() -> &'static Value {
 }
 
 /// Holds an answer against what the contract promises for the request.
-pub(crate) fn check(method: &str, path: &str, answer: &Answer) -> Result<()> {
+pub fn check(method: &str, path: &str, answer: &Answer) -> Result<()> {
     let path = path.split('?').next().unwrap_or_default();
     let Some(template) = template(path) else { return Ok(()) };
     let operation = format!("/paths/{}/{}", escape(template), method.to_ascii_lowercase());

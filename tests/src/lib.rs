@@ -10,6 +10,7 @@
 //! - [`collector`] is told the telemetry of hosts, and remembers it.
 //! - [`contract`] holds every answer of a host against the published `openapi.json`.
 //! - [`members`] has the keys that tests know, and what is made with them.
+//! - [`mutate`] makes requests up that nobody sends on purpose.
 //! - [`live`] follows the status of one order; [`siege`] runs the seed's load tester.
 //! - [`eventually`] waits for what happens after the answer.
 //! - [`chaos`] breaks everything that can break, and holds the system to what it promised meanwhile.
@@ -34,6 +35,7 @@ mod host;
 pub mod live;
 pub mod load;
 pub mod members;
+pub mod mutate;
 pub mod orders;
 mod postgres;
 pub mod quota;

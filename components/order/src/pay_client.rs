@@ -12,7 +12,7 @@ use breaker::{Outcome, Permit};
 use http::StatusCode;
 use journal::Tell;
 use kernel::event::{Applicant, DelayReason};
-use kernel::{CardNumber, PayStatus, Won};
+use kernel::{CardNumber, OrderId, PayStatus, Won};
 use serde::{Deserialize, Serialize};
 use std::time::{Duration, Instant};
 
@@ -86,12 +86,17 @@ async fn call(
         card_no: card.map(CardNumber::digits),
     };
     let asked = serde_json::to_string(&asked).context("what pay is asked")?;
-    let Some((status, body)) = ports.post_pay(asked, traceparent, patience).await? else {
-        return Ok(Answer::Open(DelayReason::Deadline));
-    };
+    match ports.post_pay(asked, traceparent, patience).await? {
+        Some((status, body)) => read(order_id, status, &body),
+        None => Ok(Answer::Open(DelayReason::Deadline)),
+    }
+}
+
+/// What an answer comes to. The error: it is none of `pay`.
+fn read(order_id: OrderId, status: StatusCode, body: &[u8]) -> anyhow::Result<Answer> {
     if !status.is_success() {
         // Its problem document says why, and names no card.
-        let reason = String::from_utf8_lossy(body.get(..400).unwrap_or(&body)).into_owned();
+        let reason = String::from_utf8_lossy(body.get(..400).unwrap_or(body)).into_owned();
         // Only these two are about the payment; a 404, say, is somebody else answering in the place of `pay`.
         if matches!(status, StatusCode::CONFLICT | StatusCode::UNPROCESSABLE_ENTITY) {
             eprintln!("pay refused order {order_id}: {status}: {reason}");
@@ -100,9 +105,36 @@ async fn call(
         anyhow::bail!("pay answered {status}: {reason}");
     }
     let Told { status, version, card_last4 } =
-        serde_json::from_slice(&body).context("reading the answer of pay")?;
+        serde_json::from_slice(body).context("reading the answer of pay")?;
     if status == PayStatus::PaymentDelayed {
         return Ok(Answer::Open(DelayReason::Unavailable));
     }
     Ok(Answer::Settled(Fact { order_id, status, version, card_last4 }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn an_answer_settles_something_only_if_it_says_what(
+            status in 100_u16..600, body: Vec<u8>, version: u64, text: String,
+            word in prop::sample::select(vec!["Paid", "Payment Declined", "Payment Delayed", "Paid "]),
+        ) {
+            let order_id = OrderId::parse(7).unwrap();
+            let status = StatusCode::from_u16(status).unwrap();
+            let settled = |body: &[u8]| match read(order_id, status, body) {
+                Ok(Answer::Settled(fact)) => Some(fact),
+                _ => None,
+            };
+            prop_assert_eq!(settled(&body), None);
+            let says = |status: &str| serde_json::json!({ "status": status, "version": version }).to_string();
+            prop_assert_eq!(settled(says(&text).as_bytes()), None);
+            let fact = settled(says(word).as_bytes());
+            let known = word.parse::<PayStatus>().ok().filter(|word| *word != PayStatus::PaymentDelayed);
+            prop_assert_eq!(fact.map(|fact| fact.status), known.filter(|_| status.is_success()));
+        }
+    }
 }

@@ -97,3 +97,19 @@ fn won(amount: u64) -> Result<Won, Unavailable> {
     Won::amount(amount)
         .map_err(|_| Unavailable(format!("it answers with {amount} won, which nobody asked for")))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::won;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn an_amount_of_the_card_company_is_that_or_no_answer(amount in prop_oneof![any::<u64>(), 0..200_000_000_u64]) {
+            match won(amount) {
+                Ok(won) => prop_assert_eq!(won.get(), amount),
+                Err(refused) => prop_assert!(refused.0.contains(&amount.to_string())),
+            }
+        }
+    }
+}

@@ -201,6 +201,7 @@ pub(crate) mod tests {
     use crate::token::Claims;
     use crate::token::tests::{key, keys, now};
     use hal::Method;
+    use proptest::prelude::*;
 
     pub(crate) const SERVICE_KEY: &str = "service-service-service";
 
@@ -267,6 +268,26 @@ pub(crate) mod tests {
             assert_eq!(refused.status().as_u16(), 401, "{headers:?}");
         }
         assert_eq!(identify(Method::GET, &[("cookie", "sugang-access=x")]).unwrap(), Caller::default());
+    }
+
+    proptest! {
+        #[test]
+        fn nobody_is_anybody_by_what_they_make_up(
+            authorization in prop::option::of("(Bearer|service|Basic|) ?[ -~]{0,40}|\\PC*"),
+            key in prop::option::of("[0-9]{0,20}\\.?[A-Za-z0-9_-]{0,24}|\\PC*"),
+            cookie in "(sugang-access|sugang-order-7|x|;|=|\\PC){0,12}",
+        ) {
+            let mut headers = vec![("cookie", &*cookie), (ON_BEHALF_OF, "operator:12")];
+            headers.extend(authorization.as_deref().map(|value| ("authorization", value)));
+            headers.extend(key.as_deref().map(|value| (ORDER_KEY, value)));
+            match identify(Method::GET, &headers) {
+                Ok(caller) => {
+                    prop_assert!(authorization.is_none() && key.is_none());
+                    prop_assert_eq!(caller, Caller::default());
+                }
+                Err(refused) => prop_assert_eq!(refused.status().as_u16(), 401),
+            }
+        }
     }
 
     #[test]

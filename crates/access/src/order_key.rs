@@ -60,6 +60,7 @@ fn not_set_up() -> Problem {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     fn secrets(text: &str) -> Secrets {
         Secrets::parse("guest_keys", text).unwrap()
@@ -82,6 +83,26 @@ mod tests {
             String::new(),
         ] {
             assert_eq!(read(&secrets, &forged), None, "{forged}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn every_order_has_a_key_and_nothing_else_is_one(
+            number in 1..=kernel::MAX_ID, place: prop::sample::Index, other in any::<char>(), text: String,
+        ) {
+            let secrets = secrets("0123456789012345678901");
+            let order_id = OrderId::parse(number).unwrap();
+            let key = OrderKeys::new(&secrets).unwrap().key_of(order_id);
+            prop_assert_eq!(read(&secrets, &key), Some(order_id));
+            let mut changed: Vec<_> = key.chars().collect();
+            let place = place.index(changed.len());
+            if changed[place] != other {
+                changed[place] = other;
+                prop_assert_eq!(read(&secrets, &changed.iter().collect::<String>()), None);
+            }
+            prop_assert_eq!(read(&secrets, &text), None);
+            prop_assert_eq!(read(&secrets, &format!("{order_id}.{text}")), None);
         }
     }
 

@@ -278,6 +278,7 @@ impl JwtVerifier for Verifier {
 pub(crate) mod tests {
     use super::*;
     use kernel::CustomerId;
+    use proptest::prelude::*;
     use serde_json::{Value, json};
     use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -315,6 +316,39 @@ pub(crate) mod tests {
         assert_eq!(keys(&[&signing]).verify(&token), Ok(claims()));
         // Known to other libraries as well: the form is the standard's.
         assert_eq!(token.split('.').count(), 3);
+    }
+
+    proptest! {
+        #[test]
+        fn a_token_counts_as_it_was_signed_and_not_with_any_character_changed(
+            customer in 1..=kernel::MAX_ID, session: String, place: prop::sample::Index, other in any::<char>(),
+            text: String, bytes: Vec<u8>,
+        ) {
+            let signing = key("a", 1);
+            let keys = keys(&[&signing]);
+            let customer = CustomerId::parse(customer).unwrap();
+            let claims = Claims::of_member(customer, &session, &[Role::Operator], now(), now() + 300);
+            let token = signing.sign(&claims).unwrap();
+            prop_assert_eq!(keys.verify(&token), Ok(claims));
+            let mut changed: Vec<_> = token.chars().collect();
+            let place = place.index(changed.len());
+            if changed[place] != other {
+                changed[place] = other;
+                prop_assert!(keys.verify(&changed.iter().collect::<String>()).is_err());
+            }
+            let (header, rest) = token.split_once('.').unwrap();
+            let (payload, signature) = rest.split_once('.').unwrap();
+            let part = BASE64URL_NOPAD.encode(&bytes);
+            for garbage in [
+                format!("{part}.{payload}.{signature}"),
+                format!("{header}.{part}.{signature}"),
+                format!("{header}.{payload}.{part}"),
+                format!("{token}{text}x"),
+                text,
+            ] {
+                prop_assert!(keys.verify(&garbage).is_err(), "{}", garbage);
+            }
+        }
     }
 
     #[test]

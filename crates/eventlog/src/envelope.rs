@@ -117,8 +117,9 @@ impl Envelope {
             .id
             .strip_prefix(&read.subject)
             .and_then(|rest| rest.strip_prefix(':'))
+            // A version has one spelling, so that an event has one id.
+            .filter(|version| !version.starts_with(['0', '+']))
             .and_then(|version| version.parse().ok())
-            .filter(|version| *version > 0)
             .ok_or_else(|| wrong("id", &read.id))?;
         let actor = read.actor.as_deref().map(str::parse::<Actor>).transpose();
         let actor = actor.map_err(|_| wrong("actor", read.actor.as_deref().unwrap_or_default()))?;
@@ -147,6 +148,7 @@ fn wrong(attribute: &'static str, found: &str) -> Malformed {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     const DATA: &str = r#"{"orderId":1113,"eduNo":101,"guest":1,"language":"ko"}"#;
 
@@ -205,6 +207,43 @@ mod tests {
         assert!(Envelope::parse_if(&json.replace("Confirmed", "Forgotten"), |_, _, _| false).is_err());
     }
 
+    proptest! {
+        #[test]
+        fn what_was_stored_travels_and_reads_back(
+            subject: String, version in 1..=u64::MAX, at in 0..253_402_300_799_999_i64, traceparent: Option<String>,
+        ) {
+            let time = Timestamp::from_millis(at);
+            let stored = Stored { subject: &subject, version, time, traceparent: traceparent.as_deref(), ..stored() };
+            let read = Envelope::parse(&to_json("reservation", &stored).unwrap()).unwrap();
+            prop_assert_eq!((read.id, read.subject), (format!("{subject}:{version}"), subject));
+            prop_assert_eq!((read.version, read.time, read.traceparent), (version, time, traceparent));
+        }
+
+        #[test]
+        fn an_entry_of_any_text_is_an_event_or_refused(
+            text: String,
+            id in "1113:[+0-9]{0,4}|\\PC*",
+            source in "/sugang/(pay|reservation)?|\\PC*",
+            kind in "sugang\\.(pay|reservation)\\.(Paid|ReservationConfirmed)?|\\PC*",
+            actor in "(manager|machine|guest|owner)?:?[0-9]{0,3}",
+            place: prop::sample::Index,
+        ) {
+            prop_assert!(Envelope::parse(&text).is_err());
+            let json = to_json("reservation", &Stored { actor: Some("manager:7"), ..stored() }).unwrap();
+            for (attribute, value) in [("id", id), ("source", source), ("type", kind), ("actor", actor), ("time", text)] {
+                let mut document: serde_json::Value = serde_json::from_str(&json).unwrap();
+                document[attribute] = value.into();
+                if let Ok(read) = Envelope::parse(&document.to_string()) {
+                    prop_assert_eq!(&read.id, &format!("{}:{}", read.subject, read.version));
+                    prop_assert_eq!(&document["source"], &format!("/sugang/{}", read.source));
+                    prop_assert_eq!(&document["actor"], &read.actor.unwrap().to_string());
+                }
+            }
+            // Cut off anywhere, it is none.
+            prop_assert!(Envelope::parse(&json[..place.index(json.len())]).is_err());
+        }
+    }
+
     #[test]
     fn what_this_application_does_not_write_is_refused_with_the_attribute() {
         let json = to_json("reservation", &stored()).unwrap();
@@ -213,6 +252,8 @@ mod tests {
             ("sugang.reservation.R", "sugang.pay.R", "type"),
             ("1113:3", "1114:3", "id"),
             ("1113:3", "1113:0", "id"),
+            ("1113:3", "1113:03", "id"),
+            ("1113:3", "1113:+3", "id"),
         ] {
             let refusal = Envelope::parse(&json.replace(from, to)).unwrap_err().to_string();
             assert!(refusal.contains(&format!("`{attribute}`")), "{refusal}");

@@ -15,7 +15,9 @@ impl EntryId {
     /// Reads an id; none where it is something else.
     pub fn parse(id: &str) -> Option<Self> {
         let (generation, position) = id.split_once('-')?;
-        Some(Self { generation: generation.parse().ok()?, position: position.parse().ok()? })
+        let read = Self { generation: generation.parse().ok()?, position: position.parse().ok()? };
+        // Redis writes no other spelling of it.
+        (read.to_string() == id).then_some(read)
     }
 }
 
@@ -28,6 +30,18 @@ impl fmt::Display for EntryId {
 #[cfg(test)]
 mod tests {
     use super::EntryId;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn every_id_reads_back_and_any_other_text_is_none(generation: u64, position: u64, text in "[-+0-9 a]{0,6}|\\PC*") {
+            let id = EntryId { generation, position };
+            prop_assert_eq!(EntryId::parse(&id.to_string()), Some(id));
+            if let Some(id) = EntryId::parse(&text) {
+                prop_assert_eq!(id.to_string(), text);
+            }
+        }
+    }
 
     #[test]
     fn ids_sort_by_generation_and_then_by_position_and_read_back() {
@@ -36,6 +50,8 @@ mod tests {
             assert!(EntryId::parse(pair[0]) < EntryId::parse(pair[1]), "{pair:?}");
         }
         assert!(ids.iter().all(|id| EntryId::parse(id).unwrap().to_string() == *id));
-        assert_eq!(EntryId::parse("7"), None);
+        for id in ["7", "+1-2", "01-2", "1-02", "1-2-3", "-1-2"] {
+            assert_eq!(EntryId::parse(id), None, "{id}");
+        }
     }
 }

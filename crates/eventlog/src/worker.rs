@@ -116,3 +116,17 @@ impl<S: Storage + Clone + 'static> Tell for EventLog<S> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Wake;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn whatever_a_message_says_only_the_tick_is_one(message: Vec<u8>) {
+            prop_assert_eq!(Wake::of(&message) == Wake::Tick, message == b"tick");
+            prop_assert_eq!(Wake::of(b"tick"), Wake::Tick);
+        }
+    }
+}

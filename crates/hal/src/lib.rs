@@ -29,6 +29,8 @@ mod kind;
 mod links;
 mod precondition;
 mod problem;
+#[cfg(test)]
+mod properties;
 mod query;
 mod request;
 mod response;

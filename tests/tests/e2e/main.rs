@@ -23,6 +23,7 @@ mod live;
 mod manager;
 mod members;
 mod moved;
+mod mutated;
 mod operations;
 mod outages;
 mod password;
