@@ -44,13 +44,14 @@ fn apply_as_member(host: &Host) -> String {
         };
         host.send(request, Some(body.to_string()))
     };
-    ask("/sign-in-codes", None, &json!({ "phone": PHONE })).expect(202);
+    let asked = ask("/sign-in-codes", None, &json!({ "phone": PHONE })).expect(202);
     let operator = member(9_000, &[Customer, Operator]);
     let inbox = host.json("GET", "/members/inbox").header("authorization", &operator);
     let inbox = host.send(inbox, None).expect(200);
     let body = inbox.items("messages")[0]["body"].as_str().unwrap().to_owned();
     let code = body.split(|it: char| !it.is_ascii_digit()).find(|word| word.len() == 6).unwrap().to_owned();
-    let unknown = ask("/sessions", None, &json!({ "phone": PHONE, "code": code })).expect(403);
+    let typed = json!({ "codeToken": asked.text("/codeToken"), "code": code });
+    let unknown = ask("/sessions", None, &typed).expect(403);
     let newcomer = json!({
         "registrationToken": unknown.text("/registrationToken"), "name": NAME, "email": "gwancheuk@example.com",
         "consents": { "terms": true, "privacy": true, "age14": true },

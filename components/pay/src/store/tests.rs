@@ -339,14 +339,15 @@ fn version_3(new: &Store) -> Store {
     for statement in VERSION_3 {
         old.run(statement, &[]).unwrap();
     }
-    let copy = |from: &str, into: &str| {
-        for row in new.run(&format!("SELECT * FROM {from}"), &[]).unwrap() {
+    let copy = |columns: &str, from: &str, into: &str| {
+        for row in new.run(&format!("SELECT {columns} FROM {from}"), &[]).unwrap() {
             let marks = vec!["?"; row.values().len()].join(", ");
             old.run(&format!("INSERT INTO {into} VALUES ({marks})"), row.values()).unwrap();
         }
     };
-    copy("events", "events (seq, subject, version, type, data, time, traceparent)");
-    copy("pays", "pays");
+    let told = "subject, version, type, data, time, traceparent";
+    copy(&format!("position, {told}"), "events", &format!("events (seq, {told})"));
+    copy("*", "pays", "pays");
     let told =
         "UPDATE events SET sent = 1795309323004 * 2097152 + seq WHERE seq < (SELECT max(seq) FROM events)";
     old.run(told, &[]).unwrap();

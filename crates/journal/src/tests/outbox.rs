@@ -38,13 +38,16 @@ const OUTBOX: [&str; 6] = [
     SELECT 1, coalesce(max(sent), 0), 0, 0 FROM events",
 ];
 
-/// Its schema; and this release's, of which the step is all that is needed here.
+/// Its schema; and this release's, of which the steps are all that is needed here.
 static OLD: Schema = Schema { version: 1, oldest_code: 1, tables: &OUTBOX, steps: &[], programs: &[] };
 static NEW: Schema = Schema {
     version: 2,
     oldest_code: 2,
     tables: &[tables::EVENTS, tables::LOG, tables::LOG_BEGINS],
-    steps: &[Step { to: 2, statements: &tables::FROM_OUTBOX }],
+    steps: &[
+        Step { to: 2, statements: &tables::FROM_OUTBOX },
+        Step { to: 2, statements: &[tables::WITH_ACTORS] },
+    ],
     programs: &[programs::DECISIONS, programs::APPEND_EVENT, programs::PROJECTION],
 };
 
