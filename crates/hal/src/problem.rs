@@ -4,6 +4,7 @@ use crate::{Kind, Method, Response, StatusCode};
 use kernel::Invalid;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
+use std::fmt::Display;
 
 /// A problem document: what was wrong, where, and what to do next.
 ///
@@ -79,6 +80,14 @@ impl Problem {
             .detail(format!("{method} is not one of {allowed}."))
             .next(format!("Use one of {allowed}."))
             .header("allow", allowed)
+    }
+
+    /// It was asked for too often, and may be again in so many seconds.
+    pub fn too_often(detail: impl Into<String>, seconds: impl Display) -> Self {
+        Self::new(Kind::TOO_MANY_REQUESTS)
+            .detail(detail)
+            .next(format!("Ask again in {seconds} seconds."))
+            .header("retry-after", seconds.to_string())
     }
 
     /// What is asked for does not follow from the present state.

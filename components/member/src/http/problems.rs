@@ -20,13 +20,12 @@ pub(super) fn refuse(not_done: NotDone) -> Error {
             .into(),
         // Others keep registering first.
         NotDone::Refused(refusal @ Refusal::NumberTaken) => Error::Unavailable(refusal.into()),
-        NotDone::TooMany(seconds) => Problem::new(Kind::TOO_MANY_REQUESTS)
-            .detail("A code was asked for too often, for this number or from this address.")
-            .next(format!("Ask again in {seconds} seconds."))
-            .header("retry-after", seconds.to_string())
-            .into(),
+        NotDone::TooMany(seconds) => {
+            let detail = "A code was asked for too often, for this number or from this address.";
+            Problem::too_often(detail, seconds).into()
+        }
         NotDone::CodeWrong => Problem::new(Kind::CODE_WRONG)
-            .detail("The code is not the one that counts for this number.")
+            .detail("The code is not the one that was sent for this `codeToken`, or no longer counts.")
             .next(Kind::CODE_WRONG.next)
             .into(),
         NotDone::RegistrationRequired(token) => Problem::new(Kind::REGISTRATION_REQUIRED)

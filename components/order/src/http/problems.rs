@@ -15,11 +15,8 @@ pub(super) fn refuse(preconditions: &Preconditions, not_done: NotDone) -> Error 
             return Invalid::new("cardNo", "is required where there is something to pay").into();
         }
         NotDone::TooMany(seconds) => {
-            return Problem::new(Kind::TOO_MANY_REQUESTS)
-                .detail("Orders and payments were asked for too often, by this member or from this address.")
-                .next(format!("Ask again in {seconds} seconds."))
-                .header("retry-after", seconds.to_string())
-                .into();
+            let detail = "Orders and payments were asked for too often, by this member or from this address.";
+            return Problem::too_often(detail, seconds).into();
         }
         NotDone::Seal(error) => return error.into(),
         NotDone::Store(error) => return error.into(),
