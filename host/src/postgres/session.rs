@@ -36,7 +36,7 @@ impl Session {
 
     /// Runs a statement for its rows.
     pub(super) async fn query(&self, sql: &str, parameters: Vec<ParameterValue>) -> Result<Answer, Error> {
-        let running = self.lent.begin();
+        let running = self.lent.begin(sql);
         match self.begin(sql, parameters).await {
             Ok((columns, rows)) => Ok(Reading::new(columns, rows, running).answer(self.patience).await),
             Err(error) => {
@@ -48,7 +48,7 @@ impl Session {
 
     /// Runs a statement for its effect: how many rows it had.
     pub(super) async fn execute(&self, sql: &str, parameters: Vec<ParameterValue>) -> Result<u64, Error> {
-        let running = self.lent.begin();
+        let running = self.lent.begin(sql);
         let executed = async {
             let (_, mut rows) = self.begin(sql, parameters).await?;
             while let Some(row) = rows.next().await {
