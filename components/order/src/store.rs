@@ -249,7 +249,7 @@ impl Stored {
             amount: row.number("amount", Won::amount)?,
             course_title: row.text("course_title")?.to_owned(),
             ordered_at: row.parse("ordered_at")?,
-            canceled: row.opt_text("cancel_reason")?.map(cancel_reason).transpose()?,
+            canceled: row.opt_parse("cancel_reason")?,
         };
         let payment = Payment {
             status: row.opt_parse("payment")?,
@@ -264,9 +264,4 @@ impl Stored {
             course_version: row.count("course_version")?,
         })
     }
-}
-
-fn cancel_reason(word: &str) -> Result<CancelReason, StoreError> {
-    CancelReason::deserialize(word.into_deserializer())
-        .map_err(|error: serde::de::value::Error| StoreError::Failure(format!("`cancel_reason`: {error}")))
 }
