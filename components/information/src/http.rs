@@ -3,7 +3,7 @@
 use crate::live;
 use crate::ports::Background;
 use crate::store::{self, Filter, Found};
-use ::store::{Direction, Page, Storage, StoreError};
+use ::store::{Page, Storage, StoreError};
 use access::Reach;
 use hal::{Error, Links, Method, Paging, Problem, Request, Response};
 use kernel::OrderId;
@@ -69,13 +69,7 @@ async fn all(storage: &impl Storage, request: &Request, reach: &Reach) -> Result
         status: request.query.parse_as("status")?,
         owners: reach.owners(),
     };
-    let page = Page {
-        limit: paging.limit(),
-        after: paging.after,
-        offset: paging.offset(),
-        sort: paging.sort_field().map(store::column),
-        direction: Direction::descending(paging.descending()),
-    };
+    let page = Page { sort: paging.sort.map(|sort| store::column(sort.field)), ..paging.page() };
     let mut found = store::list(storage, filter, &page).await?;
     let managed = managed(reach);
     found.iter_mut().for_each(|found| veil(found, reach, &managed));

@@ -19,7 +19,7 @@ use crate::domain::Refusal;
 use crate::ports::Ports;
 use crate::service::{Applied, LOOK_AGAIN, Service};
 use crate::store::{self, Filter, Stored};
-use ::store::{Direction, Page, Storage};
+use ::store::{Page, Storage};
 use access::Reach;
 use document::{Document, href};
 use hal::{Error, Method, Paging, Preconditions, Problem, Request, Response, StatusCode};
@@ -221,13 +221,8 @@ async fn list(storage: &impl Storage, request: &Request, reach: &Reach) -> Resul
         owners: reach.owners(),
     };
     let paging = Paging::parse(&request.query, &["orderId", "orderedAt"])?;
-    let page = Page {
-        limit: paging.limit(),
-        after: paging.after,
-        offset: paging.offset(),
-        sort: (paging.sort_field() == Some("orderedAt")).then_some(store::ORDERED_AT),
-        direction: Direction::descending(paging.descending()),
-    };
+    let sort = paging.sort.filter(|sort| sort.field == "orderedAt").map(|_| store::ORDERED_AT);
+    let page = Page { sort, ..paging.page() };
     let listed = store::list(storage, filter, &page).await?;
     let total = if paging.counts() { Some(store::count(storage, filter).await?) } else { None };
     let hrefs: Vec<_> = listed.iter().map(|stored| href(request, stored.order_id())).collect();

@@ -22,12 +22,9 @@ pub(crate) use retries::{
 };
 
 use crate::domain::{self, Application, Course, Order};
-use kernel::event::{Applicant, CancelReason, Event};
-use kernel::{
-    CourseStatus, CustomerId, EduNo, Guests, OrderId, OrderStatus, Owners, PayStatus, Timestamp, Won,
-};
-use serde::Deserialize;
-use serde::de::IntoDeserializer;
+use journal::tallies;
+use kernel::event::{Applicant, Event};
+use kernel::{CourseStatus, EduNo, OrderId, OrderStatus, PayStatus, Timestamp, Won};
 use store::{Database, Page, Row, Statement, Storage, StoreError};
 
 /// The store under the label `order`.
@@ -79,17 +76,7 @@ pub(crate) struct Snapshot {
 }
 
 /// Which orders are asked for.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Filter<'a> {
-    /// Of this customer.
-    pub(crate) customer_id: Option<CustomerId>,
-    /// For this course.
-    pub(crate) edu_no: Option<EduNo>,
-    /// Standing so.
-    pub(crate) status: Option<OrderStatus>,
-    /// Whose; none is everybody's.
-    pub(crate) owners: Option<&'a Owners>,
-}
+pub(crate) type Filter<'a> = tallies::Filter<'a, OrderStatus>;
 
 /// What [`Stored`] is read from.
 const COLUMNS: &str = "orders.order_id, orders.customer_id, orders.edu_no, orders.guest, orders.language, \
@@ -188,27 +175,11 @@ pub(crate) async fn list(
 
 /// How many orders there are: from the tallies, unless those of some customers are asked for.
 pub(crate) async fn count(storage: &impl Storage, filter: Filter<'_>) -> Result<u64, StoreError> {
-    let counted = if filter.customer_id.is_some() || filter.owners.is_some() {
-        "SELECT count(*) AS total FROM orders"
-    } else {
-        journal::tallies::TOTAL
-    };
-    let total = filter.conditions().all(counted).row(storage).await?;
-    total.map_or(Ok(0), |row| row.count("total"))
+    filter.total(storage, "orders").await
 }
 
 async fn read_all(storage: &impl Storage, statement: Statement) -> Result<Vec<Stored>, StoreError> {
     statement.rows(storage).await?.iter().map(Stored::read).collect()
-}
-
-impl Filter<'_> {
-    fn conditions(self) -> store::Filter {
-        store::Filter::default()
-            .equal("customer_id", self.customer_id.map(CustomerId::get))
-            .equal("edu_no", self.edu_no.map(EduNo::get))
-            .equal("status", self.status.map(OrderStatus::as_str))
-            .owned("", self.owners)
-    }
 }
 
 impl Stored {
@@ -237,15 +208,11 @@ impl Stored {
     }
 
     fn read(row: &Row) -> Result<Self, StoreError> {
-        let applicant = Applicant {
-            order_id: row.number("order_id", OrderId::parse)?,
-            customer_id: row.opt_number("customer_id", CustomerId::parse)?,
-            edu_no: row.number("edu_no", EduNo::parse)?,
-            guest: row.number("guest", Guests::parse)?,
-            language: row.parse("language")?,
-        };
         let order = Order {
-            application: Application { applicant, card_last4: row.opt_string("card_last4")? },
+            application: Application {
+                applicant: row.applicant()?,
+                card_last4: row.opt_string("card_last4")?,
+            },
             amount: row.number("amount", Won::amount)?,
             course_title: row.text("course_title")?.to_owned(),
             ordered_at: row.parse("ordered_at")?,

@@ -13,7 +13,7 @@ use crate::domain::{Refusal, Terms};
 use crate::ports::Gateway;
 use crate::service::{NotDone, Service};
 use crate::store::{self, Filter, Stored};
-use ::store::{Direction, Page, Storage};
+use ::store::Storage;
 use access::Reach;
 use hal::{Error, Fields, Kind, Links, Method, Paging, Problem, Request, Response};
 use journal::Tell;
@@ -143,14 +143,7 @@ async fn list(storage: &impl Storage, request: &Request, reach: &Reach) -> Resul
         owners: reach.owners(),
     };
     let paging = Paging::parse(&request.query, &["orderId"])?;
-    let page = Page {
-        limit: paging.limit(),
-        after: paging.after,
-        offset: paging.offset(),
-        sort: None,
-        direction: Direction::descending(paging.descending()),
-    };
-    let listed = store::list(storage, filter, &page).await?;
+    let listed = store::list(storage, filter, &paging.page()).await?;
     let total = if paging.counts() { Some(store::total(storage, filter).await?) } else { None };
     let number = |stored: &Stored| stored.payment.applicant.order_id;
     let hrefs: Vec<_> = listed.iter().map(|stored| href(request, number(stored))).collect();

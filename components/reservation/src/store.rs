@@ -15,12 +15,12 @@ pub(crate) use read::{
 };
 
 use crate::domain::{Command, Course, Reservation, Snapshot};
-use kernel::event::{Applicant, Course as Terms, Manager};
-use kernel::{CourseStatus, CustomerId, EduNo, Guests, OrderId, Timestamp, Won};
+use kernel::event::Course as Terms;
+use kernel::{CourseStatus, EduNo, OrderId, Timestamp, Won};
 use serde::Serialize;
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use store::{Database, Row, Statement, Storage, StoreError};
+use store::{Database, Row, Statement, Storage, StoreError, course_managers};
 
 /// The store under the label `reservation`.
 pub static DATABASE: Database = Database::new("reservation", &schema::SCHEMA);
@@ -231,25 +231,12 @@ pub(crate) async fn take_edu_no(storage: &impl Storage) -> Result<EduNo, StoreEr
 /// Reads the columns [`RESERVATION`].
 fn reservation(row: &Row) -> Result<Reservation, StoreError> {
     Ok(Reservation {
-        applicant: Applicant {
-            order_id: row.number("order_id", OrderId::parse)?,
-            customer_id: row.opt_number("customer_id", CustomerId::parse)?,
-            edu_no: row.number("edu_no", EduNo::parse)?,
-            guest: row.number("guest", Guests::parse)?,
-            language: row.parse("language")?,
-        },
+        applicant: row.applicant()?,
         status: row.parse("status")?,
         version: row.count("version")?,
     })
 }
 
-/// Reads the column `managers` of a course.
-fn managers(row: &Row) -> Result<Vec<Manager>, StoreError> {
-    let unreadable = |error| StoreError::Failure(format!("`managers`: {error}"));
-    serde_json::from_str(row.text("managers")?).map_err(unreadable)
-}
-
-/// Reads the columns [`COURSE`].
 fn course(row: &Row) -> Result<Course, StoreError> {
     let terms = Terms {
         edu_no: row.number("course_no", EduNo::parse)?,
@@ -260,7 +247,7 @@ fn course(row: &Row) -> Result<Course, StoreError> {
         starts_at: row.parse("starts_at")?,
         ends_at: row.parse("ends_at")?,
         status: row.parse("course_status")?,
-        managers: managers(row)?,
+        managers: course_managers::read(row)?,
     };
     Ok(Course {
         terms,

@@ -3,7 +3,6 @@
 use super::*;
 use crate::samples;
 use kernel::Language;
-use store::Direction;
 use store::native;
 
 ::store::on_postgres!(
@@ -253,7 +252,7 @@ impl Store {
 
 /// So many of the newest.
 fn newest(limit: u64) -> Page {
-    Page { limit, direction: Direction::Descending, ..Page::default() }
+    Page { limit, descending: true, ..Page::default() }
 }
 
 #[test]
@@ -262,7 +261,7 @@ fn messages_are_listed_newest_first_and_by_key_as_they_were_written() {
     let everything = Filter::default();
     assert_eq!(store.list(everything, &newest(2)), [5, 4]);
     assert_eq!(store.list(everything, &Page { offset: 4, ..newest(2) }), [1]);
-    assert_eq!(store.list(everything, &Page { direction: Direction::Ascending, ..newest(2) }), [1, 2]);
+    assert_eq!(store.list(everything, &Page { descending: false, ..newest(2) }), [1, 2]);
     assert_eq!(store.list(everything, &Page { after: Some(2), ..newest(2) }), [3, 4]);
 }
 

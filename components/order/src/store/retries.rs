@@ -71,8 +71,7 @@ pub(crate) async fn any_retry_due(storage: &impl Storage, now: Timestamp) -> Res
 
 /// How many payments wait to be asked for again.
 pub(crate) async fn count_retries(storage: &impl Storage) -> Result<u64, StoreError> {
-    let waiting = Statement::new("SELECT count(*) AS waiting FROM retries").row(storage).await?;
-    waiting.map_or(Ok(0), |row| row.count("waiting"))
+    Statement::new("SELECT count(*) AS total FROM retries").total(storage).await
 }
 
 /// Takes up to `limit` payments that are due; until `lease_end` nobody else takes them.

@@ -3,8 +3,9 @@
 use super::retries::back_off;
 use super::*;
 use crate::testing::*;
+use ::store::Value;
 use ::store::native::Store;
-use ::store::{Direction, Value};
+use kernel::CustomerId;
 use kernel::event::Event;
 
 ::store::on_postgres!(
@@ -164,7 +165,7 @@ fn orders_are_listed_by_page_by_key_and_by_filter() {
     }
     orders.cancel_it(2).unwrap();
     let by = |limit, offset| Page { limit, offset, ..Page::default() };
-    let latest = Page { sort: Some(ORDERED_AT), direction: Direction::Descending, ..by(3, 0) };
+    let latest = Page { sort: Some(ORDERED_AT), descending: true, ..by(3, 0) };
     let all = Filter::default();
     assert_eq!(numbers(&orders, all, by(4, 4)), [5, 6, 7, 8]);
     orders.run("UPDATE orders SET ordered_at = '2020-01-01T00:00:00.000Z' WHERE order_id = 9");
@@ -204,7 +205,7 @@ fn no_list_and_no_duty_reads_the_whole_table() {
         assert!(!plan.contains("SCAN") && !plan.contains("TEMP B-TREE"), "{}: {plan}", statement.sql());
     }
     // Sorted without a condition it goes through an index, and ends at the limit.
-    let latest = Page { sort: Some(ORDERED_AT), direction: Direction::Descending, ..first };
+    let latest = Page { sort: Some(ORDERED_AT), descending: true, ..first };
     let plan = plan(&page(all, &latest));
     assert!(plan.contains("USING INDEX orders_by_time") && !plan.contains("TEMP B-TREE"), "{plan}");
 }
