@@ -240,18 +240,6 @@ pub(crate) fn conclude(conclusions: &[Conclusion], now: Timestamp) -> Statement 
 
 /// Keeps the newest title told about each course, each with its version.
 pub(crate) fn keep_courses(courses: &[(u64, &Course)]) -> Statement {
-    #[derive(Serialize)]
-    #[serde(rename_all = "camelCase")]
-    struct Titled<'a> {
-        edu_no: EduNo,
-        version: u64,
-        title: &'a str,
-    }
-    let titled = courses.iter().map(|(version, course)| Titled {
-        edu_no: course.edu_no,
-        version: *version,
-        title: &course.title,
-    });
     Statement::new(
         "INSERT INTO courses (edu_no, version, title)
          SELECT CAST(value ->> 'eduNo' AS BIGINT), CAST(value ->> 'version' AS BIGINT), value ->> 'title'
@@ -259,7 +247,7 @@ pub(crate) fn keep_courses(courses: &[(u64, &Course)]) -> Statement {
          ON CONFLICT (edu_no) DO UPDATE SET version = excluded.version, title = excluded.title
              WHERE excluded.version > courses.version",
     )
-    .bind_list(titled)
+    .bind_versioned(courses)
 }
 
 /// The titles of some courses; those that have not been heard of are missing.

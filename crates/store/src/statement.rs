@@ -41,6 +41,18 @@ impl Statement {
         self.bind(json_rows(rows))
     }
 
+    /// The same of what events tell, each with its `version` beside it.
+    #[must_use]
+    pub fn bind_versioned<T: Serialize>(self, told: &[(u64, &T)]) -> Self {
+        #[derive(Serialize)]
+        struct Versioned<'a, T> {
+            version: u64,
+            #[serde(flatten)]
+            told: &'a T,
+        }
+        self.bind_list(told.iter().map(|(version, told)| Versioned { version: *version, told }))
+    }
+
     /// With a list of single values as one parameter: they are `value ->> 'v'` of `json_each($1)`.
     #[must_use]
     pub fn bind_values<T: Serialize>(self, values: impl IntoIterator<Item = T>) -> Self {
