@@ -14,7 +14,7 @@ mod schema;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use keys::{Key, NewKey, forget_keys, remember_key};
+pub(crate) use keys::{Key, NewKey, remember_key};
 pub(crate) use rates::{Use, forget_rates, use_one};
 pub(crate) use replica::{Fact, hear, hear_news, learn_courses};
 pub(crate) use retries::{

@@ -78,7 +78,7 @@ impl<S: Storage, T: Tell> Service<S, T> {
             self.settle(edu_no, now).await?;
         }
         if due.to_forget {
-            store::forget_keys(&self.journal.storage, now).await?;
+            journal::keys::forget(&self.journal.storage, now).await?;
         }
         Ok(())
     }

@@ -8,7 +8,7 @@ mod schema;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use keys::{Key, NewKey, find_key, forget_keys, remember_key};
+pub(crate) use keys::{Key, NewKey, find_key, remember_key};
 pub(crate) use read::{
     ListedReservation, ReservationFilter, count_courses, count_reservations, find_course, find_reservation,
     list_courses, list_reservations,
@@ -202,7 +202,8 @@ const DUTIES: &str = "SELECT 'start' AS duty, edu_no FROM (SELECT edu_no FROM co
 /// Looks what is to be done by `now`.
 pub(crate) async fn duties(storage: &impl Storage, now: Timestamp) -> Result<Duties, StoreError> {
     let mut duties = Duties::default();
-    for row in &Statement::new(DUTIES).bind(now.to_string()).bind(keys::forgotten(now)).rows(storage).await? {
+    let due = Statement::new(DUTIES).bind(now.to_string()).bind(journal::keys::forgotten(now));
+    for row in &due.rows(storage).await? {
         let edu_no = row.number("edu_no", EduNo::parse)?;
         match row.text("duty")? {
             "start" => duties.to_start.push(edu_no),

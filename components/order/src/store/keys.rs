@@ -50,10 +50,3 @@ pub(crate) async fn remember_key(
     .bind(key.made_at);
     remember.row(storage).await?.map_or(Ok(None), |row| Key::read(&row))
 }
-
-/// Forgets up to 1000 keys made before `before`.
-pub(crate) async fn forget_keys(storage: &impl Storage, before: Timestamp) -> Result<(), StoreError> {
-    let forget = "DELETE FROM idempotency_keys WHERE key IN
-        (SELECT key FROM idempotency_keys WHERE made_at < $1 ORDER BY made_at LIMIT 1000)";
-    Statement::new(forget).bind(before.millis()).run(storage).await
-}

@@ -1,11 +1,8 @@
 //! What an `Idempotency-Key` stands for: one course, with one content.
 
-use kernel::{EduNo, Timestamp};
+use kernel::EduNo;
 use serde::{Serialize, Serializer};
 use store::{Row, Statement, Storage, StoreError};
-
-/// How long a key is remembered.
-const KEY_HOURS: i64 = 24;
 
 /// An idempotency key that was used before.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -71,16 +68,4 @@ pub(crate) async fn remember_key(
     .bind(key.fingerprint)
     .bind(key.made_at);
     remember.row(storage).await?.as_ref().map(Key::read).transpose()
-}
-
-/// Forgets up to 1000 keys that are old enough.
-pub(crate) async fn forget_keys(storage: &impl Storage, now: Timestamp) -> Result<(), StoreError> {
-    let forget = "DELETE FROM idempotency_keys WHERE key IN
-        (SELECT key FROM idempotency_keys WHERE made_at < $1 ORDER BY made_at LIMIT 1000)";
-    Statement::new(forget).bind(forgotten(now)).run(storage).await
-}
-
-/// Keys made before this are forgotten, in milliseconds.
-pub(super) const fn forgotten(now: Timestamp) -> i64 {
-    now.plus_minutes(-60 * KEY_HOURS).millis()
 }
