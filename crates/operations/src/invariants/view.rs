@@ -205,16 +205,10 @@ mod tests {
         let mut facts = eventful();
         let mut told = Vec::new();
         for (context, history) in facts.histories() {
-            told.extend(history.all().map(|told| Envelope {
-                id: format!("{context}:{}", told.inserted),
-                source: context.to_owned(),
-                version: told.version,
-                subject: told.event.subject(),
-                time: told.time,
-                traceparent: None,
-                actor: None,
-                event: told.event.clone(),
-            }));
+            let events = history.all();
+            told.extend(
+                events.map(|told| Envelope::new(context, told.version, told.time, told.event.clone())),
+            );
         }
         let folder = tempfile::tempdir().unwrap();
         let stores = stores_in(folder.path());
