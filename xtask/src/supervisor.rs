@@ -245,7 +245,6 @@ fn lock(hosts: &Mutex<Vec<Host>>) -> MutexGuard<'_, Vec<Host>> {
     hosts.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Starts again what has ended.
 fn revive(hosts: &Mutex<Vec<Host>>, tell: &impl Fn(Story)) {
     for (index, host) in lock(hosts).iter_mut().enumerate().filter(|(_, host)| !host.unwatched) {
         let Ok(Some(status)) = host.process.exited() else { continue };

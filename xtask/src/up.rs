@@ -96,7 +96,6 @@ fn given(address: &Option<String>) -> Option<&str> {
     address.as_deref().filter(|address| !address.trim().is_empty())
 }
 
-/// Reads `key=value`.
 fn parse_variable(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
@@ -183,7 +182,6 @@ fn reachable(address: SocketAddr) -> SocketAddr {
 
 /// What the main loop waits for.
 enum Happening {
-    /// Somebody wants us to stop.
     Stop,
     /// One of the processes we started may have ended.
     ChildEnded,

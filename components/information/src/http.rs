@@ -15,15 +15,10 @@ const SORTABLE: &[&str] = &["orderId", "eduNo", "updatedAt"];
 /// What a path means.
 #[derive(Debug, PartialEq, Eq)]
 enum Route {
-    /// `/infomations`
     All,
-    /// `/infomations/{orderId}`
     One(OrderId),
-    /// `/infomations/{orderId}/events`
     Events(OrderId),
-    /// `/infomations/search`
     Searches,
-    /// `/infomations/search/findByOrderId`
     FindByOrderId,
 }
 
@@ -41,7 +36,6 @@ impl Route {
     }
 }
 
-/// Answers a request.
 pub(crate) async fn answer<S: Storage + Clone + 'static>(
     storage: &S,
     background: impl Background,
@@ -128,7 +122,6 @@ pub(crate) fn unknown(order_id: OrderId) -> Problem {
         .next("Check the number. An order that was taken just now appears within a second: try again.")
 }
 
-/// One order as a HAL document.
 #[derive(Serialize)]
 pub(crate) struct Document<'a> {
     #[serde(flatten)]

@@ -170,7 +170,6 @@ pub(crate) async fn list(
     filter.ask_list(LISTED, page).rows(storage).await?.iter().map(Found::read).collect()
 }
 
-/// How many orders a filter lets through.
 pub(crate) async fn total(storage: &impl Storage, filter: Filter<'_>) -> Result<u64, StoreError> {
     filter.ask_total().total(storage).await
 }

@@ -24,11 +24,9 @@ pub(crate) const LEASE: i64 = 15;
 pub(crate) struct Message {
     /// `<context>:<subject>:<version>` of the event: `order:1113:1`.
     pub(crate) id: String,
-    /// The order it is about.
     pub(crate) order_id: OrderId,
     /// The customer, if the order said.
     pub(crate) customer_id: Option<CustomerId>,
-    /// The event's name.
     pub(crate) event: &'static str,
     /// The language of the body.
     pub(crate) language: Language,
@@ -92,17 +90,13 @@ pub enum Attempt {
 /// What becomes of a message after a try.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
-    /// Done.
     Sent {
-        /// When the channel took it first.
         at: Timestamp,
     },
-    /// To be tried again.
     Retry {
         /// Not before.
         due: Timestamp,
     },
-    /// Given up.
     Failed,
 }
 

@@ -13,13 +13,9 @@ const SORTABLE: &[&str] = &["createdAt"];
 /// What a path means.
 #[derive(Debug, PartialEq, Eq)]
 enum Route<'a> {
-    /// `/notifications`
     All,
-    /// `/notifications/{id}`
     One(&'a str),
-    /// `/notifications/search`
     Searches,
-    /// `/notifications/search/findByOrderId`
     FindByOrderId,
 }
 
@@ -35,7 +31,6 @@ impl<'a> Route<'a> {
     }
 }
 
-/// Answers a request.
 pub(crate) async fn answer(
     storage: &impl Storage,
     request: &Request,
@@ -81,7 +76,6 @@ async fn one(storage: &impl Storage, request: &Request, reach: &Reach, id: &str)
     }
 }
 
-/// One message as a HAL document.
 #[derive(Serialize)]
 struct Document<'a> {
     #[serde(flatten)]

@@ -189,7 +189,6 @@ impl Claimed {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Conclusion {
     pub(crate) seq: i64,
-    /// Which try it was.
     pub(crate) attempts: u32,
     pub(crate) verdict: Verdict,
     /// What the channel complained about, for the operator who looks into the store.
@@ -358,7 +357,6 @@ pub(crate) async fn list(
     filter.ask_list(page).rows(storage).await?.iter().map(Found::read).collect()
 }
 
-/// How many messages a filter lets through.
 pub(crate) async fn total(storage: &impl Storage, filter: Filter<'_>) -> Result<u64, StoreError> {
     filter.ask_total().total(storage).await
 }

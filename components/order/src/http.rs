@@ -100,7 +100,6 @@ async fn check_in_reach<P: Ports, S: Storage, T: Tell>(
     Err(refuse(&Preconditions::default(), Refusal::UnknownOrder.into()))
 }
 
-/// Takes an order, or finds it taken.
 async fn apply<P: Ports, S: Storage, T: Tell>(
     service: &Service<P, S, T>,
     request: &Request,

@@ -39,7 +39,6 @@ pub(crate) const ORDERED_AT: &str = "ordered_at";
 /// An order as it is stored, with what this context knows about it from others.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Stored {
-    /// The order itself.
     pub(crate) order: Order,
     /// Of its last event.
     pub(crate) version: u64,
@@ -95,7 +94,6 @@ fn select(rest: &str) -> Statement {
     Statement::new(format!("SELECT {COLUMNS} FROM orders {rest}"))
 }
 
-/// One order.
 pub(crate) async fn find(storage: &impl Storage, order_id: OrderId) -> Result<Option<Stored>, StoreError> {
     let one = select("WHERE order_id = $1").bind(order_id.get());
     one.row(storage).await?.as_ref().map(Stored::read).transpose()
@@ -163,7 +161,6 @@ pub(crate) async fn knows_courses(storage: &impl Storage) -> Result<bool, StoreE
     Ok(Statement::new("SELECT 1 AS one FROM courses LIMIT 1").row(storage).await?.is_some())
 }
 
-/// One page of orders.
 pub(crate) async fn list(
     storage: &impl Storage,
     filter: Filter<'_>,
@@ -173,7 +170,6 @@ pub(crate) async fn list(
     read_all(storage, filter.conditions().page(&select, "order_id", page)).await
 }
 
-/// How many orders there are: from the tallies, unless those of some customers are asked for.
 pub(crate) async fn count(storage: &impl Storage, filter: Filter<'_>) -> Result<u64, StoreError> {
     filter.total(storage, "orders").await
 }
@@ -194,7 +190,6 @@ impl Stored {
         }
     }
 
-    /// The order's number.
     pub(crate) const fn order_id(&self) -> OrderId {
         self.order.order_id()
     }

@@ -103,7 +103,6 @@ impl Stored {
 /// Which payments to list.
 pub(crate) type Filter<'a> = tallies::Filter<'a, PayStatus>;
 
-/// The record of one order.
 pub(crate) async fn load(storage: &impl Storage, order: OrderId) -> Result<Record, StoreError> {
     Ok(load_all(storage, [order]).await?.remove(&order).unwrap_or_default())
 }
@@ -138,7 +137,6 @@ pub(crate) async fn list(
     rows.iter().map(stored).collect()
 }
 
-/// How many payments `filter` lets through: from the tallies, unless those of some are asked for.
 pub(crate) async fn total(storage: &impl Storage, filter: Filter<'_>) -> Result<u64, StoreError> {
     filter.total(storage, "pays").await
 }

@@ -96,7 +96,6 @@ pub(crate) enum Refusal {
     /// Who confirms is settled when a course opens.
     #[error("approval cannot be changed once the course is open")]
     ApprovalFixed,
-    /// There is no such reservation.
     #[error("there is no reservation for order {0}")]
     UnknownReservation(OrderId),
     /// A reservation does not go from where it stands to there.
@@ -269,7 +268,6 @@ fn leave(snapshot: &Snapshot, reservation: &Reservation, ending: Event, now: Tim
 
 /// What changed about a course's seats in the decision being made, before the snapshot has taken it in.
 struct Seats {
-    /// How many became free.
     freed: u32,
     /// Who no longer waits.
     leaving: Option<OrderId>,

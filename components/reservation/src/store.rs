@@ -64,7 +64,6 @@ impl Loaded {
         self.versions.get(&edu_no).copied().unwrap_or_default()
     }
 
-    /// The courses that were found.
     pub(crate) fn courses(&self) -> impl Iterator<Item = EduNo> {
         self.versions.keys().copied()
     }
@@ -229,7 +228,6 @@ pub(crate) async fn take_edu_no(storage: &impl Storage) -> Result<EduNo, StoreEr
     row.ok_or_else(missing)?.number("last", EduNo::parse)
 }
 
-/// Reads the columns [`RESERVATION`].
 fn reservation(row: &Row) -> Result<Reservation, StoreError> {
     Ok(Reservation {
         applicant: row.applicant()?,

@@ -101,7 +101,6 @@ enum Kind {
     Schema,
 }
 
-/// The schema of the new view.
 const SCHEMA: &str = "information_rebuild";
 
 impl NewStore {

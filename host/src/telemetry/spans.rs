@@ -124,7 +124,6 @@ pub(crate) fn executing(application: &str, component: &str, headers: &mut Header
     Some(Executing(span))
 }
 
-/// A component answers a request.
 pub(crate) struct Executing(Span);
 
 impl Executing {

@@ -24,7 +24,6 @@ const REACHED_WITHIN: Duration = Duration::from_secs(5);
 /// The prefix of the environment variables that set application variables.
 const PREFIX: &str = "SPIN_VARIABLE_";
 
-/// Which PostgreSQL is asked for.
 pub(super) enum Wanted {
     /// None: SQLite files, but where a variable says otherwise.
     Nothing,

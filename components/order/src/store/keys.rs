@@ -9,7 +9,6 @@ use store::{Row, Statement, Storage, StoreError};
 pub(crate) struct Key {
     /// The content that it came with.
     pub(crate) fingerprint: String,
-    /// When.
     pub(crate) made_at: Timestamp,
 }
 
@@ -17,7 +16,6 @@ pub(crate) struct Key {
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct NewKey<'a> {
-    /// The key itself.
     pub(crate) key: &'a str,
     /// The content that it came with.
     pub(crate) fingerprint: &'a str,

@@ -57,7 +57,6 @@ pub(crate) async fn keep_for_retry(
 #[derive(Debug)]
 pub(crate) struct Retry {
     pub(crate) stored: Stored,
-    /// How often this has been tried before.
     pub(crate) attempts: u64,
     /// The sealed card; none where there is nothing to pay.
     pub(crate) sealed: Option<String>,

@@ -122,7 +122,6 @@ pub(super) async fn patch<S: Storage, T: Tell>(
     show(&service.journal.storage, request, reach, edu_no).await
 }
 
-/// The course, or 404.
 pub(super) async fn find(storage: &impl Storage, edu_no: EduNo) -> Result<Course, Error> {
     Ok(find_course(storage, edu_no).await?.ok_or_else(|| no_course(edu_no))?)
 }

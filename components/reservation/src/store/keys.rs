@@ -7,11 +7,9 @@ use store::{Row, Statement, Storage, StoreError};
 /// An idempotency key that was used before.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Key {
-    /// The course that it stands for.
     pub(crate) edu_no: EduNo,
     /// Whether it came with what opened the course, or with what found it open.
     pub(crate) opened: bool,
-    /// The content that it came with.
     pub(crate) fingerprint: String,
 }
 
@@ -19,12 +17,10 @@ pub(crate) struct Key {
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct NewKey<'a> {
-    /// The key itself.
     pub(crate) key: &'a str,
     /// Whether it comes with what opens the course.
     #[serde(serialize_with = "as_number")]
     pub(crate) opened: bool,
-    /// The content that it comes with.
     pub(crate) fingerprint: &'a str,
     /// When, in milliseconds.
     pub(crate) made_at: i64,

@@ -62,7 +62,6 @@ pub(crate) async fn list_courses(
     list.rows(storage).await?.iter().map(course).collect()
 }
 
-/// How many courses there are.
 pub(crate) async fn count_courses(
     storage: &impl Storage,
     status: Option<CourseStatus>,
