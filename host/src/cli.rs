@@ -197,60 +197,54 @@ impl Up {
 
     /// The application that the flags describe.
     pub fn application(self) -> Result<Application> {
-        let mut application = Application::builder(self.from)
-            .insecure(self.insecure)
-            .listen(listen_address("--listen", &self.listen)?)
-            .quiet(self.quiet)
-            .origin(origin(self.public_url.as_deref(), &self.trusted_proxies)?)
-            .limits(Limits {
+        let metrics_listen = self.metrics_listen.as_deref();
+        let owned = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
+        Ok(Application {
+            manifest: self.from,
+            insecure: self.insecure,
+            runtime_config: self.runtime_config_file,
+            listen: listen_address("--listen", &self.listen)?,
+            metrics_listen: metrics_listen
+                .map(|address| listen_address("--metrics-listen", address))
+                .transpose()?,
+            state_dir: self.state_dir,
+            cache_dir: self.cache_dir,
+            variables: self.variables.iter().map(|text| read_variable(text)).collect::<Result<_>>()?,
+            environment: self
+                .environment
+                .iter()
+                .map(|text| pair("--env", text).map(owned))
+                .collect::<Result<_>>()?,
+            components: self.components,
+            quiet: self.quiet,
+            limits: Limits {
                 max_memory: usize::try_from(self.max_memory.as_u64())?,
                 max_instances: self.max_instances,
                 max_busy_time: self.max_busy_time.0,
-            })
-            .request_limits(RequestLimits {
+            },
+            origin: origin(self.public_url.as_deref(), &self.trusted_proxies)?,
+            request_limits: RequestLimits {
                 max_body: self.max_request_body.as_u64(),
                 body_timeout: self.body_timeout.0,
                 max_concurrent: self.max_concurrent_requests,
-            })
-            .server_limits(ServerLimits {
+            },
+            server_limits: ServerLimits {
                 header_timeout: self.header_timeout.0,
                 response_timeout: self.response_timeout.0,
                 shutdown_timeout: self.shutdown_timeout.0,
-            })
-            .handler_limits(HandlerLimits {
+            },
+            handler_limits: HandlerLimits {
                 timeout: self.message_timeout.0,
                 max_waiting: self.max_waiting_messages,
-            })
-            .reuse(Reuse {
+            },
+            reuse: Reuse {
                 requests: self.max_instance_reuse_count,
                 concurrent: self.max_instance_concurrent_reuse_count,
                 request_timeout: self.request_timeout,
                 idle_timeout: self.idle_instance_timeout,
-            });
-        for component in self.components {
-            application = application.component(component);
-        }
-        for variable in &self.variables {
-            let (name, value) = read_variable(variable)?;
-            application = application.variable(name, value);
-        }
-        for variable in &self.environment {
-            let (name, value) = pair("--env", variable)?;
-            application = application.env(name, value);
-        }
-        if let Some(path) = self.runtime_config_file {
-            application = application.runtime_config(path);
-        }
-        if let Some(address) = &self.metrics_listen {
-            application = application.metrics_listen(listen_address("--metrics-listen", address)?);
-        }
-        if let Some(path) = self.state_dir {
-            application = application.state_dir(path);
-        }
-        if let Some(path) = self.cache_dir {
-            application = application.cache_dir(path);
-        }
-        Ok(application)
+            },
+            precheck: None,
+        })
     }
 }
 

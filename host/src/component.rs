@@ -92,11 +92,17 @@ impl LoadedComponent {
                 traces: traces.clone(),
             },
             variables: grants.variables.clone(),
-            sqlite: SqliteState::new(grants.stores.databases.clone(), grants.database_labels.clone())
-                .traced(&traces),
-            key_value: KeyValueState::new(grants.stores.key_value.clone(), grants.key_value_labels.clone())
-                .traced(&traces),
-            redis: RedisState::new(grants.stores.redis.clone(), grants.allowed_hosts.clone()).traced(&traces),
+            sqlite: SqliteState::new(
+                grants.stores.databases.clone(),
+                grants.database_labels.clone(),
+                traces.clone(),
+            ),
+            key_value: KeyValueState::new(
+                grants.stores.key_value.clone(),
+                grants.key_value_labels.clone(),
+                traces.clone(),
+            ),
+            redis: RedisState::new(grants.stores.redis.clone(), grants.allowed_hosts.clone(), traces.clone()),
             postgres: PostgresState::new(grants.postgres.clone(), grants.allowed_hosts.clone())
                 .traced(&traces),
             traces,

@@ -20,12 +20,10 @@ use tokio::net::TcpListener;
 pub(crate) struct Counter(AtomicU64);
 
 impl Counter {
-    /// Counts one more.
     pub(crate) fn add_one(&self) {
         self.0.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// How many it has counted.
     pub(crate) fn count(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }

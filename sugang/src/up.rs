@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use sugang_host::{Running, cli::Up};
+use sugang_host::{Application, Running, cli::Up};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::output::{mention, tell};
@@ -15,7 +15,7 @@ pub(crate) async fn run(options: Up) -> anyhow::Result<()> {
         operations::ensure_restored(state)?;
     }
     let drain_time = options.drain_time();
-    let starting = options.application()?.precheck(check).start();
+    let starting = Application { precheck: Some(check), ..options.application()? }.start();
     let running = tokio::select! {
         running = starting => running?,
         _ = interrupt.recv() => return Ok(()),

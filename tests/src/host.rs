@@ -190,19 +190,17 @@ impl Host {
     fn start_here(ground: &Ground, options: &Options, address: SocketAddr) -> Result<Self> {
         // Many of these share one process, and each stack costs two of the mappings that Linux allows it.
         let limits = Limits { max_instances: 128, ..Limits::default() };
-        let mut application = Application::builder(workspace::manifest())
-            .limits(limits)
-            .runtime_config(workspace::runtime_config())
-            .state_dir(&**ground.state())
-            .cache_dir(workspace::code_cache())
-            .listen(address)
-            .quiet(env::var_os("SUGANG_TEST_LOG").is_none());
-        for component in &options.components {
-            application = application.component(component);
-        }
-        for (name, value) in &options.variables {
-            application = application.variable(name, value);
-        }
+        let application = Application {
+            limits,
+            runtime_config: Some(workspace::runtime_config()),
+            state_dir: Some(ground.state().to_path_buf()),
+            cache_dir: Some(workspace::code_cache()),
+            listen: address,
+            quiet: env::var_os("SUGANG_TEST_LOG").is_none(),
+            components: options.components.clone(),
+            variables: options.variables.clone(),
+            ..Application::new(workspace::manifest())
+        };
         let running = RUNTIME.block_on(application.start())?;
         Ok(Self {
             api: Api::new(running.address()).held_to_contract(),

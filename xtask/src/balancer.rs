@@ -9,8 +9,7 @@ use std::fs::{self, File};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use rustix::process::Signal;
@@ -101,10 +100,13 @@ impl Balancer {
             None => Stdio::null(),
         });
         command.stdout(output.try_clone()?).stderr(output);
-        let process = Process::start("haproxy", &mut command)?;
-        let mut balancer = Self { process, address: listen, log };
-        balancer.wait_until_it_listens()?;
-        Ok(balancer)
+        let mut process = Process::start("haproxy", &mut command)?;
+        let listens = |_| TcpStream::connect_timeout(&listen, Duration::from_secs(1)).is_ok();
+        let is_there = process.wait_until(PATIENCE, listens);
+        if !is_there.with_context(|| format!("on {listen}; see {}", log.display()))? {
+            bail!("haproxy does not start: {}", fs::read_to_string(&log).unwrap_or_default().trim());
+        }
+        Ok(Self { process, address: listen, log })
     }
 
     /// Where it listens.
@@ -133,21 +135,6 @@ impl Balancer {
     pub fn stop(&mut self) -> Result<()> {
         self.process.stop(ENDING).map(drop)
     }
-
-    fn wait_until_it_listens(&mut self) -> Result<()> {
-        let deadline = Instant::now() + PATIENCE;
-        while Instant::now() < deadline {
-            if let Some(status) = self.process.exited()? {
-                let said = fs::read_to_string(&self.log).unwrap_or_default();
-                bail!("haproxy does not start ({status}): {}", said.trim());
-            }
-            if TcpStream::connect_timeout(&self.address, Duration::from_secs(1)).is_ok() {
-                return Ok(());
-            }
-            thread::sleep(Duration::from_millis(5));
-        }
-        bail!("haproxy does not listen on {}; see {}", self.address, self.log.display())
-    }
 }
 
 /// The settings for these hosts. Where none of them is ready, all are asked all the same (the same hosts as backups,
@@ -172,6 +159,8 @@ mod tests {
     use std::net::TcpListener;
     use std::sync::Arc;
     use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::thread;
+    use std::time::Instant;
 
     use super::*;
 

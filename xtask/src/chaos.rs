@@ -3,8 +3,6 @@
 //! The suite is a program of the end-to-end tests' crate, since it drives the system the way they do. Here is what
 //! it takes, and the call.
 
-use std::process::Command;
-
 use anyhow::Result;
 use clap::Args;
 
@@ -65,27 +63,6 @@ impl Chaos {
         }
         build::everything()?;
         build::with_faults()?;
-        // As the host is: see `build::host`.
-        workspace::run(&mut workspace::cargo(["build", "--release", "--workspace", "--bin", "chaos"]))?;
-        workspace::run(&mut self.run.command())
-    }
-}
-
-impl Run {
-    fn command(&self) -> Command {
-        let mut command = Command::new(workspace::host_binary().with_file_name("chaos"));
-        if let Some(seed) = self.seed {
-            command.args(["--seed", &seed.to_string()]);
-        }
-        command.args(["--minutes", &self.minutes.to_string()]);
-        command.args(["--round", &self.round.to_string()]);
-        command.args(["--rate", &self.rate.to_string()]);
-        if self.postgres {
-            command.arg("--postgres");
-        }
-        if self.keep {
-            command.arg("--keep");
-        }
-        command
+        workspace::run_test_program("chaos", 1)
     }
 }

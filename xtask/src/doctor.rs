@@ -2,12 +2,13 @@
 
 use std::fmt;
 use std::net::TcpListener;
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use anyhow::{Result, bail};
 use clap::Args;
 
-use crate::{build, redis_server, registry_server, setup, workspace};
+use crate::{build, setup, workspace};
 
 /// The oldest compiler that builds Sugang; the workspace's `rust-version`.
 const RUST: (u32, u32) = (1, 95);
@@ -124,30 +125,31 @@ fn target() -> Finding {
     Finding::missing("WebAssembly target", setup::how_to_get_target())
 }
 
+/// Where it is, and of which version its `program` is.
+fn with_version(found: &Path, program: &Path) -> String {
+    let version = version(&program.to_string_lossy(), &["--version"]).unwrap_or_default();
+    format!("{} ({version})", found.display())
+}
+
 fn redis() -> Finding {
-    match redis_server::program() {
-        Some(server) => {
-            let version = version(&server.to_string_lossy(), &["--version"]).unwrap_or_default();
-            Finding::there("Redis or Valkey", format!("{} ({version})", server.display()))
-        }
+    match setup::REDIS.found() {
+        Some(server) => Finding::there("Redis or Valkey", with_version(&server, &server)),
         None => Finding::missing("Redis or Valkey", setup::REDIS.how_to_get()),
     }
 }
 
 /// Needed by the tests of what a component may ask a PostgreSQL, and by nothing that runs.
 fn postgres() -> Finding {
-    match servers::postgres::programs() {
+    match setup::POSTGRES.found() {
         Some(programs) => {
-            let version =
-                version(&programs.join("postgres").to_string_lossy(), &["--version"]).unwrap_or_default();
-            Finding::there("PostgreSQL (tests)", format!("{} ({version})", programs.display()))
+            Finding::there("PostgreSQL (tests)", with_version(&programs, &programs.join("postgres")))
         }
         None => Finding::note("PostgreSQL (tests)", setup::POSTGRES.how_to_get()),
     }
 }
 
 fn registry() -> Finding {
-    match registry_server::program() {
+    match setup::REGISTRY.found() {
         Some(program) => Finding::there("registry (tests)", program.display().to_string()),
         None => Finding::note("registry (tests)", setup::REGISTRY.how_to_get()),
     }

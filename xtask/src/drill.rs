@@ -3,8 +3,6 @@
 //! As with `bench`, the drills themselves are a program of the end-to-end tests' crate. Here is what they take, and the
 //! call.
 
-use std::process::Command;
-
 use anyhow::Result;
 use clap::{Args, Subcommand};
 
@@ -60,29 +58,10 @@ impl Drill {
         setup::POSTGRES.ensure()?;
         setup::HAPROXY.ensure()?;
         build::everything()?;
-        let arguments = match &self.which {
-            Which::Rollout(rollout) => {
-                setup::SIEGE.ensure()?;
-                build::with_faults()?;
-                rollout.arguments()
-            }
-            Which::Liveness(liveness) => liveness.arguments(),
-        };
-        let program = "drill";
-        // As the host is: see `build::host`.
-        workspace::run(&mut workspace::cargo(["build", "--release", "--workspace", "--bin", program]))?;
-        workspace::run(Command::new(workspace::host_binary().with_file_name(program)).args(arguments))
-    }
-}
-
-impl Rollout {
-    fn arguments(&self) -> Vec<String> {
-        vec!["rollout".to_owned(), format!("--seconds={}", self.seconds), format!("--users={}", self.users)]
-    }
-}
-
-impl Liveness {
-    fn arguments(&self) -> Vec<String> {
-        vec!["liveness".to_owned(), format!("--times={}", self.times)]
+        if let Which::Rollout(_) = self.which {
+            setup::SIEGE.ensure()?;
+            build::with_faults()?;
+        }
+        workspace::run_test_program("drill", 1)
     }
 }

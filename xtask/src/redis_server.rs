@@ -4,8 +4,7 @@ use std::ffi::OsString;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
@@ -80,7 +79,9 @@ impl RedisServer {
                 folder: folder.to_owned(),
                 password: password.map(str::to_owned),
             };
-            if server.wait_until_it_answers()? {
+            let client = redis::Client::open(server.url())?;
+            let answers = server.process.wait_until(PATIENCE, |id| answers(&client, id));
+            if answers.with_context(|| format!("on port {port}; see {}", server.log().display()))? {
                 fs::write(port_file(folder), port.to_string())?;
                 return Ok(server);
             }
@@ -113,22 +114,6 @@ impl RedisServer {
     /// The process, to signal it or to see it end.
     pub fn process(&mut self) -> &mut Process {
         &mut self.process
-    }
-
-    /// Waits for the first answer; `false` if the server ended instead.
-    fn wait_until_it_answers(&mut self) -> Result<bool> {
-        let client = redis::Client::open(self.url())?;
-        let deadline = Instant::now() + PATIENCE;
-        while Instant::now() < deadline {
-            if self.process.exited()?.is_some() {
-                return Ok(false);
-            }
-            if answers(&client, self.process.id()) {
-                return Ok(true);
-            }
-            thread::sleep(Duration::from_millis(5));
-        }
-        bail!("redis-server does not answer on port {}; see {}", self.port, self.log().display())
     }
 }
 

@@ -4,8 +4,7 @@ use std::fs::{self, File};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
@@ -70,7 +69,9 @@ impl RegistryServer {
             let mut command = Command::new(&program);
             command.arg("serve").arg(&config).stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
             let mut process = Process::start("the registry", &mut command)?;
-            if accepts(&mut process, address)? {
+            let accepts = |_| TcpStream::connect(address).is_ok();
+            // One whose port is taken ends.
+            if process.wait_until(PATIENCE, accepts).with_context(|| address.to_string())? {
                 return Ok(Self { _process: process, address, folder: folder.to_owned() });
             }
         }
@@ -93,19 +94,4 @@ impl RegistryServer {
         let start = digits.get(..2).unwrap_or_default();
         self.folder.join("registry/docker/registry/v2/blobs/sha256").join(start).join(digits).join("data")
     }
-}
-
-/// Waits for the first connection; `false` if it ended instead, as one does whose port is taken.
-fn accepts(process: &mut Process, address: SocketAddr) -> Result<bool> {
-    let deadline = Instant::now() + PATIENCE;
-    while Instant::now() < deadline {
-        if process.exited()?.is_some() {
-            return Ok(false);
-        }
-        if TcpStream::connect(address).is_ok() {
-            return Ok(true);
-        }
-        thread::sleep(Duration::from_millis(5));
-    }
-    bail!("the registry does not answer at {address}")
 }

@@ -220,61 +220,41 @@ struct PackageManager {
     needs_root: bool,
 }
 
+/// What most of them have in common.
+const USUAL: PackageManager = PackageManager {
+    program: "",
+    refresh: None,
+    install: &["install"],
+    redis: "valkey",
+    postgres: "postgresql",
+    registry: None,
+    needs_root: true,
+};
+
 const PACKAGE_MANAGERS: &[PackageManager] = &[
     PackageManager {
         program: "apt-get",
         refresh: Some("update"),
         install: &["install", "--yes", "--no-install-recommends"],
         redis: "redis-server",
-        postgres: "postgresql",
         registry: Some("docker-registry"),
-        needs_root: true,
+        ..USUAL
     },
     PackageManager {
         program: "dnf",
-        refresh: None,
         install: &["install", "--assumeyes"],
-        redis: "valkey",
         postgres: "postgresql-server",
-        registry: None,
-        needs_root: true,
+        ..USUAL
     },
-    PackageManager {
-        program: "apk",
-        refresh: None,
-        install: &["add"],
-        redis: "valkey",
-        postgres: "postgresql",
-        registry: Some("docker-registry"),
-        needs_root: true,
-    },
-    PackageManager {
-        program: "pacman",
-        refresh: None,
-        install: &["-S", "--noconfirm"],
-        redis: "valkey",
-        postgres: "postgresql",
-        registry: None,
-        needs_root: true,
-    },
+    PackageManager { program: "apk", install: &["add"], registry: Some("docker-registry"), ..USUAL },
+    PackageManager { program: "pacman", install: &["-S", "--noconfirm"], ..USUAL },
     PackageManager {
         program: "zypper",
-        refresh: None,
         install: &["--non-interactive", "install"],
-        redis: "valkey",
         postgres: "postgresql-server",
-        registry: None,
-        needs_root: true,
+        ..USUAL
     },
-    PackageManager {
-        program: "brew",
-        refresh: None,
-        install: &["install"],
-        redis: "valkey",
-        postgres: "postgresql",
-        registry: None,
-        needs_root: false,
-    },
+    PackageManager { program: "brew", needs_root: false, ..USUAL },
 ];
 
 impl PackageManager {

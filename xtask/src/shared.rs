@@ -3,13 +3,12 @@
 //! Where nothing is configured, each host keeps its own in a file. A breaker that only one host knows to be open would
 //! protect `pay` from that host alone.
 
-use std::fs::OpenOptions;
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
 use crate::redis_url::RedisUrl;
+use crate::state::write_for_owner;
 use crate::workspace;
 
 /// Writes the runtime configuration of the repository to `folder`, with the key-value store `default` on this Redis, and
@@ -18,13 +17,7 @@ pub fn runtime_config(folder: &Path, redis_url: &RedisUrl) -> Result<PathBuf> {
     let own = workspace::runtime_config();
     let own = std::fs::read_to_string(&own).with_context(|| format!("cannot read {}", own.display()))?;
     let path = folder.join("runtime-config.toml");
-    let mut options = OpenOptions::new();
-    options.write(true).create(true).truncate(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let written =
-        options.open(&path).and_then(|mut file| file.write_all(with_key_values(&own, redis_url).as_bytes()));
-    written.with_context(|| format!("cannot write {}", path.display()))?;
+    write_for_owner(&path, &with_key_values(&own, redis_url))?;
     Ok(path)
 }
 

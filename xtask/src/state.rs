@@ -74,6 +74,16 @@ impl StateDir {
     }
 }
 
+/// Writes a file that may hold a password, for its owner's eyes alone.
+pub(crate) fn write_for_owner(path: &Path, text: &str) -> Result<()> {
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let written = options.open(path).and_then(|mut file| file.write_all(text.as_bytes()));
+    written.with_context(|| format!("cannot write {}", path.display()))
+}
+
 fn holds_something_else(path: &Path) -> Result<bool> {
     if path.join(MARKER).exists() {
         return Ok(false);

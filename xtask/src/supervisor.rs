@@ -152,11 +152,8 @@ impl Supervisor {
     fn wait_for(&self, host: usize, patience: Duration) -> Result<()> {
         let deadline = Instant::now() + patience;
         loop {
-            let (address, given_up) = {
-                let hosts = lock(&self.hosts);
-                let host = hosts.get(host).context("there is no such host")?;
-                (host.address, host.unwatched && host.hasty_ends >= HASTY_ENDS)
-            };
+            let (address, given_up) =
+                self.with(host, |host| Ok((host.address, host.unwatched && host.hasty_ends >= HASTY_ENDS)))?;
             if probe::status(address, "/readyz", Duration::from_secs(5)) == Some(200) {
                 return Ok(());
             }
@@ -169,7 +166,11 @@ impl Supervisor {
 
     /// Sends a host a signal.
     pub fn signal(&self, host: usize, signal: Signal) -> Result<()> {
-        lock(&self.hosts).get_mut(host).context("there is no such host")?.process.signal(signal)
+        self.with(host, |host| host.process.signal(signal))
+    }
+
+    fn with<T>(&self, host: usize, act: impl FnOnce(&mut Host) -> Result<T>) -> Result<T> {
+        act(lock(&self.hosts).get_mut(host).context("there is no such host")?)
     }
 
     /// Has a host end as it should (SIGTERM), and another take its place, which is ready when this returns. `drain` is
@@ -181,36 +182,29 @@ impl Supervisor {
         drain: Duration,
         patience: Duration,
     ) -> Result<ExitStatus> {
-        let of = |hosts: &mut MutexGuard<'_, Vec<Host>>, act: &mut dyn FnMut(&mut Host) -> Result<()>| {
-            act(hosts.get_mut(host).context("there is no such host")?)
-        };
-        of(&mut lock(&self.hosts), &mut |host| {
+        self.with(host, |host| {
             host.unwatched = true;
             host.process.signal(Signal::TERM)
         })?;
         let deadline = Instant::now() + drain + ENDING;
-        let mut ended = None;
-        while ended.is_none() {
-            of(&mut lock(&self.hosts), &mut |host| {
-                ended = match Instant::now() < deadline {
-                    true => host.process.exited()?,
-                    false => Some(host.process.kill()?),
-                };
-                Ok(())
+        let ended = loop {
+            let ended = self.with(host, |host| match Instant::now() < deadline {
+                true => host.process.exited(),
+                false => host.process.kill().map(Some),
             })?;
-            thread::sleep(Duration::from_millis(10));
-        }
-        let mut starter = Some(starter);
-        of(&mut lock(&self.hosts), &mut |host| {
-            if let Some(starter) = starter.take() {
-                host.starter = starter;
+            if let Some(ended) = ended {
+                break ended;
             }
+            thread::sleep(Duration::from_millis(10));
+        };
+        self.with(host, |host| {
+            host.starter = starter;
             host.start()?;
             host.unwatched = false;
             Ok(())
         })?;
         self.wait_for(host, patience)?;
-        ended.context("it has not ended")
+        Ok(ended)
     }
 
     /// Has all hosts end, at the same time: what is in flight first, and without a time to drain, since it is for whoever
@@ -245,7 +239,6 @@ fn lock(hosts: &Mutex<Vec<Host>>) -> MutexGuard<'_, Vec<Host>> {
     hosts.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Starts again what has ended.
 fn revive(hosts: &Mutex<Vec<Host>>, tell: &impl Fn(Story)) {
     for (index, host) in lock(hosts).iter_mut().enumerate().filter(|(_, host)| !host.unwatched) {
         let Ok(Some(status)) = host.process.exited() else { continue };

@@ -5,8 +5,7 @@ mod hosts;
 mod serving;
 
 use std::collections::BTreeMap;
-use std::fs::{self, OpenOptions};
-use std::io::Write;
+use std::fs;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -25,7 +24,7 @@ use self::serving::Serving;
 use crate::postgres_url::PostgresUrl;
 use crate::redis_server::RedisServer;
 use crate::redis_url::{CREDENTIALS, RedisUrl};
-use crate::state::StateDir;
+use crate::state::{StateDir, write_for_owner};
 use crate::tick::{self, Tick};
 use crate::{build, setup, shared, workspace};
 
@@ -96,7 +95,6 @@ fn given(address: &Option<String>) -> Option<&str> {
     address.as_deref().filter(|address| !address.trim().is_empty())
 }
 
-/// Reads `key=value`.
 fn parse_variable(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
@@ -183,7 +181,6 @@ fn reachable(address: SocketAddr) -> SocketAddr {
 
 /// What the main loop waits for.
 enum Happening {
-    /// Somebody wants us to stop.
     Stop,
     /// One of the processes we started may have ended.
     ChildEnded,
@@ -380,15 +377,6 @@ fn keys(binary: &Path, state: &StateDir) -> Result<Vec<(String, String)>> {
 /// carry a password, so that the file is for its owner's eyes alone.
 fn note_redis(state: &Path, redis_url: &RedisUrl) -> Result<()> {
     write_for_owner(&state.join("redis-url"), &format!("{}\n", redis_url.with_credentials()))
-}
-
-fn write_for_owner(path: &Path, text: &str) -> Result<()> {
-    let mut options = OpenOptions::new();
-    options.write(true).create(true).truncate(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let written = options.open(path).and_then(|mut file| file.write_all(text.as_bytes()));
-    written.with_context(|| format!("cannot write {}", path.display()))
 }
 
 /// Where everything is.

@@ -110,6 +110,13 @@ pub fn run(command: &mut Command) -> Result<()> {
     Ok(())
 }
 
+/// Builds a program of the end-to-end tests' crate, as the host is built (see [`build::host`](crate::build::host)), and runs
+/// it. It reads our own command line behind the first `words`, by the same structures that have read it here.
+pub fn run_test_program(name: &str, words: usize) -> Result<()> {
+    run(&mut cargo(["build", "--release", "--workspace", "--bin", name]))?;
+    run(Command::new(host_binary().with_file_name(name)).args(env::args_os().skip(1 + words)))
+}
+
 /// The command as one would type it.
 #[must_use]
 pub fn display(command: &Command) -> String {

@@ -111,16 +111,12 @@ impl<'a> Told<'a> {
 /// The four statuses that a reader of an order sees, as far as they are known.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub(crate) struct Statuses {
-    /// Of the order.
     #[serde(rename = "orderStatus")]
     pub(crate) order: Option<OrderStatus>,
-    /// Of its payment.
     #[serde(rename = "payStatus")]
     pub(crate) pay: Option<PayStatus>,
-    /// Of its seat.
     #[serde(rename = "reservationStatus")]
     pub(crate) reservation: Option<ReservationStatus>,
-    /// Of its course.
     #[serde(rename = "courseStatus")]
     pub(crate) course: Option<CourseStatus>,
 }

@@ -74,9 +74,7 @@ mod tests {
         };
         let storage = Store::new(&store::DATABASE);
         let tell = |version, event: Event| {
-            let (subject, id, source) = (event.subject(), format!("member/7:{version}"), "member".to_owned());
-            let told =
-                Envelope { id, source, version, subject, time: at, traceparent: None, actor: None, event };
+            let told = Envelope::new("member", version, at, event);
             at_once(View { storage: &storage }.handle(&[told])).unwrap().unwrap();
         };
         let known = || {
@@ -96,16 +94,8 @@ mod tests {
     fn an_order_is_shown_with_the_course_that_the_same_batch_tells_of_and_that_takes_one_statement() {
         let applicant = samples::applicant(1113);
         let opened = Event::CourseOpened(samples::course(applicant.edu_no.get(), "자바", CourseStatus::Open));
-        let batch = [samples::history().swap_remove(0).2, opened].map(|event| Envelope {
-            id: format!("{}:1", event.subject()),
-            source: samples::context(&event).to_owned(),
-            version: 1,
-            subject: event.subject(),
-            time: Timestamp::from_millis(0),
-            traceparent: None,
-            actor: None,
-            event,
-        });
+        let batch = [samples::history().swap_remove(0).2, opened]
+            .map(|event| Envelope::new(samples::context(&event), 1, Timestamp::from_millis(0), event));
         let storage = Store::new(&store::DATABASE);
         at_once(View { storage: &storage }.handle(&batch)).unwrap().unwrap();
         assert_eq!(storage.statements(), 1);

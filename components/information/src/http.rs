@@ -3,7 +3,7 @@
 use crate::live;
 use crate::ports::Background;
 use crate::store::{self, Filter, Found};
-use ::store::{Direction, Page, Storage, StoreError};
+use ::store::{Page, Storage, StoreError};
 use access::Reach;
 use hal::{Error, Links, Method, Paging, Problem, Request, Response};
 use kernel::OrderId;
@@ -15,15 +15,10 @@ const SORTABLE: &[&str] = &["orderId", "eduNo", "updatedAt"];
 /// What a path means.
 #[derive(Debug, PartialEq, Eq)]
 enum Route {
-    /// `/infomations`
     All,
-    /// `/infomations/{orderId}`
     One(OrderId),
-    /// `/infomations/{orderId}/events`
     Events(OrderId),
-    /// `/infomations/search`
     Searches,
-    /// `/infomations/search/findByOrderId`
     FindByOrderId,
 }
 
@@ -41,7 +36,6 @@ impl Route {
     }
 }
 
-/// Answers a request.
 pub(crate) async fn answer<S: Storage + Clone + 'static>(
     storage: &S,
     background: impl Background,
@@ -69,13 +63,7 @@ async fn all(storage: &impl Storage, request: &Request, reach: &Reach) -> Result
         status: request.query.parse_as("status")?,
         owners: reach.owners(),
     };
-    let page = Page {
-        limit: paging.limit(),
-        after: paging.after,
-        offset: paging.offset(),
-        sort: paging.sort_field().map(store::column),
-        direction: Direction::descending(paging.descending()),
-    };
+    let page = Page { sort: paging.sort.map(|sort| store::column(sort.field)), ..paging.page() };
     let mut found = store::list(storage, filter, &page).await?;
     let managed = managed(reach);
     found.iter_mut().for_each(|found| veil(found, reach, &managed));
@@ -134,7 +122,6 @@ pub(crate) fn unknown(order_id: OrderId) -> Problem {
         .next("Check the number. An order that was taken just now appears within a second: try again.")
 }
 
-/// One order as a HAL document.
 #[derive(Serialize)]
 pub(crate) struct Document<'a> {
     #[serde(flatten)]

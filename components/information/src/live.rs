@@ -54,7 +54,6 @@ const LONGEST: Duration = Duration::from_secs(300);
 /// How long a client that was cut off waits before it connects again, in milliseconds.
 const RETRY: u64 = 1000;
 
-/// Follows an order.
 pub(crate) async fn follow<S: Storage + Clone + 'static>(
     storage: &S,
     background: impl Background,

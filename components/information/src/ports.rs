@@ -15,7 +15,6 @@ pub(crate) trait Background: Copy + 'static {
     fn spawn(&self, work: impl Future<Output = ()> + 'static);
 }
 
-/// Spin.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Spin;
 

@@ -10,10 +10,10 @@ mod schema;
 pub(crate) use filter::{Filter, column};
 
 use crate::domain::{Statuses, Told};
-use kernel::event::{Event, Manager};
+use kernel::event::Event;
 use kernel::{CustomerId, EduNo, OrderId, PersonName};
 use serde::Serialize;
-use store::{Database, Page, Row, Statement, Storage, StoreError};
+use store::{Database, Page, Row, Statement, Storage, StoreError, course_managers};
 
 /// The context's own store; nobody else reads it.
 pub static DATABASE: Database = Database::new("information", &schema::SCHEMA);
@@ -147,17 +147,10 @@ impl Found {
             },
             waiting_position: row.opt_count("waiting_position")?,
             updated_at: row.text("updated_at")?.to_owned(),
-            managers: managers(row)?,
+            managers: course_managers::read(row)?.into_iter().map(|manager| manager.customer_id).collect(),
             timeline: None,
         })
     }
-}
-
-/// Who manages the course of a row.
-fn managers(row: &Row) -> Result<Vec<CustomerId>, StoreError> {
-    let unreadable = |error| StoreError::Failure(format!("`managers`: {error}"));
-    let managers: Vec<Manager> = serde_json::from_str(row.text("managers")?).map_err(unreadable)?;
-    Ok(managers.into_iter().map(|manager| manager.customer_id).collect())
 }
 
 /// One order with its timeline, if anything has been heard of it.
@@ -177,9 +170,8 @@ pub(crate) async fn list(
     filter.ask_list(LISTED, page).rows(storage).await?.iter().map(Found::read).collect()
 }
 
-/// How many orders a filter lets through.
 pub(crate) async fn total(storage: &impl Storage, filter: Filter<'_>) -> Result<u64, StoreError> {
-    filter.ask_total().row(storage).await?.map_or(Ok(0), |row| row.count("total"))
+    filter.ask_total().total(storage).await
 }
 
 #[cfg(test)]

@@ -5,9 +5,8 @@
 
 use crate::templates;
 use kernel::event::Event;
-use kernel::{CustomerId, Invalid, Language, OrderId, Timestamp};
+use kernel::{CustomerId, Language, OrderId, Timestamp};
 use serde::Serialize;
-use std::str::FromStr;
 
 /// How often one message is sent before it is given up.
 pub(crate) const MAX_ATTEMPTS: u32 = 11;
@@ -25,11 +24,9 @@ pub(crate) const LEASE: i64 = 15;
 pub(crate) struct Message {
     /// `<context>:<subject>:<version>` of the event: `order:1113:1`.
     pub(crate) id: String,
-    /// The order it is about.
     pub(crate) order_id: OrderId,
     /// The customer, if the order said.
     pub(crate) customer_id: Option<CustomerId>,
-    /// The event's name.
     pub(crate) event: &'static str,
     /// The language of the body.
     pub(crate) language: Language,
@@ -65,41 +62,16 @@ pub(crate) fn addressee(customer_id: Option<u64>, order_id: u64) -> String {
     customer_id.map_or_else(|| format!("order/{order_id}"), |customer| customer.to_string())
 }
 
-/// How the delivery of a message stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub(crate) enum Status {
-    /// To be sent, or to be sent again.
-    Pending,
-    /// The channel has it.
-    Sent,
-    /// Given up.
-    Failed,
-}
-
-impl Status {
-    /// Every one of them.
-    pub(crate) const ALL: [Self; 3] = [Self::Pending, Self::Sent, Self::Failed];
-
-    /// As the API spells it.
-    pub(crate) const fn as_str(self) -> &'static str {
-        match self {
-            Self::Pending => "Pending",
-            Self::Sent => "Sent",
-            Self::Failed => "Failed",
-        }
+kernel::words!(
+    /// How the delivery of a message stands.
+    pub(crate) Status, "status" {
+        /// To be sent, or to be sent again.
+        Pending = "Pending",
+        /// The channel has it.
+        Sent = "Sent",
+        Failed = "Failed",
     }
-}
-
-impl FromStr for Status {
-    type Err = Invalid;
-
-    fn from_str(raw: &str) -> Result<Self, Invalid> {
-        Self::ALL
-            .into_iter()
-            .find(|status| status.as_str() == raw)
-            .ok_or_else(|| Invalid::new("status", "must be one of `Pending`, `Sent`, `Failed`"))
-    }
-}
+);
 
 /// How one try to send ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -118,17 +90,13 @@ pub enum Attempt {
 /// What becomes of a message after a try.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
-    /// Done.
     Sent {
-        /// When the channel took it first.
         at: Timestamp,
     },
-    /// To be tried again.
     Retry {
         /// Not before.
         due: Timestamp,
     },
-    /// Given up.
     Failed,
 }
 
@@ -196,13 +164,5 @@ mod tests {
         assert_eq!(pauses, [1, 2, 4, 8, 16, 32, 64, 128, 256, 300]);
         assert!(pauses.iter().sum::<i64>() > 13 * 60);
         assert_eq!(judge(&busy, 11, NOW), Verdict::Failed);
-    }
-
-    #[test]
-    fn every_delivery_status_reads_back_from_its_own_spelling() {
-        for status in Status::ALL {
-            assert_eq!(status.as_str().parse::<Status>().unwrap(), status);
-        }
-        assert!("sent".parse::<Status>().is_err());
     }
 }

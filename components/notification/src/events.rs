@@ -154,9 +154,7 @@ mod tests {
     }
 
     fn told(source: &str, event: Event) -> Envelope {
-        let (subject, time) = (event.subject(), Timestamp::from_millis(0));
-        let (id, source) = (format!("{subject}:1"), source.to_owned());
-        Envelope { id, source, version: 1, subject, time, traceparent: None, actor: None, event }
+        Envelope::new(source, 1, Timestamp::from_millis(0), event)
     }
 
     /// What the phones got of a batch, and the store it was written to.

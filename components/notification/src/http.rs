@@ -1,7 +1,7 @@
 //! The messages over HTTP: read only, so that everybody can see what was told to whom and whether it arrived.
 
 use crate::store::{self, Filter, Found};
-use ::store::{Direction, Page, Storage};
+use ::store::{Page, Storage};
 use access::Reach;
 use hal::{Error, Links, Method, Paging, Problem, Request, Response};
 use kernel::OrderId;
@@ -13,13 +13,9 @@ const SORTABLE: &[&str] = &["createdAt"];
 /// What a path means.
 #[derive(Debug, PartialEq, Eq)]
 enum Route<'a> {
-    /// `/notifications`
     All,
-    /// `/notifications/{id}`
     One(&'a str),
-    /// `/notifications/search`
     Searches,
-    /// `/notifications/search/findByOrderId`
     FindByOrderId,
 }
 
@@ -35,7 +31,6 @@ impl<'a> Route<'a> {
     }
 }
 
-/// Answers a request.
 pub(crate) async fn answer(
     storage: &impl Storage,
     request: &Request,
@@ -65,14 +60,8 @@ async fn all(storage: &impl Storage, request: &Request, reach: &Reach) -> Result
         status: request.query.parse_as("status")?,
         owners: reach.owners(),
     };
-    let page = Page {
-        limit: paging.limit(),
-        after: paging.after,
-        offset: paging.offset(),
-        sort: None,
-        // The newest first, unless asked otherwise.
-        direction: Direction::descending(paging.descending() || paging.sort.is_none()),
-    };
+    // The newest first, unless asked otherwise.
+    let page = Page { descending: paging.sort.is_none_or(|sort| sort.descending), ..paging.page() };
     let found = store::list(storage, filter, &page).await?;
     let total = if paging.counts() { Some(store::total(storage, filter).await?) } else { None };
     let documents: Vec<_> = found.iter().map(|found| Document::of(found, &request.base)).collect();
@@ -87,7 +76,6 @@ async fn one(storage: &impl Storage, request: &Request, reach: &Reach, id: &str)
     }
 }
 
-/// One message as a HAL document.
 #[derive(Serialize)]
 struct Document<'a> {
     #[serde(flatten)]

@@ -189,7 +189,6 @@ impl Claimed {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Conclusion {
     pub(crate) seq: i64,
-    /// Which try it was.
     pub(crate) attempts: u32,
     pub(crate) verdict: Verdict,
     /// What the channel complained about, for the operator who looks into the store.
@@ -240,18 +239,6 @@ pub(crate) fn conclude(conclusions: &[Conclusion], now: Timestamp) -> Statement 
 
 /// Keeps the newest title told about each course, each with its version.
 pub(crate) fn keep_courses(courses: &[(u64, &Course)]) -> Statement {
-    #[derive(Serialize)]
-    #[serde(rename_all = "camelCase")]
-    struct Titled<'a> {
-        edu_no: EduNo,
-        version: u64,
-        title: &'a str,
-    }
-    let titled = courses.iter().map(|(version, course)| Titled {
-        edu_no: course.edu_no,
-        version: *version,
-        title: &course.title,
-    });
     Statement::new(
         "INSERT INTO courses (edu_no, version, title)
          SELECT CAST(value ->> 'eduNo' AS BIGINT), CAST(value ->> 'version' AS BIGINT), value ->> 'title'
@@ -259,7 +246,7 @@ pub(crate) fn keep_courses(courses: &[(u64, &Course)]) -> Statement {
          ON CONFLICT (edu_no) DO UPDATE SET version = excluded.version, title = excluded.title
              WHERE excluded.version > courses.version",
     )
-    .bind_list(titled)
+    .bind_versioned(courses)
 }
 
 /// The titles of some courses; those that have not been heard of are missing.
@@ -370,9 +357,8 @@ pub(crate) async fn list(
     filter.ask_list(page).rows(storage).await?.iter().map(Found::read).collect()
 }
 
-/// How many messages a filter lets through.
 pub(crate) async fn total(storage: &impl Storage, filter: Filter<'_>) -> Result<u64, StoreError> {
-    filter.ask_total().row(storage).await?.map_or(Ok(0), |row| row.count("total"))
+    filter.ask_total().total(storage).await
 }
 
 #[cfg(test)]

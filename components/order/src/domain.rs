@@ -38,7 +38,6 @@ impl Application {
 /// What this context knows of a course, from `reservation`'s events.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Course {
-    /// What it is called.
     pub(crate) title: String,
     /// What one person pays.
     pub(crate) fee: Won,
@@ -49,20 +48,16 @@ pub(crate) struct Course {
 /// An order as its events left it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Order {
-    /// What was applied with.
     pub(crate) application: Application,
-    /// What it costs.
     pub(crate) amount: Won,
     /// The course's title at that moment.
     pub(crate) course_title: String,
-    /// When it was taken.
     pub(crate) ordered_at: Timestamp,
     /// Why it has ended, if it has.
     pub(crate) canceled: Option<CancelReason>,
 }
 
 impl Order {
-    /// As it was taken.
     pub(crate) fn of(ordered: &Ordered) -> Self {
         Self {
             application: Application {
@@ -76,7 +71,6 @@ impl Order {
         }
     }
 
-    /// Its number.
     pub(crate) const fn order_id(&self) -> OrderId {
         self.application.applicant.order_id
     }
@@ -87,14 +81,12 @@ impl Order {
     }
 }
 
-/// What is asked of an order.
 #[derive(Clone, Debug)]
 pub(crate) enum Command<'a> {
     /// A customer applies for a course.
     Apply(Apply<'a>),
     /// `pay` did not settle the payment at once.
     DelayPayment {
-        /// Why.
         reason: DelayReason,
         /// Where the payment stands, as far as this context knows.
         payment: Option<PayStatus>,
@@ -105,7 +97,6 @@ pub(crate) enum Command<'a> {
     },
     /// The order is to end.
     Cancel {
-        /// Why.
         reason: CancelReason,
         /// Where the course stands, if this context has heard of it.
         course: Option<CourseStatus>,
@@ -117,13 +108,11 @@ pub(crate) enum Command<'a> {
 /// What an application is decided from.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Apply<'a> {
-    /// What was applied with.
     pub(crate) application: &'a Application,
     /// The course, if this context has heard of it.
     pub(crate) course: Option<&'a Course>,
     /// Whether `pay` is left alone at the moment.
     pub(crate) breaker_open: bool,
-    /// The time.
     pub(crate) now: Timestamp,
     /// When the order expires if it is not paid.
     pub(crate) due_at: Timestamp,
@@ -132,19 +121,15 @@ pub(crate) struct Apply<'a> {
 /// What the domain says no to.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Refusal {
-    /// No course has this number.
     #[error("there is no course {0}")]
     UnknownCourse(EduNo),
-    /// The course takes no applications.
     #[error("course {0} is {1} and takes no applications")]
     CourseNotOpen(EduNo, CourseStatus),
     /// The number belongs to an order with other content.
     #[error("this order number belongs to an order with other content")]
     ContentDiffers,
-    /// Nobody has applied under this number.
     #[error("there is no order with this number")]
     UnknownOrder,
-    /// The order has ended.
     #[error("the order has ended ({})", .0.as_str())]
     Ended(CancelReason),
     /// The course is over and paid for, and what was taken part in cannot be canceled.

@@ -38,9 +38,6 @@ const CONCURRENCY: usize = 64;
 /// How many milliseconds longer than any call a claimed payment is left alone by other workers.
 const LEASE_MARGIN: i64 = 2_000;
 
-/// How many hours an `Idempotency-Key` is remembered.
-const KEY_HOURS: i64 = 24;
-
 impl<P: Ports, S: Storage, T: Tell> Worker for Service<P, S, T> {
     const NAME: &'static str = "order";
 
@@ -63,10 +60,9 @@ impl<P: Ports, S: Storage, T: Tell> Worker for Service<P, S, T> {
     /// One duty that fails does not keep the others from being done.
     async fn tick(&self, _caught_up: bool) -> anyhow::Result<()> {
         let until = Instant::now() + BUDGET;
-        let keys_from = Timestamp::now().plus_minutes(-60 * KEY_HOURS);
         let expired = self.expire(until).await;
         let retried = self.retry_payments(until).await;
-        let forgot = store::forget_keys(&self.journal.storage, keys_from).await;
+        let forgot = journal::keys::forget(&self.journal.storage, Timestamp::now()).await;
         let forgot_rates = store::forget_rates(&self.journal.storage, Timestamp::now()).await;
         expired?;
         retried?;

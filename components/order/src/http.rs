@@ -19,7 +19,7 @@ use crate::domain::Refusal;
 use crate::ports::Ports;
 use crate::service::{Applied, LOOK_AGAIN, Service};
 use crate::store::{self, Filter, Stored};
-use ::store::{Direction, Page, Storage};
+use ::store::{Page, Storage};
 use access::Reach;
 use document::{Document, href};
 use hal::{Error, Method, Paging, Preconditions, Problem, Request, Response, StatusCode};
@@ -100,7 +100,6 @@ async fn check_in_reach<P: Ports, S: Storage, T: Tell>(
     Err(refuse(&Preconditions::default(), Refusal::UnknownOrder.into()))
 }
 
-/// Takes an order, or finds it taken.
 async fn apply<P: Ports, S: Storage, T: Tell>(
     service: &Service<P, S, T>,
     request: &Request,
@@ -166,7 +165,7 @@ async fn patch<P: Ports, S: Storage, T: Tell>(
         Some(OrderStatus::OrderCanceled) => cancel(service, request, order_id).await?,
         Some(OrderStatus::Ordered) | None => still_ordered(service, request, order_id).await?,
     };
-    Ok(Response::ok(&Document::of(&stored, &href(request, order_id))))
+    Ok(Response::ok(&Document::of(&stored, &request.base)))
 }
 
 /// What is ordered is so already, and what has ended does not come back.
@@ -200,7 +199,7 @@ async fn cancel<P: Ports, S: Storage, T: Tell>(
 
 /// Whether an order is as the client wants it to be for a change.
 fn hold(preconditions: &Preconditions, request: &Request, stored: &Stored) -> bool {
-    preconditions.hold(|| hal::etag_of(&Document::of(stored, &href(request, stored.order_id()))))
+    preconditions.hold(|| hal::etag_of(&Document::of(stored, &request.base)))
 }
 
 async fn show<P: Ports, S: Storage, T: Tell>(
@@ -210,7 +209,7 @@ async fn show<P: Ports, S: Storage, T: Tell>(
 ) -> Result<Response, Error> {
     let found = service.find(order_id).await;
     let stored = found.map_err(|not_done| refuse(&Preconditions::default(), not_done))?;
-    Ok(Response::ok(&Document::of(&stored, &href(request, order_id))))
+    Ok(Response::ok(&Document::of(&stored, &request.base)))
 }
 
 async fn list(storage: &impl Storage, request: &Request, reach: &Reach) -> Result<Response, Error> {
@@ -221,18 +220,11 @@ async fn list(storage: &impl Storage, request: &Request, reach: &Reach) -> Resul
         owners: reach.owners(),
     };
     let paging = Paging::parse(&request.query, &["orderId", "orderedAt"])?;
-    let page = Page {
-        limit: paging.limit(),
-        after: paging.after,
-        offset: paging.offset(),
-        sort: (paging.sort_field() == Some("orderedAt")).then_some(store::ORDERED_AT),
-        direction: Direction::descending(paging.descending()),
-    };
+    let sort = paging.sort.filter(|sort| sort.field == "orderedAt").map(|_| store::ORDERED_AT);
+    let page = Page { sort, ..paging.page() };
     let listed = store::list(storage, filter, &page).await?;
     let total = if paging.counts() { Some(store::count(storage, filter).await?) } else { None };
-    let hrefs: Vec<_> = listed.iter().map(|stored| href(request, stored.order_id())).collect();
-    let documents: Vec<_> =
-        listed.iter().zip(&hrefs).map(|(stored, here)| Document::of(stored, here)).collect();
+    let documents: Vec<_> = listed.iter().map(|stored| Document::of(stored, &request.base)).collect();
     let last = listed.last().map(|stored| stored.order_id().get());
     Ok(paging.respond(request, "orders", &documents, total, last))
 }
@@ -242,13 +234,12 @@ fn is_delayed(stored: &Stored) -> bool {
 }
 
 fn created(request: &Request, stored: &Stored, seconds: u64) -> Response {
-    let here = href(request, stored.order_id());
-    with_retry_after(Response::created(&Document::of(stored, &here), &here), stored, seconds)
+    let here = href(&request.base, stored.order_id());
+    with_retry_after(Response::created(&Document::of(stored, &request.base), &here), stored, seconds)
 }
 
 fn shown(request: &Request, status: StatusCode, stored: &Stored, seconds: u64) -> Response {
-    let here = href(request, stored.order_id());
-    with_retry_after(Response::hal(status, &Document::of(stored, &here)), stored, seconds)
+    with_retry_after(Response::hal(status, &Document::of(stored, &request.base)), stored, seconds)
 }
 
 /// When a payment is delayed, in how many seconds to look again.

@@ -40,7 +40,6 @@ pub struct Service<P, S, T> {
 /// Why nothing was committed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum NotDone {
-    /// The domain said no.
     #[error(transparent)]
     Refused(#[from] Refusal),
     /// The state is not one for which the change was meant.
@@ -52,19 +51,15 @@ pub(crate) enum NotDone {
     /// There is something to pay, and no card to pay it with.
     #[error("a card is needed")]
     CardMissing,
-    /// One client did it too often.
     #[error("too often, for {0} s more")]
     TooMany(u64),
-    /// A card could not be sealed.
     #[error(transparent)]
     Seal(#[from] SealError),
-    /// The store.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
 impl<P: Ports, S: Storage, T: Tell> Service<P, S, T> {
-    /// One order.
     pub(crate) async fn find(&self, order_id: OrderId) -> Result<Stored, NotDone> {
         find(&self.journal.storage, order_id).await
     }

@@ -47,7 +47,6 @@ thread_local! {
 }
 
 impl Settings {
-    /// The settings of this instance.
     pub(crate) async fn load(role: Role) -> anyhow::Result<Rc<Self>> {
         if let Some(settings) = SETTINGS.with_borrow(Clone::clone) {
             return Ok(settings);

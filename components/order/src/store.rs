@@ -14,7 +14,7 @@ mod schema;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use keys::{Key, NewKey, forget_keys, remember_key};
+pub(crate) use keys::{Key, NewKey, remember_key};
 pub(crate) use rates::{Use, forget_rates, use_one};
 pub(crate) use replica::{Fact, hear, hear_news, learn_courses};
 pub(crate) use retries::{
@@ -22,12 +22,9 @@ pub(crate) use retries::{
 };
 
 use crate::domain::{self, Application, Course, Order};
-use kernel::event::{Applicant, CancelReason, Event};
-use kernel::{
-    CourseStatus, CustomerId, EduNo, Guests, OrderId, OrderStatus, Owners, PayStatus, Timestamp, Won,
-};
-use serde::Deserialize;
-use serde::de::IntoDeserializer;
+use journal::tallies;
+use kernel::event::{Applicant, Event};
+use kernel::{CourseStatus, EduNo, OrderId, OrderStatus, PayStatus, Timestamp, Won};
 use store::{Database, Page, Row, Statement, Storage, StoreError};
 
 /// The store under the label `order`.
@@ -42,7 +39,6 @@ pub(crate) const ORDERED_AT: &str = "ordered_at";
 /// An order as it is stored, with what this context knows about it from others.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Stored {
-    /// The order itself.
     pub(crate) order: Order,
     /// Of its last event.
     pub(crate) version: u64,
@@ -79,17 +75,7 @@ pub(crate) struct Snapshot {
 }
 
 /// Which orders are asked for.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Filter<'a> {
-    /// Of this customer.
-    pub(crate) customer_id: Option<CustomerId>,
-    /// For this course.
-    pub(crate) edu_no: Option<EduNo>,
-    /// Standing so.
-    pub(crate) status: Option<OrderStatus>,
-    /// Whose; none is everybody's.
-    pub(crate) owners: Option<&'a Owners>,
-}
+pub(crate) type Filter<'a> = tallies::Filter<'a, OrderStatus>;
 
 /// What [`Stored`] is read from.
 const COLUMNS: &str = "orders.order_id, orders.customer_id, orders.edu_no, orders.guest, orders.language, \
@@ -108,7 +94,6 @@ fn select(rest: &str) -> Statement {
     Statement::new(format!("SELECT {COLUMNS} FROM orders {rest}"))
 }
 
-/// One order.
 pub(crate) async fn find(storage: &impl Storage, order_id: OrderId) -> Result<Option<Stored>, StoreError> {
     let one = select("WHERE order_id = $1").bind(order_id.get());
     one.row(storage).await?.as_ref().map(Stored::read).transpose()
@@ -176,7 +161,6 @@ pub(crate) async fn knows_courses(storage: &impl Storage) -> Result<bool, StoreE
     Ok(Statement::new("SELECT 1 AS one FROM courses LIMIT 1").row(storage).await?.is_some())
 }
 
-/// One page of orders.
 pub(crate) async fn list(
     storage: &impl Storage,
     filter: Filter<'_>,
@@ -186,29 +170,12 @@ pub(crate) async fn list(
     read_all(storage, filter.conditions().page(&select, "order_id", page)).await
 }
 
-/// How many orders there are: from the tallies, unless those of some customers are asked for.
 pub(crate) async fn count(storage: &impl Storage, filter: Filter<'_>) -> Result<u64, StoreError> {
-    let counted = if filter.customer_id.is_some() || filter.owners.is_some() {
-        "SELECT count(*) AS total FROM orders"
-    } else {
-        journal::tallies::TOTAL
-    };
-    let total = filter.conditions().all(counted).row(storage).await?;
-    total.map_or(Ok(0), |row| row.count("total"))
+    filter.total(storage, "orders").await
 }
 
 async fn read_all(storage: &impl Storage, statement: Statement) -> Result<Vec<Stored>, StoreError> {
     statement.rows(storage).await?.iter().map(Stored::read).collect()
-}
-
-impl Filter<'_> {
-    fn conditions(self) -> store::Filter {
-        store::Filter::default()
-            .equal("customer_id", self.customer_id.map(CustomerId::get))
-            .equal("edu_no", self.edu_no.map(EduNo::get))
-            .equal("status", self.status.map(OrderStatus::as_str))
-            .owned("", self.owners)
-    }
 }
 
 impl Stored {
@@ -223,7 +190,6 @@ impl Stored {
         }
     }
 
-    /// The order's number.
     pub(crate) const fn order_id(&self) -> OrderId {
         self.order.order_id()
     }
@@ -237,19 +203,15 @@ impl Stored {
     }
 
     fn read(row: &Row) -> Result<Self, StoreError> {
-        let applicant = Applicant {
-            order_id: row.number("order_id", OrderId::parse)?,
-            customer_id: row.opt_number("customer_id", CustomerId::parse)?,
-            edu_no: row.number("edu_no", EduNo::parse)?,
-            guest: row.number("guest", Guests::parse)?,
-            language: row.parse("language")?,
-        };
         let order = Order {
-            application: Application { applicant, card_last4: row.opt_string("card_last4")? },
+            application: Application {
+                applicant: row.applicant()?,
+                card_last4: row.opt_string("card_last4")?,
+            },
             amount: row.number("amount", Won::amount)?,
             course_title: row.text("course_title")?.to_owned(),
             ordered_at: row.parse("ordered_at")?,
-            canceled: row.opt_text("cancel_reason")?.map(cancel_reason).transpose()?,
+            canceled: row.opt_parse("cancel_reason")?,
         };
         let payment = Payment {
             status: row.opt_parse("payment")?,
@@ -264,9 +226,4 @@ impl Stored {
             course_version: row.count("course_version")?,
         })
     }
-}
-
-fn cancel_reason(word: &str) -> Result<CancelReason, StoreError> {
-    CancelReason::deserialize(word.into_deserializer())
-        .map_err(|error: serde::de::value::Error| StoreError::Failure(format!("`cancel_reason`: {error}")))
 }

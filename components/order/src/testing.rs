@@ -158,17 +158,7 @@ pub(crate) fn fact(order_id: u64, status: PayStatus, version: u64) -> Fact {
 }
 
 pub(crate) fn envelope(source: &str, version: u64, event: Event) -> Envelope {
-    let subject = event.subject();
-    Envelope {
-        id: format!("{subject}:{version}"),
-        source: source.to_owned(),
-        version,
-        subject,
-        time: NOW,
-        traceparent: None,
-        actor: None,
-        event,
-    }
+    Envelope::new(source, version, NOW, event)
 }
 
 pub(crate) fn paid(order_id: u64, version: u64) -> Envelope {

@@ -24,7 +24,6 @@ pub(crate) struct Terms {
 pub(crate) struct Attempt(u64);
 
 impl Attempt {
-    /// The first try.
     pub(crate) const FIRST: Self = Self(1);
 
     /// The gateway's key of this try. Whoever asks for the same try uses the same key, which is what makes charging twice
@@ -104,7 +103,6 @@ pub(crate) enum Owed {
     Nothing,
     /// Nothing has to be charged, but it is not yet written down as paid.
     Zero,
-    /// This attempt.
     Charge(Attempt),
 }
 
@@ -149,7 +147,6 @@ pub(crate) enum Refusal {
     /// The number stands for another course or another amount.
     #[error("the payment of this order is for another course or another amount")]
     ContentDiffers,
-    /// The order was canceled.
     #[error("the order is closed, and nothing can be paid for it any more")]
     Closed,
     /// The charge was made for nothing, since the order is paid in another way: it must be given back.

@@ -65,16 +65,7 @@ mod tests {
     }
 
     fn envelope(event: Event) -> Envelope {
-        Envelope {
-            id: format!("{}:1", event.subject()),
-            source: "reservation".to_owned(),
-            version: 1,
-            subject: event.subject(),
-            time: Timestamp::from_millis(0),
-            traceparent: None,
-            actor: None,
-            event,
-        }
+        Envelope::new("reservation", 1, Timestamp::from_millis(0), event)
     }
 
     fn canceled(order_id: u64) -> Envelope {

@@ -13,7 +13,7 @@ use crate::domain::{Refusal, Terms};
 use crate::ports::Gateway;
 use crate::service::{NotDone, Service};
 use crate::store::{self, Filter, Stored};
-use ::store::{Direction, Page, Storage};
+use ::store::Storage;
 use access::Reach;
 use hal::{Error, Fields, Kind, Links, Method, Paging, Problem, Request, Response};
 use journal::Tell;
@@ -80,9 +80,11 @@ async fn pay<G: Gateway, S: Storage, T: Tell>(
     let answer = paid.map_err(|not_done| refuse(order_id, not_done))?;
     let nothing = || anyhow::anyhow!("order {order_id} has no payment after it was paid");
     let stored = Stored::of(&answer.record).ok_or_else(nothing).map_err(Error::failure)?;
-    let here = href(request, order_id);
-    let document = Document::of(&stored, &here);
-    Ok(if answer.new { Response::created(&document, &here) } else { Response::ok(&document) })
+    let document = Document::of(&stored, &request.base);
+    Ok(match answer.new {
+        true => Response::created(&document, &href(&request.base, order_id)),
+        false => Response::ok(&document),
+    })
 }
 
 /// What the body asks to be paid, and with which card.
@@ -143,20 +145,10 @@ async fn list(storage: &impl Storage, request: &Request, reach: &Reach) -> Resul
         owners: reach.owners(),
     };
     let paging = Paging::parse(&request.query, &["orderId"])?;
-    let page = Page {
-        limit: paging.limit(),
-        after: paging.after,
-        offset: paging.offset(),
-        sort: None,
-        direction: Direction::descending(paging.descending()),
-    };
-    let listed = store::list(storage, filter, &page).await?;
+    let listed = store::list(storage, filter, &paging.page()).await?;
     let total = if paging.counts() { Some(store::total(storage, filter).await?) } else { None };
-    let number = |stored: &Stored| stored.payment.applicant.order_id;
-    let hrefs: Vec<_> = listed.iter().map(|stored| href(request, number(stored))).collect();
-    let documents: Vec<_> =
-        listed.iter().zip(&hrefs).map(|(stored, here)| Document::of(stored, here)).collect();
-    let last = listed.last().map(|stored| number(stored).get());
+    let documents: Vec<_> = listed.iter().map(|stored| Document::of(stored, &request.base)).collect();
+    let last = listed.last().map(|stored| stored.payment.applicant.order_id.get());
     Ok(paging.respond(request, "pays", &documents, total, last))
 }
 
@@ -171,11 +163,11 @@ async fn show(
     let Some(stored) = found.filter(in_reach) else {
         return Err(Problem::not_found(format!("Order {order_id} has no payment.")).into());
     };
-    Ok(Response::ok(&Document::of(&stored, &href(request, order_id))))
+    Ok(Response::ok(&Document::of(&stored, &request.base)))
 }
 
-fn href(request: &Request, order_id: OrderId) -> String {
-    format!("{}/pays/{order_id}", request.base)
+fn href(base: &str, order_id: OrderId) -> String {
+    format!("{base}/pays/{order_id}")
 }
 
 /// A payment as it is answered.
@@ -198,9 +190,10 @@ struct Document<'a> {
 }
 
 impl<'a> Document<'a> {
-    fn of(stored: &'a Stored, here: &'a str) -> Self {
+    fn of(stored: &'a Stored, base: &str) -> Self {
         let Stored { status, payment, version } = stored;
         let applicant = &payment.applicant;
+        let here = href(base, applicant.order_id);
         Self {
             order_id: applicant.order_id,
             customer_id: applicant.customer_id,
@@ -213,7 +206,7 @@ impl<'a> Document<'a> {
             paid_at: payment.paid_at,
             refunded_at: payment.refunded_at,
             version: *version,
-            links: Links::new().with("self", here).with("pay", here),
+            links: Links::new().with("self", here.clone()).with("pay", here),
         }
     }
 }

@@ -51,7 +51,6 @@ pub(crate) struct Closing {
 /// Why nothing was committed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum NotDone {
-    /// The domain says no.
     #[error(transparent)]
     Refused(#[from] Refusal),
     /// The gateway did not say what became of a charge or a cancellation; asking again will tell.

@@ -2,8 +2,7 @@
 
 use crate::domain::{Payment, Record};
 use journal::{count_tallies, history, programs, tables, tallies, tally_changed, tally_gone, tally_new};
-use kernel::event::Applicant;
-use kernel::{CustomerId, EduNo, Guests, OrderId, Owners, PayStatus, Won};
+use kernel::{OrderId, PayStatus, Won};
 use std::collections::BTreeMap;
 use store::{Database, Page, Row, Schema, Statement, Step, Storage, StoreError};
 
@@ -102,26 +101,8 @@ impl Stored {
 }
 
 /// Which payments to list.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Filter<'a> {
-    pub(crate) customer_id: Option<CustomerId>,
-    pub(crate) edu_no: Option<EduNo>,
-    pub(crate) status: Option<PayStatus>,
-    /// Whose; none is everybody's.
-    pub(crate) owners: Option<&'a Owners>,
-}
+pub(crate) type Filter<'a> = tallies::Filter<'a, PayStatus>;
 
-impl Filter<'_> {
-    fn conditions(self) -> store::Filter {
-        store::Filter::default()
-            .equal("customer_id", self.customer_id.map(CustomerId::get))
-            .equal("edu_no", self.edu_no.map(EduNo::get))
-            .equal("status", self.status.map(PayStatus::as_str))
-            .owned("", self.owners)
-    }
-}
-
-/// The record of one order.
 pub(crate) async fn load(storage: &impl Storage, order: OrderId) -> Result<Record, StoreError> {
     Ok(load_all(storage, [order]).await?.remove(&order).unwrap_or_default())
 }
@@ -156,27 +137,13 @@ pub(crate) async fn list(
     rows.iter().map(stored).collect()
 }
 
-/// How many payments `filter` lets through: from the tallies, unless those of some are asked for.
 pub(crate) async fn total(storage: &impl Storage, filter: Filter<'_>) -> Result<u64, StoreError> {
-    let counted = if filter.customer_id.is_some() || filter.owners.is_some() {
-        "SELECT count(*) AS total FROM pays"
-    } else {
-        tallies::TOTAL
-    };
-    let count = filter.conditions().all(counted).row(storage).await?;
-    count.map_or(Ok(0), |row| row.count("total"))
+    filter.total(storage, "pays").await
 }
 
 fn stored(row: &Row) -> Result<Stored, StoreError> {
-    let applicant = Applicant {
-        order_id: row.number("order_id", OrderId::parse)?,
-        customer_id: row.opt_number("customer_id", CustomerId::parse)?,
-        edu_no: row.number("edu_no", EduNo::parse)?,
-        guest: row.number("guest", Guests::parse)?,
-        language: row.parse("language")?,
-    };
     let payment = Payment {
-        applicant,
+        applicant: row.applicant()?,
         amount: row.number("amount", Won::amount)?,
         card_last4: row.opt_string("card_last4")?,
         transaction_id: row.opt_string("transaction_id")?,

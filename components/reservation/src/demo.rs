@@ -15,58 +15,34 @@ thread_local! {
     static SEEN: Cell<bool> = const { Cell::new(false) };
 }
 
-/// One of them.
-struct Demo {
-    edu_no: u64,
-    title: &'static str,
-    capacity: u64,
-    fee: u64,
-    approval: Approval,
-    /// In how many minutes it begins.
-    starts_in: i64,
-    /// For how many minutes it goes on.
-    lasts: i64,
-}
+/// Number, title, seats, fee, who confirms, in how many minutes it begins, and for how many it goes on.
+type Demo = (u64, &'static str, u64, u64, Approval, i64, i64);
 
 const DAY: i64 = 24 * 60;
 
 /// 101 and 102 are large, so that load tests do not run out of seats.
 const COURSES: [Demo; 6] = [
-    demo(101, "러스트 입문: 소유권부터 비동기까지", 100_000, 120_000, Automatic, 90 * DAY, 5 * DAY),
-    demo(102, "도메인 주도 설계 실습", 100_000, 250_000, Manual, 90 * DAY, 2 * DAY),
-    demo(103, "일대일 코드 리뷰 (정원 2명)", 2, 80_000, Automatic, 30 * DAY, 120),
-    demo(104, "곧 시작하는 점심 특강", 50, 10_000, Automatic, 10, 60),
-    demo(105, "무료 공개 강의: 웹어셈블리와 Spin", 1_000, 0, Automatic, 14 * DAY, 120),
-    demo(106, "단체 수강: 개발자를 위한 글쓰기", 500, 5_000, Manual, 60 * DAY, DAY),
+    (101, "러스트 입문: 소유권부터 비동기까지", 100_000, 120_000, Automatic, 90 * DAY, 5 * DAY),
+    (102, "도메인 주도 설계 실습", 100_000, 250_000, Manual, 90 * DAY, 2 * DAY),
+    (103, "일대일 코드 리뷰 (정원 2명)", 2, 80_000, Automatic, 30 * DAY, 120),
+    (104, "곧 시작하는 점심 특강", 50, 10_000, Automatic, 10, 60),
+    (105, "무료 공개 강의: 웹어셈블리와 Spin", 1_000, 0, Automatic, 14 * DAY, 120),
+    (106, "단체 수강: 개발자를 위한 글쓰기", 500, 5_000, Manual, 60 * DAY, DAY),
 ];
 
-/// In the order of the fields, so that the courses read as a table.
-const fn demo(
-    edu_no: u64,
-    title: &'static str,
-    capacity: u64,
-    fee: u64,
-    approval: Approval,
-    starts_in: i64,
-    lasts: i64,
-) -> Demo {
-    Demo { edu_no, title, capacity, fee, approval, starts_in, lasts }
-}
-
-impl Demo {
-    fn course(&self, now: Timestamp) -> Result<(EduNo, NewCourse), Invalid> {
-        let starts_at = now.plus_minutes(self.starts_in);
-        let course = NewCourse {
-            title: Title::parse(self.title)?,
-            capacity: Capacity::parse(self.capacity)?,
-            fee: Won::fee(self.fee)?,
-            approval: self.approval,
-            starts_at,
-            ends_at: starts_at.plus_minutes(self.lasts),
-            managers: Managers::default(),
-        };
-        Ok((EduNo::parse(self.edu_no)?, course))
-    }
+fn course(demo: Demo, now: Timestamp) -> Result<(EduNo, NewCourse), Invalid> {
+    let (edu_no, title, capacity, fee, approval, starts_in, lasts) = demo;
+    let starts_at = now.plus_minutes(starts_in);
+    let course = NewCourse {
+        title: Title::parse(title)?,
+        capacity: Capacity::parse(capacity)?,
+        fee: Won::fee(fee)?,
+        approval,
+        starts_at,
+        ends_at: starts_at.plus_minutes(lasts),
+        managers: Managers::default(),
+    };
+    Ok((EduNo::parse(edu_no)?, course))
 }
 
 impl<S: Storage, T: Tell> Service<S, T> {
@@ -82,7 +58,7 @@ impl<S: Storage, T: Tell> Service<S, T> {
     /// A course that exists under one of their numbers is left as it is, whoever opened it.
     async fn open_missing(&self, now: Timestamp) -> Result<(), NotDone> {
         let courses: BTreeMap<EduNo, NewCourse> =
-            COURSES.iter().filter_map(|demo| demo.course(now).ok()).collect();
+            COURSES.into_iter().filter_map(|demo| course(demo, now).ok()).collect();
         let known = store::known_courses(&self.journal.storage, courses.keys()).await?;
         for (edu_no, course) in courses.into_iter().filter(|(edu_no, _)| !known.contains(edu_no)) {
             match self.carry_out(&[Command::Open(edu_no, course).into()], now).await {
@@ -104,8 +80,8 @@ mod tests {
 
     #[test]
     fn every_demonstration_course_is_a_course() {
-        for demo in &COURSES {
-            demo.course(Timestamp::now()).unwrap();
+        for demo in COURSES {
+            course(demo, Timestamp::now()).unwrap();
         }
     }
 
@@ -124,7 +100,7 @@ mod tests {
     fn a_course_that_another_replica_opens_at_its_own_now_is_no_failure() {
         let service = service();
         let start = Timestamp::now();
-        let (edu_no, course) = COURSES[0].course(start.plus_seconds(-1)).unwrap();
+        let (edu_no, course) = super::course(COURSES[0], start.plus_seconds(-1)).unwrap();
         service.meanwhile(&[Command::Open(edu_no, course)]);
         block_on(service.open_missing(start)).unwrap();
         assert_eq!(service.number("SELECT count(*) FROM courses"), 6);

@@ -23,13 +23,12 @@ mod terms;
 #[cfg(test)]
 mod tests;
 
-pub use snapshot::{Course, Decided, Reservation, Snapshot};
-pub use terms::{Capacity, Changes, Managers, NewCourse, Title};
+pub(crate) use snapshot::{Course, Decided, Reservation, Snapshot};
+pub(crate) use terms::{Capacity, Changes, Managers, NewCourse, Title};
 
 /// What is asked of this context.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Command {
-    /// Open a course for applications.
+pub(crate) enum Command {
     Open(EduNo, NewCourse),
     /// Change an open course, start, finish or cancel one, or both at once.
     Change(EduNo, Changes),
@@ -46,7 +45,7 @@ pub enum Command {
 
 impl Command {
     /// The order that it is about, if it is about one.
-    pub const fn order_id(&self) -> Option<OrderId> {
+    pub(crate) const fn order_id(&self) -> Option<OrderId> {
         match self {
             Self::Reserve(applicant) | Self::Cancel(applicant, _) => Some(applicant.order_id),
             Self::Judge(order_id, _) => Some(*order_id),
@@ -55,7 +54,7 @@ impl Command {
     }
 
     /// The course that it names; judging is about the course of the reservation.
-    pub const fn edu_no(&self) -> Option<EduNo> {
+    pub(crate) const fn edu_no(&self) -> Option<EduNo> {
         match self {
             Self::Reserve(applicant) | Self::Cancel(applicant, _) => Some(applicant.edu_no),
             Self::Open(edu_no, _) | Self::Change(edu_no, _) | Self::Settle(edu_no) => Some(*edu_no),
@@ -64,7 +63,7 @@ impl Command {
     }
 
     /// Whether somebody may move up because of it, so that the snapshot should know who waits.
-    pub const fn concerns_the_waiting_list(&self) -> bool {
+    pub(crate) const fn concerns_the_waiting_list(&self) -> bool {
         matches!(
             self,
             Self::Change(..)
@@ -77,8 +76,7 @@ impl Command {
 
 /// Why a command is refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
-    /// There is no such course.
+pub(crate) enum Refusal {
     #[error("there is no course {0}")]
     UnknownCourse(EduNo),
     /// The number is taken by a course with other terms.
@@ -86,45 +84,27 @@ pub enum Refusal {
     CourseDiffers(Box<Terms>),
     /// The course is past the point where this can be done.
     #[error("the course is `{present}`")]
-    CourseClosed {
-        /// Where the course stands.
-        present: CourseStatus,
-    },
+    CourseClosed { present: CourseStatus },
     /// A course does not go from where it stands to there.
     #[error("a course that is `{present}` cannot become `{asked}`")]
-    CourseTransition {
-        /// Where the course stands.
-        present: CourseStatus,
-        /// What was asked for.
-        asked: CourseStatus,
-    },
+    CourseTransition { present: CourseStatus, asked: CourseStatus },
     /// More people have a seat than the course would then take.
     #[error("{taken} seats are taken")]
-    CapacityBelowTaken {
-        /// How many seats are taken.
-        taken: u32,
-    },
-    /// A course ends after it starts.
+    CapacityBelowTaken { taken: u32 },
     #[error("a course ends after it starts")]
     EndsBeforeStart,
     /// Who confirms is settled when a course opens.
     #[error("approval cannot be changed once the course is open")]
     ApprovalFixed,
-    /// There is no such reservation.
     #[error("there is no reservation for order {0}")]
     UnknownReservation(OrderId),
     /// A reservation does not go from where it stands to there.
     #[error("a reservation that is `{present}` cannot become `{asked}`")]
-    ReservationTransition {
-        /// Where the reservation stands.
-        present: ReservationStatus,
-        /// What was asked for.
-        asked: ReservationStatus,
-    },
+    ReservationTransition { present: ReservationStatus, asked: ReservationStatus },
 }
 
 /// What follows from a command; no events where there is nothing left to do.
-pub fn decide(snapshot: &Snapshot, command: &Command, now: Timestamp) -> Result<Vec<Event>, Refusal> {
+pub(crate) fn decide(snapshot: &Snapshot, command: &Command, now: Timestamp) -> Result<Vec<Event>, Refusal> {
     match command {
         Command::Open(edu_no, course) => open(snapshot, *edu_no, course),
         Command::Change(edu_no, changes) => change(snapshot, *edu_no, changes, now),
@@ -288,7 +268,6 @@ fn leave(snapshot: &Snapshot, reservation: &Reservation, ending: Event, now: Tim
 
 /// What changed about a course's seats in the decision being made, before the snapshot has taken it in.
 struct Seats {
-    /// How many became free.
     freed: u32,
     /// Who no longer waits.
     leaving: Option<OrderId>,
@@ -347,7 +326,7 @@ const fn seated(terms: &Terms) -> ReservationStatus {
 }
 
 /// Whether a reservation has, or may still get, a seat.
-pub const fn is_living(status: ReservationStatus) -> bool {
+pub(crate) const fn is_living(status: ReservationStatus) -> bool {
     status.takes_seats() || matches!(status, ReservationStatus::Waitlisted)
 }
 

@@ -78,7 +78,7 @@ impl<S: Storage, T: Tell> Service<S, T> {
             self.settle(edu_no, now).await?;
         }
         if due.to_forget {
-            store::forget_keys(&self.journal.storage, now).await?;
+            journal::keys::forget(&self.journal.storage, now).await?;
         }
         Ok(())
     }
@@ -130,16 +130,8 @@ mod tests {
     use kernel::event::{CancelReason, OrderCanceled, Paid};
 
     fn envelope(context: &str, event: Event) -> Envelope {
-        Envelope {
-            id: format!("{}:1", event.subject()),
-            source: context.to_owned(),
-            version: 1,
-            subject: event.subject(),
-            time: NOW,
-            traceparent: Some("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01".to_owned()),
-            actor: None,
-            event,
-        }
+        let traceparent = Some("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01".to_owned());
+        Envelope { traceparent, ..Envelope::new(context, 1, NOW, event) }
     }
 
     fn paid(order_id: u64) -> Envelope {

@@ -19,9 +19,9 @@ mod roster;
 mod tests;
 
 use crate::service::Service;
-use ::store::{Direction, Page, Storage};
+use ::store::Storage;
 use access::Reach;
-use hal::{Error, Method, Paging, Request, Response};
+use hal::{Error, Method, Request, Response};
 use journal::Tell;
 use kernel::{EduNo, OrderId};
 
@@ -83,16 +83,5 @@ pub async fn answer<S: Storage, T: Tell>(
         (Route::Roster(_) | Route::Reservations | Route::Searches | Route::FindByOrderId, _) => {
             request.other_method(&["GET"])
         }
-    }
-}
-
-/// The part of a list that is asked for; lists here have one order, that of their numbers.
-fn page(paging: &Paging) -> Page {
-    Page {
-        limit: paging.limit(),
-        after: paging.after,
-        offset: paging.offset(),
-        sort: None,
-        direction: Direction::descending(paging.descending()),
     }
 }

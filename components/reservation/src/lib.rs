@@ -20,7 +20,7 @@
 #![cfg_attr(target_arch = "wasm32", allow(unsafe_code))]
 
 mod demo;
-pub mod domain;
+mod domain;
 mod events;
 mod http;
 mod service;

@@ -20,7 +20,6 @@ pub struct Service<S, T> {
 /// A command, and the trace that it belongs to.
 #[derive(Clone, Debug)]
 pub(crate) struct Asked {
-    /// What is asked.
     pub(crate) command: Command,
     /// The W3C trace context it came with; the events carry it on.
     pub(crate) traceparent: Option<String>,
@@ -37,7 +36,6 @@ pub(crate) struct Opening {
     /// The number that the client chose, if it chose one.
     pub(crate) edu_no: Option<EduNo>,
     pub(crate) course: NewCourse,
-    /// The `Idempotency-Key`, if the client sent one.
     pub(crate) key: Option<String>,
     pub(crate) traceparent: Option<String>,
 }
@@ -55,7 +53,6 @@ pub(crate) struct Opened {
 /// Why nothing was committed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum NotDone {
-    /// The domain said no.
     #[error(transparent)]
     Refused(#[from] Refusal),
     /// The state is not one for which the change was meant.

@@ -8,19 +8,19 @@ mod schema;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use keys::{Key, NewKey, find_key, forget_keys, remember_key};
+pub(crate) use keys::{Key, NewKey, find_key, remember_key};
 pub(crate) use read::{
     ListedReservation, ReservationFilter, count_courses, count_reservations, find_course, find_reservation,
     list_courses, list_reservations,
 };
 
 use crate::domain::{Command, Course, Reservation, Snapshot};
-use kernel::event::{Applicant, Course as Terms, Manager};
-use kernel::{CourseStatus, CustomerId, EduNo, Guests, OrderId, Timestamp, Won};
+use kernel::event::Course as Terms;
+use kernel::{CourseStatus, EduNo, OrderId, Timestamp, Won};
 use serde::Serialize;
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use store::{Database, Row, Statement, Storage, StoreError};
+use store::{Database, Row, Statement, Storage, StoreError, course_managers};
 
 /// The store under the label `reservation`.
 pub static DATABASE: Database = Database::new("reservation", &schema::SCHEMA);
@@ -64,7 +64,6 @@ impl Loaded {
         self.versions.get(&edu_no).copied().unwrap_or_default()
     }
 
-    /// The courses that were found.
     pub(crate) fn courses(&self) -> impl Iterator<Item = EduNo> {
         self.versions.keys().copied()
     }
@@ -202,7 +201,8 @@ const DUTIES: &str = "SELECT 'start' AS duty, edu_no FROM (SELECT edu_no FROM co
 /// Looks what is to be done by `now`.
 pub(crate) async fn duties(storage: &impl Storage, now: Timestamp) -> Result<Duties, StoreError> {
     let mut duties = Duties::default();
-    for row in &Statement::new(DUTIES).bind(now.to_string()).bind(keys::forgotten(now)).rows(storage).await? {
+    let due = Statement::new(DUTIES).bind(now.to_string()).bind(journal::keys::forgotten(now));
+    for row in &due.rows(storage).await? {
         let edu_no = row.number("edu_no", EduNo::parse)?;
         match row.text("duty")? {
             "start" => duties.to_start.push(edu_no),
@@ -228,28 +228,14 @@ pub(crate) async fn take_edu_no(storage: &impl Storage) -> Result<EduNo, StoreEr
     row.ok_or_else(missing)?.number("last", EduNo::parse)
 }
 
-/// Reads the columns [`RESERVATION`].
 fn reservation(row: &Row) -> Result<Reservation, StoreError> {
     Ok(Reservation {
-        applicant: Applicant {
-            order_id: row.number("order_id", OrderId::parse)?,
-            customer_id: row.opt_number("customer_id", CustomerId::parse)?,
-            edu_no: row.number("edu_no", EduNo::parse)?,
-            guest: row.number("guest", Guests::parse)?,
-            language: row.parse("language")?,
-        },
+        applicant: row.applicant()?,
         status: row.parse("status")?,
         version: row.count("version")?,
     })
 }
 
-/// Reads the column `managers` of a course.
-fn managers(row: &Row) -> Result<Vec<Manager>, StoreError> {
-    let unreadable = |error| StoreError::Failure(format!("`managers`: {error}"));
-    serde_json::from_str(row.text("managers")?).map_err(unreadable)
-}
-
-/// Reads the columns [`COURSE`].
 fn course(row: &Row) -> Result<Course, StoreError> {
     let terms = Terms {
         edu_no: row.number("course_no", EduNo::parse)?,
@@ -260,7 +246,7 @@ fn course(row: &Row) -> Result<Course, StoreError> {
         starts_at: row.parse("starts_at")?,
         ends_at: row.parse("ends_at")?,
         status: row.parse("course_status")?,
-        managers: managers(row)?,
+        managers: course_managers::read(row)?,
     };
     Ok(Course {
         terms,

@@ -92,6 +92,21 @@ pub(crate) fn to_json(context: &str, stored: &Stored<'_>) -> Result<String, serd
 }
 
 impl Envelope {
+    /// The `version`th event that the context `source` tells about what this one is about; of no trace, and asked for by nobody.
+    pub fn new(source: &str, version: u64, time: Timestamp, event: Event) -> Self {
+        let subject = event.subject();
+        Self {
+            id: format!("{subject}:{version}"),
+            source: source.to_owned(),
+            version,
+            subject,
+            time,
+            traceparent: None,
+            actor: None,
+            event,
+        }
+    }
+
     /// Reads the JSON of a stream entry.
     pub fn parse(json: &str) -> Result<Self, Malformed> {
         let any = Self::parse_if(json, |_, _, _| true)?;

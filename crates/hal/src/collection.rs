@@ -74,29 +74,21 @@ impl Paging {
         }
     }
 
-    /// How many rows to read.
-    pub const fn limit(&self) -> u64 {
-        self.size
-    }
-
-    /// How many rows to skip; none when going by key.
-    pub const fn offset(&self) -> u64 {
-        if self.after.is_some() { 0 } else { self.page * self.size }
+    /// The rows to read, in the order of the collection's key. Whoever lets it be sorted by another field says by which column
+    /// that is.
+    pub fn page(&self) -> kernel::Page {
+        kernel::Page {
+            limit: self.size,
+            after: self.after,
+            offset: if self.after.is_some() { 0 } else { self.page * self.size },
+            sort: None,
+            descending: self.sort.is_some_and(|sort| sort.descending),
+        }
     }
 
     /// Whether the whole collection is to be counted: not when going by key.
     pub const fn counts(&self) -> bool {
         self.after.is_none()
-    }
-
-    /// By which field to sort, if asked for.
-    pub fn sort_field(&self) -> Option<&'static str> {
-        self.sort.map(|sort| sort.field)
-    }
-
-    /// Whether the largest is asked for first.
-    pub fn descending(&self) -> bool {
-        self.sort.is_some_and(|sort| sort.descending)
     }
 
     /// The HAL document of one page: `items` under `_embedded.<rel>`, `page`, and links to its neighbours.
@@ -275,10 +267,13 @@ mod tests {
     fn a_page_is_what_is_asked_for() {
         let parse = |query: &str| Paging::parse(&Query::parse(query), &["orderId"]).unwrap();
         let sorted = parse("sort=orderId,DESC&page=2&size=3");
-        assert_eq!((sorted.sort_field(), sorted.descending()), (Some("orderId"), true));
-        assert_eq!((sorted.limit(), sorted.offset(), sorted.counts()), (3, 6, true));
+        assert_eq!((sorted.sort.map(|sort| sort.field), sorted.counts()), (Some("orderId"), true));
+        assert_eq!(
+            sorted.page(),
+            kernel::Page { limit: 3, offset: 6, descending: true, ..kernel::Page::default() }
+        );
         let by_key = parse("after=9");
-        assert_eq!((by_key.limit(), by_key.offset(), by_key.counts()), (20, 0, false));
-        assert!(!by_key.descending());
+        assert_eq!(by_key.page(), kernel::Page { limit: 20, after: Some(9), ..kernel::Page::default() });
+        assert!(!by_key.counts());
     }
 }

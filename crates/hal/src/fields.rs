@@ -40,6 +40,19 @@ enum Given {
     Other(String),
 }
 
+impl Given {
+    /// The whole number that it is. What is none becomes one that is too large, and so gets the sentence that names the
+    /// range.
+    fn number(&self) -> u64 {
+        let number = match self {
+            Self::Number(number) => whole(number),
+            Self::Text(text) => decimal(text),
+            Self::List(_) | Self::Other(_) => None,
+        };
+        number.unwrap_or(u64::MAX)
+    }
+}
+
 /// What a text may be given as.
 const TEXT: &str =
     "must be a text, or a whole number from 0 to 18446744073709551615, which is read as its digits";
@@ -65,16 +78,7 @@ impl Fields {
         name: &'static str,
         parse: impl FnOnce(u64) -> Result<T, Invalid>,
     ) -> Option<T> {
-        let number = match self.value(name) {
-            Ok(None) => return None,
-            Ok(Some(Given::Number(number))) => Ok(whole(number)),
-            Ok(Some(Given::Text(text))) => Ok(decimal(text)),
-            Ok(Some(Given::List(_) | Given::Other(_))) => Ok(None),
-            Err(refused) => Err(refused),
-        };
-        // Whatever is no such number gets the same sentence as a number out of range, which names the range.
-        let parsed = number.and_then(|number| parse(number.unwrap_or(u64::MAX)));
-        self.keep(name, parsed)
+        self.read(name, |given| parse(given.number()))
     }
 
     /// A whole number that must be there.
@@ -92,20 +96,10 @@ impl Fields {
         name: &'static str,
         parse: impl Fn(u64) -> Result<T, Invalid>,
     ) -> Option<Vec<T>> {
-        let parsed = match self.value(name) {
-            Ok(None) => return None,
-            Ok(Some(Given::List(list))) => {
-                let number = |given: &Given| match given {
-                    Given::Number(number) => whole(number),
-                    Given::Text(text) => decimal(text),
-                    Given::List(_) | Given::Other(_) => None,
-                };
-                list.iter().map(|given| parse(number(given).unwrap_or(u64::MAX))).collect()
-            }
-            Ok(Some(_)) => Err(Invalid::new(name, "must be a list of whole numbers")),
-            Err(refused) => Err(refused),
-        };
-        self.keep(name, parsed)
+        self.read(name, |given| match given {
+            Given::List(list) => list.iter().map(|given| parse(given.number())).collect(),
+            _ => Err(Invalid::new(name, "must be a list of whole numbers")),
+        })
     }
 
     /// A text that may be absent, as whatever `parse` makes of it; a whole number is read as its digits.
@@ -114,17 +108,14 @@ impl Fields {
         name: &'static str,
         parse: impl FnOnce(&str) -> Result<T, Invalid>,
     ) -> Option<T> {
-        let parsed = match self.value(name) {
-            Ok(None) => return None,
-            Ok(Some(Given::Text(text))) => parse(text),
-            Ok(Some(Given::Number(number))) => match whole(number) {
+        self.read(name, |given| match given {
+            Given::Text(text) => parse(text),
+            Given::Number(number) => match whole(number) {
                 Some(number) => parse(&number.to_string()),
                 None => Err(Invalid::new(name, TEXT)),
             },
-            Ok(Some(Given::List(_) | Given::Other(_))) => Err(Invalid::new(name, TEXT)),
-            Err(refused) => Err(refused),
-        };
-        self.keep(name, parsed)
+            Given::List(_) | Given::Other(_) => Err(Invalid::new(name, TEXT)),
+        })
     }
 
     /// A text that must be there.
@@ -138,14 +129,14 @@ impl Fields {
 
     /// A yes or no that may be absent.
     pub fn flag(&mut self, name: &'static str) -> Option<bool> {
-        let parsed = match self.value(name) {
-            Ok(None) => return None,
-            Ok(Some(Given::Other(raw))) => serde_json::from_str(raw).ok(),
-            Ok(Some(Given::Text(text))) => text.parse().ok(),
-            Ok(Some(Given::Number(_) | Given::List(_))) => None,
-            Err(refused) => return self.keep(name, Err(refused)),
-        };
-        self.keep(name, parsed.ok_or_else(|| Invalid::new(name, "must be `true` or `false`")))
+        self.read(name, |given| {
+            let flag = match given {
+                Given::Other(raw) => serde_json::from_str(raw).ok(),
+                Given::Text(text) => text.parse().ok(),
+                Given::Number(_) | Given::List(_) => None,
+            };
+            flag.ok_or_else(|| Invalid::new(name, "must be `true` or `false`"))
+        })
     }
 
     /// A list of texts that may be absent, each as whatever `parse` makes of it.
@@ -154,30 +145,24 @@ impl Fields {
         name: &'static str,
         parse: impl Fn(&str) -> Result<T, Invalid>,
     ) -> Option<Vec<T>> {
-        let listed = match self.value(name) {
-            Ok(None) => return None,
-            Ok(Some(Given::List(list))) => list
-                .iter()
-                .map(|given| match given {
-                    Given::Text(text) => parse(text),
-                    _ => Err(Invalid::new(name, "must be a list of texts")),
-                })
-                .collect(),
-            Ok(Some(_)) => Err(Invalid::new(name, "must be a list of texts")),
-            Err(refused) => Err(refused),
+        let text = |given: &Given| match given {
+            Given::Text(text) => parse(text),
+            _ => Err(Invalid::new(name, "must be a list of texts")),
         };
-        self.keep(name, listed)
+        self.read(name, |given| match given {
+            Given::List(list) => list.iter().map(text).collect(),
+            _ => Err(Invalid::new(name, "must be a list of texts")),
+        })
     }
 
     /// The fields of an object that may be absent. What of them cannot be taken is theirs to say.
     pub fn object(&mut self, name: &'static str) -> Option<Self> {
-        let parsed = match self.value(name) {
-            Ok(None) => return None,
-            Ok(Some(Given::Other(raw))) => Self::parse(raw.as_bytes()).ok(),
-            Ok(Some(_)) => None,
-            Err(refused) => return self.keep(name, Err(refused)),
-        };
-        self.keep(name, parsed.ok_or_else(|| Invalid::new(name, "must be an object")))
+        self.read(name, |given| match given {
+            Given::Other(raw) => {
+                Self::parse(raw.as_bytes()).map_err(|_| Invalid::new(name, "must be an object"))
+            }
+            _ => Err(Invalid::new(name, "must be an object")),
+        })
     }
 
     /// Takes over what an object among the fields could not take.
@@ -208,17 +193,16 @@ impl Fields {
         there
     }
 
-    fn keep<T>(&mut self, name: &'static str, parsed: Result<T, Invalid>) -> Option<T> {
-        parsed.map_err(|refused| self.refuse(Invalid { field: name, ..refused })).ok()
-    }
-
-    fn value(&self, name: &'static str) -> Result<Option<&Given>, Invalid> {
+    /// What `read` makes of a field, if it is there. A refusal is remembered.
+    fn read<T>(&mut self, name: &'static str, read: impl FnOnce(&Given) -> Result<T, Invalid>) -> Option<T> {
         let mut values = self.values(name);
-        let value = values.next();
-        if values.next().is_some() {
-            return Err(Invalid::new(name, "is given more than once"));
-        }
-        Ok(value)
+        let first = values.next()?;
+        let read = match values.next() {
+            None => read(first),
+            Some(_) => Err(Invalid::new(name, "is given more than once")),
+        };
+        drop(values);
+        read.map_err(|refused| self.refuse(Invalid { field: name, ..refused })).ok()
     }
 
     fn values(&self, name: &str) -> impl Iterator<Item = &Given> {

@@ -9,7 +9,7 @@
 //! - [`Journal::carry_out`] runs the loop; nothing else retries a conflict.
 //! - [`Decision`] is what is committed: events, what they were decided from (*expectations*), and beside them only what
 //!   must not be in an event, as rows of a kind of the context's own (sealed cards, idempotency keys).
-//! - [`tables`], [`programs`](mod@programs) and [`tallies`] are the part of a context's schema that is the same in all of them.
+//! - [`tables`], [`programs`](mod@programs), [`tallies`] and [`keys`] are the part of a context's schema that is the same in all of them.
 //!
 //! The one statement is an `INSERT` into the view `decisions`. Its triggers append each event to the table `events` and
 //! hand it to the view `projection`, whose triggers (the context's own) bring the lists in step. A list says nothing that
@@ -18,6 +18,7 @@
 //! What it deliberately does not know: HTTP, Redis, and what any event means.
 
 mod decision;
+pub mod keys;
 pub mod programs;
 pub mod tables;
 pub mod tallies;

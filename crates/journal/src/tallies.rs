@@ -1,6 +1,53 @@
 //! How many rows a list has, kept by triggers: counting rows would slow down as the list grows.
 //!
-//! It is for lists of one row for each order, with the columns `edu_no` and `status`, by which they are also filtered.
+//! It is for lists of one row for each order, with the columns `customer_id`, `edu_no` and `status`, by which they are also
+//! filtered.
+
+use kernel::{CustomerId, EduNo, Owners};
+use std::fmt::Display;
+use store::{Statement, Storage, StoreError};
+
+/// Which rows of such a list are wanted; what is none does not matter. `S` is its status.
+#[derive(Clone, Copy, Debug)]
+pub struct Filter<'a, S> {
+    /// Of this customer.
+    pub customer_id: Option<CustomerId>,
+    /// For this course.
+    pub edu_no: Option<EduNo>,
+    /// Standing so.
+    pub status: Option<S>,
+    /// Whose; none is everybody's.
+    pub owners: Option<&'a Owners>,
+}
+
+impl<S> Default for Filter<'_, S> {
+    fn default() -> Self {
+        Self { customer_id: None, edu_no: None, status: None, owners: None }
+    }
+}
+
+impl<S: Display> Filter<'_, S> {
+    /// The same as conditions on the list.
+    pub fn conditions(self) -> store::Filter {
+        store::Filter::default()
+            .equal("customer_id", self.customer_id.map(CustomerId::get))
+            .equal("edu_no", self.edu_no.map(EduNo::get))
+            .equal("status", self.status.map(|status| status.to_string()))
+            .owned("", self.owners)
+    }
+
+    /// How many rows of `list` are let through: from the tallies, unless those of some customers are asked for.
+    pub async fn total(self, storage: &impl Storage, list: &str) -> Result<u64, StoreError> {
+        self.ask_total(list).total(storage).await
+    }
+
+    fn ask_total(self, list: &str) -> Statement {
+        if self.customer_id.is_none() && self.owners.is_none() {
+            return self.conditions().all(TOTAL);
+        }
+        self.conditions().all(&format!("SELECT count(*) AS total FROM {list}"))
+    }
+}
 
 /// How many rows there are of each course and status. What has gone back to nothing may stay as 0.
 pub const TALLIES: &str = "CREATE TABLE tallies (

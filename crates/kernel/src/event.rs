@@ -84,31 +84,19 @@ pub struct PaymentDelayed {
     pub pay_version: u64,
 }
 
-/// Why an order, and with it a reservation, ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum CancelReason {
-    /// The customer canceled it.
-    Customer,
-    /// It was not paid in time.
-    Expired,
-    /// The course manager (or the course's state) rejected the reservation.
-    ReservationRejected,
-    /// The course will not take place.
-    CourseCanceled,
-}
-
-impl CancelReason {
-    /// As events spell it.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Customer => "customer",
-            Self::Expired => "expired",
-            Self::ReservationRejected => "reservation-rejected",
-            Self::CourseCanceled => "course-canceled",
-        }
+crate::words!(
+    /// Why an order, and with it a reservation, ended.
+    pub CancelReason, "reason" {
+        /// The customer canceled it.
+        Customer = "customer",
+        /// It was not paid in time.
+        Expired = "expired",
+        /// The course manager (or the course's state) rejected the reservation.
+        ReservationRejected = "reservation-rejected",
+        /// The course will not take place.
+        CourseCanceled = "course-canceled",
     }
-}
+);
 
 /// An order ended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

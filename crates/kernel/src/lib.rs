@@ -11,6 +11,7 @@ pub mod event;
 mod money;
 mod number;
 mod owners;
+mod page;
 mod person;
 mod status;
 pub mod text;
@@ -20,6 +21,7 @@ pub use actor::Actor;
 pub use money::{CardNumber, Won};
 pub use number::{CustomerId, EduNo, Guests, MAX_ID, OrderId, decimal};
 pub use owners::Owners;
+pub use page::Page;
 pub use person::{Email, PersonName, Phone};
 pub use status::{Approval, CourseStatus, Language, OrderStatus, PayStatus, ReservationStatus, Role};
 #[cfg(feature = "clock")]

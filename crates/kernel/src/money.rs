@@ -1,5 +1,6 @@
 //! Money and what pays it.
 
+use crate::number::as_u64;
 use crate::{Guests, Invalid};
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -57,19 +58,7 @@ impl Won {
     }
 }
 
-impl TryFrom<u64> for Won {
-    type Error = Invalid;
-
-    fn try_from(raw: u64) -> Result<Self, Invalid> {
-        Self::amount(raw)
-    }
-}
-
-impl From<Won> for u64 {
-    fn from(won: Won) -> u64 {
-        won.0
-    }
-}
+as_u64!(Won, amount);
 
 /// With thousands separators, as a receipt shows it: `120,000`.
 impl fmt::Display for Won {

@@ -8,6 +8,26 @@ use std::str::FromStr;
 /// The largest identifier: 2^53-1, the largest integer that every JSON reader keeps exact (RFC 8259 §6).
 pub const MAX_ID: u64 = (1 << 53) - 1;
 
+/// How a number that is parsed once goes into JSON and comes out of it.
+macro_rules! as_u64 {
+    ($name:ident, $parse:ident) => {
+        impl TryFrom<u64> for $name {
+            type Error = $crate::Invalid;
+
+            fn try_from(raw: u64) -> Result<Self, $crate::Invalid> {
+                Self::$parse(raw)
+            }
+        }
+
+        impl From<$name> for u64 {
+            fn from(number: $name) -> u64 {
+                number.get()
+            }
+        }
+    };
+}
+pub(crate) use as_u64;
+
 macro_rules! identifier {
     ($(#[$doc:meta])* $name:ident, $field:literal) => {
         $(#[$doc])*
@@ -52,19 +72,7 @@ macro_rules! identifier {
             }
         }
 
-        impl TryFrom<u64> for $name {
-            type Error = Invalid;
-
-            fn try_from(raw: u64) -> Result<Self, Invalid> {
-                Self::parse(raw)
-            }
-        }
-
-        impl From<$name> for u64 {
-            fn from(id: $name) -> u64 {
-                id.0
-            }
-        }
+        as_u64!($name, parse);
     };
 }
 
@@ -121,19 +129,7 @@ impl fmt::Display for Guests {
     }
 }
 
-impl TryFrom<u64> for Guests {
-    type Error = Invalid;
-
-    fn try_from(raw: u64) -> Result<Self, Invalid> {
-        Self::parse(raw)
-    }
-}
-
-impl From<Guests> for u64 {
-    fn from(guests: Guests) -> u64 {
-        guests.get()
-    }
-}
+as_u64!(Guests, parse);
 
 #[cfg(test)]
 mod tests {

@@ -1,15 +1,14 @@
 //! The statuses, exactly as the seed spells them, and the other closed sets of words.
 
-use crate::Invalid;
-use serde::{Deserialize, Serialize};
-use std::fmt;
-use std::str::FromStr;
-
+/// A closed set of words, each as it is spelt: an enum that reads and writes itself. `$field` is what a refusal is about.
+#[macro_export]
 macro_rules! words {
-    ($(#[$doc:meta])* $name:ident, $field:literal { $($(#[$word_doc:meta])* $word:ident = $text:literal),+ $(,)? }) => {
+    ($(#[$doc:meta])* $vis:vis $name:ident, $field:literal { $($(#[$word_doc:meta])* $word:ident = $text:literal),+ $(,)? }) => {
         $(#[$doc])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-        pub enum $name {
+        #[derive(
+            Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, ::serde::Serialize, ::serde::Deserialize,
+        )]
+        $vis enum $name {
             $($(#[$word_doc])* #[serde(rename = $text)] $word),+
         }
 
@@ -25,19 +24,19 @@ macro_rules! words {
             }
         }
 
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        impl ::std::fmt::Display for $name {
+            fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
                 f.write_str(self.as_str())
             }
         }
 
-        impl FromStr for $name {
-            type Err = Invalid;
+        impl ::std::str::FromStr for $name {
+            type Err = $crate::Invalid;
 
-            fn from_str(raw: &str) -> Result<Self, Invalid> {
+            fn from_str(raw: &str) -> Result<Self, $crate::Invalid> {
                 Self::ALL.iter().copied().find(|word| word.as_str() == raw).ok_or_else(|| {
                     let known: Vec<_> = Self::ALL.iter().map(|word| format!("`{word}`")).collect();
-                    Invalid::new($field, format!("must be one of {}", known.join(", ")))
+                    $crate::Invalid::new($field, format!("must be one of {}", known.join(", ")))
                 })
             }
         }
@@ -46,7 +45,7 @@ macro_rules! words {
 
 words!(
     /// Where an order stands.
-    OrderStatus, "status" {
+    pub OrderStatus, "status" {
         /// Applied for, and alive.
         Ordered = "Ordered",
         /// Canceled by the customer, or closed by the system (expired, rejected, the course canceled).
@@ -56,7 +55,7 @@ words!(
 
 words!(
     /// Where the payment of an order stands.
-    PayStatus, "status" {
+    pub PayStatus, "status" {
         /// Accepted, but not paid yet: `pay` was slow or down, or no card was given.
         PaymentDelayed = "Payment Delayed",
         /// Paid, or nothing to pay.
@@ -70,7 +69,7 @@ words!(
 
 words!(
     /// Where the seat of an order stands.
-    ReservationStatus, "status" {
+    pub ReservationStatus, "status" {
         /// A seat is held until the course manager decides.
         ReservationRequested = "Reservation Requested",
         /// The course is full: on the waiting list.
@@ -93,7 +92,7 @@ impl ReservationStatus {
 
 words!(
     /// Where a course stands.
-    CourseStatus, "status" {
+    pub CourseStatus, "status" {
         /// Taking applications.
         Open = "Open",
         /// Under way.
@@ -107,7 +106,7 @@ words!(
 
 words!(
     /// Who confirms a reservation.
-    Approval, "approval" {
+    pub Approval, "approval" {
         /// The course manager.
         Manual = "manual",
         /// A free seat is enough.
@@ -118,7 +117,7 @@ words!(
 words!(
     /// The language a customer is written to in.
     #[derive(Default)]
-    Language, "language" {
+    pub Language, "language" {
         /// Korean, the default.
         #[default]
         Ko = "ko",
@@ -129,7 +128,7 @@ words!(
 
 words!(
     /// What a member may do.
-    Role, "role" {
+    pub Role, "role" {
         /// Apply for courses. Every member may.
         Customer = "customer",
         /// Open courses, and decide about the reservations of their own.

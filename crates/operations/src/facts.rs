@@ -76,7 +76,6 @@ impl History {
         self.orders.get(&order).map_or(&[], Vec::as_slice)
     }
 
-    /// Every event.
     pub(crate) fn all(&self) -> impl Iterator<Item = &Told> {
         self.subjects().flatten()
     }

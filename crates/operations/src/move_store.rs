@@ -172,7 +172,6 @@ fn tables(source: &Opened, target: &Opened) -> Result<Vec<String>> {
     Ok(first)
 }
 
-/// What a column can hold.
 #[derive(Clone, Copy)]
 enum Kind {
     Integer,

@@ -14,7 +14,6 @@ pub(crate) enum Opened {
     Postgres(RefCell<postgres::Client>),
 }
 
-/// A row of an answer.
 pub(crate) enum Row<'r> {
     Sqlite(&'r rusqlite::Row<'r>),
     Postgres(&'r postgres::Row),

@@ -101,7 +101,6 @@ enum Kind {
     Schema,
 }
 
-/// The schema of the new view.
 const SCHEMA: &str = "information_rebuild";
 
 impl NewStore {
@@ -210,16 +209,9 @@ impl NewView {
             let (subject, version): (String, i64) = (row.get("subject")?, row.get("version")?);
             let event = Event::parse(row.text("type")?, row.text("data")?);
             match (event, row.text("time")?.parse()) {
-                (Ok(event), Ok(time)) => events.push(Envelope {
-                    id: format!("{subject}:{version}"),
-                    source: context.to_owned(),
-                    version: version.cast_unsigned(),
-                    subject,
-                    time,
-                    traceparent: None,
-                    actor: None,
-                    event,
-                }),
+                (Ok(event), Ok(time)) => {
+                    events.push(Envelope::new(context, version.cast_unsigned(), time, event));
+                }
                 _ => self.rebuilt.unreadable.push(format!("{context} {subject}:{version}")),
             }
             Ok(())

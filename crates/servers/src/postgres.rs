@@ -147,7 +147,8 @@ impl PostgresServer {
             let password = password.clone();
             let mut server =
                 Self { process, port, folder: folder.to_owned(), is_temporary: false, password, lifeline };
-            if server.wait_until_ready()? {
+            let is_ready = server.process.wait_until(PATIENCE, |id| is_ready(folder, id));
+            if is_ready.with_context(|| format!("on port {port}; see {}", server.log().display()))? {
                 fs::write(folder.join("port"), port.to_string())?;
                 server.is_temporary = is_temporary;
                 return Ok(server);
@@ -195,21 +196,6 @@ impl PostgresServer {
             thread::sleep(Duration::from_millis(5));
         }
         self.process.kill().map(drop)
-    }
-
-    /// Waits until it lets clients in; `false` if it ended instead.
-    fn wait_until_ready(&mut self) -> Result<bool> {
-        let deadline = Instant::now() + PATIENCE;
-        while Instant::now() < deadline {
-            if self.process.exited()?.is_some() {
-                return Ok(false);
-            }
-            if is_ready(&self.folder, self.process.id()) {
-                return Ok(true);
-            }
-            thread::sleep(Duration::from_millis(5));
-        }
-        bail!("postgres does not answer on port {}; see {}", self.port, self.log().display())
     }
 }
 

@@ -4,7 +4,7 @@ use std::process::{Child, Command, ExitStatus};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use rustix::process::{Pid, Signal, kill_process};
 
 /// A program that runs for as long as this value lives.
@@ -61,6 +61,21 @@ impl Process {
     /// How it ended, or `None` while it runs.
     pub fn exited(&mut self) -> Result<Option<ExitStatus>> {
         self.child.try_wait().with_context(|| format!("cannot ask after {}", self.name))
+    }
+
+    /// Waits until `is_ready` says so of its process id; `false` if it ended instead.
+    pub fn wait_until(&mut self, patience: Duration, is_ready: impl Fn(u32) -> bool) -> Result<bool> {
+        let deadline = Instant::now() + patience;
+        while Instant::now() < deadline {
+            if self.exited()?.is_some() {
+                return Ok(false);
+            }
+            if is_ready(self.id()) {
+                return Ok(true);
+            }
+            thread::sleep(Duration::from_millis(5));
+        }
+        bail!("{} is not ready after {} s", self.name, patience.as_secs())
     }
 
     /// Sends it a signal. A program that has ended meanwhile is not an error.

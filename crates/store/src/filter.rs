@@ -1,8 +1,8 @@
 //! Conditions that vary, and the part of a list that a page is.
 
-use crate::statement::Param;
+use crate::statement::{Param, json_values};
 use crate::{Statement, Value};
-use kernel::Owners;
+use kernel::{Owners, Page};
 
 /// Conditions joined by `AND`, with their parameters. The texts are ours; only values come from outside.
 ///
@@ -22,71 +22,23 @@ pub struct Filter {
     params: Vec<Value>,
 }
 
-/// Which way a list goes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Direction {
-    /// Smallest first.
-    #[default]
-    Ascending,
-    /// Largest first.
-    Descending,
-}
-
-impl Direction {
-    /// Descending, or not.
-    pub const fn descending(yes: bool) -> Self {
-        if yes { Self::Descending } else { Self::Ascending }
-    }
-
-    const fn sql(self) -> &'static str {
-        match self {
-            Self::Ascending => "ASC",
-            Self::Descending => "DESC",
-        }
-    }
-}
-
-/// Which part of a list, and in which order.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Page {
-    /// How many rows at most.
-    pub limit: u64,
-    /// Only those behind this key, in ascending order of the key: as fast however long the list is.
-    pub after: Option<u64>,
-    /// Not the first so many: costs more the more they are.
-    pub offset: u64,
-    /// The column to sort by before the key, if it is not the key.
-    pub sort: Option<&'static str>,
-    /// Which way.
-    pub direction: Direction,
-}
-
 impl Filter {
     /// `column` must have this value; without a value this is no condition.
     #[must_use]
     pub fn equal(self, column: &str, value: Option<impl Param>) -> Self {
-        match value {
-            Some(value) => self.with(column, "=", value),
-            None => self,
-        }
+        self.with(column, "=", value)
     }
 
     /// `column` must have this value or more; without a value this is no condition.
     #[must_use]
     pub fn at_least(self, column: &str, value: Option<impl Param>) -> Self {
-        match value {
-            Some(value) => self.with(column, ">=", value),
-            None => self,
-        }
+        self.with(column, ">=", value)
     }
 
     /// `column` must have less than this value; without a value this is no condition.
     #[must_use]
     pub fn below(self, column: &str, value: Option<impl Param>) -> Self {
-        match value {
-            Some(value) => self.with(column, "<", value),
-            None => self,
-        }
+        self.with(column, "<", value)
     }
 
     /// `column` must be one of these values; an empty list is no condition.
@@ -95,9 +47,8 @@ impl Filter {
         if values.is_empty() {
             return self;
         }
-        self.params.extend(Statement::new("").bind_values(values).params().iter().cloned());
-        self.conditions
-            .push(format!("{column} IN (SELECT value ->> 'v' FROM json_each(${}))", self.params.len()));
+        let these = self.bind(json_values(values));
+        self.conditions.push(format!("{column} IN (SELECT value ->> 'v' FROM json_each({these}))"));
         self
     }
 
@@ -116,9 +67,7 @@ impl Filter {
             // One is found by its key in any list.
             [order] => any.push(format!("{of}order_id = {}", self.bind(order.get()))),
             orders => {
-                let list = Statement::new("").bind_values(orders);
-                let list = list.params().iter().next().cloned().unwrap_or(Value::Null);
-                let these = self.bind(list);
+                let these = self.bind(json_values(orders));
                 any.push(format!(
                     "{of}order_id IN (SELECT CAST(value ->> 'v' AS BIGINT) FROM json_each({these}))"
                 ));
@@ -144,9 +93,11 @@ impl Filter {
         format!("${}", self.params.len())
     }
 
-    fn with(mut self, column: &str, operator: &str, value: impl Param) -> Self {
-        let value = self.bind(value);
-        self.conditions.push(format!("{column} {operator} {value}"));
+    fn with(mut self, column: &str, operator: &str, value: Option<impl Param>) -> Self {
+        if let Some(value) = value {
+            let value = self.bind(value);
+            self.conditions.push(format!("{column} {operator} {value}"));
+        }
         self
     }
 
@@ -158,11 +109,8 @@ impl Filter {
 
     /// `select` with these conditions, of which `page` in the order of `key`, a unique column.
     pub fn page(self, select: &str, key: &str, page: &Page) -> Statement {
-        let (filter, direction) = match page.after {
-            Some(after) => (self.with(key, ">", after), Direction::Ascending),
-            None => (self, page.direction),
-        };
-        let direction = direction.sql();
+        let filter = self.with(key, ">", page.after);
+        let direction = if page.descending && page.after.is_none() { "DESC" } else { "ASC" };
         let order = match page.sort.filter(|sort| *sort != key) {
             Some(column) => format!("{column} {direction}, {key} {direction}"),
             None => format!("{key} {direction}"),
@@ -211,7 +159,7 @@ mod tests {
 
     #[test]
     fn going_by_key_begins_behind_it_and_goes_up() {
-        let page = Page { limit: 2, after: Some(5), direction: Direction::Descending, ..Page::default() };
+        let page = Page { limit: 2, after: Some(5), descending: true, ..Page::default() };
         assert_eq!(
             shown(&Filter::default().page("SELECT x FROM t", "id", &page)),
             "SELECT x FROM t WHERE id > $1 ORDER BY id ASC LIMIT $2 OFFSET $3 [Value::Integer(5), Value::Integer(2), Value::Integer(0)]"
@@ -220,7 +168,7 @@ mod tests {
 
     #[test]
     fn the_key_decides_between_rows_that_sort_alike() {
-        let page = Page { limit: 2, sort: Some("at"), direction: Direction::Descending, ..Page::default() };
+        let page = Page { limit: 2, sort: Some("at"), descending: true, ..Page::default() };
         let sql = Filter::default().page("SELECT x FROM t", "id", &page);
         assert!(sql.sql().ends_with("ORDER BY at DESC, id DESC LIMIT $1 OFFSET $2"), "{}", sql.sql());
     }

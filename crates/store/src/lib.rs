@@ -12,6 +12,7 @@
 //! What it deliberately has not: transactions. One decision is one statement (an `INSERT` into a view whose triggers
 //! do the rest), so nothing is ever held open across host calls. Only a migration of SQLite is several statements.
 
+pub mod course_managers;
 mod database;
 mod dialect;
 mod error;
@@ -27,7 +28,8 @@ mod wipe;
 
 pub use database::Database;
 pub use error::StoreError;
-pub use filter::{Direction, Filter, Page};
+pub use filter::Filter;
+pub use kernel::Page;
 pub use row::Row;
 pub use schema::{Schema, Step};
 pub use spin_sdk::sqlite::Value;

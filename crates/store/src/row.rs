@@ -1,6 +1,8 @@
 //! Reading one row.
 
 use crate::{StoreError, Value};
+use kernel::event::Applicant;
+use kernel::{CustomerId, EduNo, Guests, OrderId};
 use std::fmt::Display;
 use std::rc::Rc;
 use std::str::FromStr;
@@ -93,6 +95,17 @@ impl Row {
         parse: impl Fn(u64) -> Result<T, E>,
     ) -> Result<Option<T>, StoreError> {
         self.opt_count(column)?.map(|number| read(column, number, parse)).transpose()
+    }
+
+    /// Who applied for what: what every list of applications has columns for.
+    pub fn applicant(&self) -> Result<Applicant, StoreError> {
+        Ok(Applicant {
+            order_id: self.number("order_id", OrderId::parse)?,
+            customer_id: self.opt_number("customer_id", CustomerId::parse)?,
+            edu_no: self.number("edu_no", EduNo::parse)?,
+            guest: self.number("guest", Guests::parse)?,
+            language: self.parse("language")?,
+        })
     }
 
     fn value(&self, column: &str) -> Result<&Value, StoreError> {

@@ -41,10 +41,22 @@ impl Statement {
         self.bind(json_rows(rows))
     }
 
+    /// The same of what events tell, each with its `version` beside it.
+    #[must_use]
+    pub fn bind_versioned<T: Serialize>(self, told: &[(u64, &T)]) -> Self {
+        #[derive(Serialize)]
+        struct Versioned<'a, T> {
+            version: u64,
+            #[serde(flatten)]
+            told: &'a T,
+        }
+        self.bind_list(told.iter().map(|(version, told)| Versioned { version: *version, told }))
+    }
+
     /// With a list of single values as one parameter: they are `value ->> 'v'` of `json_each($1)`.
     #[must_use]
     pub fn bind_values<T: Serialize>(self, values: impl IntoIterator<Item = T>) -> Self {
-        self.bind_list(values.into_iter().map(|v| Single { v }))
+        self.bind(json_values(values))
     }
 
     /// The text.
@@ -72,6 +84,11 @@ impl Statement {
         Ok(storage.query(self).await?.into_iter().next())
     }
 
+    /// Runs it and gives back the count in its one column, `total`.
+    pub async fn total(&self, storage: &impl Storage) -> Result<u64, StoreError> {
+        self.row(storage).await?.map_or(Ok(0), |row| row.count("total"))
+    }
+
     /// Runs it for its effect.
     pub async fn run(&self, storage: &impl Storage) -> Result<(), StoreError> {
         storage.query(self).await.map(drop)
@@ -89,6 +106,11 @@ pub fn json_rows<T: Serialize>(rows: impl IntoIterator<Item = T>) -> String {
     let rows: Vec<T> = rows.into_iter().collect();
     // Writing plain structures to memory cannot fail.
     serde_json::to_string(&rows).unwrap_or_default()
+}
+
+/// The JSON text of an array of these values, each as `value ->> 'v'`.
+pub(crate) fn json_values<T: Serialize>(values: impl IntoIterator<Item = T>) -> String {
+    json_rows(values.into_iter().map(|v| Single { v }))
 }
 
 /// What can be a parameter.

@@ -34,12 +34,10 @@ pub(super) fn ended_by(stop: CancellationToken, response: Response<WasiBody>) ->
         .map(|body| StreamBody::new(BodyStream::new(body).take_until(stop.cancelled_owned())).boxed_unsync())
 }
 
-/// A plain text.
 pub(super) fn text(text: &str) -> Response<WasiBody> {
     answer(StatusCode::OK, "text/plain; charset=utf-8", text.to_owned())
 }
 
-/// A JSON document.
 pub(super) fn json(document: &serde_json::Value) -> Response<WasiBody> {
     answer(StatusCode::OK, "application/json", document.to_string())
 }

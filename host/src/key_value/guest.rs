@@ -25,32 +25,24 @@ pub struct KeyValueState {
     stores: Arc<Stores>,
     granted: Arc<BTreeSet<String>>,
     open: ResourceTable,
-    count: usize,
     traces: Traces,
 }
 
 impl KeyValueState {
-    /// `granted` are the labels under `key_value_stores` of the instance's component.
-    pub fn new(stores: Arc<Stores>, granted: Arc<BTreeSet<String>>) -> Self {
-        Self { stores, granted, open: ResourceTable::new(), count: 0, traces: Traces::default() }
-    }
-
-    /// What is done here belongs to these traces.
-    pub(crate) fn traced(self, traces: &Traces) -> Self {
-        Self { traces: traces.clone(), ..self }
+    /// `granted` are the labels under `key_value_stores` of the instance's component; what is done belongs to `traces`.
+    pub(crate) fn new(stores: Arc<Stores>, granted: Arc<BTreeSet<String>>, traces: Traces) -> Self {
+        let mut open = ResourceTable::new();
+        open.set_max_capacity(STORES);
+        Self { stores, granted, open, traces }
     }
 
     /// Opens the store behind `label`, if the component may.
-    fn open(&mut self, label: &str) -> Answer<Resource<Store>> {
+    fn open(&mut self, label: &str) -> Result<Resource<Store>, Error> {
         if !self.granted.contains(label) {
-            return Ok(Err(Error::AccessDenied));
+            return Err(Error::AccessDenied);
         }
-        let Some(store) = self.stores.get(label) else { return Ok(Err(Error::NoSuchStore)) };
-        if self.count >= STORES {
-            return Ok(Err(Error::StoreTableFull));
-        }
-        self.count += 1;
-        Ok(Ok(self.open.push(store)?))
+        let store = self.stores.get(label).ok_or(Error::NoSuchStore)?;
+        self.open.push(store).map_err(|_| Error::StoreTableFull)
     }
 
     fn store(&self, store: &Resource<Store>) -> wasmtime::Result<Store> {
@@ -59,7 +51,6 @@ impl KeyValueState {
 
     fn close(&mut self, store: Resource<Store>) -> wasmtime::Result<()> {
         self.open.delete(store)?;
-        self.count = self.count.saturating_sub(1);
         Ok(())
     }
 }
@@ -103,7 +94,7 @@ fn begin<T: 'static>(accessor: &Accessor<T, HasKeyValue>, name: &'static str) ->
 impl<T: Send + 'static> spin::HostStoreWithStore<T> for HasKeyValue {
     async fn open(accessor: &Accessor<T, Self>, label: String) -> Answer<Resource<Store>> {
         let call = begin(accessor, "spin_key_value.open");
-        let opened = accessor.with(|mut access| access.get().open(&label))?;
+        let opened = accessor.with(|mut access| access.get().open(&label));
         call.end(&opened);
         Ok(opened)
     }
@@ -153,7 +144,7 @@ fn explain(error: Error) -> wasi::Error {
 
 impl wasi::Host for KeyValueState {
     async fn open(&mut self, label: String) -> wasmtime::Result<Result<Resource<Store>, wasi::Error>> {
-        Ok(Self::open(self, &label)?.map_err(explain))
+        Ok(Self::open(self, &label).map_err(explain))
     }
 }
 

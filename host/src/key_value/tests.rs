@@ -14,7 +14,7 @@ use super::{
     guest::KeyValueState,
     store::Store,
 };
-use crate::redis_client::tests::Server;
+use crate::{redis_client::tests::Server, telemetry::Traces};
 
 /// One store of each kind, with what keeps it alive.
 struct Fixture {
@@ -187,7 +187,7 @@ async fn a_component_opens_what_it_was_granted_and_counts_in_it() {
     let stores = Stores::from_runtime_config(&tables, directory.path(), directory.path()).unwrap();
     stores.require("test", ["mine", "other"]).await.unwrap();
     let granted = BTreeSet::from(["mine", "absent"].map(str::to_owned));
-    let state = &mut KeyValueState::new(Arc::new(stores), Arc::new(granted));
+    let state = &mut KeyValueState::new(Arc::new(stores), Arc::new(granted), Traces::default());
     let refused = wasi::Host::open(state, key("other")).await.unwrap();
     assert!(matches!(refused, Err(wasi::Error::AccessDenied)));
     let refused = wasi::Host::open(state, key("absent")).await.unwrap();

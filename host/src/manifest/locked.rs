@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result, ensure};
 use indexmap::IndexMap;
 use serde_json::Value;
 
-use super::{Manifest, components, trigger, variables};
+use super::{Document, Manifest};
 use crate::{
     image::locked::{LockedApplication, LockedComponent, LockedDependency, LockedSource},
     manifest::listed,
@@ -32,20 +32,20 @@ impl Manifest {
             );
         }
         check_requirements(locked)?;
-        let text =
-            |key: &str| locked.metadata.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
-        let mut manifest = Self {
-            name: text("name"),
-            version: text("version"),
-            description: text("description"),
-            variables: variables(declarations(locked)?)?,
-            http_triggers: Vec::new(),
-            redis_triggers: Vec::new(),
-            components: components(tables(locked)?)?,
+        let text = |key: &str| locked.metadata.get(key).and_then(Value::as_str).unwrap_or_default();
+        let mut application = toml::Table::new();
+        for key in ["name", "version", "description"] {
+            application.insert(key.to_owned(), text(key).into());
+        }
+        application.insert("trigger".to_owned(), settings(locked)?.into());
+        let document = Document {
+            spin_manifest_version: toml::Value::Integer(2),
+            application,
+            variables: declarations(locked)?,
+            trigger: triggers(locked)?,
+            component: tables(locked)?,
         };
-        trigger::read(&mut manifest, triggers(locked)?, settings(locked)?)?;
-        manifest.check_references()?;
-        Ok(manifest)
+        document.manifest()
     }
 }
 
@@ -87,10 +87,10 @@ fn triggers(locked: &LockedApplication) -> Result<IndexMap<String, Vec<toml::Tab
     Ok(by_type)
 }
 
-fn settings(locked: &LockedApplication) -> Result<IndexMap<String, toml::Table>> {
+fn settings(locked: &LockedApplication) -> Result<toml::Table> {
     let settings = locked.metadata.get("triggers").and_then(Value::as_object);
     let settings = settings.into_iter().flatten();
-    settings.map(|(kind, settings)| Ok((kind.clone(), table(settings)?))).collect()
+    settings.map(|(kind, settings)| Ok((kind.clone(), table(settings)?.into()))).collect()
 }
 
 fn tables(locked: &LockedApplication) -> Result<IndexMap<String, toml::Table>> {

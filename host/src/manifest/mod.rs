@@ -74,6 +74,28 @@ struct ApplicationTable {
     trigger: IndexMap<String, toml::Table>,
 }
 
+impl Document {
+    fn manifest(self) -> Result<Manifest> {
+        ensure!(
+            self.spin_manifest_version == toml::Value::Integer(2),
+            "`spin_manifest_version` must be 2: no other version is supported"
+        );
+        let application: ApplicationTable = table("[application]", self.application)?;
+        let mut manifest = Manifest {
+            name: application.name,
+            version: application.version,
+            description: application.description,
+            variables: variables(self.variables)?,
+            http_triggers: Vec::new(),
+            redis_triggers: Vec::new(),
+            components: components(self.component)?,
+        };
+        trigger::read(&mut manifest, self.trigger, application.trigger)?;
+        manifest.check_references()?;
+        Ok(manifest)
+    }
+}
+
 impl Manifest {
     /// Reads the manifest at `path`.
     pub fn load(path: &Path) -> Result<Self> {
@@ -84,24 +106,7 @@ impl Manifest {
 
     /// Reads a manifest's text.
     pub fn parse(text: &str) -> Result<Self> {
-        let document: Document = document::parse(text)?;
-        ensure!(
-            document.spin_manifest_version == toml::Value::Integer(2),
-            "`spin_manifest_version` must be 2: no other version is supported"
-        );
-        let application: ApplicationTable = table("[application]", document.application)?;
-        let mut manifest = Self {
-            name: application.name,
-            version: application.version,
-            description: application.description,
-            variables: variables(document.variables)?,
-            http_triggers: Vec::new(),
-            redis_triggers: Vec::new(),
-            components: components(document.component)?,
-        };
-        trigger::read(&mut manifest, document.trigger, application.trigger)?;
-        manifest.check_references()?;
-        Ok(manifest)
+        document::parse::<Document>(text)?.manifest()
     }
 
     /// Keeps only the triggers of the named components; all of them where none is named.

@@ -81,21 +81,14 @@ pub(super) fn read(
     triggers: IndexMap<String, Vec<toml::Table>>,
     mut settings: IndexMap<String, toml::Table>,
 ) -> Result<()> {
-    for kind in triggers.keys() {
-        if !SUPPORTED.contains(&kind.as_str()) {
-            bail!(
-                "[[trigger.{kind}]]: the trigger type `{kind}` is not supported; supported: {}",
-                listed(SUPPORTED)
-            );
-        }
-    }
-    for kind in settings.keys() {
-        if !SUPPORTED.contains(&kind.as_str()) {
-            bail!(
-                "[application.trigger.{kind}]: the trigger type `{kind}` is not supported; supported: {}",
-                listed(SUPPORTED)
-            );
-        }
+    let named = triggers.keys().map(|kind| (kind, format!("[[trigger.{kind}]]")));
+    let set = settings.keys().map(|kind| (kind, format!("[application.trigger.{kind}]")));
+    for (kind, place) in named.chain(set) {
+        ensure!(
+            SUPPORTED.contains(&kind.as_str()),
+            "{place}: the trigger type `{kind}` is not supported; supported: {}",
+            listed(SUPPORTED)
+        );
     }
     let http: HttpSettings =
         table("[application.trigger.http]", settings.shift_remove("http").unwrap_or_default())?;

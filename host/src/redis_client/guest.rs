@@ -30,31 +30,24 @@ pub struct RedisState {
     links: Arc<Links>,
     allowed: Arc<AllowedHosts>,
     connections: ResourceTable,
-    open: usize,
     traces: Traces,
 }
 
 impl RedisState {
-    /// `links` is the application's; `allowed` are the instance's component's outbound hosts.
-    pub fn new(links: Arc<Links>, allowed: Arc<AllowedHosts>) -> Self {
-        Self { links, allowed, connections: ResourceTable::new(), open: 0, traces: Traces::default() }
-    }
-
-    /// What is done here belongs to these traces.
-    pub(crate) fn traced(self, traces: &Traces) -> Self {
-        Self { traces: traces.clone(), ..self }
+    /// `links` is the application's; `allowed` are the instance's component's outbound hosts; what is done belongs to
+    /// `traces`.
+    pub(crate) fn new(links: Arc<Links>, allowed: Arc<AllowedHosts>, traces: Traces) -> Self {
+        let mut connections = ResourceTable::new();
+        connections.set_max_capacity(CONNECTIONS);
+        Self { links, allowed, connections, traces }
     }
 
     fn session(&self, connection: &Resource<Session>) -> wasmtime::Result<Session> {
         Ok(self.connections.get(connection)?.clone())
     }
 
-    fn keep(&mut self, session: Session) -> Answer<Resource<Session>> {
-        if self.open >= CONNECTIONS {
-            return Ok(Err(Error::TooManyConnections));
-        }
-        self.open += 1;
-        Ok(Ok(self.connections.push(session)?))
+    fn keep(&mut self, session: Session) -> Result<Resource<Session>, Error> {
+        self.connections.push(session).map_err(|_| Error::TooManyConnections)
     }
 }
 
@@ -86,7 +79,6 @@ impl interface::Host for RedisState {}
 impl interface::HostConnection for RedisState {
     async fn drop(&mut self, connection: Resource<Session>) -> wasmtime::Result<()> {
         self.connections.delete(connection)?;
-        self.open = self.open.saturating_sub(1);
         Ok(())
     }
 }
@@ -122,10 +114,7 @@ impl<T: Send + 'static> interface::HostConnectionWithStore<T> for HasRedis {
         let call = begin(accessor, "spin_outbound_redis.open_connection", None);
         let opened = open(&links, &allowed, &address).await;
         call.end(&opened);
-        match opened {
-            Ok(session) => accessor.with(|mut access| access.get().keep(session)),
-            Err(error) => Ok(Err(error)),
-        }
+        Ok(opened.and_then(|session| accessor.with(|mut access| access.get().keep(session))))
     }
 
     async fn execute(
@@ -162,7 +151,7 @@ mod tests {
     /// An instance that may reach the server.
     fn instance(server: &Server) -> wasmtime::Store<RedisState> {
         let allowed = AllowedHosts::parse(&[server.url()], &Variables::default(), &[]).unwrap();
-        let state = RedisState::new(Arc::default(), Arc::new(allowed));
+        let state = RedisState::new(Arc::default(), Arc::new(allowed), Traces::default());
         wasmtime::Store::new(&wasmtime::Engine::default(), state)
     }
 
@@ -174,14 +163,14 @@ mod tests {
         let state = instance.data_mut();
         let mut held = Vec::new();
         for _ in 0..256 {
-            held.push(state.keep(session.clone()).unwrap().unwrap());
+            held.push(state.keep(session.clone()).unwrap());
         }
-        assert!(matches!(state.keep(session.clone()).unwrap(), Err(Error::TooManyConnections)));
+        assert!(matches!(state.keep(session.clone()), Err(Error::TooManyConnections)));
         let closed = held.pop().unwrap();
         let again = Resource::new_borrow(closed.rep());
         interface::HostConnection::drop(state, closed).await.unwrap();
         assert!(state.session(&again).is_err());
-        state.keep(session).unwrap().unwrap();
+        state.keep(session).unwrap();
     }
 
     #[tokio::test]

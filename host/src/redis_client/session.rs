@@ -27,7 +27,6 @@ impl Session {
         Ok(Self { link, own: Arc::default() })
     }
 
-    /// Sends one command.
     pub(super) async fn run(&self, command: Cmd) -> RedisResult<Value> {
         let own = match self.own.get() {
             Some(own) => own,

@@ -59,17 +59,17 @@ async fn at_messages(
     }
     std::fs::write(path("spin.toml"), manifest).unwrap();
     std::fs::write(path("c.wasm"), wat::parse_str(HANDLER.replace("BODY", body)).unwrap()).unwrap();
-    let running = Application::builder(directory.path())
-        .listen("127.0.0.1:0".parse().unwrap())
-        .state_dir(path("state"))
-        .cache_dir(path("cache"))
-        .quiet(true)
-        .limits(limits)
-        .handler_limits(HandlerLimits { timeout, max_waiting: 10 })
-        .reuse(reuse)
-        .start()
-        .await
-        .unwrap();
+    let application = Application {
+        listen: "127.0.0.1:0".parse().unwrap(),
+        state_dir: Some(path("state")),
+        cache_dir: Some(path("cache")),
+        quiet: true,
+        limits,
+        handler_limits: HandlerLimits { timeout, max_waiting: 10 },
+        reuse,
+        ..Application::new(directory.path())
+    };
+    let running = application.start().await.unwrap();
     let client = redis::Client::open(server.url()).unwrap();
     let redis = client.get_multiplexed_async_connection().await.unwrap();
     let publish = async |message: &str| -> i64 {

@@ -120,7 +120,6 @@ impl Connection {
         (result, self.ended.load(Ordering::Relaxed))
     }
 
-    /// What class of statement `sql` is.
     pub(super) fn classify(&self, sql: &str) -> Result<Class, Error> {
         let readonly = self.with_fresh_schema(|| {
             // A statement out of the cache would announce nothing.
@@ -202,7 +201,6 @@ impl Connection {
         self.prepare(sql)?.execute(parameters)
     }
 
-    /// The prepared form of a statement.
     pub(crate) fn prepare(&self, sql: &str) -> rusqlite::Result<rusqlite::CachedStatement<'_>> {
         let statement = self.inner.prepare_cached(sql)?;
         // SQLite goes on counting where the statement's last run ended: every so many runs even the
@@ -211,7 +209,6 @@ impl Connection {
         Ok(statement)
     }
 
-    /// Whether no transaction is open.
     pub(super) fn is_autocommit(&self) -> bool {
         self.inner.is_autocommit()
     }

@@ -48,7 +48,6 @@ impl Database {
         }))
     }
 
-    /// The file.
     pub(super) fn path(&self) -> &Path {
         &self.path
     }

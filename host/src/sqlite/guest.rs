@@ -25,31 +25,24 @@ pub struct SqliteState {
     databases: Arc<Databases>,
     granted: Arc<BTreeSet<String>>,
     connections: ResourceTable,
-    open: usize,
     traces: Traces,
 }
 
 impl SqliteState {
-    /// `granted` are the labels under `sqlite_databases` of the instance's component.
-    pub fn new(databases: Arc<Databases>, granted: Arc<BTreeSet<String>>) -> Self {
-        Self { databases, granted, connections: ResourceTable::new(), open: 0, traces: Traces::default() }
+    /// `granted` are the labels under `sqlite_databases` of the instance's component; what is done belongs to `traces`.
+    pub(crate) fn new(databases: Arc<Databases>, granted: Arc<BTreeSet<String>>, traces: Traces) -> Self {
+        let mut connections = ResourceTable::new();
+        connections.set_max_capacity(CONNECTIONS);
+        Self { databases, granted, connections, traces }
     }
 
-    /// What is done here belongs to these traces.
-    pub(crate) fn traced(self, traces: &Traces) -> Self {
-        Self { traces: traces.clone(), ..self }
-    }
-
-    fn open(&mut self, label: &str) -> wasmtime::Result<Result<Resource<Session>, Error>> {
+    fn open(&mut self, label: &str) -> Result<Resource<Session>, Error> {
         if !self.granted.contains(label) {
-            return Ok(Err(Error::AccessDenied));
+            return Err(Error::AccessDenied);
         }
-        let Some(database) = self.databases.get(label) else { return Ok(Err(Error::NoSuchDatabase)) };
-        if self.open >= CONNECTIONS {
-            return Ok(Err(Error::Io("too many connections opened".to_owned())));
-        }
-        self.open += 1;
-        Ok(Ok(self.connections.push(Session::new(database))?))
+        let database = self.databases.get(label).ok_or(Error::NoSuchDatabase)?;
+        let opened = self.connections.push(Session::new(database));
+        opened.map_err(|_| Error::Io("too many connections opened".to_owned()))
     }
 
     fn session(&self, connection: &Resource<Session>) -> wasmtime::Result<Session> {
@@ -75,7 +68,7 @@ impl sqlite::Host for SqliteState {}
 
 impl sqlite::HostConnection for SqliteState {
     async fn open(&mut self, label: String) -> wasmtime::Result<Result<Resource<Session>, Error>> {
-        Self::open(self, &label)
+        Ok(Self::open(self, &label))
     }
 
     async fn execute(
@@ -91,7 +84,6 @@ impl sqlite::HostConnection for SqliteState {
 
     async fn drop(&mut self, connection: Resource<Session>) -> wasmtime::Result<()> {
         self.connections.delete(connection)?;
-        self.open = self.open.saturating_sub(1);
         Ok(())
     }
 }
@@ -115,7 +107,7 @@ impl<T: Send + 'static> sqlite::HostConnectionWithStore<T> for HasSqlite {
         label: String,
     ) -> wasmtime::Result<Result<Resource<Session>, Error>> {
         let call = begin(accessor, "spin_sqlite.open", None);
-        let opened = accessor.with(|mut access| access.get().open(&label))?;
+        let opened = accessor.with(|mut access| access.get().open(&label));
         call.end(&opened);
         Ok(opened)
     }
@@ -219,7 +211,7 @@ mod tests {
         let databases = Databases::from_runtime_config(&tables, directory.path(), directory.path()).unwrap();
         databases.require("test", ["mine"]).unwrap();
         let granted = BTreeSet::from(["mine".to_owned()]);
-        let state = SqliteState::new(Arc::new(databases), Arc::new(granted));
+        let state = SqliteState::new(Arc::new(databases), Arc::new(granted), Traces::default());
         let mut store = wasmtime::Store::new(&wasmtime::Engine::default(), state);
         let called = store.run_concurrent(async |accessor| {
             let sqlite = &accessor.with_getter::<HasSqlite>(|state| state);

@@ -37,7 +37,6 @@ const ROWS_AHEAD: usize = 64;
 
 /// What came of a statement sent to a reader.
 pub(super) enum Read {
-    /// The rows.
     Answer(Answer),
     /// It was not only a read, and has not been run.
     Not(Class),
@@ -45,7 +44,6 @@ pub(super) enum Read {
 
 /// What came of a statement that was given no more than a moment.
 pub(super) enum AtOnce {
-    /// The rows.
     Answer(Answer),
     /// It computes for longer, or answers more, than that.
     TakesLonger,

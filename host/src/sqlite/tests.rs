@@ -759,6 +759,7 @@ mod components {
     use wasmtime::component::Resource;
 
     use super::{bindings::spin::sqlite::sqlite::HostConnection, *};
+    use crate::telemetry::Traces;
 
     async fn open(state: &mut SqliteState, label: &str) -> Result<Resource<Session>, Error> {
         HostConnection::open(state, label.to_owned()).await.unwrap()
@@ -784,7 +785,7 @@ mod components {
         let databases = Databases::from_runtime_config(&tables, path, path).unwrap();
         databases.require("test", ["mine", "other"]).unwrap();
         let granted = BTreeSet::from(["mine", "absent"].map(str::to_owned));
-        let mut state = SqliteState::new(Arc::new(databases), Arc::new(granted));
+        let mut state = SqliteState::new(Arc::new(databases), Arc::new(granted), Traces::default());
         assert!(matches!(open(&mut state, "other").await, Err(Error::AccessDenied)));
         assert!(matches!(open(&mut state, "absent").await, Err(Error::NoSuchDatabase)));
         let mut held = Vec::new();

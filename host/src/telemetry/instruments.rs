@@ -3,7 +3,6 @@
 use std::{
     collections::HashMap,
     sync::{Mutex, PoisonError},
-    time::Duration,
 };
 
 use opentelemetry::{
@@ -34,9 +33,9 @@ const GAUGES: usize = 64;
 pub(super) struct Instruments {
     meter: Meter,
     requests: Counter<u64>,
-    served: Histogram<f64>,
-    sent: Histogram<f64>,
-    handled: Histogram<f64>,
+    pub(super) served: Histogram<f64>,
+    pub(super) sent: Histogram<f64>,
+    pub(super) handled: Histogram<f64>,
     memory: Histogram<u64>,
     gauges: Mutex<HashMap<String, Gauge<f64>>>,
 }
@@ -84,18 +83,6 @@ impl Instruments {
             KeyValue::new("component_id", component.to_owned()),
         ];
         self.requests.add(1, &attributes);
-    }
-
-    pub(super) fn served(&self, took: Duration, attributes: &[KeyValue]) {
-        self.served.record(took.as_secs_f64(), attributes);
-    }
-
-    pub(super) fn sent(&self, took: Duration, attributes: &[KeyValue]) {
-        self.sent.record(took.as_secs_f64(), attributes);
-    }
-
-    pub(super) fn handled(&self, took: Duration, attributes: &[KeyValue]) {
-        self.handled.record(took.as_secs_f64(), attributes);
     }
 
     pub(super) fn instance_ended(&self, component: &str, memory: usize) {

@@ -6,6 +6,7 @@ use std::time::{Instant, SystemTime};
 use http::{HeaderMap, Method, Request, Response, StatusCode, uri::Authority};
 use opentelemetry::{
     Context, KeyValue,
+    metrics::Histogram,
     trace::{Span as _, SpanBuilder, SpanContext, SpanKind, Status, TraceContextExt as _, Tracer as _},
 };
 use opentelemetry_sdk::trace::Span;
@@ -14,7 +15,7 @@ use wasmtime::{
     component::{Accessor, HasData},
 };
 
-use super::{Traces, instruments, tracer, traces};
+use super::{Traces, instruments, instruments::Instruments, tracer, traces};
 
 const CODE: &str = "code.function.name";
 const METHOD: &str = "http.request.method";
@@ -100,7 +101,7 @@ impl Served {
         }
         if let Some(instruments) = instruments() {
             attributes.extend([KeyValue::new(METHOD, method), status(response.status())]);
-            instruments.served(begun.1.elapsed(), &attributes);
+            instruments.served.record(begun.1.elapsed().as_secs_f64(), &attributes);
         }
     }
 }
@@ -124,7 +125,6 @@ pub(crate) fn executing(application: &str, component: &str, headers: &mut Header
     Some(Executing(span))
 }
 
-/// A component answers a request.
 pub(crate) struct Executing(Span);
 
 impl Executing {
@@ -140,14 +140,32 @@ impl Executing {
     }
 }
 
-/// A component handles a Redis message.
-pub(crate) struct Message(Option<Handling>);
-
-struct Handling {
+/// What takes a while, and what the metric says of it.
+struct Timed {
     begun: Instant,
     attributes: Vec<KeyValue>,
     span: Option<Span>,
 }
+
+impl Timed {
+    fn begin(attributes: Vec<KeyValue>, span: Option<Span>) -> Self {
+        Self { begun: Instant::now(), attributes, span }
+    }
+
+    fn end(self, has_failed: bool, metric: fn(&Instruments) -> &Histogram<f64>) {
+        if let Some(mut span) = self.span
+            && has_failed
+        {
+            span.set_status(Status::error(""));
+        }
+        if let Some(instruments) = instruments() {
+            metric(instruments).record(self.begun.elapsed().as_secs_f64(), &self.attributes);
+        }
+    }
+}
+
+/// A component handles a Redis message.
+pub(crate) struct Message(Option<Timed>);
 
 impl Message {
     pub(crate) fn begin(application: &str, component: &str, channel: &str) -> Self {
@@ -166,7 +184,7 @@ impl Message {
         let mut of_span = attributes.clone();
         of_span.push(KeyValue::new(CODE, "spin_trigger_redis.handle_message"));
         let span = begin(None, builder(format!("{channel} receive"), SpanKind::Consumer, of_span));
-        Self(Some(Handling { begun: Instant::now(), attributes, span }))
+        Self(Some(Timed::begin(attributes, span)))
     }
 
     pub(crate) fn context(&self) -> Option<SpanContext> {
@@ -181,29 +199,16 @@ impl Message {
     }
 
     pub(crate) fn end(self, is_handled: bool) {
-        let Some(Handling { begun, mut attributes, span }) = self.0 else { return };
-        if let Some(mut span) = span
-            && !is_handled
-        {
-            span.set_status(Status::error(""));
+        let Some(mut timed) = self.0 else { return };
+        if !is_handled {
+            timed.attributes.push(KeyValue::new("error.type", "failed"));
         }
-        if let Some(instruments) = instruments() {
-            if !is_handled {
-                attributes.push(KeyValue::new("error.type", "failed"));
-            }
-            instruments.handled(begun.elapsed(), &attributes);
-        }
+        timed.end(!is_handled, |instruments| &instruments.handled);
     }
 }
 
 /// A component's request, to the world or to another component.
-pub(crate) struct Outgoing(Option<Sending>);
-
-struct Sending {
-    begun: Instant,
-    attributes: Vec<KeyValue>,
-    span: Option<Span>,
-}
+pub(crate) struct Outgoing(Option<Timed>);
 
 impl Outgoing {
     /// Belongs to the trace that the component names in it, else to the one that it is in; and says so from then on.
@@ -228,41 +233,31 @@ impl Outgoing {
         if let Some(span) = &span {
             traces::tell(request.headers_mut(), span.span_context());
         }
-        Self(Some(Sending { begun: Instant::now(), attributes, span }))
+        Self(Some(Timed::begin(attributes, span)))
     }
 
     /// Its answer has begun, or there is none.
     pub(crate) fn end(mut self, answered: Option<StatusCode>) {
-        let Some(sending) = self.0.take() else { return };
         match answered {
-            Some(code) => sending.end(status(code), code.is_client_error() || code.is_server_error()),
-            None => sending.end(KeyValue::new("error.type", "no_answer"), true),
+            Some(code) => self.ended(status(code), code.is_client_error() || code.is_server_error()),
+            None => self.ended(KeyValue::new("error.type", "no_answer"), true),
         }
+    }
+
+    fn ended(&mut self, outcome: KeyValue, has_failed: bool) {
+        let Some(mut timed) = self.0.take() else { return };
+        if let Some(span) = &mut timed.span {
+            span.set_attribute(outcome.clone());
+        }
+        timed.attributes.push(outcome);
+        timed.end(has_failed, |instruments| &instruments.sent);
     }
 }
 
 /// The component did not wait for the answer.
 impl Drop for Outgoing {
     fn drop(&mut self) {
-        if let Some(sending) = self.0.take() {
-            sending.end(KeyValue::new("error.type", "given_up"), true);
-        }
-    }
-}
-
-impl Sending {
-    fn end(self, outcome: KeyValue, has_failed: bool) {
-        let Self { begun, mut attributes, span } = self;
-        if let Some(mut span) = span {
-            span.set_attribute(outcome.clone());
-            if has_failed {
-                span.set_status(Status::error(""));
-            }
-        }
-        if let Some(instruments) = instruments() {
-            attributes.push(outcome);
-            instruments.sent(begun.elapsed(), &attributes);
-        }
+        self.ended(KeyValue::new("error.type", "given_up"), true);
     }
 }
 

@@ -9,7 +9,7 @@ use std::{
 };
 
 use crate::support::Fixture;
-use sugang_host::{engine::Limits, http_trigger::RequestLimits};
+use sugang_host::{Application, engine::Limits, http_trigger::RequestLimits};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpSocket, TcpStream},
@@ -85,7 +85,7 @@ async fn components_that_loop_are_stopped_and_hold_up_nobody_else() {
 async fn a_component_gets_no_more_memory_than_it_may_have() {
     let fixture = misbehaving();
     let limits = Limits { max_busy_time: Duration::from_secs(60), ..Limits::default() };
-    let running = fixture.application().limits(limits).start().await.unwrap();
+    let running = Application { limits, ..fixture.application() }.start().await.unwrap();
     assert!(get(running.address(), "/hog").await.starts_with("HTTP/1.1 500 "));
     running.shutdown().await;
 }
@@ -94,7 +94,7 @@ async fn a_component_gets_no_more_memory_than_it_may_have() {
 async fn without_the_limit_a_component_does_get_that_memory() {
     let fixture = misbehaving();
     let limits = Limits { max_busy_time: Duration::from_secs(60), max_memory: 1 << 30, ..Limits::default() };
-    let running = fixture.application().limits(limits).start().await.unwrap();
+    let running = Application { limits, ..fixture.application() }.start().await.unwrap();
     let answer = tokio::time::timeout(Duration::from_secs(2), get(running.address(), "/hog"));
     assert!(answer.await.is_err(), "it got its memory, and so it loops");
 }
@@ -108,7 +108,7 @@ fn a_component_that_loops_does_not_outlive_its_application() {
         runtime.block_on(async {
             let fixture = misbehaving();
             let limits = Limits { max_busy_time: Duration::from_secs(600), ..Limits::default() };
-            let running = fixture.application().limits(limits).start().await.unwrap();
+            let running = Application { limits, ..fixture.application() }.start().await.unwrap();
             let answer = tokio::time::timeout(Duration::from_secs(1), get(running.address(), "/loop"));
             assert!(answer.await.is_err(), "it loops");
             drop(running);
@@ -125,7 +125,7 @@ fn a_component_that_loops_does_not_outlive_its_application() {
 async fn requests_wait_while_there_are_as_many_instances_as_there_may_be() {
     let fixture = misbehaving();
     let limits = Limits { max_instances: 1, max_busy_time: Duration::from_millis(500), ..Limits::default() };
-    let running = fixture.application().limits(limits).start().await.unwrap();
+    let running = Application { limits, ..fixture.application() }.start().await.unwrap();
     let address = running.address();
     let (looping, trapping) = tokio::join!(get(address, "/loop"), async {
         tokio::time::sleep(Duration::from_millis(100)).await;
@@ -238,7 +238,7 @@ async fn a_component_that_cannot_be_made_is_answered_for_at_once() {
 async fn a_request_does_not_wait_for_ever_for_an_instance() {
     let fixture = misbehaving();
     let limits = Limits { max_instances: 1, max_busy_time: Duration::from_secs(10), ..Limits::default() };
-    let running = fixture.application().limits(limits).start().await.unwrap();
+    let running = Application { limits, ..fixture.application() }.start().await.unwrap();
     let address = running.address();
     let (_, waiting) = tokio::join!(get(address, "/loop"), async {
         tokio::time::sleep(Duration::from_millis(100)).await;
@@ -253,7 +253,7 @@ async fn clients_that_send_slowly_hold_up_nobody_and_are_told_in_the_end() {
     let fixture = misbehaving();
     let limits =
         RequestLimits { max_concurrent: 2, body_timeout: Duration::from_secs(2), ..RequestLimits::default() };
-    let running = fixture.application().request_limits(limits).start().await.unwrap();
+    let running = Application { request_limits: limits, ..fixture.application() }.start().await.unwrap();
     let address = running.address();
     let mut slow = Vec::new();
     for _ in 0..50 {
@@ -289,7 +289,7 @@ async fn clients_whose_requests_take_long_leave_room_for_those_of_others() {
     let fixture = misbehaving();
     let limits = RequestLimits { max_concurrent: 8, ..RequestLimits::default() };
     let busy = Limits { max_busy_time: Duration::from_secs(4), ..Limits::default() };
-    let application = fixture.application().request_limits(limits).limits(busy);
+    let application = Application { request_limits: limits, limits: busy, ..fixture.application() };
     let running = application.start().await.unwrap();
     let address = running.address();
     let slow: Vec<_> =
@@ -307,7 +307,7 @@ async fn clients_whose_requests_take_long_leave_room_for_those_of_others() {
 async fn a_body_that_turns_out_longer_than_it_may_be_is_refused() {
     let fixture = misbehaving();
     let limits = RequestLimits { max_body: 100_000, ..RequestLimits::default() };
-    let running = fixture.application().request_limits(limits).start().await.unwrap();
+    let running = Application { request_limits: limits, ..fixture.application() }.start().await.unwrap();
     for (size, status) in [(99_000, "500"), (101_000, "413")] {
         let mut request =
             "POST /trap HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\nconnection: close\r\n\r\n"

@@ -42,13 +42,9 @@ impl Application {
 
     async fn start(&self, request_timeout: Duration) -> Running {
         let request_timeout = Choice::Value(Span(request_timeout));
-        self.fixture
-            .application()
-            .env("ADDRESS", self.server.url())
-            .reuse(Reuse { request_timeout, ..Reuse::default() })
-            .start()
-            .await
-            .unwrap()
+        let environment = vec![("ADDRESS".to_owned(), self.server.url())];
+        let reuse = Reuse { request_timeout, ..Reuse::default() };
+        sugang_host::Application { environment, reuse, ..self.fixture.application() }.start().await.unwrap()
     }
 }
 

@@ -1,5 +1,7 @@
 //! What an application may not ask for: each is refused at start, naming the place and the reason.
 
+use sugang_host::Application;
+
 use crate::support::{Fixture, refusal};
 
 const HTTP: &str = "[[trigger.http]]\nroute = \"/...\"\ncomponent = \"c\"\n";
@@ -14,6 +16,19 @@ fn component(more: &str) -> String {
 /// A manifest with one component, and `tables` after it.
 fn with_tables(tables: &str) -> String {
     format!("{}{tables}\n", component(""))
+}
+
+/// With the runtime configuration that is there.
+fn configured(fixture: &Fixture) -> Application {
+    let runtime_config = Some(fixture.path().join("runtime.toml"));
+    Application { runtime_config, ..fixture.application() }
+}
+
+/// With an application variable set.
+fn with_variable(fixture: &Fixture, name: &str, value: &str) -> Application {
+    let mut application = fixture.application();
+    application.variables.insert(name.to_owned(), value.to_owned());
+    application
 }
 
 async fn check(manifest: &str, expected: &[&str]) {
@@ -256,8 +271,7 @@ async fn a_runtime_configuration_that_asks_for_too_much_is_refused() {
         ),
     ] {
         let fixture = Fixture::new(&component("")).with("runtime.toml", config);
-        let refusal =
-            refusal(fixture.application().runtime_config(fixture.path().join("runtime.toml"))).await;
+        let refusal = refusal(configured(&fixture)).await;
         for part in expected {
             assert!(refusal.contains(part), "{config}\n\nrefused with: {refusal}\nexpected: {part}");
         }
@@ -267,9 +281,10 @@ async fn a_runtime_configuration_that_asks_for_too_much_is_refused() {
 #[tokio::test]
 async fn a_selection_or_a_variable_that_does_not_exist_is_refused() {
     let fixture = Fixture::new(&component(""));
-    let unknown = refusal(fixture.application().component("order")).await;
+    let components = vec!["order".to_owned()];
+    let unknown = refusal(Application { components, ..fixture.application() }).await;
     assert!(unknown.contains("`order`") && unknown.contains("`c`"), "{unknown}");
-    let undeclared = refusal(fixture.application().variable("nope", "secret-value")).await;
+    let undeclared = refusal(with_variable(&fixture, "nope", "secret-value")).await;
     assert!(undeclared.contains("`nope`") && !undeclared.contains("secret-value"), "{undeclared}");
 }
 
@@ -288,12 +303,12 @@ async fn an_address_that_a_secret_went_into_is_never_part_of_a_refusal() {
         "redis://h?hunter2=hunter2",
     ] {
         let fixture = Fixture::new(&manifest).with("c.wasm", wat::parse_str("(component)").unwrap());
-        let refusal = refusal(fixture.application().variable("url", url)).await;
+        let refusal = refusal(with_variable(&fixture, "url", url)).await;
         assert!(!refusal.contains("hunter2"), "{refusal}");
     }
     let config = "[key_value_store.default]\ntype = \"redis\"\nurl = \"redis://:hunter2@h:port\"";
     let fixture = Fixture::new(&component("")).with("runtime.toml", config);
-    let refusal = refusal(fixture.application().runtime_config(fixture.path().join("runtime.toml"))).await;
+    let refusal = refusal(configured(&fixture)).await;
     assert!(refusal.contains("key_value_store.default") && !refusal.contains("hunter2"), "{refusal}");
 }
 
@@ -302,6 +317,6 @@ async fn a_secret_is_never_part_of_a_refusal() {
     let manifest = component("allowed_outbound_hosts = [\"{{ host }}\"]")
         + "[variables]\nhost = { required = true, secret = true }";
     let fixture = Fixture::new(&manifest);
-    let refusal = refusal(fixture.application().variable("host", "my-secret-host")).await;
+    let refusal = refusal(with_variable(&fixture, "host", "my-secret-host")).await;
     assert!(refusal.contains("`{{ host }}`") && !refusal.contains("my-secret-host"), "{refusal}");
 }

@@ -32,11 +32,13 @@ impl Fixture {
     }
 
     pub(crate) fn application(&self) -> Application {
-        Application::builder(self.path())
-            .listen("127.0.0.1:0".parse().unwrap())
-            .state_dir(self.path().join("state"))
-            .cache_dir(self.path().join("cache"))
-            .quiet(true)
+        Application {
+            listen: "127.0.0.1:0".parse().unwrap(),
+            state_dir: Some(self.path().join("state")),
+            cache_dir: Some(self.path().join("cache")),
+            quiet: true,
+            ..Application::new(self.path())
+        }
     }
 
     pub(crate) async fn start(&self) -> Running {

@@ -5,8 +5,6 @@
 
 pub mod revision;
 
-use std::process::Command;
-
 use anyhow::Result;
 use clap::{Args, Subcommand};
 
@@ -160,68 +158,17 @@ impl Bench {
                 if let Some(name) = &flow.against {
                     Revision::find(name)?.build()?;
                 }
-                measure("bench-flow", &flow.arguments())
+                workspace::run_test_program("bench-flow", 2)
             }
-            Which::Siege(siege) => {
+            Which::Siege(_) => {
                 setup::SIEGE.ensure()?;
-                measure("bench-siege", &siege.arguments())
+                workspace::run_test_program("bench-siege", 2)
             }
-            Which::Scale(scale) => {
+            Which::Scale(_) => {
                 setup::POSTGRES.ensure()?;
                 setup::HAPROXY.ensure()?;
-                measure("bench-scale", &scale.arguments())
+                workspace::run_test_program("bench-scale", 2)
             }
         }
-    }
-}
-
-/// Builds a measuring program, as the host is built (see `build::host`), and runs it.
-fn measure(program: &str, arguments: &[String]) -> Result<()> {
-    workspace::run(&mut workspace::cargo(["build", "--release", "--workspace", "--bin", program]))?;
-    workspace::run(Command::new(workspace::host_binary().with_file_name(program)).args(arguments))
-}
-
-impl Flow {
-    fn arguments(&self) -> Vec<String> {
-        let mut arguments = vec![
-            format!("--seconds={}", self.seconds),
-            format!("--connections={}", self.connections),
-            format!("--warmup={}", self.warmup),
-            format!("--single={}", self.single),
-            format!("--alone={}", self.alone),
-            format!("--rest={}", self.rest),
-        ];
-        arguments.push(format!("--pairs={}", self.pairs));
-        arguments.extend(self.against.as_ref().map(|revision| format!("--against={revision}")));
-        arguments.extend(self.members.then(|| "--members".to_owned()));
-        arguments.extend(self.postgres.then(|| "--postgres".to_owned()));
-        arguments
-    }
-}
-
-impl Siege {
-    fn arguments(&self) -> Vec<String> {
-        vec![format!("--seconds={}", self.seconds), format!("--users={}", self.users)]
-    }
-}
-
-impl Scale {
-    fn arguments(&self) -> Vec<String> {
-        fn list<T: ToString>(numbers: &[T]) -> String {
-            numbers.iter().map(T::to_string).collect::<Vec<_>>().join(",")
-        }
-        let mut arguments = vec![
-            format!("--hosts={}", list(&self.hosts)),
-            format!("--share={}", self.share),
-            format!("--connections={}", self.connections),
-            format!("--orders={}", list(&self.orders)),
-            format!("--seconds={}", self.seconds),
-        ];
-        arguments.extend(self.only.map(|part| match part {
-            ScalePart::Hosts => "--only=hosts".to_owned(),
-            ScalePart::Orders => "--only=orders".to_owned(),
-        }));
-        arguments.extend(self.no_write.then(|| "--no-write".to_owned()));
-        arguments
     }
 }

@@ -10,8 +10,8 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use servers::PostgresServer;
 
-use super::write_for_owner;
 use crate::postgres_url::{LABELS, PostgresUrl, variable};
+use crate::state::write_for_owner;
 
 /// A component has up to 64 connections for each of its stores, and there are fourteen such pairs in a host. Of several
 /// hosts not all have as many at once.
@@ -24,7 +24,6 @@ const REACHED_WITHIN: Duration = Duration::from_secs(5);
 /// The prefix of the environment variables that set application variables.
 const PREFIX: &str = "SPIN_VARIABLE_";
 
-/// Which PostgreSQL is asked for.
 pub(super) enum Wanted {
     /// None: SQLite files, but where a variable says otherwise.
     Nothing,
@@ -36,12 +35,8 @@ pub(super) enum Wanted {
 
 /// Refuses what several hosts cannot share: a store that is not on PostgreSQL.
 pub(super) fn ensure_shared(wanted: &Wanted, set: &[(String, String)]) -> Result<()> {
-    let is_given = |label: &&str| {
-        let name = variable(label);
-        let given = set.iter().rev().find(|(set, _)| *set == name).map(|(_, value)| value.clone());
-        let all = !matches!(wanted, Wanted::Nothing);
-        given.or_else(|| env::var(secret(&name)).ok()).map_or(all, |address| !address.trim().is_empty())
-    };
+    let all = !matches!(wanted, Wanted::Nothing);
+    let is_given = |label: &&str| given(label, set).map_or(all, |address| !address.trim().is_empty());
     let files: Vec<_> = LABELS.into_iter().filter(|label| !is_given(label)).collect();
     if files.is_empty() {
         return Ok(());
@@ -82,9 +77,7 @@ impl Databases {
         };
         let all = url.as_ref().map_or("", PostgresUrl::with_credentials);
         let address = |label: &'static str| {
-            let name = variable(label);
-            let given = set.iter().rev().find(|(set, _)| *set == name).map(|(_, value)| value.clone());
-            let address = given.or_else(|| env::var(secret(&name)).ok()).unwrap_or_else(|| all.to_owned());
+            let address = given(label, set).unwrap_or_else(|| all.to_owned());
             (!address.trim().is_empty()).then_some((label, address))
         };
         let addresses: Vec<_> = LABELS.into_iter().filter_map(address).collect();
@@ -161,6 +154,13 @@ impl Databases {
         let lines: String = self.addresses.iter().map(|(label, url)| format!("{label} {url}\n")).collect();
         write_for_owner(&path, &lines)
     }
+}
+
+/// What is said of one store: on our command line, else in the environment.
+fn given(label: &str, set: &[(String, String)]) -> Option<String> {
+    let name = variable(label);
+    let given = set.iter().rev().find(|(set, _)| *set == name).map(|(_, value)| value.clone());
+    given.or_else(|| env::var(secret(&name)).ok())
 }
 
 fn secret(name: &str) -> String {

@@ -3,7 +3,7 @@
 //! A host that ends or stands still is started anew, and the others go on meanwhile: to see that is what several are tried
 //! out for. Whatever else ends, ends all, as with a single host.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -16,7 +16,7 @@ use anyhow::{Result, bail};
 use servers::Process;
 
 use super::Happening;
-use super::serving::copy_lines;
+use super::serving::copy_output;
 use crate::balancer::{Balancer, NOTICED_WITHIN};
 use crate::state::StateDir;
 use crate::supervisor::{Starter, Story, Supervisor};
@@ -126,17 +126,10 @@ fn starter(number: u16, log: PathBuf, mut command: Command, outputs: Outputs) ->
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
     Box::new(move || {
         let mut host = Process::start("a host", &mut command)?;
-        let log = OpenOptions::new().create(true).append(true).open(&log)?;
         let mut outputs = outputs.lock().unwrap_or_else(PoisonError::into_inner);
         // Of those that were there before it.
         outputs.retain(|output| !output.is_finished());
-        let prefix = format!("host {number} | ");
-        if let Some(output) = host.take_stdout() {
-            outputs.push(copy_lines(output, std::io::stdout(), log.try_clone()?, prefix.clone(), |_| ())?);
-        }
-        if let Some(errors) = host.take_stderr() {
-            outputs.push(copy_lines(errors, std::io::stderr(), log, prefix, |_| ())?);
-        }
+        outputs.extend(copy_output(&mut host, &log, &format!("host {number} | "), |_| ())?);
         Ok(host)
     })
 }

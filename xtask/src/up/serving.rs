@@ -1,7 +1,8 @@
 //! What serves requests: one host, or several behind a balancer.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Write};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::mpsc::Sender;
 use std::thread::{self, JoinHandle};
@@ -28,19 +29,11 @@ impl Serving {
         command.stdin(Stdio::from(state.lease().try_clone()?)).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut host = Process::start("the host", &mut command)?;
         let log = state.path().join("logs").join("host.log");
-        let log = OpenOptions::new().create(true).append(true).open(log)?;
-        let mut outputs = Vec::new();
-        if let Some(output) = host.take_stdout() {
-            let on_line = move |line: &str| {
-                if line.starts_with("Serving ") {
-                    let _ = happens.send(Happening::Serving);
-                }
-            };
-            outputs.push(copy_lines(output, std::io::stdout(), log.try_clone()?, String::new(), on_line)?);
-        }
-        if let Some(errors) = host.take_stderr() {
-            outputs.push(copy_lines(errors, std::io::stderr(), log, String::new(), |_| ())?);
-        }
+        let outputs = copy_output(&mut host, &log, "", move |line| {
+            if line.starts_with("Serving ") {
+                let _ = happens.send(Happening::Serving);
+            }
+        })?;
         Ok(Self::One { host, outputs })
     }
 
@@ -79,8 +72,27 @@ impl Serving {
     }
 }
 
-/// Copies what a part prints to the terminal, with something before each line, and to its log.
-pub(super) fn copy_lines(
+/// Copies what a host prints to the terminal, with something before each line, and to its log. `on_line` sees its standard
+/// output. What copies ends after the host.
+pub(super) fn copy_output(
+    host: &mut Process,
+    log: &Path,
+    prefix: &str,
+    on_line: impl Fn(&str) + Send + 'static,
+) -> Result<Vec<JoinHandle<()>>> {
+    let log = File::options().create(true).append(true).open(log)?;
+    let prefix = || prefix.to_owned();
+    let mut outputs = Vec::new();
+    if let Some(output) = host.take_stdout() {
+        outputs.push(copy_lines(output, std::io::stdout(), log.try_clone()?, prefix(), on_line)?);
+    }
+    if let Some(errors) = host.take_stderr() {
+        outputs.push(copy_lines(errors, std::io::stderr(), log, prefix(), |_| ())?);
+    }
+    Ok(outputs)
+}
+
+fn copy_lines(
     from: impl Read + Send + 'static,
     mut to: impl Write + Send + 'static,
     mut log: File,

@@ -1,6 +1,6 @@
 //! What the store looks like.
 
-use store::{Schema, Step};
+use store::{Schema, Step, course_managers};
 
 pub(super) static SCHEMA: Schema = Schema {
     version: 3,
@@ -48,8 +48,8 @@ pub(super) static SCHEMA: Schema = Schema {
             status TEXT NOT NULL,
             managers TEXT NOT NULL DEFAULT '[]'
         )",
-        COURSE_MANAGERS,
-        COURSE_MANAGERS_BY_MEMBER,
+        course_managers::TABLE,
+        course_managers::BY_MEMBER,
         PEOPLE,
         // How many rows there are: in all (`all`), of a course (`eduNo 101`), in a status (`Paid`).
         "CREATE TABLE counts (name TEXT PRIMARY KEY, rows INTEGER NOT NULL) WITHOUT ROWID",
@@ -68,24 +68,14 @@ pub(super) static SCHEMA: Schema = Schema {
             to: 3,
             statements: &[
                 "ALTER TABLE courses ADD COLUMN managers TEXT NOT NULL DEFAULT '[]'",
-                COURSE_MANAGERS,
-                COURSE_MANAGERS_BY_MEMBER,
+                course_managers::TABLE,
+                course_managers::BY_MEMBER,
                 PEOPLE,
             ],
         },
     ],
     programs: &[TOLD, TOLD_OF_ORDER, TOLD_OF_COURSE, INSERTED, UPDATED],
 };
-
-/// Who manages which course, to find the courses of a manager by. `courses.managers` says the same.
-const COURSE_MANAGERS: &str = "CREATE TABLE course_managers (
-    edu_no INTEGER NOT NULL,
-    customer_id INTEGER NOT NULL,
-    PRIMARY KEY (edu_no, customer_id)
-) WITHOUT ROWID";
-
-const COURSE_MANAGERS_BY_MEMBER: &str =
-    "CREATE INDEX course_managers_by_member ON course_managers (customer_id, edu_no)";
 
 /// What members are called. Of whoever is erased the number and the version are left, so that an older event that comes late
 /// tells nothing.

@@ -6,8 +6,8 @@ use crate::samples;
 use kernel::event::Event;
 use kernel::{CourseStatus, CustomerId, OrderStatus, PayStatus, ReservationStatus, Timestamp};
 use proptest::prelude::*;
+use store::Schema;
 use store::native;
-use store::{Direction, Schema};
 
 ::store::on_postgres!(
     the_store_ends_as_the_fold_does_however_the_events_come,
@@ -288,7 +288,7 @@ fn filters_sort_and_keys_choose_the_same_orders_as_a_look_at_all_would() {
         }
         assert_eq!(by_key, wanted, "{filter:?} by key");
     }
-    let by = |field, page| Page { sort: Some(column(field)), direction: Direction::Descending, ..page };
+    let by = |field, page| Page { sort: Some(column(field)), descending: true, ..page };
     let sorted = store.list(Filter::default(), &by("eduNo", Page { offset: 5, ..first(5) }));
     assert_eq!(sorted, [1, 12, 10, 8, 6]);
     let rows = store.ask("SELECT order_id FROM infomations ORDER BY updated_at DESC, order_id DESC");
@@ -302,9 +302,8 @@ fn every_sort_and_filter_is_answered_from_an_index() {
     let store = Store::new();
     let customer_id = Some(CustomerId::parse(2).unwrap());
     let edu_no = Some(EduNo::parse(102).unwrap());
-    let sorts = ["orderId", "eduNo", "updatedAt"].map(|field| {
-        (Filter::default(), Page { sort: Some(column(field)), direction: Direction::Descending, ..first(10) })
-    });
+    let sorts = ["orderId", "eduNo", "updatedAt"]
+        .map(|field| (Filter::default(), Page { sort: Some(column(field)), descending: true, ..first(10) }));
     let filters = [
         Filter { customer_id, ..Filter::default() },
         Filter { edu_no, ..Filter::default() },

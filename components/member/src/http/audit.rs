@@ -6,7 +6,7 @@
 use crate::ports::Ports;
 use crate::service::Service;
 use crate::store::{self, AuditFilter, Entry};
-use ::store::{Direction, Page, Storage};
+use ::store::{Page, Storage};
 use hal::{Error, Paging, Problem, Query, Request, Response, StatusCode};
 use journal::Tell;
 use kernel::{Invalid, Timestamp};
@@ -45,14 +45,7 @@ async fn by_page(
     filter: &AuditFilter,
     paging: &Paging,
 ) -> Result<Response, Error> {
-    let page = Page {
-        limit: paging.limit(),
-        after: paging.after,
-        offset: paging.offset(),
-        sort: None,
-        direction: Direction::descending(paging.descending()),
-    };
-    let entries = store::audit(storage, filter, &page).await?;
+    let entries = store::audit(storage, filter, &paging.page()).await?;
     let total = if paging.counts() { Some(store::audit_total(storage, filter).await?) } else { None };
     let last = entries.last().map(|entry| entry.position);
     Ok(paging.respond(request, "entries", &entries, total, last))

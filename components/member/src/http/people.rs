@@ -8,7 +8,7 @@ use crate::ports::Ports;
 use crate::secrets::Token;
 use crate::service::{Form, Service};
 use crate::store::{self, Filter, Listed};
-use ::store::{Direction, Page, Storage};
+use ::store::Storage;
 use hal::{Error, Fields, Paging, Problem, Request, Response};
 use journal::Tell;
 use kernel::{CustomerId, Email, Invalid, PersonName, Role, Timestamp};
@@ -82,15 +82,8 @@ pub(super) async fn list<P: Ports, S: Storage, T: Tell>(
         phone: request.query.parse_as("phone")?,
     };
     let paging = Paging::parse(&request.query, &["customerId"])?;
-    let page = Page {
-        limit: paging.limit(),
-        after: paging.after,
-        offset: paging.offset(),
-        sort: None,
-        direction: Direction::descending(paging.descending()),
-    };
     let storage = service.storage();
-    let listed = store::list(storage, &filter, &page).await?;
+    let listed = store::list(storage, &filter, &paging.page()).await?;
     let total = if paging.counts() { Some(store::total(storage, &filter).await?) } else { None };
     let here = |listed: &Listed| format!("{}/members/{}", request.base, listed.customer_id);
     let hrefs: Vec<_> = listed.iter().map(here).collect();

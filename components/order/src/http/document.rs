@@ -2,7 +2,7 @@
 
 use crate::domain::customer_may_cancel;
 use crate::store::Stored;
-use hal::{Links, Request};
+use hal::Links;
 use kernel::{CustomerId, EduNo, Guests, OrderId, OrderStatus, PayStatus, Timestamp, Won};
 use serde::Serialize;
 
@@ -27,16 +27,16 @@ pub(super) struct Document<'a> {
     links: Links<'a>,
 }
 
-/// Where an order is.
-pub(super) fn href(request: &Request, order_id: OrderId) -> String {
-    format!("{}/orders/{order_id}", request.base)
+pub(super) fn href(base: &str, order_id: OrderId) -> String {
+    format!("{base}/orders/{order_id}")
 }
 
 impl<'a> Document<'a> {
-    pub(super) fn of(stored: &'a Stored, here: &'a str) -> Self {
+    pub(super) fn of(stored: &'a Stored, base: &str) -> Self {
         let Stored { order, payment, course, .. } = stored;
         let applicant = &order.application.applicant;
         let is_living = order.canceled.is_none();
+        let here = href(base, applicant.order_id);
         let may_cancel = is_living && customer_may_cancel(*course, payment.status);
         let may_pay = is_living && payment.status != Some(PayStatus::Paid);
         Self {
@@ -50,11 +50,11 @@ impl<'a> Document<'a> {
             card_last4: payment.card_last4.as_deref().or(order.application.card_last4.as_deref()),
             amount: order.amount,
             ordered_at: order.ordered_at,
-            links: Links::new().with("self", here).with("order", here).when(may_cancel, "cancel", here).when(
-                may_pay,
-                "payment",
-                format!("{here}/payment"),
-            ),
+            links: Links::new()
+                .with("self", here.clone())
+                .with("order", here.clone())
+                .when(may_cancel, "cancel", here.clone())
+                .when(may_pay, "payment", format!("{here}/payment")),
         }
     }
 }
@@ -70,7 +70,7 @@ mod tests {
     #[test]
     fn an_order_links_to_itself_under_both_names_and_to_what_may_be_done_with_it() {
         let mut stored = Stored::new(Order::of(&ordered()), None);
-        let links = |stored: &Stored| json!(Document::of(stored, "http://h/orders/1113"))["_links"].clone();
+        let links = |stored: &Stored| json!(Document::of(stored, "http://h"))["_links"].clone();
         let (here, pay) = (link("http://h/orders/1113"), link("http://h/orders/1113/payment"));
         let unpaid = json!({ "cancel": here, "order": here, "payment": pay, "self": here });
         assert_eq!(links(&stored), unpaid);

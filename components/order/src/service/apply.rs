@@ -28,9 +28,7 @@ pub(crate) struct Applying {
     pub(crate) edu_no: EduNo,
     pub(crate) guest: Guests,
     pub(crate) language: Language,
-    /// What to pay with.
     pub(crate) card: Option<CardNumber>,
-    /// The `Idempotency-Key`, if the client sent one.
     pub(crate) key: Option<String>,
     /// Who is held to a rate, if anybody is.
     pub(crate) client: Option<Client>,
@@ -41,11 +39,9 @@ pub(crate) struct Applying {
 pub(crate) enum Applied {
     /// It is an order now. Where that is not paid yet: in how many seconds to look again.
     Taken(Stored, u64),
-    /// It was an order already.
     Same(Stored),
     /// Its key was used for the same content before: this is the order of then.
     Replayed {
-        /// The order.
         stored: Stored,
         /// Whether the key came with what made the order.
         was_taken: bool,
@@ -53,7 +49,6 @@ pub(crate) enum Applied {
 }
 
 impl Applied {
-    /// The order.
     pub(crate) const fn stored(&self) -> &Stored {
         let (Self::Taken(stored, _) | Self::Same(stored) | Self::Replayed { stored, .. }) = self;
         stored

@@ -9,7 +9,6 @@ use store::{Row, Statement, Storage, StoreError};
 pub(crate) struct Key {
     /// The content that it came with.
     pub(crate) fingerprint: String,
-    /// When.
     pub(crate) made_at: Timestamp,
 }
 
@@ -17,7 +16,6 @@ pub(crate) struct Key {
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct NewKey<'a> {
-    /// The key itself.
     pub(crate) key: &'a str,
     /// The content that it came with.
     pub(crate) fingerprint: &'a str,
@@ -49,11 +47,4 @@ pub(crate) async fn remember_key(
     .bind(key.fingerprint)
     .bind(key.made_at);
     remember.row(storage).await?.map_or(Ok(None), |row| Key::read(&row))
-}
-
-/// Forgets up to 1000 keys made before `before`.
-pub(crate) async fn forget_keys(storage: &impl Storage, before: Timestamp) -> Result<(), StoreError> {
-    let forget = "DELETE FROM idempotency_keys WHERE key IN
-        (SELECT key FROM idempotency_keys WHERE made_at < $1 ORDER BY made_at LIMIT 1000)";
-    Statement::new(forget).bind(before.millis()).run(storage).await
 }

@@ -78,12 +78,6 @@ pub(crate) async fn learn_courses(
     storage: &impl Storage,
     courses: &[(u64, &Course)],
 ) -> Result<(), StoreError> {
-    #[derive(Serialize)]
-    struct Told<'a> {
-        version: u64,
-        #[serde(flatten)]
-        course: &'a Course,
-    }
     if courses.is_empty() {
         return Ok(());
     }
@@ -96,6 +90,5 @@ pub(crate) async fn learn_courses(
              status = excluded.status, version = excluded.version
          WHERE courses.version < excluded.version",
     );
-    let told = courses.iter().map(|(version, course)| Told { version: *version, course });
-    learn.bind_list(told).run(storage).await
+    learn.bind_versioned(courses).run(storage).await
 }

@@ -57,7 +57,6 @@ pub(crate) async fn keep_for_retry(
 #[derive(Debug)]
 pub(crate) struct Retry {
     pub(crate) stored: Stored,
-    /// How often this has been tried before.
     pub(crate) attempts: u64,
     /// The sealed card; none where there is nothing to pay.
     pub(crate) sealed: Option<String>,
@@ -71,8 +70,7 @@ pub(crate) async fn any_retry_due(storage: &impl Storage, now: Timestamp) -> Res
 
 /// How many payments wait to be asked for again.
 pub(crate) async fn count_retries(storage: &impl Storage) -> Result<u64, StoreError> {
-    let waiting = Statement::new("SELECT count(*) AS waiting FROM retries").row(storage).await?;
-    waiting.map_or(Ok(0), |row| row.count("waiting"))
+    Statement::new("SELECT count(*) AS total FROM retries").total(storage).await
 }
 
 /// Takes up to `limit` payments that are due; until `lease_end` nobody else takes them.

@@ -7,64 +7,64 @@ use std::collections::{BTreeMap, VecDeque};
 
 /// A course with its seats and the front of its waiting list.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Course {
+pub(crate) struct Course {
     /// What it is and where it stands.
-    pub terms: Terms,
+    pub(crate) terms: Terms,
     /// The number of its latest event.
-    pub version: u64,
+    pub(crate) version: u64,
     /// Seats held by requested and confirmed reservations.
-    pub taken: u32,
+    pub(crate) taken: u32,
     /// How many orders wait, including those that are not in `waiting_list`.
-    pub waiting: u64,
+    pub(crate) waiting: u64,
     /// The front of the waiting list, longest wait first; complete when as long as `waiting` says.
-    pub waiting_list: VecDeque<OrderId>,
+    pub(crate) waiting_list: VecDeque<OrderId>,
 }
 
 impl Course {
     /// Seats that nobody holds.
-    pub const fn free(&self) -> u32 {
+    pub(crate) const fn free(&self) -> u32 {
         self.terms.capacity.saturating_sub(self.taken)
     }
 }
 
 /// Where the seat of one order stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Reservation {
+pub(crate) struct Reservation {
     /// Whose.
-    pub applicant: Applicant,
+    pub(crate) applicant: Applicant,
     /// Where it stands.
-    pub status: ReservationStatus,
+    pub(crate) status: ReservationStatus,
     /// The number of its latest event.
-    pub version: u64,
+    pub(crate) version: u64,
 }
 
 /// An event with its place among the events of its subject.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Decided {
+pub(crate) struct Decided {
     /// Counted from 1 for each subject.
-    pub version: u64,
+    pub(crate) version: u64,
     /// What happened.
-    pub event: Event,
+    pub(crate) event: Event,
 }
 
 /// The courses and reservations that a decision needs to see.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Snapshot {
+pub(crate) struct Snapshot {
     /// By number.
-    pub courses: BTreeMap<EduNo, Course>,
+    pub(crate) courses: BTreeMap<EduNo, Course>,
     /// By order. Every order in a course's `waiting_list` is here.
-    pub reservations: BTreeMap<OrderId, Reservation>,
+    pub(crate) reservations: BTreeMap<OrderId, Reservation>,
 }
 
 impl Snapshot {
     /// Decides a command and takes its events in, so that the next command sees them.
-    pub fn handle(&mut self, command: &Command, now: Timestamp) -> Result<Vec<Decided>, Refusal> {
+    pub(crate) fn handle(&mut self, command: &Command, now: Timestamp) -> Result<Vec<Decided>, Refusal> {
         let events = decide(self, command, now)?;
         Ok(events.into_iter().map(|event| Decided { version: self.evolve(&event), event }).collect())
     }
 
     /// Takes an event in, and says which event of its subject it is.
-    pub fn evolve(&mut self, event: &Event) -> u64 {
+    pub(crate) fn evolve(&mut self, event: &Event) -> u64 {
         if let Some(terms) = event.course() {
             return self.evolve_course(terms);
         }

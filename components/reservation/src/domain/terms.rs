@@ -6,28 +6,28 @@ use serde::Serialize;
 
 /// What a course is called: 1 to 200 characters, as people count them, and none that deceives.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Title(String);
+pub(crate) struct Title(String);
 
 impl Title {
     /// The most characters a title may have: what fits a KakaoTalk message beside the rest of it.
     const MAX_CHARS: usize = 200;
 
     /// Space around the title is dropped.
-    pub fn parse(raw: &str) -> Result<Self, Invalid> {
+    pub(crate) fn parse(raw: &str) -> Result<Self, Invalid> {
         text::clean("title", raw, Self::MAX_CHARS).map(Self)
     }
 }
 
 /// How many people a course takes: 1 to 100,000.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub struct Capacity(u32);
+pub(crate) struct Capacity(u32);
 
 impl Capacity {
     /// The largest course.
-    pub const MAX: u32 = 100_000;
+    pub(crate) const MAX: u32 = 100_000;
 
     /// From 1 to [`Capacity::MAX`].
-    pub fn parse(raw: u64) -> Result<Self, Invalid> {
+    pub(crate) fn parse(raw: u64) -> Result<Self, Invalid> {
         match u32::try_from(raw) {
             Ok(seats @ 1..=Self::MAX) => Ok(Self(seats)),
             _ => Err(Invalid::new("capacity", format!("must be an integer from 1 to {}", Self::MAX))),
@@ -37,14 +37,14 @@ impl Capacity {
 
 /// Who manages a course: at most 20 members, each once.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Managers(Vec<Manager>);
+pub(crate) struct Managers(Vec<Manager>);
 
 impl Managers {
     /// The most managers of one course.
     const MAX: usize = 20;
 
     /// From none, where the operators manage it, to 20.
-    pub fn parse(mut members: Vec<CustomerId>) -> Result<Self, Invalid> {
+    pub(crate) fn parse(mut members: Vec<CustomerId>) -> Result<Self, Invalid> {
         members.sort_unstable();
         members.dedup();
         if members.len() > Self::MAX {
@@ -54,7 +54,7 @@ impl Managers {
     }
 
     /// Only this member, if it is one.
-    pub fn alone(member: Option<CustomerId>) -> Self {
+    pub(crate) fn alone(member: Option<CustomerId>) -> Self {
         Self(member.into_iter().map(|customer_id| Manager { customer_id }).collect())
     }
 
@@ -65,27 +65,27 @@ impl Managers {
 
 /// A course to be opened.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct NewCourse {
+pub(crate) struct NewCourse {
     /// What it is called.
-    pub title: Title,
+    pub(crate) title: Title,
     /// How many people it takes.
-    pub capacity: Capacity,
+    pub(crate) capacity: Capacity,
     /// What one person pays.
-    pub fee: Won,
+    pub(crate) fee: Won,
     /// Who confirms its reservations.
-    pub approval: Approval,
+    pub(crate) approval: Approval,
     /// When it begins.
-    pub starts_at: Timestamp,
+    pub(crate) starts_at: Timestamp,
     /// When it ends: later than it begins.
-    pub ends_at: Timestamp,
+    pub(crate) ends_at: Timestamp,
     /// Who manages it.
     #[serde(skip_serializing_if = "Managers::is_empty")]
-    pub managers: Managers,
+    pub(crate) managers: Managers,
 }
 
 impl NewCourse {
     /// The course as it is once it is open under this number.
-    pub fn terms(&self, edu_no: EduNo) -> Terms {
+    pub(crate) fn terms(&self, edu_no: EduNo) -> Terms {
         Terms {
             edu_no,
             title: self.title.0.clone(),
@@ -102,28 +102,28 @@ impl NewCourse {
 
 /// What to change in a course; what is absent stays.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Changes {
+pub(crate) struct Changes {
     /// What it is called.
-    pub title: Option<Title>,
+    pub(crate) title: Option<Title>,
     /// How many people it takes; not fewer than have a seat.
-    pub capacity: Option<Capacity>,
+    pub(crate) capacity: Option<Capacity>,
     /// What one person pays. Orders already taken keep their price.
-    pub fee: Option<Won>,
+    pub(crate) fee: Option<Won>,
     /// Who confirms: cannot be changed, only repeated.
-    pub approval: Option<Approval>,
+    pub(crate) approval: Option<Approval>,
     /// When it begins.
-    pub starts_at: Option<Timestamp>,
+    pub(crate) starts_at: Option<Timestamp>,
     /// When it ends.
-    pub ends_at: Option<Timestamp>,
+    pub(crate) ends_at: Option<Timestamp>,
     /// Where it stands: to start, finish or cancel it.
-    pub status: Option<CourseStatus>,
+    pub(crate) status: Option<CourseStatus>,
     /// Who manages it; also once it has started.
-    pub managers: Option<Managers>,
+    pub(crate) managers: Option<Managers>,
 }
 
 impl Changes {
     /// Nothing but to start, finish or cancel a course.
-    pub fn to(status: CourseStatus) -> Self {
+    pub(crate) fn to(status: CourseStatus) -> Self {
         Self { status: Some(status), ..Self::default() }
     }
 

@@ -1,6 +1,5 @@
 //! `/courses`: what can be applied for, and its management.
 
-use super::page;
 use super::problems::{no_course, refuse};
 use crate::domain::{Capacity, Changes, Course, Managers, NewCourse, Title};
 use crate::service::{Opening, Service};
@@ -19,7 +18,7 @@ pub(super) async fn list(
 ) -> Result<Response, Error> {
     let paging = Paging::parse(&request.query, &["eduNo"])?;
     let status = request.query.parse_as("status")?;
-    let listed = list_courses(storage, status, &page(&paging)).await?;
+    let listed = list_courses(storage, status, &paging.page()).await?;
     let total = if paging.counts() { Some(count_courses(storage, status).await?) } else { None };
     let last = listed.last().map(|last| last.terms.edu_no.get());
     let manages = manages(reach);
@@ -123,7 +122,6 @@ pub(super) async fn patch<S: Storage, T: Tell>(
     show(&service.journal.storage, request, reach, edu_no).await
 }
 
-/// The course, or 404.
 pub(super) async fn find(storage: &impl Storage, edu_no: EduNo) -> Result<Course, Error> {
     Ok(find_course(storage, edu_no).await?.ok_or_else(|| no_course(edu_no))?)
 }

@@ -15,12 +15,10 @@ pub(super) fn refuse(request: &Request, not_done: NotDone) -> Error {
     }
 }
 
-/// There is no such course.
 pub(super) fn no_course(edu_no: EduNo) -> Problem {
     Problem::not_found(format!("There is no course {edu_no}."))
 }
 
-/// There is no such reservation.
 pub(super) fn no_reservation(order_id: OrderId) -> Problem {
     Problem::not_found(format!("There is no reservation for order {order_id}; it may not be paid yet."))
 }

@@ -1,7 +1,7 @@
 //! `/reservations`: where each paid order stands, and the course manager's decision.
 
+use super::courses;
 use super::problems::{no_reservation, refuse};
-use super::{courses, page};
 use crate::service::Service;
 use crate::store::{
     ListedReservation, ReservationFilter, count_reservations, find_reservation, list_reservations,
@@ -35,7 +35,7 @@ pub(super) async fn list_filtered(
     filter: &ReservationFilter,
 ) -> Result<Response, Error> {
     let paging = Paging::parse(&request.query, &["orderId"])?;
-    let listed = list_reservations(storage, filter, &page(&paging)).await?;
+    let listed = list_reservations(storage, filter, &paging.page()).await?;
     let total = if paging.counts() { Some(count_reservations(storage, filter).await?) } else { None };
     let last = listed.last().map(|last| last.reservation.applicant.order_id.get());
     let decides = decides(reach);

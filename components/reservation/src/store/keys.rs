@@ -1,20 +1,15 @@
 //! What an `Idempotency-Key` stands for: one course, with one content.
 
-use kernel::{EduNo, Timestamp};
+use kernel::EduNo;
 use serde::{Serialize, Serializer};
 use store::{Row, Statement, Storage, StoreError};
-
-/// How long a key is remembered.
-const KEY_HOURS: i64 = 24;
 
 /// An idempotency key that was used before.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Key {
-    /// The course that it stands for.
     pub(crate) edu_no: EduNo,
     /// Whether it came with what opened the course, or with what found it open.
     pub(crate) opened: bool,
-    /// The content that it came with.
     pub(crate) fingerprint: String,
 }
 
@@ -22,12 +17,10 @@ pub(crate) struct Key {
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct NewKey<'a> {
-    /// The key itself.
     pub(crate) key: &'a str,
     /// Whether it comes with what opens the course.
     #[serde(serialize_with = "as_number")]
     pub(crate) opened: bool,
-    /// The content that it comes with.
     pub(crate) fingerprint: &'a str,
     /// When, in milliseconds.
     pub(crate) made_at: i64,
@@ -71,16 +64,4 @@ pub(crate) async fn remember_key(
     .bind(key.fingerprint)
     .bind(key.made_at);
     remember.row(storage).await?.as_ref().map(Key::read).transpose()
-}
-
-/// Forgets up to 1000 keys that are old enough.
-pub(crate) async fn forget_keys(storage: &impl Storage, now: Timestamp) -> Result<(), StoreError> {
-    let forget = "DELETE FROM idempotency_keys WHERE key IN
-        (SELECT key FROM idempotency_keys WHERE made_at < $1 ORDER BY made_at LIMIT 1000)";
-    Statement::new(forget).bind(forgotten(now)).run(storage).await
-}
-
-/// Keys made before this are forgotten, in milliseconds.
-pub(super) const fn forgotten(now: Timestamp) -> i64 {
-    now.plus_minutes(-60 * KEY_HOURS).millis()
 }

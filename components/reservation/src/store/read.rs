@@ -3,10 +3,10 @@
 //! A list is read by key (`after` a number, in the order of an index) or, as in the seed, by page number.
 //! Every filter has its index; only the page number costs more the higher it is.
 
-use super::{COURSE, RESERVATION, course, managers, reservation};
+use super::{COURSE, RESERVATION, course, reservation};
 use crate::domain::{Course, Reservation};
 use kernel::{CourseStatus, CustomerId, EduNo, OrderId, Owners, ReservationStatus};
-use store::{Filter, Page, Row, Statement, Storage, StoreError};
+use store::{Filter, Page, Row, Storage, StoreError, course_managers};
 
 /// A reservation as it is shown.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,12 +62,11 @@ pub(crate) async fn list_courses(
     list.rows(storage).await?.iter().map(course).collect()
 }
 
-/// How many courses there are.
 pub(crate) async fn count_courses(
     storage: &impl Storage,
     status: Option<CourseStatus>,
 ) -> Result<u64, StoreError> {
-    total(storage, &of_status(status).all("SELECT count(*) AS total FROM courses")).await
+    of_status(status).all("SELECT count(*) AS total FROM courses").total(storage).await
 }
 
 fn of_status(status: Option<CourseStatus>) -> Filter {
@@ -107,7 +106,7 @@ pub(crate) async fn count_reservations(
     } else {
         journal::tallies::TOTAL
     };
-    total(storage, &filter.conditions().all(counted)).await
+    filter.conditions().all(counted).total(storage).await
 }
 
 /// The waiting position is counted when it is asked for: keeping it would rewrite everyone behind whoever leaves.
@@ -122,15 +121,11 @@ pub(super) fn select_reservations() -> String {
     )
 }
 
-async fn total(storage: &impl Storage, count: &Statement) -> Result<u64, StoreError> {
-    count.row(storage).await?.map_or(Ok(0), |row| row.count("total"))
-}
-
 fn listed_reservation(row: &Row) -> Result<ListedReservation, StoreError> {
     Ok(ListedReservation {
         reservation: reservation(row)?,
         reserved_at: row.opt_string("reserved_at")?,
         waiting_position: row.opt_count("waiting_position")?,
-        managers: managers(row)?.into_iter().map(|manager| manager.customer_id).collect(),
+        managers: course_managers::read(row)?.into_iter().map(|manager| manager.customer_id).collect(),
     })
 }

@@ -11,7 +11,7 @@
 //!   the reservations, and not taken from the decision's word.
 
 use journal::{count_tallies, programs, tables, tallies, tally_changed, tally_gone, tally_new};
-use store::{Schema, Step};
+use store::{Schema, Step, course_managers};
 
 pub(super) static SCHEMA: Schema = Schema {
     version: 7,
@@ -35,8 +35,8 @@ pub(super) static SCHEMA: Schema = Schema {
         IDEMPOTENCY_KEYS,
         IDEMPOTENCY_KEYS_BY_AGE,
         tallies::TALLIES,
-        COURSE_MANAGERS,
-        COURSE_MANAGERS_BY_MEMBER,
+        course_managers::TABLE,
+        course_managers::BY_MEMBER,
     ],
     steps: &[
         Step { to: 4, statements: &tables::FROM_OUTBOX },
@@ -57,8 +57,8 @@ pub(super) static SCHEMA: Schema = Schema {
             to: 6,
             statements: &[
                 "ALTER TABLE courses ADD COLUMN managers TEXT NOT NULL DEFAULT '[]'",
-                COURSE_MANAGERS,
-                COURSE_MANAGERS_BY_MEMBER,
+                course_managers::TABLE,
+                course_managers::BY_MEMBER,
             ],
         },
         Step { to: 7, statements: &[tables::WITH_ACTORS] },
@@ -157,16 +157,6 @@ const KEEP_KEY: &str = "CREATE TRIGGER keep_key INSTEAD OF INSERT ON decisions W
     VALUES (NEW.data ->> 'key', CAST(NEW.subject AS BIGINT), CAST(NEW.data ->> 'opened' AS BIGINT),
         NEW.data ->> 'fingerprint', CAST(NEW.data ->> 'madeAt' AS BIGINT));
 END";
-
-/// Who manages which course, to find the courses of a manager by. `courses.managers` says the same, to be shown.
-const COURSE_MANAGERS: &str = "CREATE TABLE course_managers (
-    edu_no INTEGER NOT NULL,
-    customer_id INTEGER NOT NULL,
-    PRIMARY KEY (edu_no, customer_id)
-) WITHOUT ROWID";
-
-const COURSE_MANAGERS_BY_MEMBER: &str =
-    "CREATE INDEX course_managers_by_member ON course_managers (customer_id, edu_no)";
 
 /// An event that the list has already is passed over, so that no capacity of before meets the seats of today.
 const PROJECT_COURSE: &str = "CREATE TRIGGER project_course INSTEAD OF INSERT ON projection

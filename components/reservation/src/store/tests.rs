@@ -8,12 +8,12 @@ use crate::service::NotDone;
 use crate::testing::{
     NOW, Reservation, applicant, confirm, edu, moved, new_course, open, order, over, reject, service,
 };
+use ::store::Page;
 use ::store::native::{Engine, Store};
-use ::store::{Direction, Page};
 use futures::executor::block_on;
 use journal::Decision;
 use kernel::event::CancelReason;
-use kernel::{Approval, ReservationStatus};
+use kernel::{Approval, CustomerId, ReservationStatus};
 use proptest::prelude::*;
 
 ::store::on_postgres!(
@@ -362,7 +362,7 @@ fn lists_are_filtered_and_read_on_from_the_last_one_seen() {
     assert_eq!(ids(&all, first(3)), [1, 2, 3]);
     assert_eq!(ids(&all, Page { after: Some(3), ..first(3) }), [4, 9]);
     assert_eq!(ids(&all, Page { offset: 3, ..first(3) }), [4, 9]);
-    assert_eq!(ids(&all, Page { offset: 1, direction: Direction::Descending, ..first(2) }), [4, 3]);
+    assert_eq!(ids(&all, Page { offset: 1, descending: true, ..first(2) }), [4, 3]);
 
     let waiting = ReservationFilter { statuses: vec![ReservationStatus::Waitlisted], ..all.clone() };
     assert_eq!(ids(&waiting, first(9)), [3, 4]);

@@ -3,6 +3,7 @@
 use eventlog::topology::Consumer;
 use kernel::event::Event;
 
+use super::tables::version;
 use super::{about_course, about_order};
 use crate::check::Violation;
 use crate::facts::{CourseCopies, Facts, ReplicaRow};
@@ -32,10 +33,7 @@ pub(crate) fn replica(facts: &Facts, order: u64) -> ReplicaRow {
         Some(Event::PaymentCanceled(_)) => Some("Payment Canceled"),
         _ => None,
     };
-    ReplicaRow {
-        pay_status: status.map(str::to_owned),
-        pay_version: told.last().map_or(0, |told| i64::try_from(told.version).unwrap_or(i64::MAX)),
-    }
+    ReplicaRow { pay_status: status.map(str::to_owned), pay_version: version(told) }
 }
 
 /// Every copy of a course is of the latest event that its context reacts to. It may be of a later one, that another

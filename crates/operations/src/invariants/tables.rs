@@ -15,47 +15,40 @@ const REPAIR: &str = "Each decision writes both in one statement: somebody else 
 pub(super) fn orders(facts: &Facts) -> Vec<Violation> {
     let should =
         facts.order.history.orders.iter().filter_map(|(order, told)| Some((*order, order_row(told)?)));
-    let differ = differing(&facts.order.orders, should, OrderRow::differences);
-    differ.into_iter().map(|(order, what)| tell("orders-table", "order", about_order, order, &what)).collect()
+    let wrong = differing(&facts.order.orders, should, OrderRow::differences);
+    tell("orders-table", "order", about_order, wrong)
 }
 
 pub(super) fn pays(facts: &Facts) -> Vec<Violation> {
     let should =
         facts.pay.history.orders.iter().filter_map(|(order, told)| Some((*order, pay_row(*order, told)?)));
-    let differ = differing(&facts.pay.pays, should, PayRow::differences);
-    differ.into_iter().map(|(order, what)| tell("pays-table", "pay", about_order, order, &what)).collect()
+    let wrong = differing(&facts.pay.pays, should, PayRow::differences);
+    tell("pays-table", "pay", about_order, wrong)
 }
 
 pub(super) fn reservations(facts: &Facts) -> Vec<Violation> {
     let histories = facts.reservation.history.orders.iter();
     let should = histories.filter_map(|(order, told)| Some((*order, reservation_row(told)?)));
-    let differ = differing(&facts.reservation.reservations, should, ReservationRow::differences);
-    let tell =
-        |(order, what): (u64, String)| tell("reservations-table", "reservation", about_order, order, &what);
-    differ.into_iter().map(tell).collect()
+    let wrong = differing(&facts.reservation.reservations, should, ReservationRow::differences);
+    tell("reservations-table", "reservation", about_order, wrong)
 }
 
 pub(super) fn courses(facts: &Facts) -> Vec<Violation> {
     let histories = facts.reservation.history.courses.iter();
     let should = histories.filter_map(|(edu_no, told)| Some((*edu_no, course_row(told)?)));
-    let differ = differing(&facts.reservation.courses, should, CourseRow::differences);
-    let tell =
-        |(edu_no, what): (u64, String)| tell("courses-table", "reservation", about_course, edu_no, &what);
-    differ.into_iter().map(tell).collect()
+    let wrong = differing(&facts.reservation.courses, should, CourseRow::differences);
+    tell("courses-table", "reservation", about_course, wrong)
 }
 
 fn tell(
     invariant: &'static str,
     store: &str,
     about: fn(&'static str, u64, String) -> Violation,
-    key: u64,
-    what: &str,
-) -> Violation {
-    about(
-        invariant,
-        key,
-        format!("in the store `{store}` its row is not what its events say: {what}. {REPAIR}"),
-    )
+    wrong: Vec<(u64, String)>,
+) -> Vec<Violation> {
+    let message =
+        |what| format!("in the store `{store}` its row is not what its events say: {what}. {REPAIR}");
+    wrong.into_iter().map(|(key, what)| about(invariant, key, message(what))).collect()
 }
 
 /// The keys whose rows differ from what they should be, with what differs in words.
@@ -95,7 +88,8 @@ fn guests(applicant: &Applicant) -> i64 {
     i64::try_from(applicant.guest.get()).unwrap_or(i64::MAX)
 }
 
-fn version(told: &[Told]) -> i64 {
+/// Of the last event; 0 where there is none.
+pub(super) fn version(told: &[Told]) -> i64 {
     told.last().map_or(0, |told| i64::try_from(told.version).unwrap_or(i64::MAX))
 }
 

@@ -4,7 +4,7 @@ use kernel::event::{Applicant, Event};
 use kernel::{CustomerId, OrderStatus, PayStatus, ReservationStatus};
 
 use super::about_order;
-use super::tables::differing;
+use super::tables::{differing, version};
 use crate::check::Violation;
 use crate::facts::{Facts, Step, Told, ViewRow};
 
@@ -112,8 +112,6 @@ const fn seat(told: &Told) -> Option<(ReservationStatus, Option<u64>)> {
 pub(crate) fn view_row(facts: &Facts, order: u64) -> Option<ViewRow> {
     let [ordered, paid, reserved, _] = facts.histories().map(|(_, history)| history.of(order));
     let all = || ordered.iter().chain(paid).chain(reserved);
-    let version =
-        |told: &[Told]| told.last().map_or(0, |told| i64::try_from(told.version).unwrap_or(i64::MAX));
     let placed = ordered.iter().find_map(|told| match &told.event {
         Event::Ordered(placed) => Some(placed),
         _ => None,
@@ -205,16 +203,10 @@ mod tests {
         let mut facts = eventful();
         let mut told = Vec::new();
         for (context, history) in facts.histories() {
-            told.extend(history.all().map(|told| Envelope {
-                id: format!("{context}:{}", told.inserted),
-                source: context.to_owned(),
-                version: told.version,
-                subject: told.event.subject(),
-                time: told.time,
-                traceparent: None,
-                actor: None,
-                event: told.event.clone(),
-            }));
+            let events = history.all();
+            told.extend(
+                events.map(|told| Envelope::new(context, told.version, told.time, told.event.clone())),
+            );
         }
         let folder = tempfile::tempdir().unwrap();
         let stores = stores_in(folder.path());

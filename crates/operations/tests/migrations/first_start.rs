@@ -15,21 +15,12 @@ pub fn hear_what_is_told_again(system: &System) {
     let view = View { storage: system.migrate("information").unwrap() };
     for source in topology::sources() {
         let store = system.open(source);
-        let sql =
-            "SELECT subject, version, type, data, time FROM events WHERE position > ? ORDER BY position";
+        let sql = "SELECT version, type, data, time FROM events WHERE position > ? ORDER BY position";
         let mut statement = store.prepare(sql).unwrap();
         let told = statement.query_map([number(&store, "SELECT floor FROM log")], |row| {
-            let (subject, version): (String, u32) = (row.get(0)?, row.get(1)?);
-            Ok(Envelope {
-                id: format!("{subject}:{version}"),
-                source: source.to_owned(),
-                version: version.into(),
-                subject,
-                time: row.get_ref(4)?.as_str().unwrap().parse().unwrap(),
-                traceparent: None,
-                actor: None,
-                event: Event::parse(row.get_ref(2)?.as_str()?, row.get_ref(3)?.as_str()?).unwrap(),
-            })
+            let time = row.get_ref(3)?.as_str().unwrap().parse().unwrap();
+            let event = Event::parse(row.get_ref(1)?.as_str()?, row.get_ref(2)?.as_str()?).unwrap();
+            Ok(Envelope::new(source, row.get::<_, u32>(0)?.into(), time, event))
         });
         let told: Vec<_> = told.unwrap().map(Result::unwrap).collect();
         at_once(view.handle(&told)).unwrap().unwrap();
