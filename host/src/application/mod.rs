@@ -12,6 +12,7 @@ use anyhow::Result;
 use crate::{
     engine::Limits,
     http_trigger::{Origin, RequestLimits, ServerLimits},
+    platform::Platform,
     redis_trigger::HandlerLimits,
     reuse::Reuse,
 };
@@ -53,6 +54,7 @@ pub struct Application {
     handler_limits: HandlerLimits,
     reuse: Reuse,
     precheck: Option<Precheck>,
+    platform: Option<Platform>,
 }
 
 /// What an application's own command asks of its settings before anything is served: of the variables that its components get, by
@@ -82,6 +84,7 @@ impl Application {
             handler_limits: HandlerLimits::default(),
             reuse: Reuse::default(),
             precheck: None,
+            platform: None,
         }
     }
 
@@ -178,6 +181,12 @@ impl Application {
     /// When instances are used again.
     pub fn reuse(mut self, reuse: Reuse) -> Self {
         self.reuse = reuse;
+        self
+    }
+
+    /// Refuses what this platform lacks, and has no more than it gives.
+    pub fn restrict(mut self, platform: Platform) -> Self {
+        self.platform = Some(platform);
         self
     }
 
