@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use rustix::process::Signal;
 use servers::Process;
-use sugang_host::{Application, engine::Limits};
+use sugang_host::{Application, engine::Limits, platform::Platform};
 use tokio::runtime::Runtime;
 use xtask::redis_url::RedisUrl;
 use xtask::workspace;
@@ -33,6 +33,7 @@ pub struct Options {
     drain_time: Option<String>,
     image: Option<String>,
     environment: Vec<(String, String)>,
+    functions: bool,
 }
 
 impl Options {
@@ -79,8 +80,19 @@ impl Options {
         members::keys().iter().map(|(name, key)| (*name, key)).fold(self.variable("access", "members"), keyed)
     }
 
+    /// As on Akamai Functions: its own manifest, and nothing that the platform lacks.
+    #[must_use]
+    pub fn functions() -> Self {
+        let options = Self { functions: true, ..Self::default() };
+        options.variable("wake_keys", members::WAKE_KEYS.join(",")).variable("card_key", "0f".repeat(32))
+    }
+
     /// Whether the demonstration courses are opened and told to `order` in this host.
     pub(crate) fn opens_courses(&self) -> bool {
+        // There a first request does.
+        if self.functions {
+            return false;
+        }
         let has =
             |id: &str| self.components.is_empty() || self.components.iter().any(|component| component == id);
         let wanted = self.variables.get("demo_courses").is_none_or(|wanted| wanted != "false");
@@ -158,10 +170,8 @@ impl Host {
         let redis = RedisUrl::parse(ground.redis_url())?;
         let application_url = format!("http://{address}");
         // Unless a test is about members, everybody may do everything.
-        let defaults = redis
-            .variables()
-            .into_iter()
-            .chain([("application_url", application_url.as_str()), ("access", "open")]);
+        let application = (!options.functions).then_some(("application_url", application_url.as_str()));
+        let defaults = redis.variables().into_iter().chain(application).chain([("access", "open")]);
         let mut defaults: Vec<_> =
             defaults.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
         if let Some(postgres) = ground.postgres() {
@@ -190,9 +200,12 @@ impl Host {
     fn start_here(ground: &Ground, options: &Options, address: SocketAddr) -> Result<Self> {
         // Many of these share one process, and each stack costs two of the mappings that Linux allows it.
         let limits = Limits { max_instances: 128, ..Limits::default() };
-        let mut application = Application::builder(workspace::manifest())
+        let application = match options.functions {
+            true => Application::builder(workspace::functions_manifest()).restrict(Platform::Functions),
+            false => Application::builder(workspace::manifest()).runtime_config(workspace::runtime_config()),
+        };
+        let mut application = application
             .limits(limits)
-            .runtime_config(workspace::runtime_config())
             .state_dir(&**ground.state())
             .cache_dir(workspace::code_cache())
             .listen(address)
