@@ -15,6 +15,7 @@ use crate::{
     engine::{Limits, TICK},
     http_trigger::{Origin, RequestLimits, ServerLimits, proxy, public_url},
     least::{all_at_least, at_least},
+    platform::Platform,
     redis_trigger::HandlerLimits,
     reuse::{Choice, Reuse, Span},
 };
@@ -96,6 +97,11 @@ pub struct Up {
     /// An environment variable for all components; may be given several times
     #[arg(short = 'e', long = "env", value_name = "NAME=VALUE")]
     environment: Vec<String>,
+
+    /// Refuse what this platform lacks, by name, and have no more than it gives: memory, time and bodies. `functions` is
+    /// Akamai Functions
+    #[arg(long, value_name = "PLATFORM", value_enum)]
+    restrict: Option<Platform>,
 
     /// Throw away what components print
     #[arg(short = 'q', long)]
@@ -227,6 +233,7 @@ impl Up {
                 max_body: self.max_request_body.as_u64(),
                 body_timeout: self.body_timeout.0,
                 max_concurrent: self.max_concurrent_requests,
+                answers: None,
             },
             server_limits: ServerLimits {
                 header_timeout: self.header_timeout.0,
@@ -244,6 +251,7 @@ impl Up {
                 idle_timeout: self.idle_instance_timeout,
             },
             precheck: None,
+            platform: self.restrict,
         })
     }
 }

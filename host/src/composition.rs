@@ -4,7 +4,7 @@
 //! the same instance, with the same grants. The manifest has to say so (`inherit_configuration = true`): keeping a
 //! grant from a dependency, as Spin can, is refused by name.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
 use indexmap::IndexMap;
@@ -69,6 +69,28 @@ pub fn compose(component: Vec<u8>, dependencies: Vec<LoadedDependency<'_>>) -> R
         satisfy(&mut graph, (package, instance), &imports, index, loaded)
             .with_context(|| format!("dependencies: `{import}`"))?;
     }
+    encode(graph, package, instance)
+}
+
+/// The binary of `component`, with `plug` in it for those of its imports that `plug` exports; as it is where there are none.
+pub fn plugged(component: Vec<u8>, plug: Vec<u8>) -> Result<Vec<u8>> {
+    let mut graph = CompositionGraph::new();
+    let (package, instance) = instantiate(&mut graph, "component", component.clone())?;
+    let of_plug = Package::from_bytes("plug", None, plug.clone(), graph.types_mut())?;
+    let exports = graph.types()[of_plug.ty()].exports.clone();
+    let imports = world(&graph, package, |world| &world.imports).into_keys();
+    let imports: Vec<_> = imports.filter(|import| exports.contains_key(import)).collect();
+    if imports.is_empty() {
+        return Ok(component);
+    }
+    let dependency = Dependency { source: DependencySource::Path(PathBuf::new()), export: None };
+    let loaded = LoadedDependency { import: "", dependency: &dependency, bytes: plug };
+    satisfy(&mut graph, (package, instance), &imports, 0, loaded)?;
+    encode(graph, package, instance)
+}
+
+/// The binary of what was put together, which exports what `instance` does.
+fn encode(mut graph: CompositionGraph, package: PackageId, instance: NodeId) -> Result<Vec<u8>> {
     let exports: Vec<String> = world(&graph, package, |world| &world.exports).keys().cloned().collect();
     for name in exports {
         let export = graph.alias_instance_export(instance, &name)?;
@@ -179,6 +201,12 @@ mod tests {
         (instance $port (export "f" (func $f)))
         (export "t:t/port@1.0.0" (instance $port)))"#;
 
+    fn imports(bytes: Vec<u8>) -> Vec<String> {
+        let engine = crate::engine::Engine::new(&Default::default(), None).unwrap();
+        let component = engine.compile(&crate::engine::Code::new(bytes)).unwrap();
+        component.component_type().imports(engine.wasmtime()).map(|(name, _)| name.to_owned()).collect()
+    }
+
     #[test]
     fn a_dependency_satisfies_an_import_and_brings_its_own() {
         let source = crate::manifest::DependencySource::Path("d.wasm".into());
@@ -186,10 +214,15 @@ mod tests {
         let bytes = wat::parse_str(DEPENDENCY).unwrap();
         let loaded = LoadedDependency { import: "t:t/port", dependency: &dependency, bytes };
         let bytes = compose(wat::parse_str(COMPONENT).unwrap(), vec![loaded]).unwrap();
-        let engine = crate::engine::Engine::new(&Default::default(), None).unwrap();
-        let component = engine.compile(&crate::engine::Code::new(bytes)).unwrap();
-        let imports: Vec<_> =
-            component.component_type().imports(engine.wasmtime()).map(|(name, _)| name.to_owned()).collect();
-        assert_eq!(imports, ["wasi:clocks/monotonic-clock@0.3.0"]);
+        assert_eq!(imports(bytes), ["wasi:clocks/monotonic-clock@0.3.0"]);
+    }
+
+    #[test]
+    fn a_plug_satisfies_what_it_exports_and_leaves_a_component_alone_that_imports_nothing_of_it() {
+        let plug = wat::parse_str(DEPENDENCY).unwrap();
+        let bytes = plugged(wat::parse_str(COMPONENT).unwrap(), plug.clone()).unwrap();
+        assert_eq!(imports(bytes), ["wasi:clocks/monotonic-clock@0.3.0"]);
+        let other = wat::parse_str(COMPONENT.replace("t:t/port", "t:t/other")).unwrap();
+        assert_eq!(plugged(other.clone(), plug).unwrap(), other);
     }
 }

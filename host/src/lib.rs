@@ -25,6 +25,7 @@ mod logs;
 pub mod manifest;
 mod metrics;
 pub mod outbound;
+pub mod platform;
 pub mod postgres;
 pub mod redis_client;
 pub mod redis_trigger;

@@ -54,6 +54,25 @@ pub(crate) enum Command {
         #[command(subcommand)]
         what: Image,
     },
+    /// Puts a component into others, in the place of what a platform lacks
+    Plug(Plug),
+}
+
+/// Puts one component into others: what it exports satisfies their imports of the same names. A component that imports none of
+/// it is copied.
+#[derive(Args)]
+pub(crate) struct Plug {
+    /// The component to put in
+    #[arg(long, value_name = "WASM")]
+    pub(crate) plug: PathBuf,
+
+    /// Where to write what comes of it, under the same file names
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: PathBuf,
+
+    /// The components
+    #[arg(value_name = "WASM", required = true)]
+    pub(crate) components: Vec<PathBuf>,
 }
 
 /// What can be done with an image. The same sources give the same digest; SOURCE_DATE_EPOCH, if it is set, is part of them.

@@ -69,6 +69,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Keys => access::print_keys().map(|()| ExitCode::SUCCESS),
         Command::Tick(redis) => commands::tick(&redis).map(|()| ExitCode::SUCCESS),
         Command::Image { what } => commands::image(&what).map(|()| ExitCode::SUCCESS),
+        Command::Plug(plug) => commands::plug(&plug).map(|()| ExitCode::SUCCESS),
         Command::MoveStore(moved) => commands::move_store(&moved).map(|()| ExitCode::SUCCESS),
     }
 }

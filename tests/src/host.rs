@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use rustix::process::Signal;
 use servers::Process;
-use sugang_host::{Application, engine::Limits};
+use sugang_host::{Application, engine::Limits, platform::Platform};
 use tokio::runtime::Runtime;
 use xtask::redis_url::RedisUrl;
 use xtask::workspace;
@@ -33,6 +33,7 @@ pub struct Options {
     drain_time: Option<String>,
     image: Option<String>,
     environment: Vec<(String, String)>,
+    functions: bool,
 }
 
 impl Options {
@@ -79,8 +80,19 @@ impl Options {
         members::keys().iter().map(|(name, key)| (*name, key)).fold(self.variable("access", "members"), keyed)
     }
 
+    /// As on Akamai Functions: its own manifest, and nothing that the platform lacks.
+    #[must_use]
+    pub fn functions() -> Self {
+        let options = Self { functions: true, ..Self::default() };
+        options.variable("wake_keys", members::WAKE_KEYS.join(",")).variable("card_key", "0f".repeat(32))
+    }
+
     /// Whether the demonstration courses are opened and told to `order` in this host.
     pub(crate) fn opens_courses(&self) -> bool {
+        // There a first request does.
+        if self.functions {
+            return false;
+        }
         let has =
             |id: &str| self.components.is_empty() || self.components.iter().any(|component| component == id);
         let wanted = self.variables.get("demo_courses").is_none_or(|wanted| wanted != "false");
@@ -158,10 +170,8 @@ impl Host {
         let redis = RedisUrl::parse(ground.redis_url())?;
         let application_url = format!("http://{address}");
         // Unless a test is about members, everybody may do everything.
-        let defaults = redis
-            .variables()
-            .into_iter()
-            .chain([("application_url", application_url.as_str()), ("access", "open")]);
+        let application = (!options.functions).then_some(("application_url", application_url.as_str()));
+        let defaults = redis.variables().into_iter().chain(application).chain([("access", "open")]);
         let mut defaults: Vec<_> =
             defaults.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
         if let Some(postgres) = ground.postgres() {
@@ -190,16 +200,21 @@ impl Host {
     fn start_here(ground: &Ground, options: &Options, address: SocketAddr) -> Result<Self> {
         // Many of these share one process, and each stack costs two of the mappings that Linux allows it.
         let limits = Limits { max_instances: 128, ..Limits::default() };
+        let (manifest, runtime_config, platform) = match options.functions {
+            true => (workspace::functions_manifest(), None, Some(Platform::Functions)),
+            false => (workspace::manifest(), Some(workspace::runtime_config()), None),
+        };
         let application = Application {
             limits,
-            runtime_config: Some(workspace::runtime_config()),
+            runtime_config,
+            platform,
             state_dir: Some(ground.state().to_path_buf()),
             cache_dir: Some(workspace::code_cache()),
             listen: address,
             quiet: env::var_os("SUGANG_TEST_LOG").is_none(),
             components: options.components.clone(),
             variables: options.variables.clone(),
-            ..Application::new(workspace::manifest())
+            ..Application::new(manifest)
         };
         let running = RUNTIME.block_on(application.start())?;
         Ok(Self {

@@ -31,11 +31,18 @@ impl Event {
 /// Follows an order from a thread of its own; the channel ends with the stream.
 #[must_use]
 pub fn follow(api: &Api, order_id: u64) -> Receiver<Event> {
+    follow_on(api, order_id, "")
+}
+
+/// The same for a client that comes back, having seen the event of this id.
+#[must_use]
+pub fn follow_on(api: &Api, order_id: u64, last: &str) -> Receiver<Event> {
     let mut stream = TcpStream::connect(api.address()).expect("a connection");
     stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
     let request = format!(
-        "GET /infomations/{order_id}/events HTTP/1.1\r\nhost: {}\r\naccept: text/event-stream\r\n\r\n",
-        api.address()
+        "GET /infomations/{order_id}/events HTTP/1.1\r\nhost: {}\r\naccept: text/event-stream\r\n{}\r\n",
+        api.address(),
+        if last.is_empty() { String::new() } else { format!("last-event-id: {last}\r\n") }
     );
     stream.write_all(request.as_bytes()).expect("to be heard");
     let (events, received) = channel();

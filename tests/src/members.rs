@@ -14,6 +14,10 @@ const GUEST_KEY: &str = "a-key-for-guests-that-tests-know";
 /// What contexts know each other by.
 pub const SERVICE_KEY: &str = "a-key-for-contexts-that-tests-know";
 
+/// What the workers of a system on Akamai Functions are woken with: by the contexts, and by a scheduler.
+pub const WAKE_KEYS: [&str; 2] =
+    ["a-key-of-contexts-to-wake-workers", "a-key-of-a-scheduler-to-wake-workers"];
+
 /// Has a host that is started as a process ask nobody who they are, unless its command line says otherwise. Releases of before
 /// do not know the variable, and pass it over.
 pub const OPEN: (&str, &str) = ("SPIN_VARIABLE_ACCESS", "open");

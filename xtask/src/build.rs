@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
@@ -11,9 +12,13 @@ use crate::{setup, workspace};
 /// By which cargo is told what to give the compiler for the components' target alone.
 const FLAGS_VARIABLE: &str = "CARGO_TARGET_WASM32_WASIP2_RUSTFLAGS";
 
+/// The component that stands in for stores that are not there.
+const STAND_IN: &str = "absent-stores";
+
 /// Build the components and the embedded host.
 ///
-/// The components go to target/wasm32-wasip2/component/, the host to target/release/sugang. Cargo
+/// The components go to target/wasm32-wasip2/component/, the host to target/release/sugang, and the components as Akamai
+/// Functions can run them (deploy/functions) to target/functions/. Cargo
 /// shows how far it is; the size of every component is printed at the end. The first time takes
 /// minutes (the host contains a compiler), afterwards only what has changed is built.
 #[derive(Args)]
@@ -35,6 +40,9 @@ impl Build {
         if !self.components_only {
             host()?;
         }
+        if !self.components_only && !self.host_only {
+            for_functions()?;
+        }
         print_sizes()
     }
 }
@@ -42,7 +50,17 @@ impl Build {
 /// Builds everything an `up` needs. Costs a fraction of a second when nothing has changed.
 pub fn everything() -> Result<()> {
     components()?;
-    host()
+    host()?;
+    for_functions()
+}
+
+/// Puts what stands in for the stores that Akamai Functions has not into every component, for `deploy/functions/spin.toml`.
+fn for_functions() -> Result<()> {
+    let wasm: Vec<_> = workspace::components()?.iter().map(|name| workspace::component_wasm(name)).collect();
+    let mut plug = Command::new(workspace::host_binary());
+    plug.arg("plug").arg("--plug").arg(workspace::component_wasm(STAND_IN));
+    plug.arg("--out").arg(workspace::functions_dir()).args(wasm);
+    workspace::run(&mut plug)
 }
 
 /// Builds every component.

@@ -63,6 +63,18 @@ pub fn fault_manifest() -> PathBuf {
     target_dir().join("spin-faults.toml")
 }
 
+/// The manifest of the application for Akamai Functions.
+#[must_use]
+pub fn functions_manifest() -> PathBuf {
+    root().join("deploy").join("functions").join("spin.toml")
+}
+
+/// Where the components are as Akamai Functions can run them.
+#[must_use]
+pub fn functions_dir() -> PathBuf {
+    target_dir().join("functions")
+}
+
 /// Which stores stand behind the labels that the manifest names.
 #[must_use]
 pub fn runtime_config() -> PathBuf {

@@ -4,6 +4,7 @@
 //! |---|---|---|
 //! | `wasi:http/handler` | [`http`], [`live`] | `/infomations/...`, `/informations/...` (component `information`) |
 //! | `spin:redis/inbound-redis` | [`events`] | wake-ups and the tick (component `information-worker`) |
+//! | `wasi:http/handler` | [`events`] | the same at `/internal/wake/information`, where there is no Redis trigger |
 //!
 //! - [`domain`]: what an event says by itself, and when nothing more can be said (pure).
 //! - [`ports`]: what live answers need from outside.
@@ -29,17 +30,29 @@ pub use store::DATABASE;
 
 use bytes::Bytes;
 use eventlog::EventLog;
+use std::time::Duration;
 
 /// Answers `/infomations` and `/informations`.
 pub async fn serve(request: &hal::Request) -> Result<hal::Response, hal::Error> {
-    access::guard(request, async |reach| http::answer(&DATABASE, ports::Spin, request, reach).await).await
+    if let Some(woken) = access::wake_up(request, "information", work).await? {
+        return Ok(woken);
+    }
+    let longest =
+        settings::parse("live_stream_s").await.map(Duration::from_secs).map_err(hal::Error::failure)?;
+    access::guard(request, async |reach| http::answer(&DATABASE, ports::Spin, request, reach, longest).await)
+        .await
 }
 
 hal::export!(serve);
 
-/// Takes in what the other contexts told.
+/// Wakes up.
 #[cfg_attr(target_arch = "wasm32", spin_sdk::redis_subscriber)]
 pub async fn wake(message: Bytes) -> anyhow::Result<()> {
+    work(&message).await
+}
+
+/// Takes in what the other contexts told.
+async fn work(message: &[u8]) -> anyhow::Result<()> {
     let log = EventLog::<&::store::Database>::reading(&settings::text("redis_url").await?);
-    log.work(&View { storage: &DATABASE }, &message).await
+    log.work(&View { storage: &DATABASE }, message).await
 }

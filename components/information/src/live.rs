@@ -11,7 +11,7 @@
 //! | comes back with that id, and still nothing has been heard | 404: an `EventSource` gives it up |
 //! | comes back with the id (`Last-Event-ID`) of what it saw | only what is new to it |
 //! | sees the final state | the end of the stream, and by coming back 204: an `EventSource` does not come again |
-//! | is still there after [`LONGEST`] | the end of the stream: it comes back by itself |
+//! | is still there after as long as the operator lets a stream be | the end of the stream: it comes back by itself |
 //!
 //! An answer begins at once in every case. One that is waited for has a place among those that a server works on at the
 //! same time, so whoever asked for many numbers of no order would hold up others.
@@ -25,7 +25,7 @@ use futures::SinkExt;
 use futures::channel::mpsc::Sender;
 use hal::{Error, Request, Response, etag_of, sse};
 use kernel::OrderId;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How often the row is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(300);
@@ -47,10 +47,6 @@ const LISTEN_ON_EVERY: Duration = Duration::from_millis(500);
 /// client that went away is noticed.
 const HEARTBEAT_EVERY: Duration = Duration::from_secs(15);
 
-/// A stream ends after this long, and the client connects again by itself; so an instance of the component can
-/// be retired, and a forgotten tab does not hold on to one for ever.
-const LONGEST: Duration = Duration::from_secs(300);
-
 /// How long a client that was cut off waits before it connects again, in milliseconds.
 const RETRY: u64 = 1000;
 
@@ -60,6 +56,7 @@ pub(crate) async fn follow<S: Storage + Clone + 'static>(
     request: &Request,
     reach: Reach,
     order_id: OrderId,
+    longest: Duration,
 ) -> Result<Response, Error> {
     let found = find(storage, &reach, order_id).await?;
     let last = request.last_event_id().map(str::to_owned);
@@ -74,7 +71,7 @@ pub(crate) async fn follow<S: Storage + Clone + 'static>(
     }
     let (client, body) = stream();
     let (storage, base) = (storage.clone(), request.base.clone());
-    let follower = Follower { storage, background, reach, order_id, base, client, last };
+    let follower = Follower { storage, background, reach, order_id, base, client, last, longest };
     background.spawn(async move {
         if let Err(End::Failed(reason)) = follower.run(found).await {
             eprintln!("the live status of order {order_id} ended: {reason}");
@@ -100,17 +97,21 @@ struct Follower<S, B> {
     client: Sender<String>,
     /// The id of the last event that the client has got.
     last: Option<String>,
+    /// A stream ends after this long, and the client connects again by itself; so an instance of the component can be
+    /// retired, and a forgotten tab does not hold on to one for ever.
+    longest: Duration,
 }
 
 impl<S: Storage, B: Background> Follower<S, B> {
     async fn run(mut self, found: Option<Found>) -> Result<(), End> {
+        let begun = Instant::now();
         self.send(sse::retry(RETRY)).await?;
         let found = match found {
             Some(found) => Some(found),
             None => self.hear().await.map_err(failed)?,
         };
         match found {
-            Some(found) => self.tell_changes(found).await,
+            Some(found) => self.tell_changes(found, begun).await,
             None => self.send(sse::id(UNHEARD)).await,
         }
     }
@@ -131,10 +132,11 @@ impl<S: Storage, B: Background> Follower<S, B> {
         Ok(None)
     }
 
-    async fn tell_changes(&mut self, mut found: Found) -> Result<(), End> {
+    async fn tell_changes(&mut self, mut found: Found, begun: Instant) -> Result<(), End> {
         self.tell(&found).await?;
         let (mut open, mut quiet) = (Duration::ZERO, Duration::ZERO);
-        while !found.statuses.are_final() && open < LONGEST {
+        // The pauses, or the time that looking took as well: where a platform cuts answers off, the stream has to end before.
+        while !found.statuses.are_final() && open < self.longest && begun.elapsed() < self.longest {
             self.background.sleep(LOOK_EVERY).await;
             (open, quiet) = (open + LOOK_EVERY, quiet + LOOK_EVERY);
             let now = find(&self.storage, &self.reach, self.order_id).await.map_err(failed)?;

@@ -4,6 +4,7 @@
 //! |---|---|---|
 //! | `wasi:http/handler` | [`http`] | `/members/...`, `/sessions/...`, `/sign-in-codes/...`, `/invitations/...`, `/machines/...`, `/audit` (component `member`) |
 //! | `spin:redis/inbound-redis` | [`events`] | what is told, and the tick (component `member-worker`) |
+//! | `wasi:http/handler` | [`events`] | the same at `/internal/wake/member`, where there is no Redis trigger |
 //!
 //! - [`domain`]: what a member is and what may become of one (pure).
 //! - [`service`]: carries out what is asked for, by way of the journal, the store and the ports.
@@ -56,6 +57,9 @@ fn service<T>(settings: Rc<Settings>, log: T) -> Service<Spin, &'static Database
 /// Answers what is about members. None of it is open but the sandbox's inbox, which shows what everybody could then read
 /// anyway.
 pub async fn serve(request: &Request) -> Result<Response, Error> {
+    if let Some(woken) = access::wake_up(request, "member", work).await? {
+        return Ok(woken);
+    }
     let answer = async |reach: Reach| {
         let settings = Settings::load().await.map_err(Error::failure)?;
         let log = EventLog::answering(&settings.redis_url, RELAY);
@@ -70,11 +74,16 @@ pub async fn serve(request: &Request) -> Result<Response, Error> {
 
 hal::export!(serve);
 
-/// Wakes up: keeps what was done elsewhere, does what time demands, and relays what is not in the log yet.
+/// Wakes up.
 #[cfg_attr(target_arch = "wasm32", spin_sdk::redis_subscriber)]
 pub async fn wake(message: bytes::Bytes) -> anyhow::Result<()> {
+    work(&message).await
+}
+
+/// Keeps what was done elsewhere, does what time demands, and relays what is not in the log yet.
+async fn work(message: &[u8]) -> anyhow::Result<()> {
     let settings = Settings::load().await?;
     let log = EventLog::working(&settings.redis_url, RELAY);
     let service = service(settings, &log);
-    log.work(&service, &message).await
+    log.work(&service, message).await
 }

@@ -4,6 +4,7 @@
 //! |---|---|---|
 //! | `wasi:http/handler` | [`http`] | `/notifications/...` (component `notification`) |
 //! | `spin:redis/inbound-redis` | [`events`] | wake-ups and the tick (component `notification-worker`) |
+//! | `wasi:http/handler` | [`events`] | the same at `/internal/wake/notification`, where there is no Redis trigger |
 //!
 //! - [`domain`]: what a message is, and when it is tried again (pure); [`templates`]: what it says.
 //! - [`service`]: writes messages and gets them to people.
@@ -37,14 +38,22 @@ use ports::Composed;
 
 /// Answers `/notifications`.
 pub async fn serve(request: &hal::Request) -> Result<hal::Response, hal::Error> {
+    if let Some(woken) = access::wake_up(request, "notification", work).await? {
+        return Ok(woken);
+    }
     access::guard(request, async |reach| http::answer(&DATABASE, request, &reach).await).await
 }
 
 hal::export!(serve);
 
-/// Writes messages about what the other contexts told, and sends what is due.
+/// Wakes up.
 #[cfg_attr(target_arch = "wasm32", spin_sdk::redis_subscriber)]
 pub async fn wake(message: Bytes) -> anyhow::Result<()> {
+    work(&message).await
+}
+
+/// Writes messages about what the other contexts told, and sends what is due.
+async fn work(message: &[u8]) -> anyhow::Result<()> {
     let log = EventLog::<&::store::Database>::reading(&settings::text("redis_url").await?);
-    log.work(&Service { channel: Composed, storage: &DATABASE }, &message).await
+    log.work(&Service { channel: Composed, storage: &DATABASE }, message).await
 }

@@ -4,6 +4,7 @@
 //! |---|---|---|
 //! | `wasi:http/handler` | [`http`] | `/orders/...` (component `order`) |
 //! | `spin:redis/inbound-redis` | [`events`] | wake-ups and the tick (component `order-worker`) |
+//! | `wasi:http/handler` | [`events`] | the same at `/internal/wake/order`, where there is no Redis trigger |
 //!
 //! - [`domain`]: what an order is and what may happen to it (pure).
 //! - [`service`]: carries out what is asked for, by way of the journal and of `pay`.
@@ -35,7 +36,7 @@ pub use http::answer;
 pub use ports::Ports;
 pub use sealing::{Seal, SealError};
 pub use service::Service;
-pub use settings::{Role, Settings};
+pub use settings::{BreakerStore, Role, Settings};
 pub use store::DATABASE;
 
 use ::store::Database;
@@ -54,6 +55,10 @@ fn service<T>(settings: Rc<Settings>, log: T) -> Service<Spin, &'static Database
 
 /// Answers `/orders`.
 pub async fn serve(request: &hal::Request) -> Result<hal::Response, hal::Error> {
+    let work = async |message: &[u8]| work(message, Role::Http).await;
+    if let Some(woken) = access::wake_up(request, "order", work).await? {
+        return Ok(woken);
+    }
     let settings = Settings::load(Role::Http).await.map_err(hal::Error::failure)?;
     let log = EventLog::answering(&settings.redis_url, RELAY);
     let service = service(settings, log);
@@ -62,10 +67,15 @@ pub async fn serve(request: &hal::Request) -> Result<hal::Response, hal::Error> 
 
 hal::export!(serve);
 
-/// Wakes up: handles what is new in the streams, does what time demands, and relays what came of it.
+/// Wakes up.
 #[cfg_attr(target_arch = "wasm32", spin_sdk::redis_subscriber)]
 pub async fn wake(message: bytes::Bytes) -> anyhow::Result<()> {
-    let settings = Settings::load(Role::Worker).await?;
+    work(&message, Role::Worker).await
+}
+
+/// Handles what is new in the streams, does what time demands, and relays what came of it.
+async fn work(message: &[u8], role: Role) -> anyhow::Result<()> {
+    let settings = Settings::load(role).await?;
     let log = EventLog::working(&settings.redis_url, RELAY);
-    log.work(&service(settings, &log), &message).await
+    log.work(&service(settings, &log), message).await
 }

@@ -49,14 +49,14 @@ thread_local! {
     static BREAKER: OnceCell<Rc<Breaker>> = const { OnceCell::new() };
 }
 
-/// The ports as the component has them: HTTP through Spin, and the breaker in the key-value store.
+/// The ports as the component has them: HTTP through Spin, and the breaker in a store that all instances share.
 pub(crate) struct Spin(pub(crate) Rc<Settings>);
 
 impl Ports for Spin {
-    /// One read of the key-value store.
+    /// One read of the store.
     async fn admit(&self) -> Admission {
         let asked =
-            async { self.breaker().admit(&BreakerState::open().await?, Timestamp::now().millis()).await };
+            async { self.breaker().admit(&self.breaker_state().await?, Timestamp::now().millis()).await };
         asked.await.unwrap_or_else(|error: anyhow::Error| {
             // The breaker protects `pay`; it must not be what keeps orders from being paid.
             eprintln!("asking the breaker: {error:#}; pay is called all the same");
@@ -85,11 +85,11 @@ impl Ports for Spin {
     }
 
     async fn record(&self, permit: Permit, outcome: Outcome) {
-        let breaker = self.breaker();
+        let (breaker, settings) = (self.breaker(), Rc::clone(&self.0));
         let recording = async move {
             let recorded = async {
                 let now = Timestamp::now().millis();
-                breaker.record(&BreakerState::open().await?, permit, outcome, now).await
+                breaker.record(&BreakerState::open(&settings).await?, permit, outcome, now).await
             };
             if let Err(error) = recorded.await {
                 eprintln!("telling the breaker of a {outcome:?}: {error:#}");
@@ -107,13 +107,17 @@ impl Ports for Spin {
     }
 
     async fn is_cut_off(&self) -> Option<bool> {
-        self.breaker().is_open(&BreakerState::open().await.ok()?).await.ok()
+        self.breaker().is_open(&self.breaker_state().await.ok()?).await.ok()
     }
 }
 
 impl Spin {
     fn breaker(&self) -> Rc<Breaker> {
         BREAKER.with(|cell| Rc::clone(cell.get_or_init(|| Rc::new(Breaker::new("pay", self.0.breaker)))))
+    }
+
+    async fn breaker_state(&self) -> anyhow::Result<BreakerState> {
+        BreakerState::open(&self.0).await
     }
 
     fn request(&self, body: String, traceparent: Option<&str>) -> anyhow::Result<Request<FullBody<Bytes>>> {

@@ -1,10 +1,11 @@
 //! What the operator set, put together once per instance.
 
 use crate::sealing::Seal;
-use ::settings::{parse, text};
+use ::settings::{optional, parse, text};
 use anyhow::anyhow;
 use std::cell::RefCell;
 use std::rc::Rc;
+use std::str::FromStr;
 use std::time::Duration;
 
 /// The variables of this context (their meanings and defaults are in `spin.toml` and the README).
@@ -21,6 +22,8 @@ pub struct Settings {
     pub pay_deadline: Duration,
     /// The breaker's numbers.
     pub breaker: breaker::Settings,
+    /// Where its state is.
+    pub breaker_store: BreakerStore,
     /// How many minutes an order that is not paid lives.
     pub payment_due_minutes: i64,
     /// How often a member may apply and pay, per hour; 0 is as often as they like.
@@ -40,6 +43,28 @@ pub enum Role {
     Http,
     /// The worker, which Spin does not: it goes through the application's own address.
     Worker,
+}
+
+/// Where the breaker's state is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum BreakerStore {
+    /// In the key-value store with the label `default`.
+    #[default]
+    KeyValue,
+    /// In the event log's Redis: on a platform whose key-value store has no atomic increment.
+    Redis,
+}
+
+impl FromStr for BreakerStore {
+    type Err = anyhow::Error;
+
+    fn from_str(text: &str) -> anyhow::Result<Self> {
+        match text {
+            "" | "key-value" => Ok(Self::KeyValue),
+            "redis" => Ok(Self::Redis),
+            _ => Err(anyhow!("the variable `breaker_store` must be `key-value` or `redis`")),
+        }
+    }
 }
 
 thread_local! {
@@ -75,6 +100,7 @@ impl Settings {
                 open: Duration::from_secs(parse("breaker_open_s").await?),
                 call: pay_deadline,
             },
+            breaker_store: optional("breaker_store").await?.parse()?,
             payment_due_minutes: i64::from(parse::<u32>("payment_due_minutes").await?),
             member_tries_per_hour: parse("member_tries_per_hour").await?,
             address_tries_per_hour: parse("address_tries_per_hour").await?,
@@ -99,7 +125,14 @@ fn is_chained(url: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::is_chained;
+    use super::{BreakerStore, is_chained};
+
+    #[test]
+    fn the_breaker_is_in_the_key_value_store_unless_it_is_said_otherwise() {
+        assert_eq!("".parse::<BreakerStore>().unwrap(), BreakerStore::KeyValue);
+        assert_eq!("redis".parse::<BreakerStore>().unwrap(), BreakerStore::Redis);
+        assert!("memcached".parse::<BreakerStore>().unwrap_err().to_string().contains("`breaker_store`"));
+    }
 
     #[test]
     fn only_spin_internal_hosts_are_chained() {

@@ -203,6 +203,7 @@ impl Orders {
             service_credential: None,
             pay_deadline: deadline,
             breaker,
+            breaker_store: crate::BreakerStore::default(),
             payment_due_minutes: 30,
             member_tries_per_hour: 60,
             address_tries_per_hour: 600,

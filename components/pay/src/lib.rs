@@ -4,6 +4,7 @@
 //! |---|---|---|
 //! | `wasi:http/handler` | [`http`] | `/pays/...` (component `pay`) |
 //! | `spin:redis/inbound-redis` | [`events`] | wake-ups and the tick (component `pay-worker`) |
+//! | `wasi:http/handler` | [`events`] | the same at `/internal/wake/pay`, where there is no Redis trigger |
 //!
 //! - [`domain`]: what a payment is and what may happen to it (pure).
 //! - [`service`]: carries out what is asked for, by way of the gateway and the journal.
@@ -45,6 +46,9 @@ const fn service<T>(log: T) -> Service<Composed, &'static Database, T> {
 
 /// Answers `/pays`.
 pub async fn serve(request: &hal::Request) -> Result<hal::Response, hal::Error> {
+    if let Some(woken) = access::wake_up(request, "pay", work).await? {
+        return Ok(woken);
+    }
     let redis_url = settings::text("redis_url").await.map_err(hal::Error::failure)?;
     let service = service(EventLog::answering(&redis_url, RELAY));
     access::guard(request, async |reach| http::answer(&service, request, &reach).await).await
@@ -52,9 +56,14 @@ pub async fn serve(request: &hal::Request) -> Result<hal::Response, hal::Error> 
 
 hal::export!(serve);
 
-/// Wakes up: handles what is new in the streams, and relays what came of it.
+/// Wakes up.
 #[cfg_attr(target_arch = "wasm32", spin_sdk::redis_subscriber)]
 pub async fn wake(message: bytes::Bytes) -> anyhow::Result<()> {
+    work(&message).await
+}
+
+/// Handles what is new in the streams, and relays what came of it.
+async fn work(message: &[u8]) -> anyhow::Result<()> {
     let log = EventLog::working(&settings::text("redis_url").await?, RELAY);
-    log.work(&service(&log), &message).await
+    log.work(&service(&log), message).await
 }

@@ -4,6 +4,7 @@
 //! |---|---|---|
 //! | `wasi:http/handler` | [`http`] | `/courses/...` and `/reservations/...` (component `reservation`) |
 //! | `spin:redis/inbound-redis` | [`events`] | wake-ups and the tick (component `reservation-worker`) |
+//! | `wasi:http/handler` | [`events`] | the same at `/internal/wake/reservation`, where there is no Redis trigger |
 //!
 //! - [`domain`]: who gets a seat, who waits, who moves up, and what becomes of a course (pure).
 //! - [`service`]: carries out what is asked for, by way of the journal.
@@ -47,6 +48,9 @@ async fn service<T>(log: T) -> anyhow::Result<Service<&'static Database, T>> {
 
 /// Answers `/courses` and `/reservations`.
 pub async fn serve(request: &hal::Request) -> Result<hal::Response, Error> {
+    if let Some(woken) = access::wake_up(request, "reservation", work).await? {
+        return Ok(woken);
+    }
     let redis_url = settings::text("redis_url").await.map_err(Error::failure)?;
     let service = service(EventLog::answering(&redis_url, RELAY)).await.map_err(Error::failure)?;
     // So that the very first request finds them, even before the first tick.
@@ -56,9 +60,14 @@ pub async fn serve(request: &hal::Request) -> Result<hal::Response, Error> {
 
 hal::export!(serve);
 
-/// Wakes up: handles what is new in the streams, does what time demands, and relays what came of it.
+/// Wakes up.
 #[cfg_attr(target_arch = "wasm32", spin_sdk::redis_subscriber)]
 pub async fn wake(message: bytes::Bytes) -> anyhow::Result<()> {
+    work(&message).await
+}
+
+/// Handles what is new in the streams, does what time demands, and relays what came of it.
+async fn work(message: &[u8]) -> anyhow::Result<()> {
     let log = EventLog::working(&settings::text("redis_url").await?, RELAY);
-    log.work(&service(&log).await?, &message).await
+    log.work(&service(&log).await?, message).await
 }

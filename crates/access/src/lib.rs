@@ -16,6 +16,7 @@
 //! | `order_key` | the key of a guest's order |
 //! | `secrets` | keys that change with an overlap |
 //! | `sessions` | sessions that have ended before their tokens |
+//! | `wake` | who may wake a worker over HTTP |
 //!
 //! What it deliberately does not know: stores, and what any of the things are. Why it is made so: `docs/adr/017`.
 
@@ -26,6 +27,7 @@ mod secrets;
 mod sessions;
 pub mod table;
 pub mod token;
+mod wake;
 
 pub use caller::{Caller, Identity, sign_in_required};
 pub use kernel::Role;
@@ -33,6 +35,7 @@ pub use order_key::OrderKeys;
 pub use reach::Reach;
 pub use secrets::Secrets;
 pub use sessions::{end_session, forget_session};
+pub use wake::wake_up;
 
 use caller::Gate;
 use hal::{Error, Method, Request, Response};

@@ -9,6 +9,7 @@ use crate::keys;
 use crate::redis::{LogError, Redis, as_text, odd};
 use crate::telling::Handling;
 use crate::topology::Consumer;
+use crate::waking;
 use kernel::Timestamp;
 use std::time::{Duration, Instant};
 
@@ -189,6 +190,7 @@ impl<'a, H: AsyncFn(&[Envelope]) -> Result<(), Unhandled>> Drain<'a, H> {
             }
             if Instant::now() > self.ends {
                 self.redis.command("PUBLISH", &[&keys::wake(self.consumer.name), "event"]).await?;
+                waking::wake([self.consumer]).await;
                 return Ok(self.drained);
             }
         }

@@ -4,7 +4,7 @@
 //!  decide ──▶ table `events` ──relay──▶ Redis stream ──take──▶ worker ──▶ acknowledge
 //!             (the truth)      [relay]  sugang:events:<context>  [consume]     │
 //!                                │                                             └─ fails every time ▶ dead letters
-//!                                └─ publish: a wake-up, never the event itself
+//!                                └─ publish: a wake-up, never the event itself; over HTTP where nothing subscribes
 //! ```
 //!
 //! - [`Relay`]: appends what a context's stream does not have yet, right after a commit and on every tick.
@@ -27,11 +27,13 @@ mod telling;
 #[cfg(test)]
 mod tests;
 pub mod topology;
+mod turn;
+mod waking;
 mod worker;
 
 pub use consume::{Drained, Unhandled};
 pub use envelope::{Envelope, Malformed};
 pub use id::EntryId;
-pub use redis::LogError;
+pub use redis::{LogError, ask};
 pub use relay::Relay;
 pub use worker::{EventLog, Worker};

@@ -79,6 +79,19 @@ impl Redis {
     }
 }
 
+/// One command that is not about the log, and its answer of one part: for what all instances share, where no other store can
+/// count for them.
+pub async fn ask(url: &str, name: &str, arguments: &[&str]) -> Result<Option<String>, LogError> {
+    let redis = Redis::connect(url).await?;
+    let reply = redis.command(name, arguments).await?;
+    redis.release();
+    match reply.as_slice() {
+        [] | [RedisResult::Nil] => Ok(None),
+        [part] => Ok(Some(as_text(part).into_owned())),
+        _ => Err(odd(name, &reply)),
+    }
+}
+
 async fn in_time<T>(answer: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
     match select(pin!(answer), pin!(sleep(ANSWER_WITHIN))).await {
         Either::Left((answer, _)) => answer,

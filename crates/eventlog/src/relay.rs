@@ -12,6 +12,7 @@ use crate::keys;
 use crate::redis::{LogError, Redis, as_text, odd};
 use crate::runtime::{sleep, spawn};
 use crate::topology::{Consumer, Pace, readers_of};
+use crate::waking;
 use kernel::Actor;
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -70,9 +71,9 @@ for i = 2, #ARGV, 2 do last = redis.call('XADD', KEYS[1], ARGV[i], 'e', ARGV[i +
 for i = 2, #KEYS do redis.call('PUBLISH', KEYS[i], 'event') end
 return {last, 1}";
 
-/// Wakes of these groups (ARGV, each with its channel as key) those that have not read the stream to its end.
-const WAKE_BEHIND: &str = "local read, last = {}, ''
-if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
+/// Wakes of these groups (ARGV, each with its channel as key) those that have not read the stream to its end, and says which.
+const WAKE_BEHIND: &str = "local read, last, woken = {}, '', {}
+if redis.call('EXISTS', KEYS[1]) == 0 then return woken end
 local about = redis.call('XINFO', 'STREAM', KEYS[1])
 for i = 1, #about, 2 do if about[i] == 'last-generated-id' then last = about[i + 1] end end
 for _, group in ipairs(redis.call('XINFO', 'GROUPS', KEYS[1])) do
@@ -80,8 +81,13 @@ for _, group in ipairs(redis.call('XINFO', 'GROUPS', KEYS[1])) do
     for i = 1, #group, 2 do fields[group[i]] = group[i + 1] end
     read[fields.name] = fields['last-delivered-id']
 end
-for i = 2, #KEYS do if read[ARGV[i - 1]] ~= last then redis.call('PUBLISH', KEYS[i], 'event') end end
-return 1";
+for i = 2, #KEYS do
+    if read[ARGV[i - 1]] ~= last then
+        redis.call('PUBLISH', KEYS[i], 'event')
+        woken[#woken + 1] = ARGV[i - 1]
+    end
+end
+return woken";
 
 thread_local! {
     /// Whether a relay of this instance is under way, and whether it was asked for again since.
@@ -243,6 +249,7 @@ impl<S: Storage> Relay<S> {
                 Appended::Yes(id) => {
                     last = id;
                     relayed.appended += batch.events.len() as u64;
+                    waking::wake(at_once).await;
                     for consumer in gathered {
                         if !relayed.to_wake.contains(&consumer) {
                             relayed.to_wake.push(consumer);
@@ -301,8 +308,9 @@ impl<S: Storage> Relay<S> {
         let names: Vec<_> = gathered.iter().map(|consumer| consumer.name).collect();
         let channels = names.iter().map(|name| keys::wake(name));
         let keys: Vec<_> = std::iter::once(keys::stream(self.context)).chain(channels).collect();
-        redis.script(WAKE_BEHIND, &keys, &names).await?;
+        let woken = redis.script(WAKE_BEHIND, &keys, &names).await?;
         redis.release();
+        waking::wake(woken.iter().filter_map(|name| Consumer::named(&as_text(name)))).await;
         Ok(())
     }
 

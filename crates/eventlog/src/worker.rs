@@ -6,7 +6,9 @@ use crate::redis::{LogError, Redis};
 use crate::relay::Relay;
 use crate::telling;
 use crate::topology::Consumer;
+use crate::turn::Turn;
 use journal::Tell;
+use kernel::waking;
 use std::cell::Cell;
 use std::rc::Rc;
 use store::{Database, Storage};
@@ -27,7 +29,7 @@ pub trait Worker {
 
 /// Why a worker was woken, which is all that a message says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Wake {
+pub(crate) enum Wake {
     /// On `sugang:tick`, with the text `tick`: also do what time demands.
     Tick,
     /// Something was appended to a stream; whatever else a message says is taken for that, since looking once too often
@@ -36,8 +38,8 @@ enum Wake {
 }
 
 impl Wake {
-    fn of(message: &[u8]) -> Self {
-        if message == b"tick" { Self::Tick } else { Self::Event }
+    pub(crate) fn of(message: &[u8]) -> Self {
+        if message == waking::TICK { Self::Tick } else { Self::Event }
     }
 }
 
@@ -66,9 +68,21 @@ impl<S: Storage + Clone + 'static> EventLog<S> {
         Self { redis_url: redis_url.into(), relay: None, committed: None }
     }
 
-    /// Answers one message of a worker's Redis triggers. A duty that fails does not keep the others from being done.
+    /// Answers one message that wakes a worker. A duty that fails does not keep the others from being done.
+    /// Of those that come while an instance is at one, all are together one more.
     pub async fn work(&self, worker: &impl Worker, message: &[u8]) -> anyhow::Result<()> {
-        let wake = Wake::of(message);
+        let mut wake = Wake::of(message);
+        let Some(turn) = Turn::take(wake) else { return Ok(()) };
+        loop {
+            let worked = self.work_once(worker, wake).await;
+            match turn.again() {
+                Some(again) if worked.is_ok() => wake = again,
+                _ => return worked,
+            }
+        }
+    }
+
+    async fn work_once(&self, worker: &impl Worker, wake: Wake) -> anyhow::Result<()> {
         let drained = self.drain(worker, wake).await;
         let ticked = match wake {
             Wake::Tick => worker.tick(drained.as_ref().is_ok_and(Drained::has_caught_up)).await,

@@ -16,6 +16,7 @@ mod person;
 mod status;
 pub mod text;
 mod time;
+pub mod waking;
 
 pub use actor::Actor;
 pub use money::{CardNumber, Won};

@@ -36,6 +36,7 @@ const CACHE_VARIABLE: &str = "SUGANG_CACHE_DIR";
 
 /// Checks everything, and compiles what is not in the cache.
 pub(super) fn check(application: Application) -> Result<Checked> {
+    let application = restricted(application);
     let config = match &application.runtime_config {
         Some(path) => RuntimeConfig::load(path)?,
         None => RuntimeConfig::default(),
@@ -46,6 +47,9 @@ pub(super) fn check(application: Application) -> Result<Checked> {
     let cache = cache.unwrap_or_else(|| state_dir.join("cache"));
     let (source, mut manifest) = Source::open(&application, &cache)?;
     manifest.select(&application.components)?;
+    if let Some(platform) = application.platform {
+        platform.check(&manifest, application.runtime_config.is_some())?;
+    }
     check_chaining(&manifest)?;
     let routes = routes(&manifest)?;
     let sources = Sources { given: application.variables.clone(), providers: config.providers.clone() };
@@ -68,13 +72,28 @@ pub(super) fn check(application: Application) -> Result<Checked> {
     };
     let grants = loader.grants()?;
     let codes = loader.codes()?;
+    if let Some(platform) = application.platform {
+        platform.check_size(&codes)?;
+    }
     let engine = Engine::new(&application.limits, Some(cache))?;
     let http = loader.http.clone();
     let components = load::link(&engine, codes, grants, &application.limits)?;
+    if let Some(platform) = application.platform {
+        platform.check_imports(&components)?;
+    }
     let stopping = Stopping::default();
     let http_trigger = http_trigger(&application, &manifest, routes, in_flight, &components, &stopping)?;
     let redis_trigger = redis_trigger(&application, &manifest, &variables, &components)?;
     Ok(Checked { application, engine, http, http_trigger, redis_trigger, stopping })
+}
+
+/// The same application, with no more than its platform gives.
+fn restricted(application: Application) -> Application {
+    let Some(platform) = application.platform else { return application };
+    let limits = platform.lower(application.limits.clone());
+    let request_limits = platform.lower_requests(application.request_limits);
+    let reuse = platform.lower_reuse(application.reuse);
+    Application { limits, request_limits, reuse, ..application }
 }
 
 /// What the first component that has a variable of this name gets for it.

@@ -12,6 +12,7 @@ use anyhow::Result;
 use crate::{
     engine::Limits,
     http_trigger::{Origin, RequestLimits, ServerLimits},
+    platform::Platform,
     redis_trigger::HandlerLimits,
     reuse::Reuse,
 };
@@ -69,6 +70,8 @@ pub struct Application {
     pub reuse: Reuse,
     /// What else must hold, where HTTP is served.
     pub precheck: Option<Precheck>,
+    /// The platform that this stands for: what that lacks is refused, and there is no more of anything than it gives.
+    pub platform: Option<Platform>,
 }
 
 /// What an application's own command asks of its settings before anything is served: of the variables that its components get, by
@@ -97,6 +100,8 @@ impl Application {
             handler_limits: HandlerLimits::default(),
             reuse: Reuse::default(),
             precheck: None,
+            platform: None,
+            platform: None,
         }
     }
 

@@ -66,11 +66,22 @@ pub struct RequestLimits {
     /// How many requests may wait for the beginning of their answer at once. One client may have as many of them as
     /// are free, so half if it is alone; more wait until others are answered.
     pub max_concurrent: usize,
+    /// Where answers are cut off; nowhere by default.
+    pub answers: Option<AnswerLimits>,
+}
+
+/// Where an answer is cut off.
+#[derive(Clone, Copy, Debug)]
+pub struct AnswerLimits {
+    /// How long it may take, from the beginning of its request to its own end.
+    pub duration: Duration,
+    /// How long its body may be, in bytes.
+    pub length: u64,
 }
 
 impl Default for RequestLimits {
     fn default() -> Self {
-        Self { max_body: 16 << 20, body_timeout: Duration::from_secs(15), max_concurrent: 512 }
+        Self { max_body: 16 << 20, body_timeout: Duration::from_secs(15), max_concurrent: 512, answers: None }
     }
 }
 
@@ -86,6 +97,7 @@ pub struct HttpTrigger {
     places: Places,
     in_flight: InFlight,
     readiness: Readiness,
+    answers: Option<AnswerLimits>,
     /// Canceled when nothing more is taken on.
     stop: CancellationToken,
 }
@@ -111,6 +123,7 @@ impl HttpTrigger {
             places: Places::new(limits.max_concurrent),
             in_flight,
             readiness: Readiness::new(stopping.leaving.clone()),
+            answers: limits.answers,
             stop: stopping.stop.clone(),
         }
     }
@@ -187,8 +200,12 @@ impl HttpTrigger {
         headers::set_spin_headers(request.headers_mut(), &uri, matched, client);
         let executing = telemetry::executing(&self.name, matched.component, request.headers_mut());
         let context = executing.as_ref().map(Executing::context);
+        let begun = Instant::now();
         match (answered(handler, request, context).await, executing) {
-            (Ok(response), _) => response,
+            (Ok(response), _) => match self.answers {
+                Some(limits) => answer::cut_off(limits, begun, matched.component, response),
+                None => response,
+            },
             (Err(error), Some(executing)) => executing.failed(|| failed(matched.component, &error)),
             (Err(error), None) => failed(matched.component, &error),
         }

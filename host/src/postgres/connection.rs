@@ -110,9 +110,8 @@ impl Drop for Lent {
 /// it as it was, unless it calls a function for the session. (What an operator's own function does to it stays until the
 /// next cleaning.)
 fn can_leave_something(sql: &str) -> bool {
-    let mut words = sql
-        .trim_start()
-        .split(|character: char| !character.is_ascii_alphanumeric() && character != '_');
+    let mut words =
+        sql.trim_start().split(|character: char| !character.is_ascii_alphanumeric() && character != '_');
     let is = |word: &str, those: &[&str]| those.iter().any(|one| word.eq_ignore_ascii_case(one));
     let begins = |word: &str, with: &str| {
         word.get(..with.len()).is_some_and(|beginning| beginning.eq_ignore_ascii_case(with))

@@ -4,6 +4,7 @@
 #![expect(clippy::panic, clippy::unwrap_used, reason = "tests")]
 
 mod misbehaviour;
+mod platform;
 mod postgres;
 mod refusals;
 mod support;

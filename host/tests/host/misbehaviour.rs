@@ -33,7 +33,7 @@ fn misbehaving() -> Fixture {
 }
 
 /// Sends bytes, and returns what comes back until the connection is closed.
-async fn send(address: SocketAddr, request: &[u8]) -> String {
+pub(crate) async fn send(address: SocketAddr, request: &[u8]) -> String {
     send_over(TcpStream::connect(address).await.unwrap(), request).await
 }
 

@@ -6,6 +6,7 @@ mod check;
 mod events;
 mod image;
 mod move_store;
+mod plug;
 mod repair;
 mod tick;
 
@@ -15,6 +16,7 @@ pub(crate) use check::check;
 pub(crate) use events::events;
 pub(crate) use image::image;
 pub(crate) use move_store::move_store;
+pub(crate) use plug::plug;
 pub(crate) use repair::{rebuild_information, rebuild_lists, replay};
 pub(crate) use tick::tick;
 

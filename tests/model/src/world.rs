@@ -96,6 +96,7 @@ impl World {
                 open: Duration::from_secs(5),
                 call: Duration::from_millis(610),
             },
+            breaker_store: order::BreakerStore::default(),
             payment_due_minutes: 30,
             // Nobody is held to a rate here.
             member_tries_per_hour: 0,

@@ -18,11 +18,11 @@ use sugang_tests::{Answer, Ground, Host, Options, PATIENCE, Sugang, eventually, 
 const BREAKER_OPEN: Duration = Duration::from_millis(50);
 
 /// The fewest calls that open it; the default of 20 would only make the tests longer.
-const MIN_CALLS: u64 = 6;
+pub(super) const MIN_CALLS: u64 = 6;
 
 /// How `pay` behaves.
 #[derive(Clone, Copy, PartialEq)]
-enum Mood {
+pub(super) enum Mood {
     Pays,
     Fails,
     /// Answers, but after so long.
@@ -30,8 +30,8 @@ enum Mood {
 }
 
 /// A `pay` that says who came in.
-struct Pay {
-    port: u16,
+pub(super) struct Pay {
+    pub(super) port: u16,
     mood: Arc<Mutex<Mood>>,
     visits: Arc<Visits>,
 }
@@ -44,7 +44,7 @@ struct Visits {
 }
 
 impl Pay {
-    fn start(mood: Mood) -> Self {
+    pub(super) fn start(mood: Mood) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let port = listener.local_addr().unwrap().port();
         let pay = Self { port, mood: Arc::new(Mutex::new(mood)), visits: Arc::default() };
@@ -59,11 +59,11 @@ impl Pay {
         pay
     }
 
-    fn is_now(&self, mood: Mood) {
+    pub(super) fn is_now(&self, mood: Mood) {
         *self.mood.lock().unwrap() = mood;
     }
 
-    fn visits(&self) -> usize {
+    pub(super) fn visits(&self) -> usize {
         self.visits.all.load(Ordering::SeqCst)
     }
 

@@ -18,6 +18,7 @@ mod cancel;
 mod cluster;
 mod contract;
 mod copies;
+mod functions;
 mod image;
 mod live;
 mod manager;

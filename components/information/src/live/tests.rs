@@ -23,6 +23,9 @@ use std::pin::Pin;
 
 const BASE: &str = "http://127.0.0.1:8080";
 
+/// What a stream may be by default.
+const LONGEST: Duration = Duration::from_secs(300);
+
 /// What a test has happen at a certain time, in milliseconds.
 type Happens = (u64, Box<dyn Fn()>);
 
@@ -76,8 +79,8 @@ impl Trial {
         headers.extend(last.map(|id| ("last-event-id", id)));
         let request = Request::new(Method::GET, "/infomations/1113/events", &headers, "").unwrap();
         let answered = hal::answer(&request, async |request: &Request| {
-            let reach = Reach::open(Caller::default());
-            follow(&self.storage, Beside(self.world), request, reach, OrderId::parse(1113).unwrap()).await
+            let (reach, order_id) = (Reach::open(Caller::default()), OrderId::parse(1113).unwrap());
+            follow(&self.storage, Beside(self.world), request, reach, order_id, LONGEST).await
         });
         at_once(answered).unwrap()
     }
@@ -95,6 +98,7 @@ impl Trial {
                 base,
                 client,
                 last: last.map(str::to_owned),
+                longest: LONGEST,
             },
             reader,
         )

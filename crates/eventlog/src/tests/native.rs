@@ -2,7 +2,35 @@
 
 use redis::{AsyncConnectionConfig, Client, Cmd, Value};
 use spin_sdk::redis::{Error, RedisParameter, RedisResult};
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
 use std::time::Duration;
+
+thread_local! {
+    /// What a component's variables are in this test.
+    static VARIABLES: RefCell<BTreeMap<String, String>> = RefCell::default();
+    /// Where it was sent to, with which key.
+    static POSTED: RefCell<Vec<(String, String)>> = RefCell::default();
+}
+
+pub(crate) fn set_variable(name: &str, value: &str) {
+    VARIABLES.with_borrow_mut(|variables| variables.insert(name.to_owned(), value.to_owned()));
+}
+
+/// What was sent since this was asked last.
+pub(crate) fn posted() -> Vec<(String, String)> {
+    POSTED.take()
+}
+
+pub(crate) async fn variable(name: &str) -> anyhow::Result<Rc<str>> {
+    Ok(VARIABLES.with_borrow(|variables| variables.get(name).map_or("", String::as_str).into()))
+}
+
+pub(crate) async fn post(url: String, key: &str) -> anyhow::Result<()> {
+    POSTED.with_borrow_mut(|posted| posted.push((url, key.to_owned())));
+    Ok(())
+}
 
 /// A connection that answers as Spin does: nested arrays lose their brackets.
 pub(crate) struct Connection(redis::aio::MultiplexedConnection);

@@ -1,5 +1,6 @@
 //! Who is woken by which events, and when.
 
+use super::native::{posted, set_variable};
 use super::recorder::content;
 use super::store::READ;
 use super::world::{STREAM, World, run, shown};
@@ -21,6 +22,7 @@ use std::time::{Duration, Instant};
     beside_an_answer_too_only_those_who_react_are_woken,
     who_follows_those_in_charge_is_woken_by_them_alone_and_hears_of_nobody_else,
     a_stream_that_is_lost_meanwhile_wakes_nobody,
+    where_nothing_subscribes_those_are_called_who_would_be_woken,
     a_relay_that_fails_gives_way_to_the_next,
     a_look_that_finds_nothing_new_does_not_ask_redis,
 );
@@ -177,6 +179,35 @@ fn who_follows_those_in_charge_is_woken_by_them_alone_and_hears_of_nobody_else()
             let woken = world.woken(world.soon()).await;
             assert_eq!(woken, ["order", "reservation", "information", "member"], "{actor}");
         }
+    });
+}
+
+#[test]
+fn where_nothing_subscribes_those_are_called_who_would_be_woken() {
+    run(async |world| {
+        world.store.commit_named("CourseStarted", [1]);
+        world.soon().await;
+        assert!(posted().is_empty(), "messages do it, unless it is said otherwise");
+    });
+    run(async |world| {
+        set_variable("wake_by", "http");
+        set_variable("wake_keys", " the-first , the-second");
+        world.store.commit_named("CourseStarted", [1]);
+        world.soon().await;
+        let called = ["order", "reservation", "information"]
+            .map(|name| format!("http://{name}.spin.internal/internal/wake/{name}"));
+        assert_eq!(posted(), called.map(|url| (url, "the-first".to_owned())));
+        // A worker tells everybody at once, since its request may be its last.
+        world.store.commit_named("Reserved", [2]);
+        world.relay().await.unwrap();
+        tokio::task::yield_now().await;
+        assert_eq!(posted().len(), FOLLOWERS.len());
+    });
+    run(async |world| {
+        set_variable("wake_by", "http");
+        world.store.commit([1]);
+        world.soon().await;
+        assert_eq!((posted().len(), world.end()), (0, "1-1".to_owned()), "without a key nobody is called");
     });
 }
 

@@ -62,6 +62,18 @@ fn cancel(world: &World, subject: u64) {
 }
 
 #[test]
+fn messages_that_come_while_one_is_worked_on_are_together_one_more_look() {
+    run(async |world| {
+        let worker = Answering::new(&world, content());
+        let messages = tokio::join!(worker.hears("event"), worker.hears("tick"), worker.hears("event"));
+        assert!(messages.0.is_ok() && messages.1.is_ok() && messages.2.is_ok());
+        assert_eq!(worker.ticks.take(), [true], "the tick is not forgotten over the others");
+        worker.hears("tick").await.unwrap();
+        assert_eq!(worker.ticks.take(), [true]);
+    });
+}
+
+#[test]
 fn an_event_leads_to_what_it_leads_to_and_that_is_relayed_before_the_message_is_done_with() {
     run(async |world| {
         let worker = Answering::new(&world, content());
