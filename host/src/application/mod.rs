@@ -101,7 +101,6 @@ impl Application {
             reuse: Reuse::default(),
             precheck: None,
             platform: None,
-            platform: None,
         }
     }
 
