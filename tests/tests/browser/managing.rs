@@ -19,7 +19,7 @@ fn a_manager_opens_a_course_confirms_a_batch_and_cancels_the_course() {
         (
             "Open the course",
             "Confirm selected",
-            "Decided about 2",
+            "2 applications were handled",
             "Cancel the course",
             "Yes, cancel the course",
             "All 2 applications (3 people)",

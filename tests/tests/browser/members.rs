@@ -102,8 +102,8 @@ fn somebody_registers_applies_looks_after_themselves_and_leaves() {
     browser.go("/account/erase");
     browser.check("erase-en");
     browser.click_on("#sure");
-    browser.click("Yes, leave");
-    browser.wait_for("You have left");
+    browser.click("Yes, close it");
+    browser.wait_for("Your account is closed");
     browser.go("/account");
     assert_eq!(browser.path(), "/sign-in");
 }
