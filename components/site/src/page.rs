@@ -106,7 +106,8 @@ impl Visit<'_> {
 
 /// The path of an address.
 fn path_of(address: &str) -> &str {
-    let after_host = address.split_once("://").and_then(|(_, rest)| rest.find('/').and_then(|at| rest.get(at..)));
+    let after_host =
+        address.split_once("://").and_then(|(_, rest)| rest.find('/').and_then(|at| rest.get(at..)));
     own_path(after_host.unwrap_or_default())
 }
 

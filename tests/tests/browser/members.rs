@@ -56,6 +56,7 @@ fn somebody_registers_applies_looks_after_themselves_and_leaves() {
     browser.check("sign-in-wrong-ko");
     browser.fill("phone", PHONE);
     browser.click("인증번호 받기");
+    browser.wait_for("010-1234-5678");
     browser.check("code-ko");
     browser.fill("code", "000000");
     browser.click("계속하기");

@@ -100,6 +100,7 @@ fn a_step_is_where_the_application_stands() {
     let declined =
         known(["Ordered", "Payment Declined"].map(word), [Value::Null, Value::Null, Value::Null], &[]);
     assert_eq!(states(&declined), ["done", "bad", "todo", "todo"]);
-    let canceled = known(["Order Canceled", "Payment Declined"].map(word), [Value::Null, Value::Null, Value::Null], &[]);
+    let canceled =
+        known(["Order Canceled", "Payment Declined"].map(word), [Value::Null, Value::Null, Value::Null], &[]);
     assert!(states(&canceled).is_empty());
 }
