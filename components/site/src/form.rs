@@ -55,6 +55,24 @@ impl Wrong {
         self.fields.iter().find(|(wrong, _)| wrong == field).map(|(_, says)| *says)
     }
 
+    /// Whether a consent is missing that there has to be.
+    pub(crate) fn lacks_consent(&self) -> bool {
+        self.fields.iter().any(|(field, _)| field.split('.').next() == Some("consents"))
+    }
+
+    /// For each thing that is wrong with a field, the field's id in the page.
+    pub(crate) fn links(&self) -> Vec<(&str, &'static str)> {
+        let mut links: Vec<(&str, &'static str)> = Vec::new();
+        for (field, says) in &self.fields {
+            // The API names a field within another by both names, `consents.terms`.
+            let id = field.rsplit('.').next().unwrap_or(field);
+            if links.iter().all(|(_, said)| said != says) {
+                links.push((id, says));
+            }
+        }
+        links
+    }
+
     pub(crate) fn is_nothing(&self) -> bool {
         self.fields.is_empty() && self.whole.is_none()
     }
@@ -69,4 +87,20 @@ pub(crate) fn key() -> String {
         return String::new();
     }
     data_encoding::HEXLOWER.encode(&bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use kernel::Language;
+
+    #[test]
+    fn what_is_wrong_is_said_once_with_where_to_mend_it() {
+        let t = Messages(Language::Ko);
+        let mut wrong = Wrong::default();
+        for field in ["name", "consents.terms", "consents.privacy"] {
+            wrong.add(field, t);
+        }
+        assert_eq!(wrong.links(), [("name", t.field_name()), ("terms", t.field_consent())]);
+    }
 }

@@ -5,6 +5,8 @@ use time::{OffsetDateTime, UtcOffset};
 
 /// Korea has no summer time.
 const SEOUL: i8 = 9;
+/// A space at which no line is broken.
+const NO_BREAK: char = '\u{a0}';
 
 /// `1234567` as `1,234,567`.
 pub(crate) fn number(value: u64) -> String {
@@ -34,11 +36,20 @@ fn in_seoul(at: Timestamp) -> OffsetDateTime {
     utc.checked_to_offset(offset).unwrap_or(utc)
 }
 
-/// A day: `2026년 11월 22일 (일)`, `Sun 22 Nov 2026`.
+/// A day: `2026년 11월 22일 (일)`, `Sun 22 Nov 2026`. No line is broken within it.
 pub(crate) fn date(at: Timestamp, language: Language) -> String {
+    let year = in_seoul(at).year();
+    let day = day_of_year(at, language);
+    match language {
+        Language::Ko => format!("{year}년{NO_BREAK}{day}"),
+        Language::En => format!("{day}{NO_BREAK}{year}"),
+    }
+}
+
+/// A day of a year that is known: `11월 22일 (일)`, `Sun 22 Nov`.
+fn day_of_year(at: Timestamp, language: Language) -> String {
     let at = in_seoul(at);
-    let (year, month, day) = at.to_calendar_date();
-    let weekday = at.weekday().to_string();
+    let (month, day) = (at.month(), at.day());
     match language {
         Language::Ko => {
             let weekday = match at.weekday().number_from_monday() {
@@ -50,11 +61,11 @@ pub(crate) fn date(at: Timestamp, language: Language) -> String {
                 6 => '토',
                 _ => '일',
             };
-            format!("{year}년 {}월 {day}일 ({weekday})", u8::from(month))
+            format!("{}월{NO_BREAK}{day}일{NO_BREAK}({weekday})", u8::from(month))
         }
         Language::En => {
-            let month = month.to_string();
-            format!("{} {day} {} {year}", short(&weekday), short(&month))
+            let (weekday, month) = (at.weekday().to_string(), month.to_string());
+            format!("{}{NO_BREAK}{day}{NO_BREAK}{}", short(&weekday), short(&month))
         }
     }
 }
@@ -66,7 +77,7 @@ pub(crate) fn hour(at: Timestamp, language: Language) -> String {
     match language {
         Language::Ko => {
             let half = if hour < 12 { "오전" } else { "오후" };
-            format!("{half} {}:{minute:02}", if hour % 12 == 0 { 12 } else { hour % 12 })
+            format!("{half}{NO_BREAK}{}:{minute:02}", if hour % 12 == 0 { 12 } else { hour % 12 })
         }
         Language::En => format!("{hour:02}:{minute:02}"),
     }
@@ -77,13 +88,17 @@ pub(crate) fn moment(at: Timestamp, language: Language) -> String {
     format!("{} {}", date(at, language), hour(at, language))
 }
 
-/// From when to when; the day is said once where it is the same.
+/// From when to when; a day or a year that is the same is said once.
 pub(crate) fn period(from: Timestamp, to: Timestamp, language: Language) -> String {
-    if in_seoul(from).date() == in_seoul(to).date() {
-        format!("{} – {}", moment(from, language), hour(to, language))
+    let (first, last) = (in_seoul(from).date(), in_seoul(to).date());
+    let end = if first == last {
+        hour(to, language)
+    } else if first.year() == last.year() {
+        format!("{} {}", day_of_year(to, language), hour(to, language))
     } else {
-        format!("{} – {}", moment(from, language), moment(to, language))
-    }
+        moment(to, language)
+    };
+    format!("{} – {end}", moment(from, language))
 }
 
 /// A day as forms have it: `2026-11-22`.
@@ -114,16 +129,15 @@ pub(crate) fn calendar(at: Timestamp) -> String {
     seconds.replace(['-', ':'], "") + "Z"
 }
 
-/// A Korean mobile number as people write it; any other as it is.
+/// A Korean mobile number as people write it, however it came; any other as it is.
 pub(crate) fn phone(number: &str) -> String {
-    match number.strip_prefix("+82").map(|rest| format!("0{rest}")) {
-        Some(local) if local.len() == 11 && local.is_ascii() => {
-            let (first, rest) = local.split_at(3);
-            let (middle, last) = rest.split_at(4);
-            format!("{first}-{middle}-{last}")
-        }
-        _ => number.to_owned(),
+    let local = number.strip_prefix("+82").map_or_else(|| number.to_owned(), |rest| format!("0{rest}"));
+    if local.len() != 11 || !local.is_ascii() || !local.starts_with("01") {
+        return number.to_owned();
     }
+    let (first, rest) = local.split_at(3);
+    let (middle, last) = rest.split_at(4);
+    format!("{first}-{middle}-{last}")
 }
 
 fn short(name: &str) -> &str {
@@ -150,18 +164,42 @@ mod tests {
     }
 
     #[test]
+    fn a_period_says_once_what_is_the_same_at_its_end() {
+        let from = at("2026-11-22T15:05:00Z");
+        for (to, korean, english) in [
+            ("2026-11-22T17:00:00Z", "오전 2:00", "02:00"),
+            ("2026-11-24T17:00:00Z", "11월 25일 (수) 오전 2:00", "Wed 25 Nov 02:00"),
+            ("2027-01-04T17:00:00Z", "2027년 1월 5일 (화) 오전 2:00", "Tue 5 Jan 2027 02:00"),
+        ] {
+            for (language, end) in [(Language::Ko, korean), (Language::En, english)] {
+                let said = period(from, at(to), language).replace(NO_BREAK, " ");
+                assert_eq!(said.split_once(" – ").map(|(_, end)| end), Some(end));
+            }
+        }
+    }
+
+    #[test]
+    fn a_line_is_broken_between_a_day_and_its_hour_and_nowhere_else() {
+        let late = at("2026-11-22T15:05:00Z");
+        for language in [Language::Ko, Language::En] {
+            assert_eq!(moment(late, language).split(' ').count(), 2);
+        }
+    }
+
+    #[test]
     fn a_number_is_written_as_people_write_it() {
         assert_eq!(phone("+821012345678"), "010-1234-5678");
+        assert_eq!(phone("01012345678"), "010-1234-5678");
         assert_eq!(phone("+14155550100"), "+14155550100");
     }
 
     #[test]
     fn days_and_hours_are_those_of_seoul() {
         let late = at("2026-11-22T15:05:00Z");
-        assert_eq!(moment(late, Language::Ko), "2026년 11월 23일 (월) 오전 12:05");
-        assert_eq!(moment(late, Language::En), "Mon 23 Nov 2026 00:05");
-        assert_eq!(hour(at("2026-11-22T03:30:00Z"), Language::Ko), "오후 12:30");
-        assert_eq!(period(late, at("2026-11-22T17:00:00Z"), Language::En), "Mon 23 Nov 2026 00:05 – 02:00");
+        let said = |text: String| text.replace(NO_BREAK, " ");
+        assert_eq!(said(moment(late, Language::Ko)), "2026년 11월 23일 (월) 오전 12:05");
+        assert_eq!(said(moment(late, Language::En)), "Mon 23 Nov 2026 00:05");
+        assert_eq!(said(hour(at("2026-11-22T03:30:00Z"), Language::Ko)), "오후 12:30");
         assert_eq!(local(late), "2026-11-23T00:05");
         assert_eq!(at(&from_local("2026-11-23T00:05")), late);
         assert_eq!(from_local("tomorrow"), "tomorrow");

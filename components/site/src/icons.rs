@@ -18,7 +18,7 @@ pub(crate) fn icon(name: &str) -> &'static str {
         "mark": r#"<path d="M5 4h11l3 3v13H5z"/><path d="M9 13l2.5 2.5L16 10"/>"#,
         "search": r#"<circle cx="11" cy="11" r="6"/><path d="M16 16l4 4"/>"#,
         "calendar": r#"<rect x="4" y="5" width="16" height="15" rx="2"/><path d="M4 10h16M8 3v4M16 3v4"/>"#,
-        "seat": r#"<path d="M7 11V5h10v6M5 11h14v5H5zM7 16v4M17 16v4"/>"#,
+        "seat": r#"<path d="M7 4v9h9M7 13v7M16 13v7"/>"#,
         "won": r#"<path d="M4 6l3.5 12L12 7l4.5 11L20 6M3 12h18"/>"#,
         "people": r#"<circle cx="9" cy="8" r="3"/><path d="M3 19c0-3 2.7-5 6-5s6 2 6 5M16 5.5a3 3 0 010 5M18 14.5c2 .7 3 2.3 3 4.5"/>"#,
         "check": r#"<path d="M5 13l4.5 4.5L19 7"/>"#,

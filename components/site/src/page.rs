@@ -94,14 +94,28 @@ impl Visit<'_> {
         }
     }
 
-    /// The path of this page, to come back to.
+    /// The path of this page, to come back to: after a form, of the page that the form was on.
     fn here(&self) -> String {
         if self.request.method != hal::Method::GET {
-            return "/".to_owned();
+            return path_of(self.request.header("referer").unwrap_or_default()).to_owned();
         }
         let query = self.request.query.encoded();
         if query.is_empty() { self.request.path.clone() } else { format!("{}?{query}", self.request.path) }
     }
+}
+
+/// The path of an address.
+fn path_of(address: &str) -> &str {
+    let after_host =
+        address.split_once("://").and_then(|(_, rest)| rest.find('/').and_then(|at| rest.get(at..)));
+    own_path(after_host.unwrap_or_default())
+}
+
+/// A path of this site; somebody may have made a form that leads to another.
+pub(crate) fn own_path(path: &str) -> &str {
+    let is_ours =
+        path.starts_with('/') && !path.starts_with("//") && !path.contains(['\\', '\n', '\r', '\t']);
+    if is_ours { path } else { "/" }
 }
 
 /// What is around every page.
@@ -346,9 +360,40 @@ impl Messages {
             "code" => self.field_code(),
             "name" => self.field_name(),
             "email" => self.field_email(),
-            "terms" | "privacy" | "age14" | "consents" | "consents.terms" | "consents.privacy"
+            "agree" | "terms" | "privacy" | "age14" | "consents" | "consents.terms" | "consents.privacy"
             | "consents.age14" => self.field_consent(),
             _ => self.field_other(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{own_path, path_of};
+
+    #[test]
+    fn no_form_leads_to_another_site() {
+        for (path, leads) in [
+            ("/my/7?new", "/my/7?new"),
+            ("//evil.example", "/"),
+            ("/\\evil.example", "/"),
+            ("https://evil.example", "/"),
+            ("/\t/evil.example", "/"),
+            ("", "/"),
+        ] {
+            assert_eq!(own_path(path), leads);
+        }
+    }
+    #[test]
+    fn after_a_form_its_page_is_the_one_to_come_back_to() {
+        for (address, path) in [
+            ("http://127.0.0.1:8080/my/7/cancel", "/my/7/cancel"),
+            ("https://sugang.kr/apply/101/form?x=1", "/apply/101/form?x=1"),
+            ("https://sugang.kr", "/"),
+            ("https://sugang.kr//evil.example", "/"),
+            ("", "/"),
+        ] {
+            assert_eq!(path_of(address), path);
         }
     }
 }

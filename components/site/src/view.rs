@@ -2,7 +2,7 @@
 //!
 //! Each context knows its own part first, and the view all of it a moment later. What is further on is taken.
 
-use crate::documents::{Course, Infomation, Order, Reservation};
+use crate::documents::{Course, Happening, Infomation, Order, Reservation};
 use crate::messages::Messages;
 use kernel::{CourseStatus, EduNo, Language, OrderId, OrderStatus, PayStatus, ReservationStatus, Timestamp};
 
@@ -127,6 +127,12 @@ impl Known {
         paid && !is_free
     }
 
+    /// Whether nothing of it moves any more, and the view, which has the history, says so too.
+    pub(crate) fn is_over(&self) -> bool {
+        let told = Self { infomation: self.infomation.clone(), ..Self::default() };
+        self.stage().is_over() && told.stage().is_over()
+    }
+
     pub(crate) fn stage(&self) -> Stage {
         if self.order_status() == OrderStatus::OrderCanceled {
             return Stage::Ended(self.reason(), self.money());
@@ -216,6 +222,8 @@ impl Stage {
             Self::Attended => t.next_attended().to_owned(),
             Self::Ended(reason, money) => {
                 let why = match reason {
+                    // What was paid does not run out of time.
+                    Reason::Canceled if money == Money::None => t.next_canceled_unpaid(),
                     Reason::Canceled => t.next_canceled(),
                     Reason::Rejected => t.next_rejected(),
                     Reason::CourseCanceled => t.next_course_canceled(),
@@ -243,7 +251,7 @@ pub(crate) struct Step {
     pub(crate) state: &'static str,
 }
 
-/// The steps of an application, of which one is where it stands.
+/// The steps of an application, of which one is where it stands. One that has ended is on no way to a seat.
 pub(crate) fn steps(known: &Known, t: Messages) -> Vec<Step> {
     let (paid, seat, confirmed) = match known.stage() {
         Stage::Settling | Stage::Delayed => ("now", "todo", "todo"),
@@ -252,8 +260,7 @@ pub(crate) fn steps(known: &Known, t: Messages) -> Vec<Step> {
         Stage::Waiting(_) => ("done", "now", "todo"),
         Stage::Requested => ("done", "done", "now"),
         Stage::Confirmed | Stage::Attending | Stage::Attended => ("done", "done", "done"),
-        Stage::Ended(_, Money::None) => ("bad", "todo", "todo"),
-        Stage::Ended(..) => ("done", "bad", "todo"),
+        Stage::Ended(..) => return Vec::new(),
     };
     let steps = [
         (t.step_applied(), "done"),
@@ -262,6 +269,17 @@ pub(crate) fn steps(known: &Known, t: Messages) -> Vec<Step> {
         (t.step_confirmed(), confirmed),
     ];
     steps.into_iter().map(|(name, state)| Step { name, state }).collect()
+}
+
+/// What happened, the latest first. What is only said between contexts is left out: nothing is given back that was never there.
+pub(crate) fn history(timeline: &[Happening]) -> impl Iterator<Item = &Happening> {
+    let there = |event: &str| timeline.iter().any(|happening| happening.event == event);
+    let (was_paid, was_reserved) = (there("Paid"), there("Reserved"));
+    timeline.iter().rev().filter(move |happening| match happening.event.as_str() {
+        "PaymentCanceled" => was_paid,
+        "ReservationCanceled" => was_reserved,
+        _ => true,
+    })
 }
 
 /// What happened, in words.

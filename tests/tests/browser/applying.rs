@@ -29,6 +29,11 @@ fn somebody_finds_a_course_applies_pays_and_has_a_seat() {
         let order = order.split('?').next().unwrap();
         browser.go(&format!("{order}/receipt"));
         browser.wait_for("240,000");
+        assert_eq!(
+            browser.text_of(".paper").map(|paper| paper.contains("수강에듀")),
+            Some(true),
+            "who issued it"
+        );
         browser.check(&told.picture("receipt"));
         sugang_tests::until("a message with the amount", || {
             browser.go(&format!("{order}/messages"));
@@ -58,6 +63,12 @@ fn a_form_says_what_is_wrong_beside_the_field_and_keeps_what_was_typed() {
     let named = browser.attribute("#cardNo", "aria-describedby").unwrap();
     assert!(named.contains("card-wrong"), "{named}");
     assert_eq!(browser.attribute("#cardNo", "value"), None, "a card number is in no page");
+    let link = browser.attribute("#wrong a", "href").unwrap();
+    assert!(link.ends_with("#cardNo"), "what is wrong leads to its field, and not to {link}");
+    // Another language is that of the same form.
+    browser.click("English");
+    sugang_tests::eventually(|| browser.attribute("html", "lang"), Some("en".to_owned()));
+    assert_eq!(browser.path(), "/apply/101/form");
 }
 
 #[test]
@@ -72,6 +83,25 @@ fn a_declined_card_is_followed_by_another() {
         browser.click(told.pay);
         browser.wait_for(told.confirmed);
     }
+}
+
+#[test]
+fn what_was_never_paid_is_canceled_without_a_word_of_a_seat_or_a_refund() {
+    let system = open();
+    let told = &TOLD[0];
+    let browser = told.browse(&system);
+    told.apply(&browser, 101, "1", "4000000000000002");
+    browser.wait_for(told.declined);
+    browser.click(told.cancel);
+    browser.click(told.yes_cancel);
+    // The view knows it a moment later, and nobody reloads the page.
+    let history = || browser.text_of(".history").unwrap_or_default();
+    sugang_tests::until("the end of the history", || {
+        history().contains("신청이 취소되었습니다").then_some(())
+    });
+    assert!(!history().contains("환불") && !history().contains("자리"), "{}", history());
+    assert_eq!(browser.run("return document.querySelectorAll('.steps').length", &[]), 0);
+    browser.check("order-canceled-unpaid");
 }
 
 #[test]

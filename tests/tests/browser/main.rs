@@ -81,7 +81,7 @@ const TOLD: [Told; 2] = [
         waiting: "number 1 on the waiting list",
         cancel: "Cancel this application",
         yes_cancel: "Yes, cancel it",
-        given_back: "All of your money was given back",
+        given_back: "Your payment was refunded in full",
         rejected: "Application not accepted",
         course_canceled: "The course was canceled",
     },

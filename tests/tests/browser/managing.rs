@@ -19,7 +19,7 @@ fn a_manager_opens_a_course_confirms_a_batch_and_cancels_the_course() {
         (
             "Open the course",
             "Confirm selected",
-            "Decided about 2",
+            "2 applications were handled",
             "Cancel the course",
             "Yes, cancel the course",
             "All 2 applications (3 people)",
@@ -86,6 +86,8 @@ fn an_application_that_is_rejected_is_given_back_while_the_applicant_looks() {
     told.apply(&applicant, 102, "1", "1234");
     applicant.wait_for(told.requested);
     manager.go("/manage/102");
+    manager.click("Reject selected");
+    manager.wait_for("No application was selected");
     manager.click_on("input[name=orderId]");
     manager.click("Reject selected");
     applicant.wait_for(told.rejected);

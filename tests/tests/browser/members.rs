@@ -56,6 +56,7 @@ fn somebody_registers_applies_looks_after_themselves_and_leaves() {
     browser.check("sign-in-wrong-ko");
     browser.fill("phone", PHONE);
     browser.click("인증번호 받기");
+    browser.wait_for("010-1234-5678");
     browser.check("code-ko");
     browser.fill("code", "000000");
     browser.click("계속하기");
@@ -102,8 +103,8 @@ fn somebody_registers_applies_looks_after_themselves_and_leaves() {
     browser.go("/account/erase");
     browser.check("erase-en");
     browser.click_on("#sure");
-    browser.click("Yes, leave");
-    browser.wait_for("You have left");
+    browser.click("Yes, close it");
+    browser.wait_for("Your account is closed");
     browser.go("/account");
     assert_eq!(browser.path(), "/sign-in");
 }

@@ -4,9 +4,10 @@ const all = (selector, root = document) => root.querySelectorAll(selector);
 const language = document.documentElement.lang;
 const won = (amount) => language === "ko" ? `${amount.toLocaleString("ko-KR")}원` : `₩${amount.toLocaleString("en-US")}`;
 
-// A form is sent once, however often its button is pressed.
+// A form is sent once, however often its button is pressed; and not into the void, where what was typed would be lost.
 document.addEventListener("submit", (event) => {
   const form = event.target;
+  if (!navigator.onLine) return event.preventDefault();
   if (!form.hasAttribute("data-once")) return;
   if (form.dataset.sent) return event.preventDefault();
   form.dataset.sent = "1";
@@ -65,7 +66,13 @@ async function redraw(part) {
   fresh.innerHTML = await answer.text();
   if (fresh.innerHTML === part.innerHTML) return true;
   const before = part.querySelector("[data-word]")?.textContent;
+  const focused = part.contains(document.activeElement) ? document.activeElement.getAttribute("href") : undefined;
   part.replaceChildren(fresh.content);
+  // Whoever is here by the keyboard stays where they were, or at the beginning of the content if that is gone.
+  if (focused !== undefined) {
+    const again = focused && part.querySelector(`a[href="${CSS.escape(focused)}"]`);
+    (again || document.querySelector("main")).focus({ preventScroll: true });
+  }
   const now = part.querySelector("[data-word]")?.textContent;
   if (before && now && before !== now) {
     part.classList.remove("pulse");

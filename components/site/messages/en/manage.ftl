@@ -1,8 +1,9 @@
 # The pages of course managers.
 open-course = Open a course
 open-it = Open the course
-manage-none-title = You manage no course yet
-manage-none-text = Open one, and take and manage its applications here.
+manage-title = Manage courses
+manage-none-title = You do not manage any courses yet
+manage-none-text = Open one, then take and manage its applications here.
 course-number = course no. { $number }
 taken-of = { $taken } of { $capacity } seats taken
 guest-applicant = Guest
@@ -16,24 +17,28 @@ tile-confirmed = Confirmed
 tile-requested = To be confirmed
 tile-waiting = Waiting
 tile-left = Seats left
-tile-money-in = Money in
-tile-money-in-note = paid and not given back
-tile-money-out = Money given back
+tile-money-in = Payments
+tile-money-in-note = paid and not refunded
+tile-money-out = Refunds
 tile-money-out-note = canceled or rejected
 chart-title = Applications by day
-chart-says = { $total } applications in the last { $days } days
-to-decide = Applications to decide about
-to-decide-none = There is nothing to decide about. New applications appear here at once.
+chart-says = { $total ->
+    [one] 1 application in the last { $days } days
+   *[other] { $total } applications in the last { $days } days
+ }
+to-decide = Waiting for your decision
+to-decide-none = There is nothing to decide. New applications appear here at once.
 tick-all = Select all
 confirm-ticked = Confirm selected
 reject-ticked = Reject selected
-decide-hint = Whoever is rejected gets all of their money back and is told so. Those who wait get a seat by themselves as one becomes free, so they can only be rejected.
+decide-hint = Anyone you reject gets a full refund and is told so. Those on the waiting list get a seat automatically when one becomes free, so they can only be rejected.
 decided = { $count ->
-    [one] Decided about 1 application.
-   *[other] Decided about { $count } applications.
+    [one] 1 application was handled.
+   *[other] { $count } applications were handled.
  }
-decided-too-late = { $count } could not be changed from where they stand, and were left as they are.
-decided-not-all = Some answers took too long, so some may not be decided. Please check the list below.
+decided-too-late = { $count } could no longer be changed and were left as they are.
+decided-not-all = Some answers took too long, so some applications may not have been handled. Please check the list below.
+decided-none = No application was selected. Please select some first.
 change-course = Change the course
 start-course = Start
 finish-course = Finish
@@ -47,6 +52,7 @@ column-who = Applicant
 column-since = Since
 column-here = Present
 as-applicants-see-it = As applicants see it
+back-to-course = Back to the course
 start-title = Start this course?
 start-confirm = Yes, start it
 finish-title = Finish this course?
@@ -64,28 +70,28 @@ start-requested = { $orders ->
    *[other] { $orders } applications are still to be confirmed: please decide about them first.
  }
 start-waiting = { $orders ->
-    [one] 1 waiting application ({ $people } in all) is ended without a seat.
-   *[other] { $orders } waiting applications ({ $people } people) are ended without a seat.
+    [one] 1 waiting application ({ $people }) is ended without a seat.
+   *[other] { $orders } waiting applications ({ $people }) are ended without a seat.
  }
-refund-sum = { $amount } is given back in all.
-refund-all = All that was paid is given back.
+refund-sum = { $amount } is refunded in all.
+refund-all = All payments are refunded.
 finish-seated = { $people ->
     [one] 1 person is recorded as having taken part.
    *[other] { $people } people are recorded as having taken part.
  }
 no-money-moves = No money moves.
 cancel-course-orders = { $orders ->
-    [one] 1 application ({ $people } in all) is canceled.
-   *[other] All { $orders } applications ({ $people } people) are canceled.
+    [one] 1 application ({ $people }) is canceled.
+   *[other] All { $orders } applications ({ $people }) are canceled.
  }
 cancel-course-told = Applicants are told by KakaoTalk.
 cannot-be-undone = This cannot be undone.
 leave-as-it-is = Leave it as it is
-not-possible-now = This is not possible from where the course stands now.
+not-possible-now = This is not possible in the course’s present state.
 form-title = Title
 form-capacity = Seats
 form-fee = Fee (won)
-form-fee-hint = Per person; 0 is free of charge.
+form-fee-hint = Per person; 0 means free.
 form-starts = Begins
 form-ends = Ends
 change-hint = Applications already taken keep their price, and who confirms them cannot be changed.

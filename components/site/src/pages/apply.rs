@@ -11,7 +11,7 @@ use crate::pages::catalogue;
 use crate::view;
 use askama::Template;
 use hal::{Method, Response, StatusCode};
-use kernel::EduNo;
+use kernel::{CardNumber, EduNo, Guests};
 use serde_json::json;
 
 #[derive(Template)]
@@ -60,12 +60,15 @@ pub(super) async fn send(visit: &mut Visit<'_>, edu_no: EduNo, form: &Form) -> R
     let mut wrong = Wrong::default();
     let guest = form.get("guest");
     let card = form.get("cardNo");
-    let is_free = form.has("free");
-    if !is_free && card.is_empty() {
+    // All of it is said at once, though the API would say most of it too.
+    if !guest.parse().is_ok_and(|guest| Guests::parse(guest).is_ok()) {
+        wrong.add("guest", t);
+    }
+    if !form.has("free") && CardNumber::parse(card).is_err() {
         wrong.add("cardNo", t);
     }
     if !form.has("agree") {
-        wrong.add("terms", t);
+        wrong.add("agree", t);
     }
     if !wrong.is_nothing() {
         return again(visit, edu_no, form, wrong).await;

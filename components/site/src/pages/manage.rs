@@ -117,6 +117,9 @@ pub(super) async fn decide(visit: &Visit<'_>, edu_no: EduNo, form: &Form) -> Res
     };
     let body = json!({ "status": status.as_str() });
     let orders: Vec<u64> = form.all("orderId").filter_map(|order| order.parse().ok()).collect();
+    if orders.is_empty() {
+        return page::see(&format!("/manage/{edu_no}?none"));
+    }
     let (mut done, mut refused, mut away) = (0, 0, None);
     for together in orders.chunks(TOGETHER) {
         let asked = together.iter().map(|order| {

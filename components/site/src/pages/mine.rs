@@ -48,6 +48,8 @@ struct Mine {
     rows: Vec<Row>,
     is_guest: bool,
     is_away: bool,
+    /// Whether an order is found by its number alone, as nobody is asked who they are.
+    is_open: bool,
     /// A number that was not found, to be corrected.
     not_found: Option<String>,
 }
@@ -70,7 +72,8 @@ async fn shown(visit: &Visit<'_>, not_found: Option<String>) -> Response {
     };
     let rows = known.iter().filter_map(|known| Row::of(known, t)).collect();
     let code = if not_found.is_some() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
-    page::html(code, &Mine { t, page, rows, is_guest, is_away, not_found })
+    let is_open = visit.settings.is_open;
+    page::html(code, &Mine { t, page, rows, is_guest, is_away, is_open, not_found })
 }
 
 /// A member's: those of the view, or while it is away those of `order`, which know less.

@@ -176,5 +176,10 @@ fn part(name: &'static str, asked: &Asked<u64>, took: u128, advice: &'static str
         Err(Trouble::Problem(_)) => ("over", t.part_refuses()),
     };
     let time = if asked.is_ok() { t.milliseconds(took) } else { String::new() };
-    Part { name, state, time, advice: if state.0 == "good" { "" } else { advice } }
+    let advice = match asked {
+        Ok(_) if state.0 == "good" => "",
+        Err(Trouble::Problem(_)) => t.advice_refuses(),
+        _ => advice,
+    };
+    Part { name, state, time, advice }
 }

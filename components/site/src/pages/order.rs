@@ -1,7 +1,7 @@
 //! The page of an application: where it stands, what comes next, and what may be done now.
 
 use crate::client::{Asked, Context, Trouble, found};
-use crate::documents::{Course, Infomation, Order, Reservation};
+use crate::documents::{Course, Happening, Infomation, Order, Reservation};
 use crate::filters;
 use crate::form::{Form, Wrong};
 use crate::format;
@@ -49,7 +49,7 @@ impl Status {
             None => String::new(),
         };
         let timeline = known.infomation.as_ref().map_or(&[][..], |it| &it.timeline);
-        let line = |happening: &crate::documents::Happening| {
+        let line = |happening: &Happening| {
             let (says, look) = view::happening(&happening.event, &happening.status, t);
             let when = format::moment(happening.time, t.0);
             Line { says, look, when, stamp: happening.time.to_string() }
@@ -62,7 +62,7 @@ impl Status {
             sentence: stage.sentence(t, &due),
             look: stage.look(),
             steps: view::steps(known, t),
-            lines: timeline.iter().rev().map(line).collect(),
+            lines: view::history(timeline).map(line).collect(),
             may_pay: may("payment"),
             may_cancel: may("cancel"),
             is_declined: stage == Stage::Declined,
@@ -140,7 +140,7 @@ async fn shown(visit: &Visit<'_>, order_id: OrderId, wrong: Wrong) -> Response {
         title: known.title().to_owned(),
         is_new: visit.request.query.get("new").is_ok_and(|new| new.is_some()),
         status,
-        is_over: known.stage().is_over(),
+        is_over: known.is_over(),
         has_receipt: known.was_paid(),
         facts: facts(&known, t),
         is_guest: !visit.visitor.is_signed_in(),

@@ -64,6 +64,8 @@ struct Receipt {
     order_id: OrderId,
     rows: Vec<(&'static str, String)>,
     total: String,
+    /// Who runs the site, as far as it is set.
+    issuer: Vec<(&'static str, String)>,
     is_refunded: bool,
     printed_at: String,
 }
@@ -98,9 +100,12 @@ pub(super) async fn receipt(visit: &Visit<'_>, order_id: OrderId) -> Response {
     if let Some(at) = pay.refunded_at {
         rows.push((t.fact_refunded_at(), format::moment(at, t.0)));
     }
+    let mut issuer = page.imprint.clone();
+    issuer.retain(|(name, _)| *name != t.business_hosting());
     page::ok(&Receipt {
         t,
         page,
+        issuer,
         order_id,
         rows,
         total: format::won(pay.amount, t.0),

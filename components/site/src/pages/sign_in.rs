@@ -3,6 +3,7 @@
 use crate::client::{Context, Problem, Trouble};
 use crate::filters;
 use crate::form::{Form, Wrong};
+use crate::format;
 use crate::messages::Messages;
 use crate::page::{self, Page, Visit};
 use crate::visitor::{LANGUAGE, LONG, Session};
@@ -94,7 +95,7 @@ pub(super) async fn ask_for_code(visit: &mut Visit<'_>, phone: &str) -> Result<(
 
 /// The number that a code was sent to.
 pub(super) fn phone(visit: &Visit<'_>) -> Option<String> {
-    cookie(visit, PHONE)
+    cookie(visit, PHONE).map(|phone| format::phone(&phone))
 }
 
 pub(super) fn forget_phone(visit: &mut Visit<'_>) {

@@ -66,6 +66,31 @@ fn what_is_being_given_back_is_not_over() {
 }
 
 #[test]
+fn an_application_moves_until_its_history_is_complete() {
+    let n = Value::Null;
+    let order = ["Order Canceled", "Payment Declined"].map(|word| json!(word));
+    let behind = known(order.clone(), [json!("Ordered"), json!("Payment Declined"), n.clone()], &[]);
+    let caught_up = known(order, [json!("Order Canceled"), json!("Payment Canceled"), n], &[]);
+    assert!(behind.stage().is_over() && !behind.is_over());
+    assert!(caught_up.is_over());
+}
+
+#[test]
+fn a_history_gives_back_only_what_was_there() {
+    let n = || Value::Null;
+    let history_of = |events: &[&str]| {
+        let known = known([json!("Ordered"), n()], [n(), n(), n()], events);
+        let timeline = known.infomation.unwrap().timeline;
+        history(&timeline).map(|happening| happening.event.clone()).collect::<Vec<_>>()
+    };
+    let ends = ["OrderCanceled", "ReservationCanceled", "PaymentCanceled"];
+    let unpaid = history_of(&[&["Ordered", "PaymentDeclined"][..], &ends].concat());
+    assert_eq!(unpaid, ["OrderCanceled", "PaymentDeclined", "Ordered"]);
+    let paid = history_of(&[&["Ordered", "Paid", "Reserved"][..], &ends].concat());
+    assert_eq!(paid.len(), 6);
+}
+
+#[test]
 fn a_step_is_where_the_application_stands() {
     let t = Messages(Language::Ko);
     let word = |word: &str| json!(word);
@@ -75,4 +100,7 @@ fn a_step_is_where_the_application_stands() {
     let declined =
         known(["Ordered", "Payment Declined"].map(word), [Value::Null, Value::Null, Value::Null], &[]);
     assert_eq!(states(&declined), ["done", "bad", "todo", "todo"]);
+    let canceled =
+        known(["Order Canceled", "Payment Declined"].map(word), [Value::Null, Value::Null, Value::Null], &[]);
+    assert!(states(&canceled).is_empty());
 }

@@ -130,6 +130,7 @@ async fn look(client: Client<'_>, edu_no: EduNo) -> Result<Inside, Trouble> {
 
 fn consequences(on: Move, inside: &Inside, t: Messages) -> Vec<String> {
     let won = |amount| format::won(amount, t.0);
+    let people = |count| t.people(format::number(count));
     let mut says = Vec::new();
     match on {
         Move::Start => {
@@ -139,7 +140,7 @@ fn consequences(on: Move, inside: &Inside, t: Messages) -> Vec<String> {
                 says.push(t.start_requested(inside.requested_orders));
             }
             if inside.waiting_orders > 0 {
-                says.push(t.start_waiting(inside.waiting_orders, format::number(inside.waiting)));
+                says.push(t.start_waiting(inside.waiting_orders, people(inside.waiting)));
                 says.extend(inside.paid_by_waiting.map(|paid| t.refund_sum(won(paid))));
             }
         }
@@ -148,7 +149,7 @@ fn consequences(on: Move, inside: &Inside, t: Messages) -> Vec<String> {
         }
         Move::Cancel => {
             let orders = inside.seated_orders + inside.waiting_orders;
-            says.push(t.cancel_course_orders(orders, format::number(inside.seated + inside.waiting)));
+            says.push(t.cancel_course_orders(orders, people(inside.seated + inside.waiting)));
             says.push(match inside.paid {
                 Some(paid) => t.refund_sum(won(paid)),
                 None => t.refund_all().to_owned(),

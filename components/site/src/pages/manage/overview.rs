@@ -124,8 +124,12 @@ pub(crate) async fn show(visit: &Visit<'_>, edu_no: EduNo) -> Response {
     if count("refused") > 0 {
         notices.push(("warn", t.decided_too_late(count("refused"))));
     }
-    if visit.request.query.get("away").is_ok_and(|away| away.is_some()) {
+    let has = |name| visit.request.query.get(name).is_ok_and(|there| there.is_some());
+    if has("away") {
         notices.push(("warn", t.decided_not_all().to_owned()));
+    }
+    if has("none") {
+        notices.push(("warn", t.decided_none().to_owned()));
     }
     page::ok(&CoursePage {
         t,
