@@ -41,5 +41,6 @@ hal::export!(serve);
 #[cfg_attr(target_arch = "wasm32", spin_sdk::redis_subscriber)]
 pub async fn wake(message: Bytes) -> anyhow::Result<()> {
     let log = EventLog::<&::store::Database>::reading(&settings::text("redis_url").await?);
-    log.work(&View { storage: &DATABASE }, &message).await
+    let contract_records_days = settings::parse("contract_records_days").await?;
+    log.work(&View { storage: &DATABASE, contract_records_days }, &message).await
 }

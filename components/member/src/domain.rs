@@ -44,7 +44,8 @@ impl Consent {
 pub(crate) struct Newcomer {
     pub(crate) customer_id: CustomerId,
     pub(crate) name: PersonName,
-    pub(crate) phone: Phone,
+    /// None where whoever vouches for them knows none.
+    pub(crate) phone: Option<Phone>,
     pub(crate) email: Option<Email>,
     pub(crate) language: Language,
     /// What they were invited to be.
@@ -153,7 +154,7 @@ fn registered(newcomer: &Newcomer, at: Timestamp) -> Member {
     Member {
         customer_id: newcomer.customer_id,
         name: Some(newcomer.name.clone()),
-        phone: Some(newcomer.phone.clone()),
+        phone: newcomer.phone.clone(),
         email: newcomer.email.clone(),
         language: newcomer.language,
         roles: every_customer_and(&newcomer.roles),

@@ -5,12 +5,14 @@
 //! | [`schema`] | the tables, and what a decision does to them |
 //! | [`codes`] | codes, and what may be done with the right one |
 //! | [`sessions`] | sessions, their refresh tokens, and those that have ended |
+//! | [`identities`] | who members are to an OpenID provider, and its keys |
 //! | [`grants`] | invitations and machines |
 //! | [`audit`] | the audit trail |
 
 mod audit;
 mod codes;
 mod grants;
+mod identities;
 mod schema;
 mod sessions;
 #[cfg(test)]
@@ -21,12 +23,16 @@ pub(crate) use audit::{Act, AuditFilter, Entry, audit, audit_total, keep_acts};
 #[cfg(test)]
 pub(crate) use codes::Limit;
 pub(crate) use codes::{
-    CODE_MINUTES, CODE_SECONDS, NewCode, NotKept, REGISTRATION_SECONDS, RESEND_SECONDS, drop_code,
+    CODE_MINUTES, CODE_SECONDS, NewCode, NotKept, REGISTRATION_SECONDS, RESEND_SECONDS, Shown, drop_code,
     find_registration, forget_codes, keep_code, keep_registration, try_code, use_code, wait_for_code,
 };
 pub(crate) use grants::{
     Invitation, Machine, add_invitation, add_machine, forget_machines, invitations, machines,
     remove_invitation, remove_machine, take_back_invitation,
+};
+pub(crate) use identities::{
+    Linked, NewIdentity, forget_id_tokens, identities, keep_provider_keys, link, note_provider_away,
+    provider_keys, use_id_token, whose_identity,
 };
 pub(crate) use sessions::{
     ACCESS_SECONDS, NewSession, REFRESH_SECONDS, Refreshed, Session, SignIn, begin_session, end_all_sessions,

@@ -46,5 +46,6 @@ hal::export!(serve);
 #[cfg_attr(target_arch = "wasm32", spin_sdk::redis_subscriber)]
 pub async fn wake(message: Bytes) -> anyhow::Result<()> {
     let log = EventLog::<&::store::Database>::reading(&settings::text("redis_url").await?);
-    log.work(&Service { channel: Composed, storage: &DATABASE }, &message).await
+    let message_records_days = settings::parse("message_records_days").await?;
+    log.work(&Service { channel: Composed, storage: &DATABASE, message_records_days }, &message).await
 }

@@ -20,7 +20,7 @@ use store::{Database, Page, Row, Schema, Statement, Step, Storage, StoreError};
 pub static DATABASE: Database = Database::new("notification", &SCHEMA);
 
 static SCHEMA: Schema = Schema {
-    version: 3,
+    version: 4,
     oldest_code: 1,
     tables: &[
         // `due_at` is in milliseconds since 1970 and means something only while the status is Pending. `claim` is what
@@ -48,6 +48,7 @@ static SCHEMA: Schema = Schema {
         "CREATE INDEX messages_by_customer ON messages (customer_id/*postgres , seq*/)",
         "CREATE INDEX messages_by_status ON messages (status/*postgres , seq*/)",
         MESSAGES_DUE,
+        MESSAGES_KEPT,
         "CREATE TABLE courses (
             edu_no INTEGER PRIMARY KEY,
             version INTEGER NOT NULL,
@@ -69,6 +70,7 @@ static SCHEMA: Schema = Schema {
                 recipients::GONE,
             ],
         },
+        Step { to: 4, statements: &[MESSAGES_KEPT] },
     ],
     programs: &[
         "CREATE TRIGGER messages_inserted AFTER INSERT ON messages BEGIN
@@ -86,6 +88,9 @@ static SCHEMA: Schema = Schema {
 
 /// Begins with the status, so that it is taken before the one by status alone.
 const MESSAGES_DUE: &str = "CREATE INDEX messages_due ON messages (status, due_at) WHERE status = 'Pending'";
+
+/// To find those that are kept for too long.
+const MESSAGES_KEPT: &str = "CREATE INDEX messages_kept ON messages (created_at) WHERE body <> ''";
 
 /// A message in this worker's hands.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -236,6 +241,17 @@ pub(crate) fn conclude(conclusions: &[Conclusion], now: Timestamp) -> Statement 
              AND (messages.attempts = concluded.attempts OR concluded.status = 'Sent')",
     )
     .bind_list(concluded)
+}
+
+/// Empties up to 1000 messages that were written before `before` and no longer wait: of each is left that there was one, since an
+/// event that is told again must not be written about again.
+pub(crate) fn empty(before: Timestamp) -> Statement {
+    Statement::new(
+        "UPDATE messages SET body = '', variables = '[]', customer_id = NULL, problem = NULL WHERE seq IN
+            (SELECT seq FROM messages WHERE body <> '' AND created_at < $1 AND status <> 'Pending'
+             ORDER BY created_at LIMIT 1000)",
+    )
+    .bind(before.to_string())
 }
 
 /// Keeps the newest title told about each course, each with its version.

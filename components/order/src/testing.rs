@@ -214,6 +214,7 @@ impl Orders {
             pay_deadline: deadline,
             breaker,
             payment_due_minutes: 30,
+            contract_records_days: 1827,
             member_tries_per_hour: 60,
             address_tries_per_hour: 600,
             trusted_proxies: 0,

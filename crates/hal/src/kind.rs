@@ -30,6 +30,7 @@ impl Kind {
         Self::IDEMPOTENCY_KEY_MALFORMED,
         Self::IDEMPOTENCY_KEY_NOT_TAKEN,
         Self::IDEMPOTENCY_KEY_REUSED,
+        Self::ID_TOKEN_INVALID,
         Self::INTERNAL,
         Self::INVALID_FIELDS,
         Self::MALFORMED_JSON,
@@ -43,6 +44,7 @@ impl Kind {
         Self::PAYMENT_CONTENT_DIFFERS,
         Self::PHONE_TAKEN,
         Self::PRECONDITION_FAILED,
+        Self::PROVIDER_UNAVAILABLE,
         Self::REGISTRATION_ENDED,
         Self::REGISTRATION_REQUIRED,
         Self::SESSION_ENDED,
@@ -144,6 +146,16 @@ impl Kind {
         meaning: "The same key came within the last 24 hours with other content, so it cannot say which of the two \
                   is meant. Nothing was stored.",
         next: "Send a new key with a new request.",
+    };
+
+    /// The ID token does not count.
+    pub const ID_TOKEN_INVALID: Self = Self {
+        slug: "id-token-invalid",
+        status: StatusCode::UNAUTHORIZED,
+        title: "The ID token does not count",
+        meaning: "It is not one that the OpenID provider has signed for this application and for this sign-in, its time is \
+                  over, or it was used before: each counts once. `detail` says which. Nothing was stored.",
+        next: "Have the provider sign the person in again, with a new `nonce`, and send the ID token that comes of it.",
     };
 
     /// Something failed on our side.
@@ -274,6 +286,15 @@ impl Kind {
         next: "Read it again, decide again, and send the new ETag in `If-Match`.",
     };
 
+    /// The OpenID provider does not answer.
+    pub const PROVIDER_UNAVAILABLE: Self = Self {
+        slug: "provider-unavailable",
+        status: StatusCode::SERVICE_UNAVAILABLE,
+        title: "The OpenID provider does not answer",
+        meaning: "Its keys are needed to verify an ID token, and could not be fetched. The token was not used up.",
+        next: "Try again after the seconds in `Retry-After`, or sign in with a code where codes are taken.",
+    };
+
     /// The registration cannot go on.
     pub const REGISTRATION_ENDED: Self = Self {
         slug: "registration-ended",
@@ -283,13 +304,13 @@ impl Kind {
         next: "Ask for a code with `POST /sign-in-codes`, and send it with `POST /sessions`.",
     };
 
-    /// Nobody is registered with this number.
+    /// Nobody is registered with this.
     pub const REGISTRATION_REQUIRED: Self = Self {
         slug: "registration-required",
         status: StatusCode::FORBIDDEN,
-        title: "Nobody is registered with this number",
-        meaning: "The code is right, and the number is nobody's yet. `registrationToken` stands for it, once and for the seconds in \
-                  `expiresIn`.",
+        title: "Nobody is registered with this",
+        meaning: "The code or the ID token is right, and is nobody's yet. `registrationToken` stands for it, once and for the \
+                  seconds in `expiresIn`.",
         next: "Send `POST /members` with the `registrationToken`, a name and the consents.",
     };
 

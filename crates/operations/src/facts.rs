@@ -268,6 +268,8 @@ pub(crate) struct Message {
     pub(crate) status: String,
     /// When it was sent, or else written.
     pub(crate) changed_at: Timestamp,
+    /// Whether it was kept for long enough, so that nobody knows any more what it said to whom.
+    pub(crate) is_emptied: bool,
 }
 
 #[derive(Clone, Debug, Default)]

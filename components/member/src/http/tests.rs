@@ -403,6 +403,17 @@ fn an_operator_finds_members_and_sees_no_more_of_their_numbers_in_lists() {
     assert_eq!(found["_embedded"]["members"][0]["customerId"], 1);
     assert_eq!(client.get("/members/1", &token).body["phone"], "+821011112222");
     assert_eq!(client.get("/members/9", &token).problem(), "404 not-found");
+    // Each look is in the audit trail, but for those at oneself.
+    client.get("/members/me", &token);
+    let shown = client.store().run(
+        "SELECT actor || ' ' || object AS shown FROM audit WHERE action = 'MembersShown' ORDER BY entry",
+        &[],
+    );
+    let shown: Vec<_> = shown.unwrap().iter().map(|row| row.text("shown").unwrap().to_owned()).collect();
+    assert_eq!(
+        shown,
+        ["members", "members", "member/1", "member/9"].map(|object| format!("member:2 {object}"))
+    );
 }
 
 #[test]
