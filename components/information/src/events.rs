@@ -103,6 +103,7 @@ mod tests {
             phone: None,
             email: None,
             language: Language::Ko,
+            messages: kernel::WantedMessages::All,
             roles: vec![],
             at,
         };

@@ -43,7 +43,7 @@ pub(crate) use sessions::{
 use crate::domain::{Consent, Record};
 use journal::history;
 use kernel::event::member_subject;
-use kernel::{CustomerId, Email, Language, PersonName, Phone, Role, Timestamp};
+use kernel::{CustomerId, Email, Language, PersonName, Phone, Role, Timestamp, WantedMessages};
 use serde::Serialize;
 use store::{Database, Page, Row, Statement, Storage, StoreError};
 
@@ -58,6 +58,7 @@ pub(crate) struct Listed {
     pub(crate) phone: Option<Phone>,
     pub(crate) email: Option<Email>,
     pub(crate) language: Option<Language>,
+    pub(crate) messages: WantedMessages,
     /// By what was decided about them.
     pub(crate) roles: Vec<Role>,
     pub(crate) registered_at: Option<Timestamp>,
@@ -66,7 +67,7 @@ pub(crate) struct Listed {
 }
 
 const LISTED: &str =
-    "SELECT customer_id, name, phone, email, language, roles, registered_at, erased_at, version
+    "SELECT customer_id, name, phone, email, language, messages, roles, registered_at, erased_at, version
     FROM members";
 
 impl Listed {
@@ -80,6 +81,7 @@ impl Listed {
             phone: row.opt_parse("phone")?,
             email: row.opt_parse("email")?,
             language: row.opt_parse("language")?,
+            messages: row.parse("messages")?,
             roles,
             registered_at: row.opt_parse("registered_at")?,
             erased_at: row.opt_parse("erased_at")?,

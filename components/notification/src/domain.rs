@@ -4,8 +4,8 @@
 //! the same message again and the store can tell.
 
 use crate::templates;
-use kernel::event::Event;
-use kernel::{CustomerId, Invalid, Language, OrderId, Timestamp};
+use kernel::event::{DelayReason, Event};
+use kernel::{CustomerId, Invalid, Language, OrderId, ReservationStatus, Timestamp};
 use serde::Serialize;
 use std::str::FromStr;
 
@@ -39,6 +39,31 @@ pub(crate) struct Message {
     pub(crate) variables: Vec<(String, String)>,
     /// What the person reads.
     pub(crate) body: String,
+    /// Whether it has to be sent.
+    pub(crate) kind: Kind,
+}
+
+/// Whether a message has to be sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Kind {
+    /// It does: the customer has to know, or has to do something.
+    Needed,
+    /// It says that something is under way, and what comes of it is told as well.
+    Progress,
+}
+
+impl Kind {
+    fn of(event: &Event) -> Self {
+        match event {
+            Event::Ordered(_) => Self::Progress,
+            Event::PaymentDelayed(delayed) if delayed.reason != DelayReason::CardMissing => Self::Progress,
+            Event::Reserved(reserved) if reserved.status == ReservationStatus::ReservationRequested => {
+                Self::Progress
+            }
+            _ => Self::Needed,
+        }
+    }
 }
 
 impl Message {
@@ -56,6 +81,7 @@ impl Message {
             template: text.template,
             variables: text.variables,
             body: text.body,
+            kind: Kind::of(event),
         })
     }
 }
@@ -74,11 +100,13 @@ pub(crate) enum Status {
     Sent,
     /// Given up.
     Failed,
+    /// The customer wants to hear only what is needed, and this is not.
+    Unwanted,
 }
 
 impl Status {
     /// Every one of them.
-    pub(crate) const ALL: [Self; 3] = [Self::Pending, Self::Sent, Self::Failed];
+    pub(crate) const ALL: [Self; 4] = [Self::Pending, Self::Sent, Self::Failed, Self::Unwanted];
 
     /// As the API spells it.
     pub(crate) const fn as_str(self) -> &'static str {
@@ -86,6 +114,7 @@ impl Status {
             Self::Pending => "Pending",
             Self::Sent => "Sent",
             Self::Failed => "Failed",
+            Self::Unwanted => "Unwanted",
         }
     }
 }
@@ -97,7 +126,7 @@ impl FromStr for Status {
         Self::ALL
             .into_iter()
             .find(|status| status.as_str() == raw)
-            .ok_or_else(|| Invalid::new("status", "must be one of `Pending`, `Sent`, `Failed`"))
+            .ok_or_else(|| Invalid::new("status", "must be one of `Pending`, `Sent`, `Failed`, `Unwanted`"))
     }
 }
 

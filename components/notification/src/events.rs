@@ -82,7 +82,7 @@ mod tests {
     use crate::samples::{self, Phones};
     use ::store::native::{Store, at_once};
     use kernel::event::{Event, Member, MemberErased};
-    use kernel::{CustomerId, Language, Phone};
+    use kernel::{CustomerId, Language, Phone, WantedMessages};
 
     ::store::on_postgres!(
         a_message_names_the_course_as_the_same_batch_tells_of_it,
@@ -94,7 +94,57 @@ mod tests {
         an_older_event_of_somebody_erased_tells_nothing_any_more,
         the_number_of_somebody_gone_is_forgotten_once_nobody_can_be_sending_to_it,
         what_was_written_to_whom_is_forgotten_after_three_years_and_is_not_written_again,
+        whoever_wants_only_what_is_needed_is_sent_that_and_no_more,
     );
+
+    #[test]
+    fn whoever_wants_only_what_is_needed_is_sent_that_and_no_more() {
+        let storage = Store::new(&store::DATABASE);
+        let service =
+            Service { channel: Phones::default(), storage: storage.clone(), message_records_days: 1096 };
+        let handle = |batch: &[Envelope]| at_once(service.handle(batch)).unwrap().unwrap();
+        let wants = |version, messages| match registered("010-1234-5678") {
+            Event::MemberRegistered(registered) => {
+                member(version, Event::MemberChanged(Member { messages, ..registered }))
+            }
+            other => panic!("{other:?}"),
+        };
+        let all = |version| {
+            let events = samples::order_events(Language::Ko).into_iter().zip(1..);
+            let told =
+                events.map(|(event, number)| Envelope { version: version + number, ..told("order", event) });
+            told.collect::<Vec<_>>()
+        };
+        handle(&[wants(1, WantedMessages::Needed)]);
+        handle(&all(0));
+        let written = samples::order_events(Language::Ko).len();
+        let of = |status: &str| {
+            kept(&storage, "event", &format!("messages WHERE status = '{status}' ORDER BY seq"))
+                .into_iter()
+                .flatten()
+                .collect::<BTreeSet<_>>()
+        };
+        let unwanted = of("Unwanted");
+        assert_eq!(unwanted, ["Ordered", "PaymentDelayed", "Reserved"].map(str::to_owned).into());
+        for needed in ["Paid", "PaymentDeclined", "PaymentCanceled", "ReservationConfirmed", "OrderCanceled"]
+        {
+            assert!(of("Sent").contains(needed), "{needed}");
+        }
+        let sent = storage.number("SELECT count(*) FROM messages WHERE status = 'Sent'").unwrap();
+        assert_eq!(i64::try_from(service.channel.bodies().len()).unwrap(), sent);
+        assert_eq!(storage.number("SELECT count(*) FROM messages").unwrap(), i64::try_from(written).unwrap());
+        // Nor is it sent later.
+        at_once(service.tick(true)).unwrap().unwrap();
+        assert_eq!(of("Unwanted"), unwanted);
+        handle(&[wants(2, WantedMessages::All)]);
+        handle(&all(100));
+        assert_eq!(
+            storage
+                .number("SELECT count(*) FROM messages WHERE event = 'Ordered' AND status = 'Sent'")
+                .unwrap(),
+            1
+        );
+    }
 
     #[test]
     fn what_was_written_to_whom_is_forgotten_after_three_years_and_is_not_written_again() {
@@ -135,6 +185,7 @@ mod tests {
             phone: Some(Phone::parse(phone).unwrap()),
             email: None,
             language: Language::Ko,
+            messages: kernel::WantedMessages::All,
             roles: vec![],
             at: Timestamp::from_millis(0),
         })

@@ -70,7 +70,13 @@ static SCHEMA: Schema = Schema {
                 recipients::GONE,
             ],
         },
-        Step { to: 4, statements: &[MESSAGES_KEPT] },
+        Step {
+            to: 4,
+            statements: &[
+                MESSAGES_KEPT,
+                "ALTER TABLE recipients ADD COLUMN wanted TEXT NOT NULL DEFAULT 'all'",
+            ],
+        },
     ],
     programs: &[
         "CREATE TRIGGER messages_inserted AFTER INSERT ON messages BEGIN
@@ -110,7 +116,7 @@ pub(crate) struct Claimed {
     pub(crate) attempts: u32,
 }
 
-const CLAIMED: &str = "RETURNING seq, id, order_id, customer_id, language, body, attempts, variables,
+const CLAIMED: &str = "RETURNING seq, status, id, order_id, customer_id, language, body, attempts, variables,
     CASE template WHEN '' THEN event ELSE template END AS template,
     (SELECT phone FROM recipients WHERE recipients.customer_id = messages.customer_id) AS phone";
 
@@ -124,9 +130,12 @@ pub(crate) fn add(messages: &[Message], now: Timestamp, until: Timestamp) -> Sta
     };
     Statement::new(format!(
         "INSERT INTO messages
-            (created_at, due_at, id, order_id, customer_id, event, language, template, variables, body, attempts)
+            (created_at, due_at, id, order_id, customer_id, event, language, template, variables, body, attempts, status)
          SELECT $1, $2, {id}, CAST(value ->> 'orderId' AS BIGINT), CAST(value ->> 'customerId' AS BIGINT),
-             value ->> 'event', value ->> 'language', value ->> 'template', value ->> 'variables', value ->> 'body', 1
+             value ->> 'event', value ->> 'language', value ->> 'template', value ->> 'variables', value ->> 'body', 1,
+             CASE WHEN value ->> 'kind' = 'progress' AND EXISTS (SELECT 1 FROM recipients
+                 WHERE customer_id = CAST(value ->> 'customerId' AS BIGINT) AND wanted = 'needed')
+                 THEN 'Unwanted' ELSE 'Pending' END
          FROM json_each($3) WHERE true
          ON CONFLICT (id) DO NOTHING {CLAIMED}"
     ))
@@ -167,7 +176,10 @@ pub(crate) fn claim(now: Timestamp, until: Timestamp, limit: u32) -> Statement {
 
 /// Reads what this worker has taken, oldest first (an `UPDATE` returns its rows in any order).
 pub(crate) fn claimed(rows: &[Row]) -> Result<Vec<Claimed>, StoreError> {
-    let mut claimed = rows.iter().map(Claimed::read).collect::<Result<Vec<_>, _>>()?;
+    // What nobody wants is written and not sent.
+    let wanted =
+        rows.iter().filter(|row| row.text("status").is_ok_and(|status| status != Status::Unwanted.as_str()));
+    let mut claimed = wanted.map(Claimed::read).collect::<Result<Vec<_>, _>>()?;
     claimed.sort_by_key(|message| message.seq);
     Ok(claimed)
 }

@@ -21,7 +21,9 @@ pub use money::{CardNumber, Won};
 pub use number::{CustomerId, EduNo, Guests, MAX_ID, OrderId, decimal};
 pub use owners::Owners;
 pub use person::{Email, PersonName, Phone};
-pub use status::{Approval, CourseStatus, Language, OrderStatus, PayStatus, ReservationStatus, Role};
+pub use status::{
+    Approval, CourseStatus, Language, OrderStatus, PayStatus, ReservationStatus, Role, WantedMessages,
+};
 #[cfg(feature = "clock")]
 pub use time::clock;
 pub use time::{NotATimestamp, Timestamp};

@@ -185,7 +185,7 @@ row!(
     /// What `member` lists.
     MemberRow {
         name: Option<String>, phone: Option<String>, email: Option<String>, language: Option<String>, roles: String,
-        registered_at: Option<String>, erased_at: Option<String>, version: i64,
+        registered_at: Option<String>, erased_at: Option<String>, version: i64, messages: String,
     }
 );
 

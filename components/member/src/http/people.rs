@@ -138,6 +138,7 @@ pub(super) async fn change_me<P: Ports, S: Storage, T: Tell>(
         name: fields.text("name", PersonName::parse),
         email: email(&mut fields),
         language: fields.text("language", str::parse),
+        messages: fields.text("messages", str::parse),
         ..Changes::default()
     };
     let marketing = fields.object("consents").and_then(|mut given| {

@@ -350,6 +350,10 @@ fn members_see_and_change_themselves() {
     assert_eq!(patch(json!({})).status, 200);
     assert_eq!(client.events(), ["MemberRegistered", "MemberChanged"], "what is the same is not told");
     assert_eq!(patch(json!({ "name": "", "consents": { "marketing": 3 } })).problem(), "422 invalid-fields");
+    assert_eq!(me.body["messages"], "all");
+    assert_eq!(patch(json!({ "messages": "needed" })).body["messages"], "needed");
+    assert_eq!(patch(json!({ "messages": "none" })).problem(), "422 invalid-fields");
+    assert_eq!(patch(json!({ "language": "ko" })).body["messages"], "needed", "what is not named stays");
     // Roles are not one's own to give.
     patch(json!({ "roles": ["operator"] }));
     assert_eq!(client.get("/members/me", &token).body["roles"], json!(["customer"]));

@@ -58,6 +58,7 @@ pub(super) static SCHEMA: Schema = Schema {
         Step {
             to: 3,
             statements: &[
+                "ALTER TABLE members ADD COLUMN messages TEXT NOT NULL DEFAULT 'all'",
                 "ALTER TABLE registrations ADD COLUMN issuer TEXT",
                 "ALTER TABLE registrations ADD COLUMN subject TEXT",
                 IDENTITIES,
@@ -109,7 +110,8 @@ const MEMBERS: &str = "CREATE TABLE members (
     roles TEXT NOT NULL,
     registered_at TEXT,
     erased_at TEXT,
-    version INTEGER NOT NULL
+    version INTEGER NOT NULL,
+    messages TEXT NOT NULL DEFAULT 'all'
 )";
 
 /// Every code that was asked for within the hour. It counts, while it is open, for whoever has the token with this hash.
@@ -283,13 +285,14 @@ END";
 const PROJECT_CHANGED: &str =
     "CREATE TRIGGER project_changed INSTEAD OF INSERT ON projection WHEN NEW.type = 'MemberChanged' BEGIN
     UPDATE members SET name = NEW.data ->> 'name', phone = NEW.data ->> 'phone', email = NEW.data ->> 'email',
-            language = NEW.data ->> 'language', roles = NEW.data ->> 'roles', version = NEW.version
+            language = NEW.data ->> 'language', roles = NEW.data ->> 'roles', version = NEW.version,
+            messages = coalesce(NEW.data ->> 'messages', 'all')
         WHERE customer_id = CAST(NEW.data ->> 'customerId' AS BIGINT);
 END";
 
 const PROJECT_ERASED: &str =
     "CREATE TRIGGER project_erased INSTEAD OF INSERT ON projection WHEN NEW.type = 'MemberErased' BEGIN
-    UPDATE members SET name = NULL, phone = NULL, email = NULL, language = NULL, roles = '[]', registered_at = NULL,
+    UPDATE members SET name = NULL, phone = NULL, email = NULL, language = NULL, roles = '[]', messages = 'all', registered_at = NULL,
             erased_at = NEW.data ->> 'at', version = NEW.version
         WHERE customer_id = CAST(NEW.data ->> 'customerId' AS BIGINT);
 END";

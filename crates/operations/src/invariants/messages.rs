@@ -72,6 +72,8 @@ pub(super) fn each_delivered_once(facts: &Facts) -> Vec<Violation> {
         let problem = match (message.status.as_str(), arrived) {
             ("Sent", 1) => continue,
             _ if message.is_emptied => continue,
+            // The customer wants to hear only what is needed.
+            ("Unwanted", 0) => continue,
             (_, 2..) => format!("reached the customer {arrived} times. Apologise"),
             ("Failed", _) => {
                 "was given up after its last try (its `problem` says why). Mend the channel, then set its \
