@@ -73,8 +73,8 @@ impl Key {
                 json!({ "kty": "RSA", "kid": self.kid, "use": "sig", "alg": "RS256", "n": text(&n), "e": text(&e) })
             }
             Signs::P256(key) => {
-                let point = key.verifying_key().to_sec1_bytes();
-                let (x, y) = point[1..].split_at(32);
+                let point = key.verifying_key().to_sec1_point(false);
+                let (x, y) = point.as_bytes()[1..].split_at(32);
                 json!({ "kty": "EC", "kid": self.kid, "crv": "P-256", "x": text(x), "y": text(y) })
             }
         }

@@ -11,7 +11,7 @@ pub(crate) use filter::{Filter, column};
 
 use crate::domain::{Statuses, Told};
 use kernel::event::{Event, Manager};
-use kernel::{CustomerId, EduNo, OrderId, PersonName};
+use kernel::{CustomerId, EduNo, OrderId, PersonName, Timestamp};
 use serde::Serialize;
 use store::{Database, Page, Row, Statement, Storage, StoreError};
 

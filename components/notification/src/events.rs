@@ -109,7 +109,7 @@ mod tests {
             }
             other => panic!("{other:?}"),
         };
-        let all = |version| {
+        let all = |version: u64| {
             let events = samples::order_events(Language::Ko).into_iter().zip(1..);
             let told =
                 events.map(|(event, number)| Envelope { version: version + number, ..told("order", event) });
@@ -165,7 +165,7 @@ mod tests {
         let left = |column: &str| {
             kept(&storage, column, "messages ORDER BY seq")
                 .iter()
-                .map(|kept| kept.as_deref().unwrap_or("") != "")
+                .map(|kept| kept.as_deref().is_some_and(|kept| !kept.is_empty()))
                 .collect::<Vec<_>>()
         };
         assert_eq!(left("body"), [false, true, true]);

@@ -11,6 +11,7 @@ use crate::ports::Gateway;
 use crate::service::{Closing, NotDone, Service};
 use eventlog::{Envelope, Unhandled, Worker};
 use journal::Tell;
+use kernel::Timestamp;
 use kernel::event::Event;
 use std::collections::BTreeMap;
 use store::Storage;

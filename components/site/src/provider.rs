@@ -7,6 +7,7 @@
 use crate::client::sent;
 use crate::form::key;
 use anyhow::{Context, bail};
+use bytes::Bytes;
 use data_encoding::BASE64URL_NOPAD;
 use form_urlencoded::Serializer;
 use http_body_util::{BodyExt, Limited};
@@ -121,7 +122,7 @@ impl Attempt {
         let request = http::Request::post(format!("{origin}{path}"))
             .header("content-type", "application/x-www-form-urlencoded")
             .header("accept", "application/json")
-            .body(FullBody::new(body.finish().into()))?;
+            .body(FullBody::new(Bytes::from(body.finish())))?;
         let answered = async {
             let response =
                 spin_sdk::http::send(request).await.map_err(|error| anyhow::anyhow!("{error:?}"))?;

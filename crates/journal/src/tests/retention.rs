@@ -97,7 +97,7 @@ fn a_clock_that_was_ahead_keeps_what_comes_after_it_and_skips_nothing() {
     assert_eq!(shop.known()[1], [2, 3]);
     shop.0.run(&format!("UPDATE events SET time = '{OLD}'"), &[]).unwrap();
     shop.pass();
-    assert_eq!(shop.known(), [vec![], vec![]]);
+    assert_eq!(shop.known(), [Vec::<i64>::new(), Vec::new()]);
 }
 
 #[test]
