@@ -112,7 +112,7 @@ fn a_verified_telephone_links_and_one_that_is_not_leads_to_nobodys_account() {
 #[test]
 fn somebody_whom_the_provider_knows_no_telephone_of_is_a_member_without_one() {
     let at = At::new();
-    let token = at.register("7", json!({ "phone_number": "+1 555 0100", "phone_number_verified": true }));
+    let token = at.register("7", json!({ "phone_number": "02-555-0100", "phone_number_verified": true }));
     let token = token.text("accessToken");
     assert_eq!(at.client.get("/members/me", &token).body["phone"], Value::Null);
     let sent = at.client.code(PHONE);
