@@ -38,6 +38,7 @@ pub mod members;
 pub mod mutate;
 pub mod orders;
 mod postgres;
+pub mod provider;
 pub mod quota;
 pub mod siege;
 pub mod stores;

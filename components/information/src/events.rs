@@ -4,12 +4,15 @@ use crate::domain::Told;
 use crate::store;
 use ::store::{Storage, StoreError};
 use eventlog::{Envelope, Unhandled, Worker};
+use kernel::Timestamp;
 use kernel::event::{Event, newest_members};
 
 /// The read model as a worker: what a batch says of orders and courses is one statement, harmless when repeated.
 pub struct View<S> {
     /// Where it is kept.
     pub storage: S,
+    /// For how many days it is kept whose an order was, from when it changed last.
+    pub contract_records_days: u16,
 }
 
 impl<S: Storage> Worker for View<S> {
@@ -24,7 +27,8 @@ impl<S: Storage> Worker for View<S> {
     }
 
     async fn tick(&self, _caught_up: bool) -> anyhow::Result<()> {
-        Ok(())
+        let kept_from = Timestamp::now().plus_minutes(-24 * 60 * i64::from(self.contract_records_days));
+        Ok(store::anonymise(&self.storage, kept_from).await?)
     }
 }
 
@@ -58,7 +62,37 @@ mod tests {
     ::store::on_postgres!(
         an_order_is_shown_with_the_course_that_the_same_batch_tells_of_and_that_takes_one_statement,
         somebody_is_known_by_name_until_they_are_erased_whatever_comes_late,
+        whose_an_order_was_is_forgotten_after_five_years_and_the_order_is_shown_on,
     );
+
+    #[test]
+    fn whose_an_order_was_is_forgotten_after_five_years_and_the_order_is_shown_on() {
+        let storage = Store::new(&store::DATABASE);
+        let view = View { storage: &storage, contract_records_days: 1827 };
+        let event = samples::history().swap_remove(0).2;
+        let told = |time: Timestamp, order_id: u64| {
+            let mut event = event.clone();
+            if let Event::Ordered(ordered) = &mut event {
+                ordered.applicant.order_id = kernel::OrderId::parse(order_id).unwrap();
+                ordered.applicant.customer_id = CustomerId::parse(7).ok();
+            }
+            let (id, subject) = (format!("{order_id}:1"), event.subject());
+            let source = "order".to_owned();
+            Envelope { id, source, version: 1, subject, time, traceparent: None, actor: None, event }
+        };
+        let days = |days: i64| Timestamp::now().plus_minutes(-24 * 60 * days);
+        at_once(view.handle(&[told(days(1828), 1), told(days(1826), 2)])).unwrap().unwrap();
+        at_once(view.tick(true)).unwrap().unwrap();
+        let rows =
+            storage.run("SELECT customer_id, order_status FROM infomations ORDER BY order_id", &[]).unwrap();
+        let shown: Vec<_> = rows
+            .iter()
+            .map(|row| {
+                (row.opt_int("customer_id").unwrap(), row.opt_string("order_status").unwrap().unwrap())
+            })
+            .collect();
+        assert_eq!(shown, [(None, "Ordered".to_owned()), (Some(7), "Ordered".to_owned())]);
+    }
 
     #[test]
     fn somebody_is_known_by_name_until_they_are_erased_whatever_comes_late() {
@@ -69,13 +103,16 @@ mod tests {
             phone: None,
             email: None,
             language: Language::Ko,
+            messages: kernel::WantedMessages::All,
             roles: vec![],
             at,
         };
         let storage = Store::new(&store::DATABASE);
         let tell = |version, event: Event| {
             let told = Envelope::new("member", version, at, event);
-            at_once(View { storage: &storage }.handle(&[told])).unwrap().unwrap();
+            at_once(View { storage: &storage, contract_records_days: 1827 }.handle(&[told]))
+                .unwrap()
+                .unwrap();
         };
         let known = || {
             let rows = storage.run("SELECT name FROM people", &[]).unwrap();
@@ -97,7 +134,7 @@ mod tests {
         let batch = [samples::history().swap_remove(0).2, opened]
             .map(|event| Envelope::new(samples::context(&event), 1, Timestamp::from_millis(0), event));
         let storage = Store::new(&store::DATABASE);
-        at_once(View { storage: &storage }.handle(&batch)).unwrap().unwrap();
+        at_once(View { storage: &storage, contract_records_days: 1827 }.handle(&batch)).unwrap().unwrap();
         assert_eq!(storage.statements(), 1);
         let shown = at_once(store::find(&storage, applicant.order_id)).unwrap().unwrap().unwrap();
         assert_eq!(shown.statuses.course, Some(CourseStatus::Open));

@@ -247,6 +247,7 @@ mod tests {
             phone: None,
             email: None,
             language: kernel::Language::Ko,
+            messages: kernel::WantedMessages::All,
             roles: vec![],
             at: Timestamp::from_millis(0),
         });

@@ -54,5 +54,6 @@ pub async fn wake(message: Bytes) -> anyhow::Result<()> {
 /// Takes in what the other contexts told.
 async fn work(message: &[u8]) -> anyhow::Result<()> {
     let log = EventLog::<&::store::Database>::reading(&settings::text("redis_url").await?);
-    log.work(&View { storage: &DATABASE }, message).await
+    let contract_records_days = settings::parse("contract_records_days").await?;
+    log.work(&View { storage: &DATABASE, contract_records_days }, message).await
 }

@@ -4,7 +4,7 @@
 //! no event, and tables hold it to its limits.
 
 use kernel::event::{Event, Member, MemberErased};
-use kernel::{CustomerId, Email, Language, PersonName, Phone, Role, Timestamp};
+use kernel::{CustomerId, Email, Language, PersonName, Phone, Role, Timestamp, WantedMessages};
 
 /// What everybody has to agree to, and what they may, in the order in which they are asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,7 +44,8 @@ impl Consent {
 pub(crate) struct Newcomer {
     pub(crate) customer_id: CustomerId,
     pub(crate) name: PersonName,
-    pub(crate) phone: Phone,
+    /// None where whoever vouches for them knows none.
+    pub(crate) phone: Option<Phone>,
     pub(crate) email: Option<Email>,
     pub(crate) language: Language,
     /// What they were invited to be.
@@ -59,6 +60,7 @@ pub(crate) struct Changes {
     /// Some of none takes the address away.
     pub(crate) email: Option<Option<Email>>,
     pub(crate) language: Option<Language>,
+    pub(crate) messages: Option<WantedMessages>,
     /// All that they are to have.
     pub(crate) roles: Option<Vec<Role>>,
 }
@@ -153,9 +155,10 @@ fn registered(newcomer: &Newcomer, at: Timestamp) -> Member {
     Member {
         customer_id: newcomer.customer_id,
         name: Some(newcomer.name.clone()),
-        phone: Some(newcomer.phone.clone()),
+        phone: newcomer.phone.clone(),
         email: newcomer.email.clone(),
         language: newcomer.language,
+        messages: WantedMessages::All,
         roles: every_customer_and(&newcomer.roles),
         at,
     }
@@ -167,6 +170,7 @@ fn changed(member: &Member, changes: &Changes) -> Member {
     changed.phone = changes.phone.clone().or(changed.phone);
     changed.email = changes.email.clone().unwrap_or(changed.email);
     changed.language = changes.language.unwrap_or(changed.language);
+    changed.messages = changes.messages.unwrap_or(changed.messages);
     changed.roles = changes.roles.as_deref().map_or(changed.roles, every_customer_and);
     changed
 }

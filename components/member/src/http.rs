@@ -107,7 +107,7 @@ pub async fn answer<P: Ports, S: Storage, T: Tell>(
         request.preconditions().check_untagged()?;
     }
     let answered = match (route, &request.method) {
-        (Route::SignInCodes, _) => sign_in::ask_code(service, request).await,
+        (Route::SignInCodes, _) => sign_in::ask_code(service, request, caller).await,
         (Route::Sessions, &Method::POST) => sign_in::sign_in(service, request).await,
         (Route::Sessions, &Method::GET) => sign_in::list(service, request, caller).await,
         (Route::Sessions, _) => sign_in::sign_out_everywhere(service, caller).await,
@@ -121,6 +121,7 @@ pub async fn answer<P: Ports, S: Storage, T: Tell>(
         (Route::MyPhone, _) => people::change_phone(service, request, me(caller)?).await,
         (Route::MyData, _) => people::data(service, request, me(caller)?).await,
         (Route::Member(id), &Method::GET) => {
+            service.note_shown(&format!("member/{id}")).await?;
             people::show(service, request, id, &format!("members/{id}")).await
         }
         (Route::Member(id), &Method::PATCH) => people::change_roles(service, request, id).await,

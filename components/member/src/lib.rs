@@ -10,12 +10,13 @@
 //! - [`service`]: carries out what is asked for, by way of the journal, the store and the ports.
 //! - [`ports`]: what carries messages, the key that tokens are signed with, and where it is said that a session has ended.
 //! - [`store`]: the tables, what they limit, and what is forgotten when somebody is erased.
+//! - [`id_token`]: whether an ID token of an OpenID provider counts (pure).
 //! - [`secrets`]: codes and tokens, and what is kept of them.
 //! - [`messages`]: what is written to telephones.
 //! - [`settings`]: what the operator set.
 //!
 //! What it deliberately does not do: know passwords (there are none), decide what a role may do (`crates/access` has that), or
-//! log a code. Why it is so: `docs/adr/018`.
+//! log a code. Why it is so: `docs/adr/018`, `docs/adr/023`.
 
 // What the exports generate; a native build is for tests only, and its linker takes no such names.
 #![cfg_attr(target_arch = "wasm32", allow(unsafe_code))]
@@ -23,6 +24,7 @@
 mod domain;
 mod events;
 mod http;
+mod id_token;
 mod messages;
 mod ports;
 mod secrets;
@@ -33,6 +35,7 @@ mod store;
 mod testing;
 
 pub use http::answer;
+pub use id_token::Provider;
 pub use messages::Outgoing;
 pub use ports::{NotSent, NotSigned, Ports, Shown};
 pub use service::Service;

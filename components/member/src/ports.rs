@@ -1,11 +1,14 @@
-//! What `member` needs from outside: something that carries messages, the key that tokens are signed with, and the store in
-//! which every context looks whether a session has ended.
+//! What `member` needs from outside: something that carries messages, the key that tokens are signed with, the keys of an OpenID
+//! provider, and the store in which every context looks whether a session has ended.
 
 use crate::messages::Outgoing;
 use access::token::{Claims, SigningKey};
+use anyhow::{Context, anyhow, ensure};
 use bindings::sugang::notification::channel::{self, Message, SendError};
 use futures::future::{Either, select};
+use http_body_util::{BodyExt, Limited};
 use kernel::Unavailable;
+use spin_sdk::http::EmptyBody;
 use std::pin::pin;
 use std::time::Duration;
 
@@ -21,6 +24,12 @@ mod bindings {
 
 /// How long the channel may take for one message.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long the OpenID provider may take for its keys: whoever signs in waits for it.
+const PROVIDER_PATIENCE: Duration = Duration::from_secs(2);
+
+/// The most bytes that are read of its keys.
+const MOST_BYTES: usize = 64 * 1024;
 
 /// Why a message was not taken.
 #[derive(Debug, thiserror::Error)]
@@ -64,6 +73,9 @@ pub trait Ports {
 
     /// A token that says this.
     async fn sign(&self, claims: &Claims) -> Result<String, NotSigned>;
+
+    /// What is under an address of the OpenID provider.
+    async fn fetch(&self, url: &str) -> Result<String, Unavailable>;
 
     /// From now on no context takes the access tokens of a session.
     async fn end_session(&self, session: &str) -> anyhow::Result<()>;
@@ -114,6 +126,14 @@ impl Ports for Spin {
         SigningKey::parse(&key).and_then(|key| key.sign(claims)).map_err(failed)
     }
 
+    async fn fetch(&self, url: &str) -> Result<String, Unavailable> {
+        let fetching = pin!(fetch(url));
+        match select(fetching, pin!(spin_sdk::time::sleep(PROVIDER_PATIENCE))).await {
+            Either::Left((fetched, _)) => fetched.map_err(|error| Unavailable(format!("{error:#}"))),
+            Either::Right(_) => Err(Unavailable(format!("it did not answer within {PROVIDER_PATIENCE:?}"))),
+        }
+    }
+
     async fn end_session(&self, session: &str) -> anyhow::Result<()> {
         access::end_session(session).await
     }
@@ -121,4 +141,15 @@ impl Ports for Spin {
     async fn forget_session(&self, session: &str) -> anyhow::Result<()> {
         access::forget_session(session).await
     }
+}
+
+/// What is answered with a 200 and is not too long. Redirects are not followed: the provider's operator says where its keys are.
+async fn fetch(url: &str) -> anyhow::Result<String> {
+    let request = http::Request::get(url).header("accept", "application/json");
+    let response =
+        spin_sdk::http::send(request.body(EmptyBody::new())?).await.map_err(|error| anyhow!("{error:?}"))?;
+    ensure!(response.status() == http::StatusCode::OK, "it answered {}", response.status());
+    let body = Limited::new(response.into_body(), MOST_BYTES).collect().await;
+    let body = body.map_err(|error| anyhow!("its answer: {error:?}"))?.to_bytes();
+    String::from_utf8(body.into()).context("its answer")
 }

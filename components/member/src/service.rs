@@ -3,11 +3,13 @@
 //! | module | what is in it |
 //! |---|---|
 //! | [`sign_in`] | codes, signing in, registering, refreshing, signing out |
+//! | [`provider`] | signing in with an ID token of an OpenID provider |
 //! | [`people`] | changing a member, giving and taking roles, erasing |
 //! | [`grants`] | invitations and machines |
 
 mod grants;
 mod people;
+mod provider;
 mod sign_in;
 #[cfg(test)]
 mod tests;
@@ -16,6 +18,7 @@ pub(crate) use grants::NewMachine;
 pub(crate) use sign_in::{Form, SignedIn, Tokens};
 
 use crate::domain::{Command, Record, Refusal, decide, every_customer_and};
+use crate::id_token;
 use crate::ports::{NotSent, NotSigned, Ports};
 use crate::settings::Settings;
 use crate::store::{self, Act};
@@ -48,8 +51,14 @@ pub(crate) enum NotDone {
     /// The code is another, was used, is too old, or was tried too often.
     #[error("the code is not right")]
     CodeWrong,
-    /// The code is right, and whoever has the telephone may register with this token.
-    #[error("nobody is registered with this number")]
+    /// The ID token does not count.
+    #[error(transparent)]
+    IdToken(#[from] id_token::Invalid),
+    /// The keys of the OpenID provider cannot be had.
+    #[error("the OpenID provider: {0}")]
+    ProviderAway(#[source] Unavailable),
+    /// What was shown is right, and whoever has shown it may register with this token.
+    #[error("nobody is registered with this")]
     RegistrationRequired(crate::secrets::Token),
     /// The session has ended, or somebody else has its refresh token.
     #[error("the session has ended")]

@@ -1,7 +1,8 @@
 //! What the operator set, put together once per instance.
 
+use crate::id_token::Provider;
 use ::settings::{parse, text};
-use anyhow::anyhow;
+use anyhow::{anyhow, bail, ensure};
 use kernel::{Phone, Role};
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -19,6 +20,10 @@ pub struct Settings {
     pub sign_in_records_days: i64,
     /// Which version of the terms and the privacy notice is being agreed to.
     pub consents_version: Rc<str>,
+    /// Whether whoever has a telephone is let in by a code.
+    pub codes: bool,
+    /// Whose ID tokens let somebody in; none where nobody's do.
+    pub provider: Option<Provider>,
 }
 
 thread_local! {
@@ -39,12 +44,15 @@ impl Settings {
     async fn read() -> anyhow::Result<Self> {
         let mut roles = phones("operators", &text("operators").await?, Role::Operator)?;
         roles.extend(phones("managers", &text("managers").await?, Role::Manager)?);
+        let (codes, with_provider) = ways_in(&text("sign_in").await?)?;
         Ok(Self {
             redis_url: text("redis_url").await?,
             roles,
             trusted_proxies: usize::from(parse::<u8>("trusted_proxies").await?),
             sign_in_records_days: i64::from(parse::<u16>("sign_in_records_days").await?),
             consents_version: text("consents_version").await?,
+            codes,
+            provider: if with_provider { Some(provider().await?) } else { None },
         })
     }
 
@@ -52,6 +60,26 @@ impl Settings {
     pub(crate) fn roles_of(&self, phone: &Phone) -> impl Iterator<Item = Role> {
         self.roles.iter().filter(move |(known, _)| known == phone).map(|(_, role)| *role)
     }
+}
+
+/// Whether codes and the provider let people in.
+fn ways_in(text: &str) -> anyhow::Result<(bool, bool)> {
+    match text {
+        "codes" => Ok((true, false)),
+        "oidc" => Ok((false, true)),
+        "codes,oidc" => Ok((true, true)),
+        _ => bail!("the variable `sign_in` must be `codes`, `oidc` or `codes,oidc`"),
+    }
+}
+
+/// The provider. An empty issuer, say, would be that of any token that has none.
+async fn provider() -> anyhow::Result<Provider> {
+    let (issuer, client_id) = (text("oidc_issuer").await?, text("oidc_client_id").await?);
+    for (name, value) in [("oidc_issuer", &issuer), ("oidc_client_id", &client_id)] {
+        ensure!(!value.is_empty(), "the variable `{name}` is not set, and `sign_in` has `oidc`");
+    }
+    let keys_url = format!("{}{}", text("oidc_keys_origin").await?, text("oidc_keys_path").await?);
+    Ok(Provider { issuer: issuer.to_string(), client_id: client_id.to_string(), keys_url })
 }
 
 /// Numbers separated by commas, each with the role. No number is shown.
@@ -66,6 +94,15 @@ fn phones(name: &str, text: &str, role: Role) -> anyhow::Result<Vec<(Phone, Role
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn there_is_always_a_way_in() {
+        assert_eq!(ways_in("codes,oidc").unwrap(), (true, true));
+        assert_eq!(ways_in("oidc").unwrap(), (false, true));
+        for text in ["", "oidc,codes", "password"] {
+            assert!(ways_in(text).unwrap_err().to_string().contains("`sign_in`"), "{text}");
+        }
+    }
 
     #[test]
     fn numbers_are_separated_by_commas_and_a_wrong_one_is_not_shown() {

@@ -5,12 +5,14 @@
 //! | [`schema`] | the tables, and what a decision does to them |
 //! | [`codes`] | codes, and what may be done with the right one |
 //! | [`sessions`] | sessions, their refresh tokens, and those that have ended |
+//! | [`identities`] | who members are to an OpenID provider, and its keys |
 //! | [`grants`] | invitations and machines |
 //! | [`audit`] | the audit trail |
 
 mod audit;
 mod codes;
 mod grants;
+mod identities;
 mod schema;
 mod sessions;
 #[cfg(test)]
@@ -21,12 +23,16 @@ pub(crate) use audit::{Act, AuditFilter, Entry, audit, audit_total, keep_acts};
 #[cfg(test)]
 pub(crate) use codes::Limit;
 pub(crate) use codes::{
-    CODE_MINUTES, CODE_SECONDS, NewCode, NotKept, REGISTRATION_SECONDS, RESEND_SECONDS, drop_code,
+    CODE_MINUTES, CODE_SECONDS, NewCode, NotKept, REGISTRATION_SECONDS, RESEND_SECONDS, Shown, drop_code,
     find_registration, forget_codes, keep_code, keep_registration, try_code, use_code, wait_for_code,
 };
 pub(crate) use grants::{
     Invitation, Machine, add_invitation, add_machine, forget_machines, invitations, machines,
     remove_invitation, remove_machine, take_back_invitation,
+};
+pub(crate) use identities::{
+    Linked, NewIdentity, forget_id_tokens, identities, keep_provider_keys, link, note_provider_away,
+    provider_keys, use_id_token, whose_identity,
 };
 pub(crate) use sessions::{
     ACCESS_SECONDS, NewSession, REFRESH_SECONDS, Refreshed, Session, SignIn, begin_session, end_all_sessions,
@@ -37,7 +43,7 @@ pub(crate) use sessions::{
 use crate::domain::{Consent, Record};
 use journal::history;
 use kernel::event::member_subject;
-use kernel::{CustomerId, Email, Language, PersonName, Phone, Role, Timestamp};
+use kernel::{CustomerId, Email, Language, PersonName, Phone, Role, Timestamp, WantedMessages};
 use serde::Serialize;
 use store::{Database, Page, Row, Statement, Storage, StoreError};
 
@@ -52,6 +58,7 @@ pub(crate) struct Listed {
     pub(crate) phone: Option<Phone>,
     pub(crate) email: Option<Email>,
     pub(crate) language: Option<Language>,
+    pub(crate) messages: WantedMessages,
     /// By what was decided about them.
     pub(crate) roles: Vec<Role>,
     pub(crate) registered_at: Option<Timestamp>,
@@ -60,7 +67,7 @@ pub(crate) struct Listed {
 }
 
 const LISTED: &str =
-    "SELECT customer_id, name, phone, email, language, roles, registered_at, erased_at, version
+    "SELECT customer_id, name, phone, email, language, messages, roles, registered_at, erased_at, version
     FROM members";
 
 impl Listed {
@@ -74,6 +81,7 @@ impl Listed {
             phone: row.opt_parse("phone")?,
             email: row.opt_parse("email")?,
             language: row.opt_parse("language")?,
+            messages: row.parse("messages")?,
             roles,
             registered_at: row.opt_parse("registered_at")?,
             erased_at: row.opt_parse("erased_at")?,

@@ -1,5 +1,6 @@
 //! The service on a store of the tests' own, with ports of the tests' own, asked over HTTP. Its clock stands at [`NOW`].
 
+use crate::id_token::Provider;
 use crate::messages::Outgoing;
 use crate::ports::{NotSent, NotSigned, Ports, Shown};
 use crate::service::Service;
@@ -34,6 +35,10 @@ pub(crate) struct FakePorts {
     /// Whether the channel takes nothing, for now or ever.
     pub(crate) busy: Cell<bool>,
     pub(crate) blocked: Cell<bool>,
+    /// What the OpenID provider answers; nothing where it is away.
+    pub(crate) document: RefCell<Option<String>>,
+    /// How often it was asked.
+    pub(crate) fetched: Cell<usize>,
 }
 
 impl Ports for FakePorts {
@@ -59,6 +64,12 @@ impl Ports for FakePorts {
     async fn sign(&self, claims: &Claims) -> Result<String, NotSigned> {
         let key = SigningKey::parse(&format!("test:{}", BASE64URL_NOPAD.encode(&[7; 32]))).unwrap();
         Ok(key.sign(claims).unwrap())
+    }
+
+    async fn fetch(&self, url: &str) -> Result<String, Unavailable> {
+        assert_eq!(url, provider().keys_url);
+        self.fetched.set(self.fetched.get() + 1);
+        self.document.borrow().clone().ok_or_else(|| Unavailable("refused".to_owned()))
     }
 
     async fn end_session(&self, session: &str) -> anyhow::Result<()> {
@@ -135,6 +146,8 @@ impl Client {
             roles: vec![(phone(OPERATOR), Role::Operator)],
             sign_in_records_days: 90,
             consents_version: "1".into(),
+            codes: true,
+            provider: Some(provider()),
             ..Settings::default()
         };
         let journal = Journal { storage, tell: Told::default() };
@@ -237,6 +250,15 @@ impl Client {
     pub(crate) fn events(&self) -> Vec<String> {
         let rows = self.store().run("SELECT type FROM events ORDER BY subject, version", &[]).unwrap();
         rows.iter().map(|row| row.text("type").unwrap().to_owned()).collect()
+    }
+}
+
+/// The OpenID provider of the tests.
+pub(crate) fn provider() -> Provider {
+    Provider {
+        issuer: "https://id.example".to_owned(),
+        client_id: "sugang".to_owned(),
+        keys_url: "https://id.example/keys".to_owned(),
     }
 }
 

@@ -4,8 +4,8 @@
 //! the same message again and the store can tell.
 
 use crate::templates;
-use kernel::event::Event;
-use kernel::{CustomerId, Language, OrderId, Timestamp};
+use kernel::event::{DelayReason, Event};
+use kernel::{CustomerId, Language, OrderId, ReservationStatus, Timestamp};
 use serde::Serialize;
 
 /// How often one message is sent before it is given up.
@@ -36,6 +36,31 @@ pub(crate) struct Message {
     pub(crate) variables: Vec<(String, String)>,
     /// What the person reads.
     pub(crate) body: String,
+    /// Whether it has to be sent.
+    pub(crate) kind: Kind,
+}
+
+/// Whether a message has to be sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Kind {
+    /// It does: the customer has to know, or has to do something.
+    Needed,
+    /// It says that something is under way, and what comes of it is told as well.
+    Progress,
+}
+
+impl Kind {
+    fn of(event: &Event) -> Self {
+        match event {
+            Event::Ordered(_) => Self::Progress,
+            Event::PaymentDelayed(delayed) if delayed.reason != DelayReason::CardMissing => Self::Progress,
+            Event::Reserved(reserved) if reserved.status == ReservationStatus::ReservationRequested => {
+                Self::Progress
+            }
+            _ => Self::Needed,
+        }
+    }
 }
 
 impl Message {
@@ -53,6 +78,7 @@ impl Message {
             template: text.template,
             variables: text.variables,
             body: text.body,
+            kind: Kind::of(event),
         })
     }
 }
@@ -69,7 +95,10 @@ kernel::words!(
         Pending = "Pending",
         /// The channel has it.
         Sent = "Sent",
+        /// Given up.
         Failed = "Failed",
+        /// The customer wants to hear only what is needed, and this is not.
+        Unwanted = "Unwanted",
     }
 );
 

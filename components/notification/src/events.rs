@@ -41,11 +41,18 @@ impl<C: Channel, S: Storage> Worker for Service<C, S> {
 
     async fn tick(&self, _caught_up: bool) -> anyhow::Result<()> {
         self.forget().await?;
+        self.forget_messages().await?;
         Ok(self.deliver().await?)
     }
 }
 
 impl<C: Channel, S: Storage> Service<C, S> {
+    /// Empties what was written longer ago than it has to be kept.
+    async fn forget_messages(&self) -> Result<(), StoreError> {
+        let kept_from = Timestamp::now().plus_minutes(-24 * 60 * i64::from(self.message_records_days));
+        store::empty(kept_from).run(&self.storage).await
+    }
+
     /// Keeps where members are reached, and notes which numbers nobody is reached by any more.
     async fn keep_recipients(&self, events: &[Envelope]) -> Result<(), StoreError> {
         let members = newest_members(events.iter().map(|told| (told.version, &told.event)));
@@ -75,7 +82,7 @@ mod tests {
     use crate::samples::{self, Phones};
     use ::store::native::{Store, at_once};
     use kernel::event::{Event, Member, MemberErased};
-    use kernel::{CustomerId, Language, Phone};
+    use kernel::{CustomerId, Language, Phone, WantedMessages};
 
     ::store::on_postgres!(
         a_message_names_the_course_as_the_same_batch_tells_of_it,
@@ -86,7 +93,86 @@ mod tests {
         a_member_is_written_to_by_telephone_until_they_are_erased,
         an_older_event_of_somebody_erased_tells_nothing_any_more,
         the_number_of_somebody_gone_is_forgotten_once_nobody_can_be_sending_to_it,
+        what_was_written_to_whom_is_forgotten_after_three_years_and_is_not_written_again,
+        whoever_wants_only_what_is_needed_is_sent_that_and_no_more,
     );
+
+    #[test]
+    fn whoever_wants_only_what_is_needed_is_sent_that_and_no_more() {
+        let storage = Store::new(&store::DATABASE);
+        let service =
+            Service { channel: Phones::default(), storage: storage.clone(), message_records_days: 1096 };
+        let handle = |batch: &[Envelope]| at_once(service.handle(batch)).unwrap().unwrap();
+        let wants = |version, messages| match registered("010-1234-5678") {
+            Event::MemberRegistered(registered) => {
+                member(version, Event::MemberChanged(Member { messages, ..registered }))
+            }
+            other => panic!("{other:?}"),
+        };
+        let all = |version: u64| {
+            let events = samples::order_events(Language::Ko).into_iter().zip(1..);
+            let told =
+                events.map(|(event, number)| Envelope { version: version + number, ..told("order", event) });
+            told.collect::<Vec<_>>()
+        };
+        handle(&[wants(1, WantedMessages::Needed)]);
+        handle(&all(0));
+        let written = samples::order_events(Language::Ko).len();
+        let of = |status: &str| {
+            kept(&storage, "event", &format!("messages WHERE status = '{status}' ORDER BY seq"))
+                .into_iter()
+                .flatten()
+                .collect::<BTreeSet<_>>()
+        };
+        let unwanted = of("Unwanted");
+        assert_eq!(unwanted, ["Ordered", "PaymentDelayed", "Reserved"].map(str::to_owned).into());
+        for needed in ["Paid", "PaymentDeclined", "PaymentCanceled", "ReservationConfirmed", "OrderCanceled"]
+        {
+            assert!(of("Sent").contains(needed), "{needed}");
+        }
+        let sent = storage.number("SELECT count(*) FROM messages WHERE status = 'Sent'").unwrap();
+        assert_eq!(i64::try_from(service.channel.bodies().len()).unwrap(), sent);
+        assert_eq!(storage.number("SELECT count(*) FROM messages").unwrap(), i64::try_from(written).unwrap());
+        // Nor is it sent later.
+        at_once(service.tick(true)).unwrap().unwrap();
+        assert_eq!(of("Unwanted"), unwanted);
+        handle(&[wants(2, WantedMessages::All)]);
+        handle(&all(100));
+        assert_eq!(
+            storage
+                .number("SELECT count(*) FROM messages WHERE event = 'Ordered' AND status = 'Sent'")
+                .unwrap(),
+            1
+        );
+    }
+
+    #[test]
+    fn what_was_written_to_whom_is_forgotten_after_three_years_and_is_not_written_again() {
+        let batch = [1, 2, 3].map(|version| Envelope { version, ..told("pay", samples::paid(Language::Ko)) });
+        let (_, storage) = handled(&batch);
+        let service =
+            Service { channel: Phones::default(), storage: storage.clone(), message_records_days: 1096 };
+        let written = |days: i64| Timestamp::now().plus_minutes(-24 * 60 * days).to_string();
+        for (seq, days) in [(1, 1097), (2, 1095), (3, 1097)] {
+            let change = format!("UPDATE messages SET created_at = '{}' WHERE seq = {seq}", written(days));
+            storage.run(&change, &[]).unwrap();
+        }
+        // What waits is not done with, however old it is.
+        storage
+            .run("UPDATE messages SET status = 'Pending', due_at = 9000000000000000 WHERE seq = 3", &[])
+            .unwrap();
+        at_once(service.forget_messages()).unwrap().unwrap();
+        let left = |column: &str| {
+            kept(&storage, column, "messages ORDER BY seq")
+                .iter()
+                .map(|kept| kept.as_deref().is_some_and(|kept| !kept.is_empty()))
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(left("body"), [false, true, true]);
+        assert_eq!(left("CAST(customer_id AS TEXT)"), [false, true, true]);
+        at_once(service.handle(&batch)).unwrap().unwrap();
+        assert_eq!(service.channel.sendings.get(), 0);
+    }
 
     fn member(version: u64, event: Event) -> Envelope {
         Envelope { version, ..told("member", event) }
@@ -99,6 +185,7 @@ mod tests {
             phone: Some(Phone::parse(phone).unwrap()),
             email: None,
             language: Language::Ko,
+            messages: kernel::WantedMessages::All,
             roles: vec![],
             at: Timestamp::from_millis(0),
         })
@@ -117,7 +204,7 @@ mod tests {
     #[test]
     fn a_member_is_written_to_by_telephone_until_they_are_erased() {
         let storage = Store::new(&store::DATABASE);
-        let service = Service { channel: Phones::default(), storage };
+        let service = Service { channel: Phones::default(), storage, message_records_days: 1096 };
         let handle = |batch: &[Envelope]| at_once(service.handle(batch)).unwrap().unwrap();
         let paid = told("pay", samples::paid(Language::Ko));
         handle(&[paid.clone(), member(1, registered("010-1234-5678"))]);
@@ -130,7 +217,7 @@ mod tests {
     #[test]
     fn an_older_event_of_somebody_erased_tells_nothing_any_more() {
         let (_, storage) = handled(&[member(3, erased())]);
-        let service = Service { channel: Phones::default(), storage };
+        let service = Service { channel: Phones::default(), storage, message_records_days: 1096 };
         at_once(service.handle(&[member(1, registered("010-1234-5678"))])).unwrap().unwrap();
         assert_eq!(kept(&service.storage, "phone", "recipients"), [None]);
     }
@@ -138,7 +225,7 @@ mod tests {
     #[test]
     fn the_number_of_somebody_gone_is_forgotten_once_nobody_can_be_sending_to_it() {
         let storage = Store::new(&store::DATABASE);
-        let service = Service { channel: Phones::default(), storage };
+        let service = Service { channel: Phones::default(), storage, message_records_days: 1096 };
         let handle = |batch: &[Envelope]| at_once(service.handle(batch)).unwrap().unwrap();
         handle(&[member(1, registered("010-1111-1111"))]);
         handle(&[member(2, registered("010-2222-2222")), member(3, erased())]);
@@ -160,7 +247,8 @@ mod tests {
     /// What the phones got of a batch, and the store it was written to.
     fn handled(batch: &[Envelope]) -> (Vec<String>, Store) {
         let storage = Store::new(&store::DATABASE);
-        let service = Service { channel: Phones::default(), storage: storage.clone() };
+        let service =
+            Service { channel: Phones::default(), storage: storage.clone(), message_records_days: 1096 };
         at_once(service.handle(batch)).unwrap().unwrap();
         (service.channel.bodies(), storage)
     }
@@ -191,7 +279,8 @@ mod tests {
         let batch: Vec<_> =
             events.map(|(event, version)| Envelope { version, ..told("order", event) }).collect();
         let storage = Store::new(&store::DATABASE);
-        let service = Service { channel: Phones::default(), storage: storage.clone() };
+        let service =
+            Service { channel: Phones::default(), storage: storage.clone(), message_records_days: 1096 };
         at_once(service.handle(&batch)).unwrap().unwrap();
         assert_eq!((storage.statements(), service.channel.sendings.get()), (3, 1));
         let sent = "SELECT count(*) FROM messages WHERE status = 'Sent' AND attempts = 1";
@@ -201,7 +290,8 @@ mod tests {
     #[test]
     fn events_told_again_are_neither_written_nor_sent_again() {
         let storage = Store::new(&store::DATABASE);
-        let service = Service { channel: Phones::default(), storage: storage.clone() };
+        let service =
+            Service { channel: Phones::default(), storage: storage.clone(), message_records_days: 1096 };
         let batch = [told("pay", samples::paid(Language::Ko))];
         for _again in 0..2 {
             at_once(service.handle(&batch)).unwrap().unwrap();
@@ -216,7 +306,8 @@ mod tests {
         let mut applicant = samples::applicant(1113, Language::Ko);
         applicant.customer_id = CustomerId::parse(samples::BUSY).ok();
         let event = Event::ReservationConfirmed(kernel::event::ReservationConfirmed { applicant });
-        let service = Service { channel: Phones::default(), storage: storage.clone() };
+        let service =
+            Service { channel: Phones::default(), storage: storage.clone(), message_records_days: 1096 };
         at_once(service.handle(&[told("reservation", event)])).unwrap().unwrap();
         let waiting = "SELECT count(*) FROM messages WHERE status = 'Pending' AND problem = '503'";
         assert_eq!(storage.number(waiting).unwrap(), 1);

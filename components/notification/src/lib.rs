@@ -55,5 +55,6 @@ pub async fn wake(message: Bytes) -> anyhow::Result<()> {
 /// Writes messages about what the other contexts told, and sends what is due.
 async fn work(message: &[u8]) -> anyhow::Result<()> {
     let log = EventLog::<&::store::Database>::reading(&settings::text("redis_url").await?);
-    log.work(&Service { channel: Composed, storage: &DATABASE }, message).await
+    let message_records_days = settings::parse("message_records_days").await?;
+    log.work(&Service { channel: Composed, storage: &DATABASE, message_records_days }, message).await
 }

@@ -21,6 +21,8 @@ pub struct Service<C, S> {
     pub channel: C,
     /// Where they are kept.
     pub storage: S,
+    /// For how many days it is kept what was written to whom.
+    pub message_records_days: u16,
 }
 
 impl<C: Channel, S: Storage> Service<C, S> {

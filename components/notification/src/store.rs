@@ -20,7 +20,7 @@ use store::{Database, Page, Row, Schema, Statement, Step, Storage, StoreError};
 pub static DATABASE: Database = Database::new("notification", &SCHEMA);
 
 static SCHEMA: Schema = Schema {
-    version: 3,
+    version: 4,
     oldest_code: 1,
     tables: &[
         // `due_at` is in milliseconds since 1970 and means something only while the status is Pending. `claim` is what
@@ -48,6 +48,7 @@ static SCHEMA: Schema = Schema {
         "CREATE INDEX messages_by_customer ON messages (customer_id/*postgres , seq*/)",
         "CREATE INDEX messages_by_status ON messages (status/*postgres , seq*/)",
         MESSAGES_DUE,
+        MESSAGES_KEPT,
         "CREATE TABLE courses (
             edu_no INTEGER PRIMARY KEY,
             version INTEGER NOT NULL,
@@ -69,6 +70,13 @@ static SCHEMA: Schema = Schema {
                 recipients::GONE,
             ],
         },
+        Step {
+            to: 4,
+            statements: &[
+                MESSAGES_KEPT,
+                "ALTER TABLE recipients ADD COLUMN wanted TEXT NOT NULL DEFAULT 'all'",
+            ],
+        },
     ],
     programs: &[
         "CREATE TRIGGER messages_inserted AFTER INSERT ON messages BEGIN
@@ -86,6 +94,9 @@ static SCHEMA: Schema = Schema {
 
 /// Begins with the status, so that it is taken before the one by status alone.
 const MESSAGES_DUE: &str = "CREATE INDEX messages_due ON messages (status, due_at) WHERE status = 'Pending'";
+
+/// To find those that are kept for too long.
+const MESSAGES_KEPT: &str = "CREATE INDEX messages_kept ON messages (created_at) WHERE body <> ''";
 
 /// A message in this worker's hands.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -105,7 +116,7 @@ pub(crate) struct Claimed {
     pub(crate) attempts: u32,
 }
 
-const CLAIMED: &str = "RETURNING seq, id, order_id, customer_id, language, body, attempts, variables,
+const CLAIMED: &str = "RETURNING seq, status, id, order_id, customer_id, language, body, attempts, variables,
     CASE template WHEN '' THEN event ELSE template END AS template,
     (SELECT phone FROM recipients WHERE recipients.customer_id = messages.customer_id) AS phone";
 
@@ -119,9 +130,12 @@ pub(crate) fn add(messages: &[Message], now: Timestamp, until: Timestamp) -> Sta
     };
     Statement::new(format!(
         "INSERT INTO messages
-            (created_at, due_at, id, order_id, customer_id, event, language, template, variables, body, attempts)
+            (created_at, due_at, id, order_id, customer_id, event, language, template, variables, body, attempts, status)
          SELECT $1, $2, {id}, CAST(value ->> 'orderId' AS BIGINT), CAST(value ->> 'customerId' AS BIGINT),
-             value ->> 'event', value ->> 'language', value ->> 'template', value ->> 'variables', value ->> 'body', 1
+             value ->> 'event', value ->> 'language', value ->> 'template', value ->> 'variables', value ->> 'body', 1,
+             CASE WHEN value ->> 'kind' = 'progress' AND EXISTS (SELECT 1 FROM recipients
+                 WHERE customer_id = CAST(value ->> 'customerId' AS BIGINT) AND wanted = 'needed')
+                 THEN 'Unwanted' ELSE 'Pending' END
          FROM json_each($3) WHERE true
          ON CONFLICT (id) DO NOTHING {CLAIMED}"
     ))
@@ -162,7 +176,10 @@ pub(crate) fn claim(now: Timestamp, until: Timestamp, limit: u32) -> Statement {
 
 /// Reads what this worker has taken, oldest first (an `UPDATE` returns its rows in any order).
 pub(crate) fn claimed(rows: &[Row]) -> Result<Vec<Claimed>, StoreError> {
-    let mut claimed = rows.iter().map(Claimed::read).collect::<Result<Vec<_>, _>>()?;
+    // What nobody wants is written and not sent.
+    let wanted =
+        rows.iter().filter(|row| row.text("status").is_ok_and(|status| status != Status::Unwanted.as_str()));
+    let mut claimed = wanted.map(Claimed::read).collect::<Result<Vec<_>, _>>()?;
     claimed.sort_by_key(|message| message.seq);
     Ok(claimed)
 }
@@ -235,6 +252,17 @@ pub(crate) fn conclude(conclusions: &[Conclusion], now: Timestamp) -> Statement 
              AND (messages.attempts = concluded.attempts OR concluded.status = 'Sent')",
     )
     .bind_list(concluded)
+}
+
+/// Empties up to 1000 messages that were written before `before` and no longer wait: of each is left that there was one, since an
+/// event that is told again must not be written about again.
+pub(crate) fn empty(before: Timestamp) -> Statement {
+    Statement::new(
+        "UPDATE messages SET body = '', variables = '[]', customer_id = NULL, problem = NULL WHERE seq IN
+            (SELECT seq FROM messages WHERE body <> '' AND created_at < $1 AND status <> 'Pending'
+             ORDER BY created_at LIMIT 1000)",
+    )
+    .bind(before.to_string())
 }
 
 /// Keeps the newest title told about each course, each with its version.

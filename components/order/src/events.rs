@@ -7,7 +7,8 @@
 //! | `CourseCanceled` | `reservation` | and its orders end |
 //! | `ReservationRejected` | `reservation` | its order ends |
 //!
-//! On the tick orders expire, payments that are due are asked for, and old idempotency keys are forgotten.
+//! On the tick orders expire, payments that are due are asked for, old idempotency keys are forgotten, and so is whose an order was
+//! that nobody has to know any more.
 
 #[cfg(test)]
 mod tests;
@@ -64,10 +65,13 @@ impl<P: Ports, S: Storage, T: Tell> Worker for Service<P, S, T> {
         let retried = self.retry_payments(until).await;
         let forgot = journal::keys::forget(&self.journal.storage, Timestamp::now()).await;
         let forgot_rates = store::forget_rates(&self.journal.storage, Timestamp::now()).await;
+        let kept_from = Timestamp::now().plus_minutes(-24 * 60 * self.settings.contract_records_days);
+        let anonymised = journal::anonymise(&self.journal.storage, kept_from).await;
         expired?;
         retried?;
         forgot?;
         forgot_rates?;
+        anonymised?;
         if telemetry::metrics() {
             self.tell_state().await?;
         }

@@ -32,6 +32,8 @@ pub struct Settings {
     pub address_tries_per_hour: u32,
     /// How many proxies of our own say where somebody asks from.
     pub trusted_proxies: usize,
+    /// For how many days it is kept whose an order was, from its last event on.
+    pub contract_records_days: i64,
     /// What cards are sealed with while they wait.
     pub seal: Seal,
 }
@@ -102,6 +104,7 @@ impl Settings {
             },
             breaker_store: optional("breaker_store").await?.parse()?,
             payment_due_minutes: i64::from(parse::<u32>("payment_due_minutes").await?),
+            contract_records_days: i64::from(parse::<u16>("contract_records_days").await?),
             member_tries_per_hour: parse("member_tries_per_hour").await?,
             address_tries_per_hour: parse("address_tries_per_hour").await?,
             trusted_proxies: usize::from(parse::<u8>("trusted_proxies").await?),

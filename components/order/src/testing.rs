@@ -205,6 +205,7 @@ impl Orders {
             breaker,
             breaker_store: crate::BreakerStore::default(),
             payment_due_minutes: 30,
+            contract_records_days: 1827,
             member_tries_per_hour: 60,
             address_tries_per_hour: 600,
             trusted_proxies: 0,

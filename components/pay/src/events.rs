@@ -11,6 +11,7 @@ use crate::ports::Gateway;
 use crate::service::{Closing, NotDone, Service};
 use eventlog::{Envelope, Unhandled, Worker};
 use journal::Tell;
+use kernel::Timestamp;
 use kernel::event::Event;
 use std::collections::BTreeMap;
 use store::Storage;
@@ -26,7 +27,8 @@ impl<G: Gateway, S: Storage, T: Tell> Worker for Service<G, S, T> {
     }
 
     async fn tick(&self, _caught_up: bool) -> anyhow::Result<()> {
-        Ok(())
+        let kept_from = Timestamp::now().plus_minutes(-24 * 60 * i64::from(self.contract_records_days));
+        Ok(journal::anonymise(&self.journal.storage, kept_from).await?)
     }
 }
 

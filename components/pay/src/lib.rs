@@ -40,8 +40,10 @@ use ports::Composed;
 static RELAY: Relay = Relay::new(&DATABASE, "pay");
 
 /// The service with Spin's ports; `log` is told of what it commits.
-const fn service<T>(log: T) -> Service<Composed, &'static Database, T> {
-    Service { gateway: Composed, journal: Journal { storage: &DATABASE, tell: log } }
+async fn service<T>(log: T) -> anyhow::Result<Service<Composed, &'static Database, T>> {
+    let contract_records_days = settings::parse("contract_records_days").await?;
+    let journal = Journal { storage: &DATABASE, tell: log };
+    Ok(Service { gateway: Composed, journal, contract_records_days })
 }
 
 /// Answers `/pays`.
@@ -50,7 +52,7 @@ pub async fn serve(request: &hal::Request) -> Result<hal::Response, hal::Error> 
         return Ok(woken);
     }
     let redis_url = settings::text("redis_url").await.map_err(hal::Error::failure)?;
-    let service = service(EventLog::answering(&redis_url, RELAY));
+    let service = service(EventLog::answering(&redis_url, RELAY)).await.map_err(hal::Error::failure)?;
     access::guard(request, async |reach| http::answer(&service, request, &reach).await).await
 }
 
@@ -65,5 +67,5 @@ pub async fn wake(message: bytes::Bytes) -> anyhow::Result<()> {
 /// Handles what is new in the streams, and relays what came of it.
 async fn work(message: &[u8]) -> anyhow::Result<()> {
     let log = EventLog::working(&settings::text("redis_url").await?, RELAY);
-    log.work(&service(&log), message).await
+    log.work(&service(&log).await?, message).await
 }

@@ -31,6 +31,8 @@ pub struct Service<G, S, T> {
     pub gateway: G,
     /// The store, and who is told of what is committed.
     pub journal: Journal<S, T>,
+    /// For how many days it is kept whose a payment was, from its last event on.
+    pub contract_records_days: u16,
 }
 
 /// What a request to pay led to.

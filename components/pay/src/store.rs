@@ -10,7 +10,7 @@ use store::{Database, Page, Row, Schema, Statement, Step, Storage, StoreError};
 pub static DATABASE: Database = Database::new("pay", &SCHEMA);
 
 static SCHEMA: Schema = Schema {
-    version: 6,
+    version: 7,
     // Up to version 3 the relay kept an outbox in the table `events`.
     oldest_code: 4,
     tables: &[
@@ -36,11 +36,14 @@ static SCHEMA: Schema = Schema {
         "CREATE INDEX pays_by_course ON pays (edu_no, order_id)",
         "CREATE INDEX pays_by_status ON pays (status, order_id)",
         tallies::TALLIES,
+        journal::ANONYMOUS,
+        journal::ANONYMOUS_BEGINS,
     ],
     steps: &[
         Step { to: 4, statements: &tables::FROM_OUTBOX },
         Step { to: 5, statements: &[tallies::TALLIES, count_tallies!("pays")] },
         Step { to: 6, statements: &[tables::WITH_ACTORS] },
+        Step { to: 7, statements: &[journal::ANONYMOUS, journal::ANONYMOUS_BEGINS] },
     ],
     programs: &[
         programs::DECISIONS,
@@ -50,6 +53,9 @@ static SCHEMA: Schema = Schema {
         tally_new!("pays"),
         tally_changed!("pays"),
         tally_gone!("pays"),
+        journal::EXPIRED,
+        journal::PASS_EXPIRED,
+        journal::anonymise!("pays", ", card_last4 = NULL"),
     ],
 };
 

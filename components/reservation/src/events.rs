@@ -31,7 +31,10 @@ impl<S: Storage, T: Tell> Worker for Service<S, T> {
 
     async fn tick(&self, caught_up: bool) -> anyhow::Result<()> {
         self.open_demo_courses().await?;
-        Ok(self.do_duties(Timestamp::now(), caught_up).await?)
+        let now = Timestamp::now();
+        self.do_duties(now, caught_up).await?;
+        let kept_from = now.plus_minutes(-24 * 60 * i64::from(self.contract_records_days));
+        Ok(journal::anonymise(&self.journal.storage, kept_from).await?)
     }
 }
 

@@ -43,7 +43,9 @@ static RELAY: Relay = Relay::new(&DATABASE, "reservation");
 /// The service with Spin's store; `log` is told of what it commits.
 async fn service<T>(log: T) -> anyhow::Result<Service<&'static Database, T>> {
     let demo_courses = settings::parse("demo_courses").await?;
-    Ok(Service { journal: Journal { storage: &DATABASE, tell: log }, demo_courses })
+    let contract_records_days = settings::parse("contract_records_days").await?;
+    let journal = Journal { storage: &DATABASE, tell: log };
+    Ok(Service { journal, demo_courses, contract_records_days })
 }
 
 /// Answers `/courses` and `/reservations`.

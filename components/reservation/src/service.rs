@@ -15,6 +15,8 @@ pub struct Service<S, T> {
     pub journal: Journal<S, T>,
     /// Whether the demonstration courses are to be opened.
     pub demo_courses: bool,
+    /// For how many days it is kept whose a reservation was, from its last event on.
+    pub contract_records_days: u16,
 }
 
 /// A command, and the trace that it belongs to.

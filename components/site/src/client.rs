@@ -172,18 +172,17 @@ impl<'a> Client<'a> {
         };
         let request = self.request(context, method, path, headers, body).await;
         let request = request.map_err(|error| away(format!("{error:#}")))?;
-        let answered = pin!(async {
+        let answered = async {
             let response = spin_sdk::http::send(request).await.map_err(|error| format!("{error:?}"))?;
             let status = response.status();
             let retry =
                 response.headers().get("retry-after").and_then(|value| value.to_str().ok()?.parse().ok());
             let body = response.into_body().collect().await.map_err(|error| format!("{error:?}"))?.to_bytes();
             Ok::<_, String>(Answer { status, retry_after: retry, body })
-        });
-        // WASI's own request options do not time out a chained call.
-        let answer = match select(answered, pin!(spin_sdk::time::sleep(patience))).await {
-            Either::Left((answered, _)) => answered.map_err(away)?,
-            Either::Right(_) => return Err(away(format!("no answer within {} s", patience.as_secs()))),
+        };
+        let answer = match sent(answered, patience).await {
+            Some(answered) => answered.map_err(away)?,
+            None => return Err(away(format!("no answer within {} s", patience.as_secs()))),
         };
         if answer.status.is_success() {
             return Ok(answer);
@@ -237,6 +236,14 @@ impl<'a> Client<'a> {
             request = request.header("content-type", "application/json");
         }
         Ok(request.body(FullBody::new(body.unwrap_or_default().into()))?)
+    }
+}
+
+/// What is answered in time. (WASI's own request options do not time out a chained call.)
+pub(crate) async fn sent<T>(answered: impl Future<Output = T>, patience: Duration) -> Option<T> {
+    match select(pin!(answered), pin!(spin_sdk::time::sleep(patience))).await {
+        Either::Left((answered, _)) => Some(answered),
+        Either::Right(_) => None,
     }
 }
 

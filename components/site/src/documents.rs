@@ -155,6 +155,9 @@ pub(crate) struct Member {
     pub(crate) phone: Option<String>,
     pub(crate) email: Option<String>,
     pub(crate) language: Option<String>,
+    /// A `member` of before tells none.
+    #[serde(default)]
+    pub(crate) messages: Option<String>,
     #[serde(default)]
     pub(crate) roles: Vec<String>,
     #[serde(default)]

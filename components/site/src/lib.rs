@@ -25,6 +25,7 @@ mod icons;
 mod messages;
 mod page;
 mod pages;
+mod provider;
 #[cfg(test)]
 mod tests;
 mod view;

@@ -3,6 +3,7 @@
 use crate::client::{Client, Context, Problem, Trouble};
 use crate::filters;
 use crate::messages::Messages;
+use crate::provider::WaysIn;
 use crate::visitor::Visitor;
 use askama::Template;
 use hal::{Request, Response, StatusCode};
@@ -30,6 +31,8 @@ pub(crate) struct Settings {
     pub(crate) is_open: bool,
     /// How long an order that is not paid is kept, in minutes.
     pub(crate) due_minutes: i64,
+    /// What lets somebody in.
+    pub(crate) ways_in: WaysIn,
     imprint: Vec<Rc<str>>,
 }
 
@@ -41,7 +44,8 @@ impl Settings {
             imprint.push(settings::text(name).await?);
         }
         let due_minutes = settings::parse("payment_due_minutes").await?;
-        Ok(Self { is_open: &*access == "open", due_minutes, imprint })
+        let ways_in = WaysIn::read().await?;
+        Ok(Self { is_open: &*access == "open", due_minutes, ways_in, imprint })
     }
 }
 
@@ -339,6 +343,8 @@ impl Messages {
             "registration-ended" => self.problem_registration_ended(),
             "phone-taken" => self.problem_phone_taken(),
             "not-set-up" => self.problem_not_set_up(),
+            "id-token-invalid" => self.problem_id_token(),
+            "provider-unavailable" => self.problem_provider_away(),
             "too-many-requests" => self.problem_too_often(),
             "session-ended" => self.problem_session_ended(),
             "invalid-fields" => self.problem_fields(),

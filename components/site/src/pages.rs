@@ -5,6 +5,7 @@
 //! | `/`, `/apply/{eduNo}`, `/apply/{eduNo}/form` | everybody: the catalogue, a course, applying | [`catalogue`], [`apply`] |
 //! | `/my`, `/my/find`, `/my/{orderId}` and what is under it | applicants: where they stand, paying, canceling, papers | [`mine`], [`order`], [`papers`] |
 //! | `/sign-in`, `/sign-in/code`, `/register`, `/sign-out` | everybody | [`sign_in`] |
+//! | `/sign-in/oidc`, `/sign-in/oidc/callback` | everybody, where there is an OpenID provider | [`sign_in`] |
 //! | `/account` and what is under it | members | [`account`] |
 //! | `/operate` | operators | [`operate`] |
 //! | `/manage` and what is under it | course managers | [`manage`] |
@@ -58,6 +59,8 @@ pub(crate) enum Route {
     MoveCourse(EduNo, Move),
     SignIn,
     Code,
+    Provider,
+    Callback,
     Register,
     SignOut,
     Account,
@@ -107,6 +110,8 @@ impl Route {
             }
             ["sign-in"] => Self::SignIn,
             ["sign-in", "code"] => Self::Code,
+            ["sign-in", "oidc"] => Self::Provider,
+            ["sign-in", "oidc", "callback"] => Self::Callback,
             ["register"] => Self::Register,
             ["sign-out"] => Self::SignOut,
             ["account"] => Self::Account,
@@ -132,6 +137,9 @@ pub(crate) async fn answer(request: &Request, route: Route) -> Result<Response, 
     let settings = Settings::read().await.map_err(Error::failure)?;
     let mut visit = Visit { request, visitor, settings };
     let response = match request.method {
+        // What leads to a provider and back sets cookies, and is led to by another site.
+        Method::GET if route == Route::Provider => Some(sign_in::to_provider(&mut visit).await),
+        Method::GET if route == Route::Callback => Some(sign_in::from_provider(&mut visit).await),
         Method::GET => get(&visit, route).await,
         Method::POST if !request.is_same_origin() => Some(page::cross_site(&visit)),
         Method::POST => post(&mut visit, route, &Form::of(request)).await,
@@ -177,7 +185,14 @@ async fn get(visit: &Visit<'_>, route: Route) -> Option<Response> {
         Route::Privacy => legal::privacy(visit),
         Route::Refunds => legal::refunds(visit),
         Route::Nowhere => page::not_found(visit),
-        Route::Find | Route::Language | Route::Decide(_) | Route::SignOut => return None,
+        Route::Find
+        | Route::Language
+        | Route::Decide(_)
+        | Route::SignOut
+        | Route::Provider
+        | Route::Callback => {
+            return None;
+        }
     })
 }
 

@@ -91,6 +91,11 @@ kinds! {
          Nothing was stored.";
         "Send a new key with a new request.";
 
+    ID_TOKEN_INVALID = "id-token-invalid", UNAUTHORIZED, "The ID token does not count";
+        "It is not one that the OpenID provider has signed for this application and for this sign-in, its time is over, \
+         or it was used before: each counts once. `detail` says which. Nothing was stored.";
+        "Have the provider sign the person in again, with a new `nonce`, and send the ID token that comes of it.";
+
     INTERNAL = "internal", INTERNAL_SERVER_ERROR, "Something failed on our side";
         "A defect, or something that the application needs is broken. The cause is in the operator's log and is \
          never shown.";
@@ -153,12 +158,16 @@ kinds! {
          `If-None-Match` forbids the present one; or one of them cannot be read. Nothing was changed now.";
         "Read it again, decide again, and send the new ETag in `If-Match`.";
 
+    PROVIDER_UNAVAILABLE = "provider-unavailable", SERVICE_UNAVAILABLE, "The OpenID provider does not answer";
+        "Its keys are needed to verify an ID token, and could not be fetched. The token was not used up.";
+        "Try again after the seconds in `Retry-After`, or sign in with a code where codes are taken.";
+
     REGISTRATION_ENDED = "registration-ended", UNAUTHORIZED, "The registration cannot go on";
         "The `registrationToken` was used, or is older than fifteen minutes. Nothing was stored.";
         "Ask for a code with `POST /sign-in-codes`, and send it with `POST /sessions`.";
 
-    REGISTRATION_REQUIRED = "registration-required", FORBIDDEN, "Nobody is registered with this number";
-        "The code is right, and the number is nobody's yet. `registrationToken` stands for it, once and for the \
+    REGISTRATION_REQUIRED = "registration-required", FORBIDDEN, "Nobody is registered with this";
+        "The code or the ID token is right, and is nobody's yet. `registrationToken` stands for it, once and for the \
          seconds in `expiresIn`.";
         "Send `POST /members` with the `registrationToken`, a name and the consents.";
 

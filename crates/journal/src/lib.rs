@@ -9,6 +9,7 @@
 //! - [`Journal::carry_out`] runs the loop; nothing else retries a conflict.
 //! - [`Decision`] is what is committed: events, what they were decided from (*expectations*), and beside them only what
 //!   must not be in an event, as rows of a kind of the context's own (sealed cards, idempotency keys).
+//! - [`anonymise`](fn@anonymise) takes the person out of what is kept for long enough.
 //! - [`tables`], [`programs`](mod@programs), [`tallies`] and [`keys`] are the part of a context's schema that is the same in all of them.
 //!
 //! The one statement is an `INSERT` into the view `decisions`. Its triggers append each event to the table `events` and
@@ -20,12 +21,14 @@
 mod decision;
 pub mod keys;
 pub mod programs;
+mod retention;
 pub mod tables;
 pub mod tallies;
 #[cfg(test)]
 mod tests;
 
 pub use decision::{Decision, history};
+pub use retention::{ANONYMOUS, ANONYMOUS_BEGINS, EXPIRED, PASS_EXPIRED, anonymise};
 
 use store::{Storage, StoreError};
 

@@ -4,6 +4,7 @@ mod conflicts;
 mod decisions;
 mod locks;
 mod outbox;
+mod retention;
 
 use crate::{Decision, Journal, Tell, expectation, history, programs, tables};
 use kernel::event::{Applicant, Event, ReservationConfirmed, ReservationRejected};

@@ -24,7 +24,9 @@ pub use number::{CustomerId, EduNo, Guests, MAX_ID, OrderId, decimal};
 pub use owners::Owners;
 pub use page::Page;
 pub use person::{Email, PersonName, Phone};
-pub use status::{Approval, CourseStatus, Language, OrderStatus, PayStatus, ReservationStatus, Role};
+pub use status::{
+    Approval, CourseStatus, Language, OrderStatus, PayStatus, ReservationStatus, Role, WantedMessages,
+};
 #[cfg(feature = "clock")]
 pub use time::clock;
 pub use time::{NotATimestamp, Timestamp};

@@ -127,6 +127,18 @@ words!(
 );
 
 words!(
+    /// Which messages about their applications a member wants.
+    #[derive(Default)]
+    WantedMessages, "messages" {
+        /// Every one, the default.
+        #[default]
+        All = "all",
+        /// Without those that only say that something is under way.
+        Needed = "needed",
+    }
+);
+
+words!(
     /// What a member may do.
     pub Role, "role" {
         /// Apply for courses. Every member may.

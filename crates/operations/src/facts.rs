@@ -184,7 +184,7 @@ row!(
     /// What `member` lists.
     MemberRow {
         name: Option<String>, phone: Option<String>, email: Option<String>, language: Option<String>, roles: String,
-        registered_at: Option<String>, erased_at: Option<String>, version: i64,
+        registered_at: Option<String>, erased_at: Option<String>, version: i64, messages: String,
     }
 );
 
@@ -267,6 +267,8 @@ pub(crate) struct Message {
     pub(crate) status: String,
     /// When it was sent, or else written.
     pub(crate) changed_at: Timestamp,
+    /// Whether it was kept for long enough, so that nobody knows any more what it said to whom.
+    pub(crate) is_emptied: bool,
 }
 
 #[derive(Clone, Debug, Default)]

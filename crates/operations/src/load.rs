@@ -264,7 +264,8 @@ fn notification_store(store: &Snapshot) -> Result<NotificationStore> {
     let mut messages = Vec::new();
     store.each(
         "messages",
-        "SELECT id, order_id, status, coalesce(sent_at, created_at), customer_id FROM messages ORDER BY seq",
+        "SELECT id, order_id, status, coalesce(sent_at, created_at), customer_id, CASE body WHEN '' THEN 1 ELSE 0 END
+            FROM messages ORDER BY seq",
         |row| {
             let changed_at = row.text(3)?.parse().unwrap_or(Timestamp::from_millis(0));
             messages.push(Message {
@@ -273,6 +274,7 @@ fn notification_store(store: &Snapshot) -> Result<NotificationStore> {
                 customer: row.get::<Option<i64>>(4)?.map(i64::unsigned_abs),
                 status: row.get(2)?,
                 changed_at,
+                is_emptied: row.get::<i64>(5)? == 1,
             });
             Ok(())
         },

@@ -181,7 +181,8 @@ impl NewView {
         loop {
             let events = self.read(source).with_context(|| format!("reading the events of `{context}`"))?;
             let Some(events) = events else { break };
-            let view = View { storage: self.storage.clone() };
+            // It is told, and no time passes for it.
+            let view = View { storage: self.storage.clone(), contract_records_days: u16::MAX };
             at_once(view.take_in(&events))
                 .context("the view waited for something else than its store")?
                 .with_context(|| format!("the view did not take in events of `{context}`"))?;

@@ -20,6 +20,7 @@ use crate::replay::again;
 use crate::scratch::{SUFFIXES, Scratch, folder_of, with_suffix};
 use crate::stopped::{claim, nobody_uses};
 use crate::stores::{Place, Stores, known};
+use crate::trail::note_in;
 
 /// The outside world: what it did after the backup was done, whatever is put back here.
 const OUTSIDE: [&str; 2] = ["gateway", "inbox"];
@@ -218,7 +219,7 @@ impl Prepared {
         let mut prepared = Self::default();
         for (label, target) in targets {
             let Some(copied) = manifest.stores.get(*label) else { continue };
-            let copy = Copy::new(&source.join(&copied.file), label, target);
+            let copy = Copy::new(&source.join(&copied.file), label, target, &manifest.taken_at);
             prepared.0.push(copy.with_context(|| format!("preparing the store `{label}` of the backup"))?);
         }
         Ok(prepared)
@@ -238,7 +239,7 @@ impl Prepared {
 }
 
 impl Copy {
-    fn new(source: &Path, label: &'static str, target: &Path) -> Result<Self> {
+    fn new(source: &Path, label: &'static str, target: &Path, taken_at: &str) -> Result<Self> {
         let folder = folder_of(target);
         fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
         let scratch = Scratch::beside(target, "restoring")?;
@@ -247,7 +248,7 @@ impl Copy {
         // A backup may be kept so that nobody changes it by mistake; a store is written to.
         #[cfg(unix)]
         fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
-        let events = make_ready(path, label)?;
+        let events = make_ready(path, label, taken_at)?;
         sync(path)?;
         Ok(Self { events, target: target.to_owned(), scratch })
     }
@@ -255,7 +256,7 @@ impl Copy {
 
 /// Brings it to this release, and has every event sent again and every message in nobody's hands. Says how many events
 /// there are.
-fn make_ready(file: &Path, label: &'static str) -> Result<u64> {
+fn make_ready(file: &Path, label: &'static str, taken_at: &str) -> Result<u64> {
     let place = Place::File(file.to_owned());
     drop(place.look(label)?);
     Sqlite::file(file, known(label)?.0)?;
@@ -269,6 +270,10 @@ fn make_ready(file: &Path, label: &'static str) -> Result<u64> {
     if label == "notification" {
         // Whoever was about to send these is no more; otherwise they would be waited for until their time is up.
         store.execute("UPDATE messages SET due_at = 0 WHERE status = 'Pending'")?;
+    }
+    if label == "member" {
+        // In the trail that is put back: the one that it takes the place of goes aside with its store.
+        note_in(&store, "StoresRestored", &format!("backup/{taken_at}"))?;
     }
     if let Opened::Sqlite(store) = store {
         store.close().map_err(|(_, error)| error)?;

@@ -227,6 +227,7 @@ impl Histories {
                     customer: told.event.applicant().and_then(|one| one.customer_id).map(CustomerId::get),
                     status: "Sent".to_owned(),
                     changed_at: told.time,
+                    is_emptied: false,
                 }));
             }
         }

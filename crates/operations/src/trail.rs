@@ -5,6 +5,7 @@ use anyhow::{Context, Result, bail, ensure};
 use kernel::Timestamp;
 use sha2::{Digest, Sha256};
 
+use crate::opened::Opened;
 use crate::stores::Stores;
 
 /// What an exported trail begins with.
@@ -98,13 +99,15 @@ pub(crate) fn note_command(stores: &Stores, action: &'static str, contexts: &[&'
     if !store.has("acts")? {
         return Ok(());
     }
+    contexts.iter().try_for_each(|context| note_in(&store, action, &format!("context/{context}")))
+}
+
+/// Writes into the audit trail of `member`'s store that a command does something.
+pub(crate) fn note_in(store: &Opened, action: &str, object: &str) -> Result<()> {
     let now = Timestamp::now();
-    for context in contexts {
-        store.run(&format!(
-            "INSERT INTO acts (time, actor, action, object) VALUES ('{now}', 'command', '{action}', 'context/{context}')"
-        ))?;
-    }
-    Ok(())
+    store.run(&format!(
+        "INSERT INTO acts (time, actor, action, object) VALUES ('{now}', 'command', '{action}', '{object}')"
+    ))
 }
 
 /// Verifies a trail that was exported as CSV, in one file or in several that follow one another, each given with its name.

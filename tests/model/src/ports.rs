@@ -36,23 +36,35 @@ impl Shared {
     /// `pay`, with the card company being so.
     pub fn pay(&self, link: Link) -> pay::Service<CardCompany, Paused, Nobody> {
         let ledger = self.stores.paused("gateway");
-        pay::Service { gateway: CardCompany { ledger, link }, journal: self.journal("pay") }
+        pay::Service {
+            gateway: CardCompany { ledger, link },
+            journal: self.journal("pay"),
+            contract_records_days: 1827,
+        }
     }
 
     /// `reservation`.
     pub fn reservation(&self) -> reservation::Service<Paused, Nobody> {
-        reservation::Service { journal: self.journal("reservation"), demo_courses: false }
+        reservation::Service {
+            journal: self.journal("reservation"),
+            demo_courses: false,
+            contract_records_days: 1827,
+        }
     }
 
     /// `notification`, with the channel being so.
     pub fn notification(&self, link: Link) -> notification::Service<Phones, Paused> {
         let channel = Phones { inbox: self.stores.paused("inbox"), link };
-        notification::Service { channel, storage: self.stores.paused("notification") }
+        notification::Service {
+            channel,
+            storage: self.stores.paused("notification"),
+            message_records_days: 1096,
+        }
     }
 
     /// `information`.
     pub fn information(&self) -> information::View<Paused> {
-        information::View { storage: self.stores.paused("information") }
+        information::View { storage: self.stores.paused("information"), contract_records_days: 1827 }
     }
 
     fn journal(&self, label: &'static str) -> Journal<Paused, Nobody> {

@@ -98,6 +98,7 @@ impl World {
             },
             breaker_store: order::BreakerStore::default(),
             payment_due_minutes: 30,
+            contract_records_days: 1827,
             // Nobody is held to a rate here.
             member_tries_per_hour: 0,
             address_tries_per_hour: 0,

@@ -30,6 +30,7 @@ mod outages;
 mod password;
 mod payment;
 mod postgres;
+mod provider;
 mod refused;
 mod released;
 mod rendered;

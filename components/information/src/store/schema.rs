@@ -3,7 +3,7 @@
 use store::{Schema, Step, course_managers};
 
 pub(super) static SCHEMA: Schema = Schema {
-    version: 3,
+    version: 4,
     oldest_code: 1,
     tables: &[
         // `delayed_at` is the newest of `pay`'s versions at which `order` told that the payment is delayed. Until a later
@@ -48,6 +48,7 @@ pub(super) static SCHEMA: Schema = Schema {
             status TEXT NOT NULL,
             managers TEXT NOT NULL DEFAULT '[]'
         )",
+        INFOMATIONS_KEPT,
         course_managers::TABLE,
         course_managers::BY_MEMBER,
         PEOPLE,
@@ -73,9 +74,14 @@ pub(super) static SCHEMA: Schema = Schema {
                 PEOPLE,
             ],
         },
+        Step { to: 4, statements: &[INFOMATIONS_KEPT] },
     ],
     programs: &[TOLD, TOLD_OF_ORDER, TOLD_OF_COURSE, INSERTED, UPDATED],
 };
+
+/// To find those whose customer is kept for too long.
+const INFOMATIONS_KEPT: &str =
+    "CREATE INDEX infomations_kept ON infomations (updated_at) WHERE customer_id IS NOT NULL";
 
 /// What members are called. Of whoever is erased the number and the version are left, so that an older event that comes late
 /// tells nothing.

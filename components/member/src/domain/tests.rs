@@ -9,7 +9,7 @@ fn newcomer() -> Newcomer {
     Newcomer {
         customer_id: CustomerId::parse(7).unwrap(),
         name: PersonName::parse("홍길동").unwrap(),
-        phone: Phone::parse("010-1234-5678").unwrap(),
+        phone: Phone::parse("010-1234-5678").ok(),
         email: Email::parse("gil@example.com").ok(),
         language: Language::Ko,
         roles: vec![],

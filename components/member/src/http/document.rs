@@ -4,7 +4,7 @@ use crate::secrets::RefreshToken;
 use crate::service::{SignedIn, Standing, Tokens};
 use crate::store::{ACCESS_SECONDS, Given, Listed, REFRESH_SECONDS};
 use hal::Links;
-use kernel::{CustomerId, Email, Language, PersonName, Phone, Role, Timestamp};
+use kernel::{CustomerId, Email, Language, PersonName, Phone, Role, Timestamp, WantedMessages};
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -18,6 +18,7 @@ pub(super) struct Document<'a> {
     pub(super) phone: Option<String>,
     pub(super) email: Option<&'a Email>,
     pub(super) language: Option<Language>,
+    pub(super) messages: WantedMessages,
     pub(super) roles: Vec<Role>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) consents: Option<Vec<Given>>,
@@ -36,6 +37,7 @@ impl<'a> Document<'a> {
             phone: listed.phone.as_ref().map(Phone::masked),
             email: listed.email.as_ref(),
             language: listed.language,
+            messages: listed.messages,
             roles,
             consents: None,
             registered_at: listed.registered_at,

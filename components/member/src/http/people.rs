@@ -83,6 +83,7 @@ pub(super) async fn list<P: Ports, S: Storage, T: Tell>(
     };
     let paging = Paging::parse(&request.query, &["customerId"])?;
     let storage = service.storage();
+    service.note_shown("members").await?;
     let listed = store::list(storage, &filter, &paging.page()).await?;
     let total = if paging.counts() { Some(store::total(storage, &filter).await?) } else { None };
     let here = |listed: &Listed| format!("{}/members/{}", request.base, listed.customer_id);
@@ -130,6 +131,7 @@ pub(super) async fn change_me<P: Ports, S: Storage, T: Tell>(
         name: fields.text("name", PersonName::parse),
         email: email(&mut fields),
         language: fields.text("language", str::parse),
+        messages: fields.text("messages", str::parse),
         ..Changes::default()
     };
     let marketing = fields.object("consents").and_then(|mut given| {
@@ -198,14 +200,17 @@ pub(super) async fn data<P: Ports, S: Storage, T: Tell>(
     let given = store::consents(storage, customer_id).await?;
     let sessions = store::sessions(storage, customer_id, now).await?;
     let sign_ins = store::sign_ins(storage, customer_id).await?;
+    let identities = store::identities(storage, customer_id).await?;
     let here = format!("{}/members/me", request.base);
     let at = Timestamp::from_millis;
     let session = |session: &store::Session| json!({ "sessionId": session.session_id, "createdAt": at(session.created_at), "lastUsedAt": at(session.last_used_at) });
     let sign_in = |sign_in: &store::SignIn| json!({ "at": at(sign_in.at), "address": sign_in.address });
+    let identity = |linked: &store::Linked| json!({ "issuer": linked.identity.issuer, "subject": linked.identity.subject, "linkedAt": at(linked.linked_at) });
     let document = json!({
         "member": Document::whole(&listed, roles(service, &listed), given.clone(), &here),
         "consents": given,
         "sessions": sessions.iter().map(session).collect::<Vec<Value>>(),
+        "identities": identities.iter().map(identity).collect::<Vec<Value>>(),
         "signIns": sign_ins.iter().map(sign_in).collect::<Vec<Value>>(),
     });
     Ok(Response::ok(&document).header("content-disposition", "attachment; filename=\"sugang-my-data.json\""))

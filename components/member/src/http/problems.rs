@@ -29,12 +29,24 @@ pub(super) fn refuse(not_done: NotDone) -> Error {
             .next(Kind::CODE_WRONG.next)
             .into(),
         NotDone::RegistrationRequired(token) => Problem::new(Kind::REGISTRATION_REQUIRED)
-            .detail("The code is right, and nobody is registered with this number.")
+            .detail("What was shown is right, and nobody is registered with it.")
             .next(Kind::REGISTRATION_REQUIRED.next)
             .with("registrationToken", token.as_str())
             .with("expiresIn", REGISTRATION_SECONDS)
             .header("cache-control", "no-store")
             .into(),
+        NotDone::IdToken(invalid) => Problem::new(Kind::ID_TOKEN_INVALID)
+            .detail(invalid.to_string())
+            .next(Kind::ID_TOKEN_INVALID.next)
+            .into(),
+        NotDone::ProviderAway(unavailable) => {
+            eprintln!("member: asking the OpenID provider for its keys: {unavailable}");
+            Problem::new(Kind::PROVIDER_UNAVAILABLE)
+                .detail("The OpenID provider did not tell its keys, so its ID tokens cannot be verified now.")
+                .next(Kind::PROVIDER_UNAVAILABLE.next)
+                .header("retry-after", "5")
+                .into()
+        }
         NotDone::SessionEnded => Problem::new(Kind::SESSION_ENDED)
             .detail("The refresh token does not count.")
             .next(Kind::SESSION_ENDED.next)

@@ -3,24 +3,31 @@
 use super::document;
 use super::me;
 use super::problems::refuse;
+use crate::id_token::Provider;
 use crate::ports::Ports;
 use crate::secrets::{DIGITS, Token};
 use crate::service::Service;
+use crate::settings::Settings;
 use crate::store::{self, CODE_SECONDS, RESEND_SECONDS};
 use ::store::Storage;
 use access::Caller;
 use hal::{Error, Problem, Request, Response, StatusCode};
 use journal::Tell;
-use kernel::{Phone, Timestamp};
+use kernel::{Invalid, Phone, Timestamp};
 use serde_json::{Value, json};
 
 /// Sends a code. The answer is the same whether the number is anybody's or not.
 pub(super) async fn ask_code<P: Ports, S: Storage, T: Tell>(
     service: &Service<P, S, T>,
     request: &Request,
+    caller: &Caller,
 ) -> Result<Response, Error> {
     let mut fields = request.fields()?;
     let phone = fields.required_text("phone", Phone::parse);
+    // Members show with a code that they have another telephone, whatever lets them in.
+    if !service.settings.codes && caller.customer_id().is_none() {
+        fields.refuse(Invalid::new("phone", "is sent no code here: sign in with the OpenID provider"));
+    }
     let language = fields.text("language", str::parse).unwrap_or_else(|| request.language());
     fields.finish()?;
     let Some(phone) = phone else { return Err(Problem::invalid_fields(&[]).into()) };
@@ -44,15 +51,48 @@ pub(super) fn typed_code(request: &Request) -> Result<(Token, String), Problem> 
     token.zip(code).ok_or_else(|| Problem::invalid_fields(&[]))
 }
 
-/// Lets somebody in.
+/// What somebody shows to be let in.
+enum Shown<'a> {
+    Code { token: Token, code: String },
+    IdToken { provider: &'a Provider, token: String, nonce: String },
+}
+
+/// Reads it, if that is a way in here.
+fn shown<'a>(request: &Request, settings: &'a Settings) -> Result<Shown<'a>, Problem> {
+    let mut fields = request.fields()?;
+    if !fields.has("idToken") {
+        if !settings.codes {
+            fields.refuse(Invalid::new("idToken", "is required: codes let nobody in here"));
+            fields.finish()?;
+        }
+        let (token, code) = typed_code(request)?;
+        return Ok(Shown::Code { token, code });
+    }
+    let token = fields.text("idToken", |token| Ok(token.to_owned()));
+    let nonce = fields.required_text("nonce", |nonce| Ok(nonce.to_owned()));
+    if settings.provider.is_none() {
+        fields.refuse(Invalid::new("idToken", "is not taken here: sign in with a code"));
+    }
+    fields.finish()?;
+    let read = settings.provider.as_ref().zip(token.zip(nonce));
+    let (provider, (token, nonce)) = read.ok_or_else(|| Problem::invalid_fields(&[]))?;
+    Ok(Shown::IdToken { provider, token, nonce })
+}
+
+/// Lets somebody in who shows a code, or an ID token of the provider.
 pub(super) async fn sign_in<P: Ports, S: Storage, T: Tell>(
     service: &Service<P, S, T>,
     request: &Request,
 ) -> Result<Response, Error> {
-    let (token, code) = typed_code(request)?;
     let address = request.client_address(service.settings.trusted_proxies);
     let traceparent = request.traceparent();
-    let signed_in = service.sign_in(&token, &code, address.as_deref(), traceparent.as_deref()).await;
+    let (address, traceparent) = (address.as_deref(), traceparent.as_deref());
+    let signed_in = match shown(request, &service.settings)? {
+        Shown::Code { token, code } => service.sign_in(&token, &code, address, traceparent).await,
+        Shown::IdToken { provider, token, nonce } => {
+            service.sign_in_with_provider(provider, &token, &nonce, address, traceparent).await
+        }
+    };
     let signed_in = signed_in.map_err(refuse)?;
     Ok(Response::created(&document::signed_in(&signed_in), &format!("{}/sessions/current", request.base)))
 }

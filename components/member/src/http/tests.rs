@@ -350,6 +350,10 @@ fn members_see_and_change_themselves() {
     assert_eq!(patch(json!({})).status, 200);
     assert_eq!(client.events(), ["MemberRegistered", "MemberChanged"], "what is the same is not told");
     assert_eq!(patch(json!({ "name": "", "consents": { "marketing": 3 } })).problem(), "422 invalid-fields");
+    assert_eq!(me.body["messages"], "all");
+    assert_eq!(patch(json!({ "messages": "needed" })).body["messages"], "needed");
+    assert_eq!(patch(json!({ "messages": "none" })).problem(), "422 invalid-fields");
+    assert_eq!(patch(json!({ "language": "ko" })).body["messages"], "needed", "what is not named stays");
     // Roles are not one's own to give.
     patch(json!({ "roles": ["operator"] }));
     assert_eq!(client.get("/members/me", &token).body["roles"], json!(["customer"]));
@@ -403,6 +407,17 @@ fn an_operator_finds_members_and_sees_no_more_of_their_numbers_in_lists() {
     assert_eq!(found["_embedded"]["members"][0]["customerId"], 1);
     assert_eq!(client.get("/members/1", &token).body["phone"], "+821011112222");
     assert_eq!(client.get("/members/9", &token).problem(), "404 not-found");
+    // Each look is in the audit trail, but for those at oneself.
+    client.get("/members/me", &token);
+    let shown = client.store().run(
+        "SELECT actor || ' ' || object AS shown FROM audit WHERE action = 'MembersShown' ORDER BY entry",
+        &[],
+    );
+    let shown: Vec<_> = shown.unwrap().iter().map(|row| row.text("shown").unwrap().to_owned()).collect();
+    assert_eq!(
+        shown,
+        ["members", "members", "member/1", "member/9"].map(|object| format!("member:2 {object}"))
+    );
 }
 
 #[test]

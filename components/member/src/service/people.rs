@@ -3,10 +3,10 @@
 use super::{NotDone, Service, Standing, decided};
 use crate::domain::{Changes, Command, Consent, Refusal};
 use crate::ports::Ports;
-use crate::store;
-use ::store::Storage;
+use crate::store::{self, Act};
+use ::store::{Storage, StoreError};
 use journal::{Decision, Tell};
-use kernel::{CustomerId, Timestamp};
+use kernel::{Actor, CustomerId, Timestamp, actor};
 
 impl<P: Ports, S: Storage, T: Tell> Service<P, S, T> {
     /// Changes a member. Where a role is taken away, every session ends: what was given out in them says otherwise.
@@ -40,6 +40,14 @@ impl<P: Ports, S: Storage, T: Tell> Service<P, S, T> {
             self.tell_ended(now).await?;
         }
         Ok(self.standing_of(member))
+    }
+
+    /// Keeps in the audit trail that somebody in charge was shown who others are, before they are.
+    pub(crate) async fn note_shown(&self, object: &str) -> Result<(), StoreError> {
+        let actor = actor::current().filter(Actor::is_in_charge);
+        let Some(actor) = &actor else { return Ok(()) };
+        let shown = Act::new("MembersShown", object.to_owned(), Some(actor), Timestamp::now());
+        store::keep_acts(self.storage(), &[shown]).await
     }
 
     /// Keeps whether a member agrees to something that they need not agree to.

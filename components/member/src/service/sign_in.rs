@@ -5,10 +5,13 @@
 
 use super::{NotDone, Service, Standing, decided};
 use crate::domain::{Changes, Command, Consent, Newcomer, Refusal};
+use crate::id_token::Identity;
 use crate::messages;
 use crate::ports::Ports;
 use crate::secrets::{Code, KeptCode, RefreshToken, Token, name};
-use crate::store::{self, ACCESS_SECONDS, Act, NewCode, NewConsent, NewSession, NotKept, Refreshed};
+use crate::store::{
+    self, ACCESS_SECONDS, Act, NewCode, NewConsent, NewIdentity, NewSession, NotKept, Refreshed, Shown,
+};
 use ::store::Storage;
 use access::token::Claims;
 use journal::{Decision, Tell};
@@ -122,14 +125,15 @@ impl<P: Ports, S: Storage, T: Tell> Service<P, S, T> {
     ) -> Result<SignedIn, NotDone> {
         let Some(customer_id) = store::whose(self.storage(), phone).await? else {
             let token = Token::random()?;
-            store::keep_registration(self.storage(), &token.hash(), phone, Timestamp::now()).await?;
+            let shown = Shown { phone: Some(phone.clone()), identity: None };
+            store::keep_registration(self.storage(), &token.hash(), &shown, Timestamp::now()).await?;
             return Err(NotDone::RegistrationRequired(token));
         };
         self.accept_invitations(customer_id, phone, traceparent).await?;
         self.begin(customer_id, address).await
     }
 
-    /// Makes somebody a member who has shown that they have a telephone, and lets them in.
+    /// Makes somebody a member who has shown a telephone or who they are to a provider, and lets them in.
     pub(crate) async fn register(
         &self,
         form: &Form,
@@ -140,17 +144,33 @@ impl<P: Ports, S: Storage, T: Tell> Service<P, S, T> {
         let hash = form.token.hash();
         let version = &*self.settings.consents_version;
         let register = async |storage: &S| -> Result<_, NotDone> {
-            let phone = store::find_registration(storage, &hash, now).await?;
-            let phone = phone.ok_or(Refusal::RegistrationEnded)?;
-            if store::whose(storage, &phone).await?.is_some() {
+            let shown = store::find_registration(storage, &hash, now).await?;
+            let Shown { phone, identity } = shown.ok_or(Refusal::RegistrationEnded)?;
+            if let Some(phone) = &phone
+                && store::whose(storage, phone).await?.is_some()
+            {
                 return Err(Refusal::PhoneTaken.into());
             }
+            if let Some(identity) = &identity
+                && store::whose_identity(storage, identity).await?.is_some()
+            {
+                return Err(Refusal::RegistrationEnded.into());
+            }
             let customer_id = store::next_number(storage).await?;
-            let roles = invited(&store::invitations(storage, Some(&phone)).await?);
+            let mut roles = Vec::new();
+            if let Some(phone) = &phone {
+                roles = invited(&store::invitations(storage, Some(phone)).await?);
+            }
             let record = store::load(storage, customer_id).await?;
             let mut decision = Decision::new();
             decision.beside("registration", &hash, &Now { now: now.millis() });
-            decision.beside("invited", phone.as_str(), &());
+            if let Some(phone) = &phone {
+                decision.beside("invited", phone.as_str(), &());
+            }
+            if let Some(Identity { issuer, subject }) = &identity {
+                let linked = NewIdentity { issuer, subject, at: now.millis() };
+                decision.beside("identity", customer_id, &linked);
+            }
             for consent in Consent::ALL {
                 let given = i64::from(consent.is_required() || form.marketing);
                 let kept = NewConsent { name: consent.as_str(), version, given, at: now };
@@ -172,7 +192,7 @@ impl<P: Ports, S: Storage, T: Tell> Service<P, S, T> {
     }
 
     /// Gives a member the roles that they were invited to, for good.
-    async fn accept_invitations(
+    pub(super) async fn accept_invitations(
         &self,
         customer_id: CustomerId,
         phone: &Phone,
@@ -202,7 +222,11 @@ impl<P: Ports, S: Storage, T: Tell> Service<P, S, T> {
     }
 
     /// Begins a session.
-    async fn begin(&self, customer_id: CustomerId, address: Option<&str>) -> Result<SignedIn, NotDone> {
+    pub(super) async fn begin(
+        &self,
+        customer_id: CustomerId,
+        address: Option<&str>,
+    ) -> Result<SignedIn, NotDone> {
         let (session_id, token, now) = (name()?, RefreshToken::random()?, Timestamp::now());
         let standing = self.standing(customer_id).await?.ok_or(NotDone::CodeWrong)?;
         // Signed first: where that is not set up there is no session either.

@@ -1,5 +1,6 @@
 //! Codes that are sent to telephones, and the tokens that somebody registers with who had the right one.
 
+use crate::id_token::Identity;
 use crate::secrets::KeptCode;
 use kernel::{Phone, Timestamp};
 use store::{Row, Statement, Storage, StoreError};
@@ -150,27 +151,49 @@ pub(crate) async fn use_code(storage: &impl Storage, code_id: i64) -> Result<boo
     Ok(Statement::new(use_up).bind(code_id).row(storage).await?.is_some())
 }
 
-/// Keeps what is kept of a registration token.
+/// What somebody has shown who may register.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Shown {
+    /// None where a provider does not vouch for one.
+    pub(crate) phone: Option<Phone>,
+    /// None where it was a code.
+    pub(crate) identity: Option<Identity>,
+}
+
+/// Keeps what a registration token stands for.
 pub(crate) async fn keep_registration(
     storage: &impl Storage,
     token_hash: &str,
-    phone: &Phone,
+    shown: &Shown,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    let keep = "INSERT INTO registrations (token_hash, phone, expires_at) VALUES ($1, $2, $3)";
-    let until = now.plus_seconds(REGISTRATION_SECONDS).millis();
-    Statement::new(keep).bind(token_hash).bind(phone.as_str()).bind(until).run(storage).await
+    let keep = "INSERT INTO registrations (token_hash, phone, expires_at, issuer, subject) VALUES ($1, $2, $3, $4, $5)";
+    let identity = shown.identity.as_ref();
+    Statement::new(keep)
+        .bind(token_hash)
+        .bind(shown.phone.as_ref().map_or("", Phone::as_str))
+        .bind(now.plus_seconds(REGISTRATION_SECONDS).millis())
+        .bind(identity.map(|identity| &*identity.issuer))
+        .bind(identity.map(|identity| &*identity.subject))
+        .run(storage)
+        .await
 }
 
-/// The telephone that a registration token stands for, if it counts.
+/// What a registration token stands for, if it counts.
 pub(crate) async fn find_registration(
     storage: &impl Storage,
     token_hash: &str,
     now: Timestamp,
-) -> Result<Option<Phone>, StoreError> {
-    let find = "SELECT phone FROM registrations WHERE token_hash = $1 AND expires_at > $2";
+) -> Result<Option<Shown>, StoreError> {
+    let find = "SELECT nullif(phone, '') AS phone, issuer, subject FROM registrations
+        WHERE token_hash = $1 AND expires_at > $2";
     let row = Statement::new(find).bind(token_hash).bind(now.millis()).row(storage).await?;
-    row.map(|row| row.parse("phone")).transpose()
+    let read = |row: &Row| {
+        let identity = row.opt_string("issuer")?.zip(row.opt_string("subject")?);
+        let identity = identity.map(|(issuer, subject)| Identity { issuer, subject });
+        Ok(Shown { phone: row.opt_parse("phone")?, identity })
+    };
+    row.as_ref().map(read).transpose()
 }
 
 /// Forgets up to 1000 codes that no limit counts any more, and registration tokens that no longer count.

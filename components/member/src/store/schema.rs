@@ -9,7 +9,7 @@ use journal::{programs, tables};
 use store::{Schema, Step};
 
 pub(super) static SCHEMA: Schema = Schema {
-    version: 2,
+    version: 3,
     // Before that a code was known by its number.
     oldest_code: 2,
     tables: &[
@@ -24,7 +24,7 @@ pub(super) static SCHEMA: Schema = Schema {
         "CREATE INDEX codes_of_phone ON codes (phone, made_at)",
         "CREATE INDEX codes_of_address ON codes (address, made_at)",
         "CREATE INDEX codes_by_age ON codes (made_at)",
-        "CREATE TABLE registrations (token_hash TEXT PRIMARY KEY, phone TEXT NOT NULL, expires_at INTEGER NOT NULL) WITHOUT ROWID",
+        REGISTRATIONS,
         SESSIONS,
         "CREATE INDEX sessions_of_member ON sessions (customer_id)",
         "CREATE INDEX sessions_by_age ON sessions (expires_at)",
@@ -39,6 +39,11 @@ pub(super) static SCHEMA: Schema = Schema {
         AUDIT,
         AUDIT_UNSEALED,
         AUDIT_BY_ACTOR,
+        IDENTITIES,
+        IDENTITIES_OF_MEMBER,
+        USED_ID_TOKENS,
+        USED_ID_TOKENS_BY_AGE,
+        PROVIDER_KEYS,
     ],
     steps: &[
         Step { to: 2, statements: &[tables::WITH_ACTORS, AUDIT, AUDIT_UNSEALED, AUDIT_BY_ACTOR] },
@@ -50,6 +55,19 @@ pub(super) static SCHEMA: Schema = Schema {
                 CODES_BY_TOKEN,
             ],
         },
+        Step {
+            to: 3,
+            statements: &[
+                "ALTER TABLE members ADD COLUMN messages TEXT NOT NULL DEFAULT 'all'",
+                "ALTER TABLE registrations ADD COLUMN issuer TEXT",
+                "ALTER TABLE registrations ADD COLUMN subject TEXT",
+                IDENTITIES,
+                IDENTITIES_OF_MEMBER,
+                USED_ID_TOKENS,
+                USED_ID_TOKENS_BY_AGE,
+                PROVIDER_KEYS,
+            ],
+        },
     ],
     programs: &[
         programs::DECISIONS,
@@ -57,6 +75,8 @@ pub(super) static SCHEMA: Schema = Schema {
         programs::PROJECTION,
         KEEP_CONSENT,
         END_REGISTRATION,
+        LINK_IDENTITY,
+        NOTE_IDENTITY,
         ACCEPT_INVITATIONS,
         END_SESSIONS,
         PROJECT_REGISTERED,
@@ -90,7 +110,8 @@ const MEMBERS: &str = "CREATE TABLE members (
     roles TEXT NOT NULL,
     registered_at TEXT,
     erased_at TEXT,
-    version INTEGER NOT NULL
+    version INTEGER NOT NULL,
+    messages TEXT NOT NULL DEFAULT 'all'
 )";
 
 /// Every code that was asked for within the hour. It counts, while it is open, for whoever has the token with this hash.
@@ -108,6 +129,42 @@ const CODES: &str = "CREATE TABLE codes (
 )";
 
 const CODES_BY_TOKEN: &str = "CREATE UNIQUE INDEX codes_by_token ON codes (token_hash)";
+
+/// What somebody has shown who may register: a telephone, or who they are to a provider. Of the latter the telephone may be
+/// empty, since the provider need not know one.
+const REGISTRATIONS: &str = "CREATE TABLE registrations (
+    token_hash TEXT PRIMARY KEY,
+    phone TEXT NOT NULL,
+    expires_at INTEGER NOT NULL,
+    issuer TEXT,
+    subject TEXT
+) WITHOUT ROWID";
+
+/// Who members are to OpenID providers.
+const IDENTITIES: &str = "CREATE TABLE identities (
+    issuer TEXT NOT NULL,
+    subject TEXT NOT NULL,
+    customer_id INTEGER NOT NULL,
+    linked_at INTEGER NOT NULL,
+    PRIMARY KEY (issuer, subject)
+) WITHOUT ROWID";
+
+const IDENTITIES_OF_MEMBER: &str = "CREATE INDEX identities_of_member ON identities (customer_id)";
+
+/// ID tokens that must not count again, until they are too old to.
+const USED_ID_TOKENS: &str =
+    "CREATE TABLE used_id_tokens (token_hash TEXT PRIMARY KEY, until INTEGER NOT NULL) WITHOUT ROWID";
+
+const USED_ID_TOKENS_BY_AGE: &str = "CREATE INDEX used_id_tokens_by_age ON used_id_tokens (until)";
+
+/// The public keys of a provider as it answered them. They are here, and not in the key-value store, because others can write
+/// there: who writes them says who is who.
+const PROVIDER_KEYS: &str = "CREATE TABLE provider_keys (
+    url TEXT PRIMARY KEY,
+    document TEXT NOT NULL,
+    fetched_at INTEGER NOT NULL,
+    failed_at INTEGER NOT NULL
+) WITHOUT ROWID";
 
 /// `family_hash` is the session's for ever, `refresh_hash` that of the one refresh token that counts, `previous_hash` that of the
 /// one before it, which was replaced at `rotated_at`.
@@ -192,6 +249,20 @@ const END_REGISTRATION: &str =
     DELETE FROM registrations WHERE token_hash = NEW.subject;
 END";
 
+const LINK_IDENTITY: &str =
+    "CREATE TRIGGER link_identity INSTEAD OF INSERT ON decisions WHEN NEW.kind = 'identity' BEGIN
+    INSERT INTO identities (issuer, subject, customer_id, linked_at)
+        VALUES (NEW.data ->> 'issuer', NEW.data ->> 'subject', CAST(NEW.subject AS BIGINT),
+            CAST(NEW.data ->> 'at' AS BIGINT));
+END";
+
+/// From then on somebody else vouches for who the member is.
+const NOTE_IDENTITY: &str = "CREATE TRIGGER note_identity AFTER INSERT ON identities BEGIN
+    INSERT INTO audit (time, actor, role, action, object)
+        VALUES (/*sqlite strftime('%Y-%m-%dT%H:%M:%fZ', NEW.linked_at / 1000.0, 'unixepoch')*//*postgres to_char(to_timestamp(NEW.linked_at / 1000.0) AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"')*/,
+            'member:' || NEW.customer_id, 'customer', 'IdentityLinked', 'member/' || NEW.customer_id);
+END";
+
 /// What somebody was invited to be is from now on what was decided about them.
 const ACCEPT_INVITATIONS: &str =
     "CREATE TRIGGER accept_invitations INSTEAD OF INSERT ON decisions WHEN NEW.kind = 'invited' BEGIN
@@ -214,13 +285,14 @@ END";
 const PROJECT_CHANGED: &str =
     "CREATE TRIGGER project_changed INSTEAD OF INSERT ON projection WHEN NEW.type = 'MemberChanged' BEGIN
     UPDATE members SET name = NEW.data ->> 'name', phone = NEW.data ->> 'phone', email = NEW.data ->> 'email',
-            language = NEW.data ->> 'language', roles = NEW.data ->> 'roles', version = NEW.version
+            language = NEW.data ->> 'language', roles = NEW.data ->> 'roles', version = NEW.version,
+            messages = coalesce(NEW.data ->> 'messages', 'all')
         WHERE customer_id = CAST(NEW.data ->> 'customerId' AS BIGINT);
 END";
 
 const PROJECT_ERASED: &str =
     "CREATE TRIGGER project_erased INSTEAD OF INSERT ON projection WHEN NEW.type = 'MemberErased' BEGIN
-    UPDATE members SET name = NULL, phone = NULL, email = NULL, language = NULL, roles = '[]', registered_at = NULL,
+    UPDATE members SET name = NULL, phone = NULL, email = NULL, language = NULL, roles = '[]', messages = 'all', registered_at = NULL,
             erased_at = NEW.data ->> 'at', version = NEW.version
         WHERE customer_id = CAST(NEW.data ->> 'customerId' AS BIGINT);
 END";
@@ -236,6 +308,7 @@ const FORGET_PERSON: &str = "CREATE TRIGGER forget_person AFTER INSERT ON events
         (SELECT phone FROM members WHERE customer_id = CAST(NEW.data ->> 'customerId' AS BIGINT));
     DELETE FROM sessions WHERE customer_id = CAST(NEW.data ->> 'customerId' AS BIGINT);
     DELETE FROM sign_ins WHERE customer_id = CAST(NEW.data ->> 'customerId' AS BIGINT);
+    DELETE FROM identities WHERE customer_id = CAST(NEW.data ->> 'customerId' AS BIGINT);
     UPDATE events SET data = /*sqlite json_remove(data, '$.name', '$.phone', '$.email')*//*postgres (CAST(data AS JSONB) - 'name' - 'phone' - 'email')::TEXT*/
         WHERE subject = NEW.subject AND version < NEW.version;
 END";

@@ -71,7 +71,7 @@ fn confirmed(order_id: u64, customer: u64) -> Message {
 }
 
 fn service<C: Channel>(channel: C) -> Service<C, Store> {
-    Service { channel, storage: Store::new(&store::DATABASE) }
+    Service { channel, storage: Store::new(&store::DATABASE), message_records_days: 1096 }
 }
 
 /// A store in which these messages are due.
@@ -94,7 +94,7 @@ fn kept(kept_in: &Store) -> Vec<String> {
 #[test]
 fn what_is_being_sent_is_nobody_elses_to_send() {
     let kept_in = with(&[confirmed(1, 1)]);
-    let service = Service { channel: Rival(kept_in.clone()), storage: kept_in };
+    let service = Service { channel: Rival(kept_in.clone()), storage: kept_in, message_records_days: 1096 };
     at_once(service.deliver()).unwrap().unwrap();
     at_once(service.tell(&[confirmed(2, 1)])).unwrap().unwrap();
     assert_eq!(kept(&service.storage), ["Sent 1 - 1970-01-01T00:00:00.007Z"; 2]);
@@ -103,7 +103,7 @@ fn what_is_being_sent_is_nobody_elses_to_send() {
 #[test]
 fn no_more_is_taken_than_there_is_time_for() {
     let messages: Vec<_> = (1..=u64::from(BATCH) + 1).map(|order_id| confirmed(order_id, 1)).collect();
-    let service = Service { channel: Slow, storage: with(&messages) };
+    let service = Service { channel: Slow, storage: with(&messages), message_records_days: 1096 };
     at_once(service.deliver()).unwrap().unwrap();
     let kept = kept(&service.storage);
     assert!(kept[..100].iter().all(|message| message.starts_with("Sent 1")), "{kept:?}");
@@ -113,7 +113,8 @@ fn no_more_is_taken_than_there_is_time_for() {
 #[test]
 fn all_that_is_due_is_sent_a_batch_at_a_time_and_oldest_first() {
     let messages: Vec<_> = (1..=250).map(|order_id| confirmed(order_id, 1)).collect();
-    let service = Service { channel: Phones::default(), storage: with(&messages) };
+    let service =
+        Service { channel: Phones::default(), storage: with(&messages), message_records_days: 1096 };
     at_once(service.deliver()).unwrap().unwrap();
     assert_eq!(service.channel.sendings.get(), 3);
     let sent: Vec<_> = service.channel.handed.take().into_iter().map(|message| message.id).collect();
@@ -143,7 +144,7 @@ fn the_last_try_of_a_message_gives_it_up_with_the_latest_problem() {
     let tried =
         format!("UPDATE messages SET problem = 'older', attempts = {}", crate::domain::MAX_ATTEMPTS - 1);
     kept_in.run(&tried, &[]).unwrap();
-    let service = Service { channel: Phones::default(), storage: kept_in };
+    let service = Service { channel: Phones::default(), storage: kept_in, message_records_days: 1096 };
     at_once(service.deliver()).unwrap().unwrap();
     assert_eq!(kept(&service.storage), ["Failed 11 503 -"]);
 }
@@ -170,7 +171,7 @@ fn what_a_clock_that_was_ahead_has_put_off_is_sent_at_once() {
     let kept_in = with(&[confirmed(1, 1)]);
     let ahead = Timestamp::now().plus_minutes(60).millis();
     kept_in.run(&format!("UPDATE messages SET due_at = {ahead}"), &[]).unwrap();
-    let service = Service { channel: Phones::default(), storage: kept_in };
+    let service = Service { channel: Phones::default(), storage: kept_in, message_records_days: 1096 };
     at_once(service.deliver()).unwrap().unwrap();
     assert_eq!(service.channel.sendings.get(), 1);
 }

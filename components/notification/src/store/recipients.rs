@@ -1,7 +1,7 @@
 //! Where members are reached, and the numbers that nobody is reached by any more.
 
 use kernel::event::Event;
-use kernel::{CustomerId, Phone, Timestamp};
+use kernel::{CustomerId, Phone, Timestamp, WantedMessages};
 use serde::Serialize;
 use std::collections::BTreeSet;
 use store::{Statement, Storage, StoreError};
@@ -11,7 +11,8 @@ use store::{Statement, Storage, StoreError};
 pub(super) const RECIPIENTS: &str = "CREATE TABLE recipients (
     customer_id INTEGER PRIMARY KEY,
     phone TEXT,
-    version INTEGER NOT NULL
+    version INTEGER NOT NULL,
+    wanted TEXT NOT NULL DEFAULT 'all'
 )";
 
 /// Telephones that the channel is to forget, each once nobody can be sending to it any more: at `due_at`, in milliseconds since
@@ -28,12 +29,14 @@ struct Reached<'a> {
     customer_id: CustomerId,
     version: u64,
     phone: Option<&'a Phone>,
+    wanted: WantedMessages,
 }
 
 fn reached<'a>(members: &'a [(u64, &'a Event)]) -> impl Iterator<Item = Reached<'a>> {
     members.iter().filter_map(|(version, event)| {
         let phone = event.person().and_then(|member| member.phone.as_ref());
-        Some(Reached { customer_id: event.member()?, version: *version, phone })
+        let wanted = event.person().map(|member| member.messages).unwrap_or_default();
+        Some(Reached { customer_id: event.member()?, version: *version, phone, wanted })
     })
 }
 
@@ -64,10 +67,10 @@ pub(crate) fn note_gone(phones: &BTreeSet<&Phone>, due: Timestamp) -> Statement 
 /// Keeps the newest that was told about each member.
 pub(crate) fn keep_recipients(members: &[(u64, &Event)]) -> Statement {
     Statement::new(
-        "INSERT INTO recipients (customer_id, version, phone)
-         SELECT CAST(value ->> 'customerId' AS BIGINT), CAST(value ->> 'version' AS BIGINT), value ->> 'phone'
+        "INSERT INTO recipients (customer_id, version, phone, wanted)
+         SELECT CAST(value ->> 'customerId' AS BIGINT), CAST(value ->> 'version' AS BIGINT), value ->> 'phone', value ->> 'wanted'
          FROM json_each($1) WHERE true
-         ON CONFLICT (customer_id) DO UPDATE SET version = excluded.version, phone = excluded.phone
+         ON CONFLICT (customer_id) DO UPDATE SET version = excluded.version, phone = excluded.phone, wanted = excluded.wanted
              WHERE excluded.version > recipients.version",
     )
     .bind_list(reached(members))

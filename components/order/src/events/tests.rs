@@ -21,7 +21,32 @@ use std::rc::Rc;
     of_several_answers_that_have_come_each_is_written_down,
     the_breaker_is_told_of_a_failure_where_nothing_was_answered_or_too_late,
     the_worker_reacts_to_what_the_topology_says,
+    after_five_years_an_order_is_nobodys_and_the_list_is_what_its_events_say,
 );
+
+#[test]
+fn after_five_years_an_order_is_nobodys_and_the_list_is_what_its_events_say() {
+    let orders = Orders::new();
+    orders.take_it(&applying(1));
+    orders.hear(1, PayStatus::Paid, 1);
+    orders.run("/*postgres UPDATE events SET position = inserted*/");
+    let known = || orders.number("SELECT count(*) FROM orders WHERE customer_id IS NOT NULL");
+    assert_eq!(known(), 1);
+    let passes = |days: i64| {
+        kernel::clock::set(NOW.plus_minutes(24 * 60 * days));
+        orders.ticks();
+    };
+    passes(1827);
+    assert_eq!(known(), 1);
+    passes(1828);
+    assert_eq!(known(), 0);
+    for gone in ["customerId", "cardLast4"] {
+        assert_eq!(orders.number(&format!("SELECT count(*) FROM events WHERE data LIKE '%{gone}%'")), 0);
+    }
+    let [before, after] = orders.project_again();
+    assert_eq!(before, after);
+    assert_eq!(orders.stored(1).order.status(), kernel::OrderStatus::Ordered);
+}
 
 const PAID: &str = r#"{"status":"Paid","version":1}"#;
 

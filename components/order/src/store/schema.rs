@@ -4,7 +4,7 @@ use journal::{expectation, programs, tables, tallies, tally_changed, tally_new};
 use store::{Schema, Step};
 
 pub(super) static SCHEMA: Schema = Schema {
-    version: 6,
+    version: 7,
     // Up to version 3 the relay kept an outbox in the table `events`.
     oldest_code: 4,
     tables: &[
@@ -25,12 +25,15 @@ pub(super) static SCHEMA: Schema = Schema {
         RATES,
         RATES_BY_AGE,
         tallies::TALLIES,
+        journal::ANONYMOUS,
+        journal::ANONYMOUS_BEGINS,
     ],
     steps: &[
         Step { to: 4, statements: &tables::FROM_OUTBOX },
         Step { to: 4, statements: FROM_EVENTS_WITHOUT_DUE },
         Step { to: 5, statements: &[RATES, RATES_BY_AGE] },
         Step { to: 6, statements: &[tables::WITH_ACTORS] },
+        Step { to: 7, statements: &[journal::ANONYMOUS, journal::ANONYMOUS_BEGINS] },
     ],
     programs: &[
         programs::DECISIONS,
@@ -55,6 +58,9 @@ pub(super) static SCHEMA: Schema = Schema {
         FORGET_CARD,
         tally_new!("orders"),
         tally_changed!("orders"),
+        journal::EXPIRED,
+        journal::PASS_EXPIRED,
+        journal::anonymise!("orders", ", card_last4 = NULL, pay_card_last4 = NULL"),
     ],
 };
 

@@ -28,7 +28,28 @@ use std::cell::{Cell, RefCell};
     lists_are_filtered_and_go_by_page_or_by_key,
     a_card_number_is_in_no_answer_and_in_no_table,
     a_payment_costs_one_load_and_one_commit,
+    after_five_years_a_payment_is_nobodys_and_is_still_there,
 );
+
+#[test]
+fn after_five_years_a_payment_is_nobodys_and_is_still_there() {
+    use eventlog::Worker as _;
+    let client = Client::new();
+    let paid = client.pay(r#"{"orderId":1113,"customerId":7,"eduNo":101,"amount":10000,"cardNo":"1234"}"#);
+    assert_eq!((&paid.body["customerId"], &paid.body["cardLast4"]), (&json!(7), &json!("1234")));
+    let store = &client.0.journal.storage;
+    store.run("/*postgres UPDATE events SET position = inserted*/", &[]).unwrap();
+    clock::set(Timestamp::now().plus_minutes(24 * 60 * 1827 + 1));
+    ::store::native::at_once(client.0.tick(true)).unwrap().unwrap();
+    let shown = client.get("/pays/1113").body;
+    assert_eq!(
+        (&shown["customerId"], &shown["amount"], &shown["status"]),
+        (&Value::Null, &json!(10000), &json!("Paid"))
+    );
+    assert_eq!(client.get("/pays?customerId=7").body["page"]["totalElements"], 0);
+    let row = "SELECT count(*) FROM pays WHERE card_last4 IS NULL AND transaction_id IS NOT NULL";
+    assert_eq!(store.number(row).unwrap(), 1);
+}
 
 /// A card company that approves, declines or fails by the card, and remembers nothing.
 #[derive(Default)]
@@ -80,7 +101,8 @@ impl Client {
     fn new() -> Self {
         clock::set(Timestamp::from_millis(1_795_309_323_004));
         let storage = Store::new(&store::DATABASE);
-        Self(Service { gateway: Cards::default(), journal: Journal { storage, tell: Told::default() } })
+        let journal = Journal { storage, tell: Told::default() };
+        Self(Service { gateway: Cards::default(), journal, contract_records_days: 1827 })
     }
 
     fn ask(&self, method: Method, path: &str, headers: &[(&str, &str)], body: &str) -> Seen {

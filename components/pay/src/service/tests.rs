@@ -224,7 +224,7 @@ impl Tell for &World {
 }
 
 pub(crate) fn service(world: &World) -> Service<&World, &World, &World> {
-    Service { gateway: world, journal: Journal { storage: world, tell: world } }
+    Service { gateway: world, journal: Journal { storage: world, tell: world }, contract_records_days: 1827 }
 }
 
 fn order(id: u64) -> OrderId {

@@ -14,7 +14,7 @@ use journal::{count_tallies, programs, tables, tallies, tally_changed, tally_gon
 use store::{Schema, Step, course_managers};
 
 pub(super) static SCHEMA: Schema = Schema {
-    version: 7,
+    version: 8,
     oldest_code: 4,
     tables: &[
         tables::EVENTS,
@@ -37,6 +37,8 @@ pub(super) static SCHEMA: Schema = Schema {
         tallies::TALLIES,
         course_managers::TABLE,
         course_managers::BY_MEMBER,
+        journal::ANONYMOUS,
+        journal::ANONYMOUS_BEGINS,
     ],
     steps: &[
         Step { to: 4, statements: &tables::FROM_OUTBOX },
@@ -62,6 +64,7 @@ pub(super) static SCHEMA: Schema = Schema {
             ],
         },
         Step { to: 7, statements: &[tables::WITH_ACTORS] },
+        Step { to: 8, statements: &[journal::ANONYMOUS, journal::ANONYMOUS_BEGINS] },
     ],
     programs: &[
         programs::DECISIONS,
@@ -92,6 +95,9 @@ pub(super) static SCHEMA: Schema = Schema {
         tally_new!("reservations"),
         tally_changed!("reservations"),
         tally_gone!("reservations"),
+        journal::EXPIRED,
+        journal::PASS_EXPIRED,
+        journal::anonymise!("reservations", ""),
     ],
 };
 

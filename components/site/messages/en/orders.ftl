@@ -65,6 +65,7 @@ messages-none-title = No messages yet
 messages-none-text = They appear here as your application moves on.
 message-sent = Sent
 message-failed = Could not be sent
+message-unwanted = Not sent, as you wished
 message-pending = To be sent
 alim-talk = Notice
 receipt = Receipt

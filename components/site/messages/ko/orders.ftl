@@ -65,6 +65,7 @@ messages-none-title = 아직 보낸 메시지가 없습니다
 messages-none-text = 상태가 바뀌면 여기에 차례로 쌓입니다.
 message-sent = 발송됨
 message-failed = 발송하지 못함
+message-unwanted = 설정에 따라 보내지 않음
 message-pending = 발송 대기
 alim-talk = 알림톡 도착
 receipt = 영수증

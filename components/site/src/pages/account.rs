@@ -72,6 +72,7 @@ pub(super) async fn change(visit: &mut Visit<'_>, form: &Form) -> Response {
         "name": form.get("name"),
         "email": form.get("email"),
         "language": language,
+        "messages": if form.has("progress") { "all" } else { "needed" },
         "consents": { "marketing": form.has("marketing") },
     });
     match visit.client().change(Context::Member, Method::PATCH, "/members/me", &body).await {

@@ -49,10 +49,13 @@ pub(super) async fn messages(visit: &Visit<'_>, order_id: OrderId) -> Response {
         delivery: match message.status.as_str() {
             "Sent" => t.message_sent(),
             "Failed" => t.message_failed(),
+            "Unwanted" => t.message_unwanted(),
             _ => t.message_pending(),
         },
     };
-    let bubbles = listed.map(List::items).unwrap_or_default().into_iter().map(bubble).collect();
+    // What was kept for long enough has no text any more.
+    let messages = listed.map(List::items).unwrap_or_default().into_iter();
+    let bubbles = messages.filter(|message| !message.body.is_empty()).map(bubble).collect();
     page::ok(&MessagesPage { t, page, order_id, is_away, bubbles })
 }
 

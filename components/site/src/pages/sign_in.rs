@@ -1,4 +1,4 @@
-//! Signing in by a code, registering, and signing out.
+//! Signing in by a code or at an OpenID provider, registering, and signing out.
 
 use crate::client::{Context, Problem, Trouble};
 use crate::filters;
@@ -6,6 +6,7 @@ use crate::form::{Form, Wrong};
 use crate::format;
 use crate::messages::Messages;
 use crate::page::{self, Page, Visit};
+use crate::provider::{Attempt, WaysIn};
 use crate::visitor::{LANGUAGE, LONG, Session};
 use askama::Template;
 use hal::{Method, Response, StatusCode};
@@ -17,6 +18,10 @@ const PHONE: &str = "sugang-phone";
 const CODE_TOKEN: &str = "sugang-code";
 /// What lets the owner of a number register.
 const REGISTRATION: &str = "sugang-registration";
+/// What was made up for signing in at the provider, until the browser comes back.
+const ATTEMPT: &str = "sugang-oidc";
+/// How long that may take, in seconds.
+const ATTEMPT_KEPT: i64 = 600;
 /// How long they are kept, in seconds: longer than what they are for.
 const KEPT: i64 = 900;
 
@@ -28,6 +33,14 @@ struct SignIn {
     phone: String,
     wrong: Wrong,
     is_erased: bool,
+    ways: WaysIn,
+}
+
+impl SignIn {
+    fn of(visit: &Visit<'_>, phone: String, wrong: Wrong) -> Self {
+        let (t, page, ways) = (visit.t(), visit.page("account"), visit.settings.ways_in.clone());
+        Self { t, page, phone, wrong, is_erased: false, ways }
+    }
 }
 
 #[derive(Template)]
@@ -54,8 +67,7 @@ pub(super) fn show(visit: &Visit<'_>) -> Response {
         return page::see("/account");
     }
     let is_erased = visit.request.query.get("erased").is_ok_and(|erased| erased.is_some());
-    let (t, page) = (visit.t(), visit.page("account"));
-    page::ok(&SignIn { t, page, phone: String::new(), wrong: Wrong::default(), is_erased })
+    page::ok(&SignIn { is_erased, ..SignIn::of(visit, String::new(), Wrong::default()) })
 }
 
 /// What is said about a refusal; how long to wait where there were too many.
@@ -74,9 +86,7 @@ pub(super) async fn send_code(visit: &mut Visit<'_>, form: &Form) -> Response {
         Ok(()) => page::see("/sign-in/code"),
         Err(Trouble::Problem(problem)) => {
             let wrong = wrong_of(&problem, t);
-            let page = visit.page("account");
-            let code = StatusCode::UNPROCESSABLE_ENTITY;
-            page::html(code, &SignIn { t, page, phone, wrong, is_erased: false })
+            page::html(StatusCode::UNPROCESSABLE_ENTITY, &SignIn::of(visit, phone, wrong))
         }
         Err(trouble) => page::trouble(visit, &trouble),
     }
@@ -177,6 +187,69 @@ fn let_in(visit: &mut Visit<'_>, answer: Value, to: &str) -> Response {
             page::trouble(visit, &Trouble::Away(Context::Member))
         }
     }
+}
+
+/// Sends the browser to the provider.
+pub(super) async fn to_provider(visit: &mut Visit<'_>) -> Response {
+    if visit.visitor.is_signed_in() {
+        return page::see("/account");
+    }
+    if visit.settings.ways_in.provider.is_none() {
+        return page::not_found(visit);
+    }
+    let Some(attempt) = Attempt::new() else { return provider_away(visit, "there were no random bytes") };
+    match attempt.address(&visit.request.base).await {
+        Ok(address) => {
+            visit.visitor.set(ATTEMPT, &attempt.text(), ATTEMPT_KEPT);
+            page::see(&address)
+        }
+        Err(error) => provider_away(visit, &format!("{error:#}")),
+    }
+}
+
+/// Takes up what the provider sends the browser back with, once.
+pub(super) async fn from_provider(visit: &mut Visit<'_>) -> Response {
+    let t = visit.t();
+    if visit.settings.ways_in.provider.is_none() {
+        return page::not_found(visit);
+    }
+    let cookie = cookie(visit, ATTEMPT).unwrap_or_default();
+    visit.visitor.set(ATTEMPT, "", 0);
+    let given = |name| visit.request.query.get(name).ok().flatten().unwrap_or_default();
+    let (state, code) = (given("state").to_owned(), given("code").to_owned());
+    let Some(attempt) = Attempt::answered(&cookie, &state).filter(|_| !code.is_empty()) else {
+        // Whoever says no at the provider comes back with an error in the place of a code.
+        return not_let_in(visit, StatusCode::UNPROCESSABLE_ENTITY, t.problem_id_token());
+    };
+    let token = match attempt.exchange(&code, &visit.request.base).await {
+        Ok(Some(token)) => token,
+        Ok(None) => return not_let_in(visit, StatusCode::UNPROCESSABLE_ENTITY, t.problem_id_token()),
+        Err(error) => return provider_away(visit, &format!("{error:#}")),
+    };
+    let body = json!({ "idToken": token, "nonce": attempt.nonce });
+    match visit.client().change(Context::Member, Method::POST, "/sessions", &body).await {
+        Ok(answer) => let_in(visit, answer, "/my"),
+        Err(Trouble::Problem(problem)) => match (&problem.registration_token, problem.slug()) {
+            (Some(token), "registration-required") => {
+                visit.visitor.set(REGISTRATION, token, KEPT);
+                page::see("/register")
+            }
+            _ => not_let_in(visit, StatusCode::UNPROCESSABLE_ENTITY, t.problem(problem.slug())),
+        },
+        Err(trouble) => page::trouble(visit, &trouble),
+    }
+}
+
+/// The page to sign in on, where there may be another way.
+fn not_let_in(visit: &Visit<'_>, status: StatusCode, says: &'static str) -> Response {
+    let wrong = Wrong { whole: Some(says), ..Wrong::default() };
+    page::html(status, &SignIn::of(visit, String::new(), wrong))
+}
+
+fn provider_away(visit: &Visit<'_>, reason: &str) -> Response {
+    eprintln!("asking the OpenID provider: {reason}");
+    let says = visit.t().problem_provider_away();
+    not_let_in(visit, StatusCode::SERVICE_UNAVAILABLE, says).header("retry-after", "5")
 }
 
 pub(super) fn register_form(visit: &Visit<'_>) -> Response {

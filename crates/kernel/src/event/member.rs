@@ -1,6 +1,6 @@
 //! What `member` tells.
 
-use crate::{CustomerId, Email, Language, PersonName, Phone, Role, Timestamp};
+use crate::{CustomerId, Email, Language, PersonName, Phone, Role, Timestamp, WantedMessages};
 use serde::{Deserialize, Serialize};
 
 /// A member as they stand after one of their events.
@@ -23,6 +23,9 @@ pub struct Member {
     /// The language to write to them in.
     #[serde(default)]
     pub language: Language,
+    /// Which messages they want. Not said where it is all of them.
+    #[serde(default, skip_serializing_if = "is_all")]
+    pub messages: WantedMessages,
     /// What they may do by what was decided about them; there are other ways to have a role.
     #[serde(default)]
     pub roles: Vec<Role>,
@@ -38,4 +41,8 @@ pub struct MemberErased {
     pub customer_id: CustomerId,
     /// When.
     pub at: Timestamp,
+}
+
+fn is_all(messages: &WantedMessages) -> bool {
+    *messages == WantedMessages::All
 }

@@ -35,6 +35,7 @@ fn member(customer_id: u64) -> Member {
         phone: Some(Phone::parse("010-1234-5678").unwrap()),
         email: None,
         language: Language::Ko,
+        messages: crate::WantedMessages::All,
         roles: vec![Role::Customer],
         at: Timestamp::from_millis(1),
     }

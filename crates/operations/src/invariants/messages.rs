@@ -71,6 +71,9 @@ pub(super) fn each_delivered_once(facts: &Facts) -> Vec<Violation> {
         unexpected.remove(message.id.as_str());
         let problem = match (message.status.as_str(), arrived) {
             ("Sent", 1) => continue,
+            _ if message.is_emptied => continue,
+            // The customer wants to hear only what is needed.
+            ("Unwanted", 0) => continue,
             (_, 2..) => format!("reached the customer {arrived} times. Apologise"),
             ("Failed", _) => {
                 "was given up after its last try (its `problem` says why). Mend the channel, then set its \
@@ -118,6 +121,17 @@ mod tests {
         facts.inbox.remove(&message.id);
         *facts.notification.tallies.get_mut("Sent").unwrap() -= 1;
         only(&facts, &["told-once"], "order 1");
+    }
+
+    #[test]
+    fn what_a_message_said_long_ago_need_not_be_known_any_more() {
+        let mut facts = healthy();
+        let message = &mut facts.notification.messages[0];
+        message.is_emptied = true;
+        facts.inbox.remove(&message.id);
+        only(&facts, &[], "");
+        facts.notification.messages[0].is_emptied = false;
+        only(&facts, &["delivered-once"], "order 1");
     }
 
     #[test]

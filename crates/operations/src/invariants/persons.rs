@@ -1,5 +1,6 @@
 //! Members: their list, and that nobody knows who somebody was who is erased.
 
+use kernel::WantedMessages;
 use kernel::event::{Event, Member};
 use serde_json::Value;
 
@@ -40,7 +41,8 @@ pub(crate) fn member_row(told: &[Told]) -> Option<MemberRow> {
     let version = i64::try_from(told.last()?.version).ok()?;
     if let Event::MemberErased(erased) = &told.last()?.event {
         let erased_at = Some(erased.at.to_string());
-        return Some(MemberRow { roles: "[]".to_owned(), erased_at, version, ..MemberRow::default() });
+        let (roles, messages) = ("[]".to_owned(), WantedMessages::All.to_string());
+        return Some(MemberRow { roles, messages, erased_at, version, ..MemberRow::default() });
     }
     let now = told.last()?.event.person()?;
     Some(MemberRow {
@@ -52,6 +54,7 @@ pub(crate) fn member_row(told: &[Told]) -> Option<MemberRow> {
         registered_at: Some(first.at.to_string()),
         erased_at: None,
         version,
+        messages: now.messages.to_string(),
     })
 }
 
@@ -127,6 +130,7 @@ mod tests {
             phone: name.map(|_| Phone::parse("010-1234-5678").unwrap()),
             email: None,
             language: Language::Ko,
+            messages: kernel::WantedMessages::All,
             roles: vec![Role::Customer],
             at: Timestamp::from_millis(0),
         }

@@ -211,7 +211,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let stores = stores_in(folder.path());
         let storage = Sqlite::file(stores.path("information").unwrap(), &information::DATABASE).unwrap();
-        at_once(information::View { storage: &storage }.handle(&told)).unwrap().unwrap();
+        at_once(information::View { storage: &storage, contract_records_days: 1827 }.handle(&told))
+            .unwrap()
+            .unwrap();
         facts.information = information_store(&Snapshot::take(&stores, "information").unwrap()).unwrap();
         assert_eq!((rows(&facts), timelines(&facts)), (vec![], vec![]));
         assert_eq!(facts.information.rows.len(), 8);

@@ -35,6 +35,11 @@ fn what_is_restored_is_sent_again_and_what_was_there_is_kept() {
     assert_eq!(kept(stores.open_file("order").unwrap()), "1 in generation 2");
     let aside = restored.moved_to.first().unwrap();
     assert_eq!(kept(Connection::open(aside.join("order.db")).unwrap()), "0 in generation 1");
+    let noted = "SELECT actor || ' ' || action || ' ' || object FROM audit";
+    assert_eq!(
+        stores.open("member").unwrap().texts(noted).unwrap(),
+        [format!("command StoresRestored backup/{}", restored.manifest.taken_at)]
+    );
     let names = fs::read_dir(folder.path().join(".spin")).unwrap().map(|entry| entry.unwrap().file_name());
     assert!(!names.map(|name| name.into_string().unwrap()).any(|name| name.contains("restoring")));
 }

@@ -12,7 +12,7 @@ use crate::fixtures::{System, number};
 
 /// The view hears everything again that not all had acknowledged.
 pub fn hear_what_is_told_again(system: &System) {
-    let view = View { storage: system.migrate("information").unwrap() };
+    let view = View { storage: system.migrate("information").unwrap(), contract_records_days: 1827 };
     for source in topology::sources() {
         let store = system.open(source);
         let sql = "SELECT version, type, data, time FROM events WHERE position > ? ORDER BY position";
@@ -29,8 +29,11 @@ pub fn hear_what_is_told_again(system: &System) {
 
 /// The messages are sent that were not.
 pub fn deliver(system: &System) {
-    let service =
-        notification::Service { channel: Inbox(system), storage: system.migrate("notification").unwrap() };
+    let service = notification::Service {
+        channel: Inbox(system),
+        storage: system.migrate("notification").unwrap(),
+        message_records_days: 1096,
+    };
     at_once(service.deliver()).unwrap().unwrap();
 }
 

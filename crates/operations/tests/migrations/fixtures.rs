@@ -21,6 +21,7 @@ const BASES: &[(&str, &str)] = &[
     ("schema-4", "schema-1-asks"),
     ("schema-5", "schema-4"),
     ("schema-6", "schema-5"),
+    ("schema-7", "schema-6"),
 ];
 
 fn folder() -> PathBuf {
