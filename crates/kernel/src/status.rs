@@ -129,7 +129,7 @@ words!(
 words!(
     /// Which messages about their applications a member wants.
     #[derive(Default)]
-    WantedMessages, "messages" {
+    pub WantedMessages, "messages" {
         /// Every one, the default.
         #[default]
         All = "all",
