@@ -2,7 +2,7 @@
 health-good = 모두 정상입니다
 health-look = 살펴볼 것이 있습니다
 health-bad = 응답하지 않는 곳이 있습니다
-looked-at = { $at }에 확인했습니다. 이 화면은 저절로 새로워집니다.
+looked-at = { $at }에 확인했습니다. 이 화면은 자동으로 갱신됩니다.
 parts = 서비스
 part-order = 신청(order)
 part-pay = 결제(pay)
