@@ -74,7 +74,9 @@ impl Key {
             }
             Signs::P256(key) => {
                 let point = key.verifying_key().to_sec1_point(false);
-                let (x, y) = point.as_bytes()[1..].split_at(32);
+                // After a byte that says that both are there.
+                let (_, point) = point.as_bytes().split_at(1);
+                let (x, y) = point.split_at(32);
                 json!({ "kty": "EC", "kid": self.kid, "crv": "P-256", "x": text(x), "y": text(y) })
             }
         }
@@ -210,7 +212,8 @@ impl Provider {
     #[must_use]
     pub fn sign_in(&self, location: &str, subject: &str, more: &Value) -> String {
         let sent = Url::parse(location).expect("an address");
-        let asked: HashMap<_, _> = sent.query_pairs().into_owned().collect();
+        let query: HashMap<_, _> = sent.query_pairs().into_owned().collect();
+        let asked = |name: &str| query.get(name).cloned().unwrap_or_default();
         assert_eq!(sent.path(), "/authorize");
         for (name, value) in [
             ("response_type", "code"),
@@ -218,15 +221,15 @@ impl Provider {
             ("code_challenge_method", "S256"),
             ("scope", "openid"),
         ] {
-            assert_eq!(asked[name], value);
+            assert_eq!(asked(name), value);
         }
-        let mut claims = json!({ "sub": subject, "nonce": asked["nonce"] });
+        let mut claims = json!({ "sub": subject, "nonce": asked("nonce") });
         if let (Some(claims), Some(more)) = (claims.as_object_mut(), more.as_object()) {
             claims.extend(more.clone());
         }
         let code = format!("code-{}", rand::random::<u64>());
-        let (challenge, redirect_uri) = (asked["code_challenge"].clone(), asked["redirect_uri"].clone());
-        let back = format!("{redirect_uri}?code={code}&state={}", asked["state"]);
+        let (challenge, redirect_uri) = (asked("code_challenge"), asked("redirect_uri"));
+        let back = format!("{redirect_uri}?code={code}&state={}", asked("state"));
         self.state().codes.insert(code, Granted { challenge, redirect_uri, claims });
         back
     }
