@@ -66,7 +66,7 @@ static SCHEMA: Schema = Schema {
             statements: &[
                 "ALTER TABLE messages ADD COLUMN template TEXT NOT NULL DEFAULT ''",
                 "ALTER TABLE messages ADD COLUMN variables TEXT NOT NULL DEFAULT '[]'",
-                recipients::RECIPIENTS,
+                "CREATE TABLE recipients (customer_id INTEGER PRIMARY KEY, phone TEXT, version INTEGER NOT NULL)",
                 recipients::GONE,
             ],
         },

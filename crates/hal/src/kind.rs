@@ -76,6 +76,11 @@ kinds! {
         "Whether the card was charged is not known yet. Asking again finds out, and never charges a second time.";
         "Send the same request again after the seconds in `Retry-After`.";
 
+    ID_TOKEN_INVALID = "id-token-invalid", UNAUTHORIZED, "The ID token does not count";
+        "It is not one that the OpenID provider has signed for this application and for this sign-in, its time is over, \
+         or it was used before: each counts once. `detail` says which. Nothing was stored.";
+        "Have the provider sign the person in again, with a new `nonce`, and send the ID token that comes of it.";
+
     IDEMPOTENCY_KEY_MALFORMED = "idempotency-key-malformed", BAD_REQUEST, "The Idempotency-Key cannot be read";
         "The header `Idempotency-Key` must be there once, as 1 to 255 visible ASCII characters, with or without \
          quotes. Nothing was stored.";
@@ -90,11 +95,6 @@ kinds! {
         "The same key came within the last 24 hours with other content, so it cannot say which of the two is meant. \
          Nothing was stored.";
         "Send a new key with a new request.";
-
-    ID_TOKEN_INVALID = "id-token-invalid", UNAUTHORIZED, "The ID token does not count";
-        "It is not one that the OpenID provider has signed for this application and for this sign-in, its time is over, \
-         or it was used before: each counts once. `detail` says which. Nothing was stored.";
-        "Have the provider sign the person in again, with a new `nonce`, and send the ID token that comes of it.";
 
     INTERNAL = "internal", INTERNAL_SERVER_ERROR, "Something failed on our side";
         "A defect, or something that the application needs is broken. The cause is in the operator's log and is \

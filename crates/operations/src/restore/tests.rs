@@ -187,7 +187,7 @@ fn a_backup_of_an_earlier_release_is_brought_to_this_one() {
     let folder = tempfile::tempdir().unwrap();
     let (stores, source) = backed_up(folder.path());
     let earlier = "ALTER TABLE messages DROP COLUMN template; ALTER TABLE messages DROP COLUMN variables;
-        DROP TABLE recipients; DROP TABLE gone; PRAGMA user_version=2; DELETE FROM versions";
+        DROP INDEX messages_kept; DROP TABLE recipients; DROP TABLE gone; PRAGMA user_version=2; DELETE FROM versions";
     tamper(&source, "notification", earlier);
     restore(&source, &stores, folder.path(), None, force()).unwrap();
     stores.open("notification").unwrap();
