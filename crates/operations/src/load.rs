@@ -264,8 +264,8 @@ fn notification_store(store: &Snapshot) -> Result<NotificationStore> {
     let mut messages = Vec::new();
     store.each(
         "messages",
-        "SELECT id, order_id, status, coalesce(sent_at, created_at), customer_id, CASE body WHEN '' THEN 1 ELSE 0 END
-            FROM messages ORDER BY seq",
+        "SELECT id, order_id, status, coalesce(sent_at, created_at), customer_id,
+            CAST(CASE body WHEN '' THEN 1 ELSE 0 END AS BIGINT) FROM messages ORDER BY seq",
         |row| {
             let changed_at = row.text(3)?.parse().unwrap_or(Timestamp::from_millis(0));
             messages.push(Message {
