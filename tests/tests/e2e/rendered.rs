@@ -158,7 +158,8 @@ fn the_rendered_processes_take_an_order_through_and_back() {
     let cluster = Cluster::start("postgres");
     let (orders, information) = (cluster.service("order"), cluster.service("information"));
     eventually(|| orders.apply(&order(1, AUTOMATIC)).status, 201);
-    assert_eq!(orders.order(1).expect(200).text("/payStatus"), "Paid");
+    // At once, unless `pay` is still getting ready.
+    eventually(|| orders.order(1).expect(200).text("/payStatus"), "Paid");
     eventually(|| information.statuses(1), "Ordered / Paid / Reservation Confirmed");
     eventually(|| cluster.service("notification").messages(1).len(), 3);
 
