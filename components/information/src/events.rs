@@ -27,7 +27,7 @@ impl<S: Storage> Worker for View<S> {
     }
 
     async fn tick(&self, _caught_up: bool) -> anyhow::Result<()> {
-        let kept_from = Timestamp::now().plus_minutes(-24 * 60 * i64::from(self.contract_records_days));
+        let kept_from = Timestamp::now().plus_days(-i64::from(self.contract_records_days));
         Ok(store::anonymise(&self.storage, kept_from).await?)
     }
 }
@@ -76,11 +76,9 @@ mod tests {
                 ordered.applicant.order_id = kernel::OrderId::parse(order_id).unwrap();
                 ordered.applicant.customer_id = CustomerId::parse(7).ok();
             }
-            let (id, subject) = (format!("{order_id}:1"), event.subject());
-            let source = "order".to_owned();
-            Envelope { id, source, version: 1, subject, time, traceparent: None, actor: None, event }
+            Envelope::new("order", 1, time, event)
         };
-        let days = |days: i64| Timestamp::now().plus_minutes(-24 * 60 * days);
+        let days = |days: i64| Timestamp::now().plus_days(-days);
         at_once(view.handle(&[told(days(1828), 1), told(days(1826), 2)])).unwrap().unwrap();
         at_once(view.tick(true)).unwrap().unwrap();
         let rows =

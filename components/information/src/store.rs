@@ -174,12 +174,12 @@ pub(crate) async fn total(storage: &impl Storage, filter: Filter<'_>) -> Result<
     filter.ask_total().total(storage).await
 }
 
-#[cfg(test)]
-mod tests;
-
 /// Takes the customer out of up to 1000 orders that have not changed since `before`.
 pub(crate) async fn anonymise(storage: &impl Storage, before: Timestamp) -> Result<(), StoreError> {
     let anonymise = "UPDATE infomations SET customer_id = NULL WHERE order_id IN
         (SELECT order_id FROM infomations WHERE customer_id IS NOT NULL AND updated_at < $1 ORDER BY updated_at LIMIT 1000)";
     Statement::new(anonymise).bind(before.to_string()).run(storage).await
 }
+
+#[cfg(test)]
+mod tests;

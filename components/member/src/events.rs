@@ -39,7 +39,7 @@ impl<P: Ports, S: Storage, T: Tell> Service<P, S, T> {
         store::forget_sessions(storage, now).await?;
         store::forget_machines(storage, now).await?;
         store::forget_id_tokens(storage, now).await?;
-        let kept_from = now.plus_minutes(-24 * 60 * self.settings.sign_in_records_days);
+        let kept_from = now.plus_days(-self.settings.sign_in_records_days);
         store::forget_sign_ins(storage, kept_from).await?;
         let over = store::ended_sessions(storage, now).await?;
         for session in &over {

@@ -49,7 +49,7 @@ impl<C: Channel, S: Storage> Worker for Service<C, S> {
 impl<C: Channel, S: Storage> Service<C, S> {
     /// Empties what was written longer ago than it has to be kept.
     async fn forget_messages(&self) -> Result<(), StoreError> {
-        let kept_from = Timestamp::now().plus_minutes(-24 * 60 * i64::from(self.message_records_days));
+        let kept_from = Timestamp::now().plus_days(-i64::from(self.message_records_days));
         store::empty(kept_from).run(&self.storage).await
     }
 
@@ -152,7 +152,7 @@ mod tests {
         let (_, storage) = handled(&batch);
         let service =
             Service { channel: Phones::default(), storage: storage.clone(), message_records_days: 1096 };
-        let written = |days: i64| Timestamp::now().plus_minutes(-24 * 60 * days).to_string();
+        let written = |days: i64| Timestamp::now().plus_days(-days).to_string();
         for (seq, days) in [(1, 1097), (2, 1095), (3, 1097)] {
             let change = format!("UPDATE messages SET created_at = '{}' WHERE seq = {seq}", written(days));
             storage.run(&change, &[]).unwrap();

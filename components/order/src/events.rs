@@ -65,7 +65,7 @@ impl<P: Ports, S: Storage, T: Tell> Worker for Service<P, S, T> {
         let retried = self.retry_payments(until).await;
         let forgot = journal::keys::forget(&self.journal.storage, Timestamp::now()).await;
         let forgot_rates = store::forget_rates(&self.journal.storage, Timestamp::now()).await;
-        let kept_from = Timestamp::now().plus_minutes(-24 * 60 * self.settings.contract_records_days);
+        let kept_from = Timestamp::now().plus_days(-self.settings.contract_records_days);
         let anonymised = journal::anonymise(&self.journal.storage, kept_from).await;
         expired?;
         retried?;

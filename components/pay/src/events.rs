@@ -27,7 +27,7 @@ impl<G: Gateway, S: Storage, T: Tell> Worker for Service<G, S, T> {
     }
 
     async fn tick(&self, _caught_up: bool) -> anyhow::Result<()> {
-        let kept_from = Timestamp::now().plus_minutes(-24 * 60 * i64::from(self.contract_records_days));
+        let kept_from = Timestamp::now().plus_days(-i64::from(self.contract_records_days));
         Ok(journal::anonymise(&self.journal.storage, kept_from).await?)
     }
 }

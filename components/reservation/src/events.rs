@@ -33,7 +33,7 @@ impl<S: Storage, T: Tell> Worker for Service<S, T> {
         self.open_demo_courses().await?;
         let now = Timestamp::now();
         self.do_duties(now, caught_up).await?;
-        let kept_from = now.plus_minutes(-24 * 60 * i64::from(self.contract_records_days));
+        let kept_from = now.plus_days(-i64::from(self.contract_records_days));
         Ok(journal::anonymise(&self.journal.storage, kept_from).await?)
     }
 }

@@ -54,6 +54,12 @@ impl Timestamp {
     pub const fn plus_minutes(self, minutes: i64) -> Self {
         self.plus_seconds(minutes.saturating_mul(60))
     }
+
+    /// That many days of 24 hours later, or earlier.
+    #[must_use]
+    pub const fn plus_days(self, days: i64) -> Self {
+        self.plus_minutes(days.saturating_mul(24 * 60))
+    }
 }
 
 /// A clock that stands where it was put, so that half an hour takes no time in a test.
@@ -138,6 +144,7 @@ mod tests {
         let instant: Timestamp = "2026-11-22T10:02:03.0045+09:00".parse().unwrap();
         assert_eq!(instant.to_string(), "2026-11-22T01:02:03.004Z");
         assert_eq!(instant.plus_minutes(30).to_string(), "2026-11-22T01:32:03.004Z");
+        assert_eq!(instant.plus_days(-365).to_string(), "2025-11-22T01:02:03.004Z");
         assert_eq!(Timestamp::from_millis(0).to_string(), "1970-01-01T00:00:00.000Z");
         assert_eq!(Timestamp::from_millis(-1).to_string(), "1969-12-31T23:59:59.999Z");
     }
