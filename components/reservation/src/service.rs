@@ -212,6 +212,9 @@ fn decide_all(
     for (what, edu_no) in counted_on {
         match what {
             CountedOn::Course => decision.expect("course", edu_no, loaded.course_version(edu_no)),
+            CountedOn::CourseAlone => {
+                decision.expect("course_alone", edu_no, loaded.course_version(edu_no));
+            }
             CountedOn::NobodyWaits => decision.expect("waiting_list", edu_no, 0),
             CountedOn::Seats => decision.expect("seats", edu_no, loaded.seats_version(edu_no)),
         }
@@ -223,6 +226,8 @@ fn decide_all(
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum CountedOn {
     Course,
+    /// And nobody else may count on it meanwhile: whoever did before comes before the change in the log as well.
+    CourseAlone,
     /// That what becomes free is not to be offered to anybody.
     NobodyWaits,
     /// Its seats and its waiting list, and so the course too.
@@ -244,6 +249,10 @@ fn counted_on(decided: &Decided, loaded: &Loaded) -> Option<(CountedOn, EduNo)> 
         }
         (_, Some(edu_no)) => Some((CountedOn::Seats, edu_no)),
         (Event::CourseChanged(course), None) => Some((CountedOn::Seats, course.edu_no)),
+        (
+            Event::CourseStarted(course) | Event::CourseFinished(course) | Event::CourseCanceled(course),
+            None,
+        ) => Some((CountedOn::CourseAlone, course.edu_no)),
         (_, None) => None,
     }
     .filter(|_| faults::guard("reservation.capacity"))

@@ -5,6 +5,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
+use serde_json::json;
 use sugang_tests::orders::{AUTOMATIC, order};
 use sugang_tests::{Answer, Api, Engine, Ground, Options, Sugang, eventually, stores};
 
@@ -28,6 +29,27 @@ fn on_postgres() -> Sugang {
 
 fn ready(host: &Api) -> u16 {
     Api::new(host.address()).get("/readyz").status
+}
+
+/// Whoever gives a seat in a course has locked it, and its start waits for that: in the log the seat comes first, too.
+#[test]
+fn a_course_is_started_in_the_log_behind_the_seats_that_were_given_before() {
+    let ground = Ground::with_postgres();
+    let sugang = ground.host(Options::new());
+    let beside = ground.postgres().unwrap().connect().unwrap();
+    let last = || beside.number("SELECT last_value FROM reservation.events_inserted_seq").unwrap();
+    beside.run("BEGIN", &[]).unwrap();
+    let lock = format!("SELECT edu_no FROM reservation.courses WHERE edu_no = {AUTOMATIC} FOR UPDATE");
+    beside.run(&lock, &[]).unwrap();
+    let before = last();
+    thread::scope(|scope| {
+        let starting = scope.spawn(|| sugang.change_course(AUTOMATIC, &json!({ "status": "Started" })));
+        thread::sleep(Duration::from_millis(500));
+        assert_eq!(last(), before, "it has its place in the log before it has the course");
+        beside.run("COMMIT", &[]).unwrap();
+        starting.join().unwrap().expect(200);
+    });
+    assert_eq!(last(), before + 1);
 }
 
 #[test]

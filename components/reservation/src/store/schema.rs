@@ -77,6 +77,11 @@ pub(super) static SCHEMA: Schema = Schema {
             "FOR SHARE"
         ),
         journal::expectation!(
+            "course_alone",
+            "SELECT version FROM courses WHERE edu_no = CAST(NEW.subject AS BIGINT)",
+            "FOR UPDATE"
+        ),
+        journal::expectation!(
             "seats",
             "SELECT seats_version FROM courses WHERE edu_no = CAST(NEW.subject AS BIGINT)",
             "FOR UPDATE"
