@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use eventlog::keys;
 use rustix::process::Signal;
 use store::native::Engine;
 use tempfile::TempDir;
@@ -127,6 +128,15 @@ impl Ground {
     #[must_use]
     pub fn redis_url(&self) -> &str {
         &self.redis_url
+    }
+
+    /// Has a group be handed what is no event; it becomes a dead letter.
+    pub fn hand_rubbish_to(&self, group: &str) -> Result<()> {
+        let mut redis = redis::Client::open(self.redis_url())?.get_connection()?;
+        let rubbish = ["*", "e", "rubbish", "stream", "sugang:events:pay", "id", "1-1"];
+        redis::cmd("XADD").arg(keys::replayed(group)).arg(&rubbish).exec(&mut redis)?;
+        redis::cmd("PUBLISH").arg(keys::wake(group)).arg("event").exec(&mut redis)?;
+        Ok(())
     }
 
     /// Starts a host on this ground; a test in which it does not start has failed.

@@ -15,9 +15,13 @@
 //! | `/invitations`, `/invitations/{invitationId}` | `GET`, `POST`; `DELETE` | [`grants`] |
 //! | `/machines`, `/machines/{id}` | `GET`, `POST`; `DELETE` | [`grants`] |
 //! | `/audit` | `GET` the audit trail by page, or as CSV | [`audit`] |
+//! | `/event-log` | `GET` how far behind its consumers are | [`event_log`] |
+//! | `/event-log/dead-letters`, `/event-log/dead-letters/{deadLetterId}` | `GET`; `DELETE` | [`event_log`] |
+//! | `/event-log/dead-letters/{deadLetterId}/replay` | `POST` | [`event_log`] |
 
 mod audit;
 mod document;
+mod event_log;
 mod grants;
 mod people;
 mod problems;
@@ -27,6 +31,7 @@ use crate::ports::Ports;
 use crate::service::Service;
 use ::store::Storage;
 use access::Caller;
+use event_log::Name;
 use hal::{Error, Kind, Method, Problem, Request, Response};
 use journal::Tell;
 use kernel::CustomerId;
@@ -49,6 +54,10 @@ enum Route<'a> {
     Machines,
     Machine(&'a str),
     Audit,
+    EventLog,
+    DeadLetters,
+    DeadLetter(Name<'a>),
+    Replay(Name<'a>),
 }
 
 impl<'a> Route<'a> {
@@ -70,25 +79,31 @@ impl<'a> Route<'a> {
             ["machines"] => Some(Self::Machines),
             ["machines", id] => Some(Self::Machine(id)),
             ["audit"] => Some(Self::Audit),
+            ["event-log"] => Some(Self::EventLog),
+            ["event-log", "dead-letters"] => Some(Self::DeadLetters),
+            ["event-log", "dead-letters", id] => Name::parse(id).map(Self::DeadLetter),
+            ["event-log", "dead-letters", id, "replay"] => Name::parse(id).map(Self::Replay),
             _ => None,
         }
     }
 
     const fn methods(&self) -> &'static [&'static str] {
         match self {
-            Self::SignInCodes | Self::Refresh | Self::MyPhone => &["POST"],
+            Self::SignInCodes | Self::Refresh | Self::MyPhone | Self::Replay(_) => &["POST"],
             Self::Sessions => &["GET", "POST", "DELETE"],
             Self::Session(_) | Self::Invitation(_) | Self::Machine(_) => &["DELETE"],
             Self::Members | Self::Invitations | Self::Machines => &["GET", "POST"],
             Self::Me | Self::Member(_) => &["GET", "PATCH", "DELETE"],
-            Self::MyData | Self::Inbox | Self::Audit => &["GET"],
+            Self::DeadLetter(_) => &["GET", "DELETE"],
+            Self::MyData | Self::Inbox | Self::Audit | Self::EventLog | Self::DeadLetters => &["GET"],
         }
     }
 }
 
-/// Whether a request is about the sandbox's inbox, which an open system shows to everybody.
-pub(crate) fn is_inbox(request: &Request) -> bool {
-    Route::of(&request.route()) == Some(Route::Inbox)
+/// Whether a request is about the sandbox's inbox or the event log, which an open system shows to everybody.
+pub(crate) fn is_about_no_member(request: &Request) -> bool {
+    let segments = request.route();
+    segments.first() == Some(&"event-log") || Route::of(&segments) == Some(Route::Inbox)
 }
 
 /// Answers one request of somebody who may ask it.
@@ -134,6 +149,11 @@ pub async fn answer<P: Ports, S: Storage, T: Tell>(
         (Route::Machines, _) => grants::make_machine(service, request, me(caller)?).await,
         (Route::Machine(id), _) => grants::end_machine(service, id).await,
         (Route::Audit, _) => audit::list(service, request).await,
+        (Route::EventLog, _) => event_log::show(service, request).await,
+        (Route::DeadLetters, _) => event_log::dead_letters(service, request).await,
+        (Route::DeadLetter(name), &Method::GET) => event_log::dead_letter(service, request, name).await,
+        (Route::DeadLetter(name), _) => event_log::drop(service, name).await,
+        (Route::Replay(name), _) => event_log::replay(service, name).await,
     };
     // All of it is about one person, or lets somebody in.
     answered.map(|response| response.header("cache-control", "no-store"))

@@ -2,7 +2,7 @@
 //!
 //! | export | module | serves |
 //! |---|---|---|
-//! | `wasi:http/handler` | [`http`] | `/members/...`, `/sessions/...`, `/sign-in-codes/...`, `/invitations/...`, `/machines/...`, `/audit` (component `member`) |
+//! | `wasi:http/handler` | [`http`] | `/members/...`, `/sessions/...`, `/sign-in-codes/...`, `/invitations/...`, `/machines/...`, `/audit`, `/event-log/...` (component `member`) |
 //! | `spin:redis/inbound-redis` | [`events`] | what is told, and the tick (component `member-worker`) |
 //! | `wasi:http/handler` | [`events`] | the same at `/internal/wake/member`, where there is no Redis trigger |
 //!
@@ -54,11 +54,12 @@ static RELAY: Relay = Relay::new(&DATABASE, "member");
 
 /// The service with Spin's ports; `log` is told of what it commits.
 fn service<T>(settings: Rc<Settings>, log: T) -> Service<Spin, &'static Database, T> {
-    Service { ports: Spin, journal: Journal { storage: &DATABASE, tell: log }, settings }
+    let journal = Journal { storage: &DATABASE, tell: log };
+    Service { ports: Spin(Rc::clone(&settings)), journal, settings }
 }
 
-/// Answers what is about members. None of it is open but the sandbox's inbox, which shows what everybody could then read
-/// anyway.
+/// Answers what is about members, and about the event log. In an open system the latter is open, and the sandbox's inbox, which
+/// shows what everybody could then read anyway; what is about members never is.
 pub async fn serve(request: &Request) -> Result<Response, Error> {
     if let Some(woken) = access::wake_up(request, "member", work).await? {
         return Ok(woken);
@@ -68,7 +69,7 @@ pub async fn serve(request: &Request) -> Result<Response, Error> {
         let log = EventLog::answering(&settings.redis_url, RELAY);
         http::answer(&service(settings, log), request, &reach.caller).await
     };
-    if http::is_inbox(request) {
+    if http::is_about_no_member(request) {
         access::guard(request, answer).await
     } else {
         access::guard_always(request, answer).await

@@ -1,15 +1,19 @@
 //! What `member` needs from outside: something that carries messages, the key that tokens are signed with, the keys of an OpenID
-//! provider, and the store in which every context looks whether a session has ended.
+//! provider, the store in which every context looks whether a session has ended, and the event log as operators see it.
 
 use crate::messages::Outgoing;
+use crate::settings::Settings;
 use access::token::{Claims, SigningKey};
 use anyhow::{Context, anyhow, ensure};
 use bindings::sugang::notification::channel::{self, Message, SendError};
+use eventlog::topology::Consumer;
+use eventlog::{DeadLetter, Lag, LogError};
 use futures::future::{Either, select};
 use http_body_util::{BodyExt, Limited};
 use kernel::Unavailable;
 use spin_sdk::http::EmptyBody;
 use std::pin::pin;
+use std::rc::Rc;
 use std::time::Duration;
 
 /// The port as the WIT package says it.
@@ -82,10 +86,29 @@ pub trait Ports {
 
     /// The last access token of a session that has ended has expired.
     async fn forget_session(&self, session: &str) -> anyhow::Result<()>;
+
+    /// How far behind each consumer of the event log is.
+    async fn lag(&self) -> Result<Vec<Lag>, LogError>;
+
+    /// What consumers gave up on.
+    async fn dead_letters(&self) -> Result<Vec<DeadLetter>, LogError>;
+
+    /// One of them.
+    async fn dead_letter(
+        &self,
+        consumer: &'static Consumer,
+        id: &str,
+    ) -> Result<Option<DeadLetter>, LogError>;
+
+    /// Has its consumer handle one again; false where it is there no more.
+    async fn replay(&self, consumer: &'static Consumer, id: &str) -> Result<bool, LogError>;
+
+    /// Throws one away; false where it is there no more.
+    async fn drop(&self, consumer: &'static Consumer, id: &str) -> Result<bool, LogError>;
 }
 
 /// The ports as the component has them.
-pub(crate) struct Spin;
+pub(crate) struct Spin(pub(crate) Rc<Settings>);
 
 impl Ports for Spin {
     async fn send(&self, message: Outgoing) -> Result<(), NotSent> {
@@ -140,6 +163,30 @@ impl Ports for Spin {
 
     async fn forget_session(&self, session: &str) -> anyhow::Result<()> {
         access::forget_session(session).await
+    }
+
+    async fn lag(&self) -> Result<Vec<Lag>, LogError> {
+        eventlog::lag(&self.0.redis_url).await
+    }
+
+    async fn dead_letters(&self) -> Result<Vec<DeadLetter>, LogError> {
+        eventlog::dead_letters(&self.0.redis_url).await
+    }
+
+    async fn dead_letter(
+        &self,
+        consumer: &'static Consumer,
+        id: &str,
+    ) -> Result<Option<DeadLetter>, LogError> {
+        eventlog::dead_letter(&self.0.redis_url, consumer, id).await
+    }
+
+    async fn replay(&self, consumer: &'static Consumer, id: &str) -> Result<bool, LogError> {
+        eventlog::replay_dead_letter(&self.0.redis_url, consumer, id).await
+    }
+
+    async fn drop(&self, consumer: &'static Consumer, id: &str) -> Result<bool, LogError> {
+        eventlog::drop_dead_letter(&self.0.redis_url, consumer, id).await
     }
 }
 

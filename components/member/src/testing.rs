@@ -10,6 +10,8 @@ use ::store::native::{Store, at_once};
 use access::token::{Claims, SigningKey};
 use access::{Caller, Identity};
 use data_encoding::BASE64URL_NOPAD;
+use eventlog::topology::Consumer;
+use eventlog::{DeadLetter, Lag, LogError, StreamLag};
 use hal::{Method, Request, Response};
 use journal::{Journal, Tell};
 use kernel::{Actor, Phone, Role, Timestamp, Unavailable, clock};
@@ -39,6 +41,18 @@ pub(crate) struct FakePorts {
     pub(crate) document: RefCell<Option<String>>,
     /// How often it was asked.
     pub(crate) fetched: Cell<usize>,
+    /// What consumers gave up on; nothing where the event log is away.
+    pub(crate) dead: RefCell<Option<Vec<DeadLetter>>>,
+}
+
+impl FakePorts {
+    fn take_dead(&self, consumer: &Consumer, id: &str) -> Result<bool, LogError> {
+        let mut dead = self.dead.borrow_mut();
+        let letters = dead.as_mut().ok_or_else(|| LogError::Redis("refused".to_owned()))?;
+        let before = letters.len();
+        letters.retain(|letter| letter.group != consumer.name || letter.id != id);
+        Ok(letters.len() < before)
+    }
 }
 
 impl Ports for FakePorts {
@@ -81,6 +95,33 @@ impl Ports for FakePorts {
     async fn forget_session(&self, session: &str) -> anyhow::Result<()> {
         self.ended.borrow_mut().remove(session);
         Ok(())
+    }
+
+    async fn lag(&self) -> Result<Vec<Lag>, LogError> {
+        let dead_letters = self.dead_letters().await?.len() as i64;
+        let streams = vec![StreamLag { source: "pay", unread: 2, pending: 1, oldest: Some(NOW) }];
+        Ok(vec![Lag { consumer: "order", unread: 2, pending: 1, dead_letters, streams }])
+    }
+
+    async fn dead_letters(&self) -> Result<Vec<DeadLetter>, LogError> {
+        self.dead.borrow().clone().ok_or_else(|| LogError::Redis("refused".to_owned()))
+    }
+
+    async fn dead_letter(
+        &self,
+        consumer: &'static Consumer,
+        id: &str,
+    ) -> Result<Option<DeadLetter>, LogError> {
+        let letters = self.dead_letters().await?;
+        Ok(letters.into_iter().find(|letter| letter.group == consumer.name && letter.id == id))
+    }
+
+    async fn replay(&self, consumer: &'static Consumer, id: &str) -> Result<bool, LogError> {
+        self.take_dead(consumer, id)
+    }
+
+    async fn drop(&self, consumer: &'static Consumer, id: &str) -> Result<bool, LogError> {
+        self.take_dead(consumer, id)
     }
 }
 

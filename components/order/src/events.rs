@@ -18,7 +18,7 @@ use crate::ports::Ports;
 use crate::service::Service;
 use crate::store::{self, Fact, Retry};
 use ::store::Storage;
-use breaker::{Admission, Permit};
+use breaker::{Admission, Permit, Position};
 use eventlog::{Envelope, Unhandled, Worker};
 use futures::future::FutureExt;
 use futures::stream::{FuturesUnordered, StreamExt};
@@ -117,14 +117,15 @@ impl<P: Ports, S: Storage, T: Tell> Service<P, S, T> {
                 attributes: &[],
             },
         );
-        if let Some(is_open) = self.ports.is_cut_off().await {
+        // Where its store is away, nothing can be said of it.
+        if let Ok(breaker) = self.ports.breaker_standing().await {
             telemetry::gauge(
                 now,
                 &Gauge {
                     name: "sugang.breaker.open",
                     unit: "{breaker}",
                     description: "Breakers that are open: 1 while order is kept from asking pay",
-                    value: i64::from(is_open),
+                    value: i64::from(breaker.position != Position::Closed),
                     attributes: &[],
                 },
             );

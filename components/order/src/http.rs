@@ -6,10 +6,12 @@
 //! | `/orders/{orderId}` | `GET`; `PATCH` and `DELETE` cancel |
 //! | `/orders/{orderId}/payment` | `POST` pays, again or at last |
 //! | `/orders/search`, `/orders/search/findByOrderId?orderId=` | `GET` |
+//! | `/circuit-breakers/pay` | `GET` how the breaker before `pay` stands |
 //!
 //! A card number is only ever taken in: it goes to `pay` and, sealed, into the store, and into no answer.
 
 mod applicants;
+mod circuit_breaker;
 mod document;
 mod problems;
 #[cfg(test)]
@@ -35,6 +37,7 @@ enum Route {
     Payment(OrderId),
     Searches,
     FindByOrderId,
+    Breaker,
 }
 
 impl Route {
@@ -46,6 +49,7 @@ impl Route {
             ["orders", "search", "findByOrderId"] => Some(Self::FindByOrderId),
             ["orders", order_id] => order_id.parse().ok().map(Self::Order),
             ["orders", order_id, "payment"] => order_id.parse().ok().map(Self::Payment),
+            ["circuit-breakers", "pay"] => Some(Self::Breaker),
             _ => None,
         }
     }
@@ -76,10 +80,11 @@ pub async fn answer<P: Ports, S: Storage, T: Tell>(
             check_in_reach(service, reach, order_id).await?;
             show(service, request, order_id).await
         }
+        (Route::Breaker, &Method::GET) => circuit_breaker::show(service, request).await,
         (Route::Orders, _) => request.other_method(&["GET", "POST"]),
         (Route::Order(_), _) => request.other_method(&["GET", "PATCH", "DELETE"]),
         (Route::Payment(_), _) => request.other_method(&["POST"]),
-        (Route::Searches | Route::FindByOrderId, _) => request.other_method(&["GET"]),
+        (Route::Searches | Route::FindByOrderId | Route::Breaker, _) => request.other_method(&["GET"]),
     }
 }
 

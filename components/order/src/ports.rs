@@ -4,7 +4,7 @@ mod breaker_state;
 
 use crate::settings::{Role, Settings};
 use anyhow::{Context, anyhow};
-use breaker::{Admission, Breaker, Outcome, Permit};
+use breaker::{Admission, Breaker, Outcome, Permit, Standing};
 use breaker_state::BreakerState;
 use bytes::Bytes;
 use futures::future::{Either, select};
@@ -38,10 +38,8 @@ pub trait Ports {
     /// Lets time pass.
     async fn wait(&self, time: Duration);
 
-    /// Whether the breaker keeps calls from `pay`, for whoever looks on; none where nobody can say.
-    async fn is_cut_off(&self) -> Option<bool> {
-        None
-    }
+    /// How the breaker stands, for whoever looks on.
+    async fn breaker_standing(&self) -> anyhow::Result<Standing>;
 }
 
 thread_local! {
@@ -106,8 +104,8 @@ impl Ports for Spin {
         spin_sdk::time::sleep(time).await;
     }
 
-    async fn is_cut_off(&self) -> Option<bool> {
-        self.breaker().is_open(&self.breaker_state().await.ok()?).await.ok()
+    async fn breaker_standing(&self) -> anyhow::Result<Standing> {
+        self.breaker().standing(&self.breaker_state().await?, Timestamp::now().millis()).await
     }
 }
 

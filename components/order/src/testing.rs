@@ -7,7 +7,7 @@ use crate::store::{self, DATABASE, Fact, Retry, Stored};
 use ::store::StoreError;
 use ::store::native::{Store, at_once};
 use access::{Caller, Reach};
-use breaker::{Admission, Outcome, Permit};
+use breaker::{Admission, Change, Outcome, Permit, Position, Standing};
 use bytes::Bytes;
 use eventlog::{Envelope, Worker};
 use hal::Method;
@@ -75,6 +75,19 @@ impl Ports for FakePorts {
         if let Some(act) = self.while_waiting.take() {
             act();
         }
+    }
+
+    async fn breaker_standing(&self) -> anyhow::Result<Standing> {
+        let at = NOW.millis() - 1_000;
+        Ok(match self.open.get() {
+            true => Standing {
+                position: Position::Open,
+                since: at,
+                failures: 0,
+                history: vec![Change { opened: true, at }],
+            },
+            false => Standing { position: Position::Closed, since: 0, failures: 3, history: Vec::new() },
+        })
     }
 }
 

@@ -181,6 +181,58 @@ pub(crate) struct SessionOf {
     pub(crate) current: bool,
 }
 
+/// How the breaker before `pay` stands.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Breaker {
+    pub(crate) state: String,
+    pub(crate) since: Option<Timestamp>,
+    pub(crate) failures: u64,
+    pub(crate) window_seconds: u64,
+    pub(crate) history: Vec<BreakerChange>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct BreakerChange {
+    pub(crate) state: String,
+    pub(crate) at: Timestamp,
+}
+
+/// How far behind the consumers of the event log are.
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct EventLog {
+    pub(crate) consumers: Vec<Lag>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Lag {
+    pub(crate) consumer: String,
+    pub(crate) dead_letters: u64,
+    pub(crate) streams: Vec<StreamLag>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct StreamLag {
+    pub(crate) source: String,
+    pub(crate) unread: u64,
+    pub(crate) pending: u64,
+    pub(crate) oldest: Option<Timestamp>,
+}
+
+/// An event that a consumer gave up on.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct DeadLetter {
+    pub(crate) id: String,
+    pub(crate) consumer: String,
+    pub(crate) source: String,
+    pub(crate) what: String,
+    pub(crate) given_up_at: String,
+    pub(crate) reason: String,
+    pub(crate) cause: String,
+}
+
 /// A page of a list.
 #[derive(Clone, Debug, Deserialize)]
 pub(crate) struct List<T> {

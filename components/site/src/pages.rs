@@ -7,7 +7,7 @@
 //! | `/sign-in`, `/sign-in/code`, `/register`, `/sign-out` | everybody | [`sign_in`] |
 //! | `/sign-in/oidc`, `/sign-in/oidc/callback` | everybody, where there is an OpenID provider | [`sign_in`] |
 //! | `/account` and what is under it | members | [`account`] |
-//! | `/operate` | operators | [`operate`] |
+//! | `/operate`, `/operate/dead-letters` | operators | [`operate`] |
 //! | `/manage` and what is under it | course managers | [`manage`] |
 //! | `/language`, `/terms`, `/privacy`, `/refunds` | everybody | [`legal`] |
 //!
@@ -70,6 +70,7 @@ pub(crate) enum Route {
     Erase,
     Operate,
     OperateLive,
+    DeadLetters,
     Language,
     Terms,
     Privacy,
@@ -121,6 +122,7 @@ impl Route {
             ["account", "erase"] => Self::Erase,
             ["operate"] => Self::Operate,
             ["operate", "live"] => Self::OperateLive,
+            ["operate", "dead-letters"] => Self::DeadLetters,
             ["language"] => Self::Language,
             ["terms"] => Self::Terms,
             ["privacy"] => Self::Privacy,
@@ -181,6 +183,7 @@ async fn get(visit: &Visit<'_>, route: Route) -> Option<Response> {
         Route::Erase => account::ask_to_erase(visit),
         Route::Operate => operate::show(visit).await,
         Route::OperateLive => operate::live(visit).await,
+        Route::DeadLetters => operate::dead_letters(visit).await,
         Route::Terms => legal::terms(visit),
         Route::Privacy => legal::privacy(visit),
         Route::Refunds => legal::refunds(visit),
@@ -214,6 +217,7 @@ async fn post(visit: &mut Visit<'_>, route: Route, form: &Form) -> Option<Respon
         Route::Sessions => account::end_sessions(visit, form).await,
         Route::Phone => account::change_phone(visit, form).await,
         Route::Erase => account::erase(visit, form).await,
+        Route::DeadLetters => operate::carry_out(visit, form).await,
         Route::Language => legal::choose_language(visit, form),
         _ => return None,
     })

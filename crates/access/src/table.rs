@@ -121,6 +121,9 @@ const MEMBERS: &[(Who, Whose)] = &[(Operator, Everyones), (Scope("members"), Eve
 /// Who gives roles and tokens away: no machine, so that none can make itself more than it is.
 const GRANT: &[(Who, Whose)] = &[(Operator, Everyones)];
 
+/// What shows whether all is well, and mends what is not.
+const OPERATE: &[(Who, Whose)] = &[(Operator, Everyones)];
+
 /// The whole table.
 pub const TABLE: &[Path] = &[
     Path { path: "/", rules: &[get(PUBLIC)] },
@@ -167,6 +170,11 @@ pub const TABLE: &[Path] = &[
     Path { path: "/machines", rules: &[get(GRANT), post(GRANT)] },
     Path { path: "/machines/{id}", rules: &[delete(GRANT)] },
     Path { path: "/audit", rules: &[get(GRANT)] },
+    Path { path: "/event-log", rules: &[get(OPERATE)] },
+    Path { path: "/event-log/dead-letters", rules: &[get(OPERATE)] },
+    Path { path: "/event-log/dead-letters/{deadLetterId}", rules: &[get(OPERATE), delete(OPERATE)] },
+    Path { path: "/event-log/dead-letters/{deadLetterId}/replay", rules: &[post(OPERATE)] },
+    Path { path: "/circuit-breakers/pay", rules: &[get(OPERATE)] },
 ];
 
 /// Two spellings of one path: the original's, and the right one.

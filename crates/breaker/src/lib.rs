@@ -18,11 +18,14 @@
 
 mod counts;
 mod shared;
+mod standing;
 mod state;
 
 pub use shared::Shared;
+pub use standing::{Change, Position, Standing};
 
 use counts::{Counts, Window};
+use standing::KEPT_CHANGES;
 use state::State;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -127,9 +130,39 @@ impl Breaker {
         }
     }
 
-    /// Whether calls are refused at the moment, or but a probe let through.
-    pub async fn is_open<S: Shared>(&self, shared: &S) -> Result<bool, S::Error> {
-        Ok(matches!(self.state(shared).await?, State::Open { .. }))
+    /// How it stands, for whoever looks on.
+    pub async fn standing<S: Shared>(&self, shared: &S, now: i64) -> Result<Standing, S::Error> {
+        let history = shared.get(&self.key("history")).await?.unwrap_or_default();
+        let history: Vec<_> = history.lines().filter_map(Change::parse).collect();
+        Ok(match self.state(shared).await? {
+            State::Closed { since, .. } => {
+                let window = Window::new(self.settings.window);
+                let bucket = window.bucket(now);
+                let mut failures = 0;
+                for counted in window.first(bucket)..=bucket {
+                    let counts = shared.count(&self.count_key(since, counted)).await?;
+                    failures += Counts::unpack(counts).failures;
+                }
+                Standing { position: Position::Closed, since, failures, history }
+            }
+            State::Open { since, .. } => {
+                let is_probing = now - since >= millis(self.settings.open);
+                let position = if is_probing { Position::HalfOpen } else { Position::Open };
+                Standing { position, since, failures: 0, history }
+            }
+        })
+    }
+
+    /// Writes down that it opened or closed. The store may lose it, and of two who write at once one wins.
+    async fn note<S: Shared>(&self, shared: &S, change: Change) -> Result<(), S::Error> {
+        let key = self.key("history");
+        let before = shared.get(&key).await?.unwrap_or_default();
+        let before: Vec<_> = before.lines().filter_map(Change::parse).collect();
+        if before.first().is_some_and(|last| last.opened == change.opened) {
+            return Ok(());
+        }
+        let lines = std::iter::once(change).chain(before).take(KEPT_CHANGES);
+        shared.set(&key, &lines.map(|change| change.to_string()).collect::<Vec<_>>().join("\n")).await
     }
 
     /// Tells the breaker what became of an admitted call.
@@ -195,6 +228,9 @@ impl Breaker {
             Outcome::Failure => State::Open { since: now, last_probe: ended },
         };
         shared.set(&self.key("state"), &next.to_string()).await?;
+        if outcome == Outcome::Success {
+            self.note(shared, Change { opened: false, at: now }).await?;
+        }
         self.forget_probes(shared, last_probe).await
     }
 
@@ -245,6 +281,7 @@ impl Breaker {
             // Two may come to this at once, and then write the same but for a few milliseconds.
             let open = State::Open { since: now, last_probe: None };
             shared.set(&self.key("state"), &open.to_string()).await?;
+            self.note(shared, Change { opened: true, at: now }).await?;
             self.forget_probes(shared, last_probe).await?;
         }
         Ok(())

@@ -157,6 +157,36 @@ fn a_call_that_succeeds_costs_one_read_and_no_write() {
 }
 
 #[test]
+fn whoever_looks_on_is_told_where_it_stands_and_when_it_opened_and_closed() {
+    let shared = Fake::default();
+    let instance = Instance::of(&shared);
+    let standing = |now: i64| alone(instance.breaker.standing(&shared, now)).unwrap();
+    let told = |now: i64| {
+        let Standing { position, since, failures, history } = standing(now);
+        (position.as_str(), since, failures, history.iter().map(Change::to_string).collect::<Vec<_>>())
+    };
+    assert_eq!(told(T0), ("closed", 0, 0, vec![]));
+    instance.calls(3, Failure, T0);
+    assert_eq!(told(T0 + 9_000), ("closed", 0, 3, vec![]));
+    assert_eq!(told(T0 + 11_000), ("closed", 0, 0, vec![]), "the window has gone by");
+    instance.calls(20, Failure, T0 + 11_000);
+    let opened = format!("opened {}", T0 + 11_000);
+    assert_eq!(told(T0 + 11_000), ("open", T0 + 11_000, 0, vec![opened.clone()]));
+    assert_eq!(told(T0 + 16_000), ("half-open", T0 + 11_000, 0, vec![opened.clone()]));
+    // A probe that fails opens it anew, which is no change.
+    assert!(instance.call(Failure, T0 + 16_000));
+    assert_eq!(told(T0 + 16_000), ("open", T0 + 16_000, 0, vec![opened.clone()]));
+    assert!(instance.call(Success, T0 + 21_000));
+    let closed = format!("closed {}", T0 + 21_000);
+    assert_eq!(told(T0 + 21_000), ("closed", T0 + 21_000, 0, vec![closed, opened]));
+    for time in 2..20 {
+        instance.calls(20, Failure, T0 + time * 60_000);
+        assert!(instance.call(Success, T0 + time * 60_000 + 5_000));
+    }
+    assert_eq!(told(T0).3.len(), 20, "no more are kept");
+}
+
+#[test]
 fn calls_that_nobody_asked_for_count_for_nothing() {
     let shared = Fake::default();
     let instance = Instance::of(&shared);
@@ -176,11 +206,11 @@ fn calls_that_nobody_asked_for_count_for_nothing() {
 fn nineteen_failures_do_not_open_it_and_the_twentieth_does() {
     let shared = Fake::default();
     let instance = Instance::of(&shared);
-    let is_open = || alone(instance.breaker.is_open(&shared)).unwrap();
+    let position = || alone(instance.breaker.standing(&shared, T0)).unwrap().position;
     instance.calls(19, Failure, T0);
-    assert!(!is_open());
+    assert_eq!(position(), Position::Closed);
     assert!(instance.call(Failure, T0));
-    assert!(is_open());
+    assert_eq!(position(), Position::Open);
     assert_eq!(instance.admit(T0), Admission::Refused { retry_after: SETTINGS.open });
 }
 

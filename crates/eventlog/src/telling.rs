@@ -3,31 +3,12 @@
 
 use crate::envelope::Envelope;
 use crate::keys;
-use crate::redis::{LogError, Redis, as_text, odd};
+use crate::lag::{Lag, lag_of};
+use crate::redis::{LogError, Redis};
 use crate::topology::Consumer;
 use kernel::Timestamp;
 use serde_json::json;
 use telemetry::{Gauge, Span};
-
-/// Answers of the group ARGV[1] of the streams KEYS but the last: how many entries it has not read, how many it has read
-/// and not acknowledged; and how many entries the last has, which are its dead letters. Redis does not always know the first;
-/// then it is counted, up to a thousand.
-const LOOK: &str = "local behind, pending = 0, 0
-for i = 1, #KEYS - 1 do
-    local groups = redis.pcall('XINFO', 'GROUPS', KEYS[i])
-    if not groups.err then
-        for _, group in ipairs(groups) do
-            local told = {}
-            for k = 1, #group, 2 do told[group[k]] = group[k + 1] end
-            if told.name == ARGV[1] then
-                pending = pending + told.pending
-                behind = behind + (told.lag
-                    or #redis.call('XRANGE', KEYS[i], '(' .. told['last-delivered-id'], '+', 'COUNT', 1000))
-            end
-        end
-    end
-end
-return {tostring(behind), tostring(pending), tostring(redis.call('XLEN', KEYS[#KEYS]))}";
 
 /// Begun when a consumer is handed events; none where nobody wants to know.
 pub(crate) struct Handling(Option<Timestamp>);
@@ -65,25 +46,18 @@ impl Handling {
     }
 }
 
-/// How many events `consumer` has not read, how many it has read and not acknowledged, and how many it gave up on.
-pub(crate) async fn behind(redis: &Redis, consumer: &Consumer) -> Result<[i64; 3], LogError> {
-    let keys: Vec<_> =
-        consumer.sources().map(keys::stream).chain([keys::dead_letters(consumer.name)]).collect();
-    let found = redis.script(LOOK, &keys, &[consumer.name]).await?;
-    let numbers: Option<Vec<i64>> = found.iter().map(|number| as_text(number).parse().ok()).collect();
-    numbers
-        .and_then(|it| it.try_into().ok())
-        .ok_or_else(|| odd("looking how far behind a consumer is", &found))
-}
-
 /// Tells how far behind `consumer` is.
 pub(crate) async fn look(redis: &Redis, consumer: &Consumer) -> Result<(), LogError> {
-    let [behind, pending, dead] = behind(redis, consumer).await?;
+    let Lag { unread, pending, dead_letters, .. } = lag_of(redis, consumer).await?;
     let now = Timestamp::now().millis();
     let told = [
-        ("sugang.consumer.lag", "Events that a consumer has not read yet", behind),
+        ("sugang.consumer.lag", "Events that a consumer has not read yet", unread),
         ("sugang.consumer.pending", "Events that a consumer has read and not acknowledged", pending),
-        ("sugang.dead_letters", "Events that a consumer gave up on, and that wait for an operator", dead),
+        (
+            "sugang.dead_letters",
+            "Events that a consumer gave up on, and that wait for an operator",
+            dead_letters,
+        ),
     ];
     for (name, description, value) in told {
         let attributes = &[("consumer", json!(consumer.name))];

@@ -72,6 +72,11 @@ kinds! {
          Nothing was stored.";
         "Choose another of `GET /courses?status=Open`; as its manager, follow the links of the course.";
 
+    EVENT_LOG_UNAVAILABLE = "event-log-unavailable", SERVICE_UNAVAILABLE, "The event log's Redis does not answer";
+        "What contexts tell one another waits in their stores until it does. Orders are taken and paid meanwhile; seats, \
+         messages and the view follow later.";
+        "Look whether Redis runs and has memory and disk left. Nothing has to be sent again by hand.";
+
     GATEWAY_UNAVAILABLE = "gateway-unavailable", BAD_GATEWAY, "The card company does not answer";
         "Whether the card was charged is not known yet. Asking again finds out, and never charges a second time.";
         "Send the same request again after the seconds in `Retry-After`.";

@@ -4,10 +4,10 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use eventlog::{EntryId, keys, topology};
+use eventlog::{DeadLetter, EntryId, keys, topology};
 use redis::{Connection, RedisError, Value};
 
-use crate::dead_letters::{self, DeadLetter};
+use crate::dead_letters;
 
 /// How long Redis has for one answer.
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);

@@ -38,8 +38,9 @@ mod trail;
 
 pub use backup::{Copied, Manifest, backup};
 pub use check::{Report, Violation, check};
-pub use dead_letters::{DeadLetter, dead_letters, drop_dead_letter, find, replay_dead_letter};
+pub use dead_letters::{dead_letters, drop_dead_letter, find, replay_dead_letter};
 pub use event_log::Redis;
+pub use eventlog::DeadLetter;
 /// A moment, as `--since` takes it.
 pub use kernel::Timestamp;
 pub use lists::{Remade, rebuild_lists};

@@ -82,7 +82,7 @@ because    {reason}
 {text}
 ",
         name(letter),
-        letter.advice()
+        letter.cause().advice()
     )
 }
 

@@ -122,3 +122,27 @@ fn a_course_is_changed_started_and_finished() {
     manager.click("마칩니다");
     manager.wait_for("종료");
 }
+
+#[test]
+fn an_operator_sees_what_could_not_be_handled_and_has_it_handled_again_or_drops_it() {
+    let system = open();
+    let words = [
+        ("처리하지 못한 이벤트 1건 보기", "다시 처리", "이 이벤트를 버립니다", "버렸습니다"),
+        ("See what could not be handled: 1", "Handle again", "Drop this event", "It was dropped"),
+    ];
+    for (told, (see, again, yes_drop, dropped)) in TOLD.iter().zip(words) {
+        let operator = told.browse(&system);
+        operator.go("/operate");
+        system.ground().hand_rubbish_to("order").unwrap();
+        // It comes by itself.
+        operator.wait_for(see);
+        operator.check(&told.picture("operate-dead-letter"));
+        operator.click(see);
+        operator.wait_for(again);
+        operator.check(&told.picture("dead-letters"));
+        operator.click_on("summary");
+        operator.click(yes_drop);
+        operator.wait_for(dropped);
+        operator.check(&told.picture("dead-letters-none"));
+    }
+}

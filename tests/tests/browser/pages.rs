@@ -3,7 +3,7 @@
 use crate::{browse, open};
 use sugang_tests::browser::Size;
 
-const PAGES: [(&str, &str); 14] = [
+const PAGES: [(&str, &str); 15] = [
     ("catalogue-all", "/?status=all"),
     ("catalogue-empty", "/?q=%EC%97%86%EB%8A%94%EA%B3%BC%EC%A0%95"),
     ("course", "/apply/102"),
@@ -15,6 +15,7 @@ const PAGES: [(&str, &str); 14] = [
     ("manage-course", "/manage/102"),
     ("manage-roster-empty", "/manage/102/roster"),
     ("operate", "/operate"),
+    ("dead-letters-none", "/operate/dead-letters"),
     ("terms", "/terms"),
     ("privacy", "/privacy"),
     ("refunds", "/refunds"),

@@ -206,6 +206,7 @@ fn address(path: &Path, order: u64, edu_no: u64) -> String {
     let address = path.path.replace("{orderId}", &order.to_string()).replace("{eduNo}", &edu_no.to_string());
     let address = address.replace("{slug}", "not-found").replace("{customerId}", "12345");
     let address = address.replace("{sessionId}", "none").replace("{id}", &format!("order:{order}:1"));
+    let address = address.replace("{deadLetterId}", "order:1-0");
     if address.contains("findByOrderId") { format!("{address}?orderId={order}") } else { address }
 }
 

@@ -123,6 +123,7 @@ fn every_path_of_the_contract_takes_the_methods_that_it_names() {
         let path = template.replace("{orderId}", "1").replace("{eduNo}", "101").replace("{id}", "order:1:1");
         let path = path.replace("{slug}", "not-found");
         let path = path.replace("{customerId}", "1").replace("{sessionId}", "x");
+        let path = path.replace("{deadLetterId}", "order:1-0");
         // An invitation has a number, and everything else a name.
         let path = if path.starts_with("/invitations/") { "/invitations/1".to_owned() } else { path };
         let answer = sugang.send(sugang.request("OPTIONS", &path), None).expect(204);

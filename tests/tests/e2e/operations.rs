@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use eventlog::keys;
 use rustix::process::Signal;
-use serde_json::json;
+use serde_json::{Value, json};
 use sugang_tests::orders::{AUTOMATIC, DECLINED_CARD, MANUAL, TWO_SEATS, order, with};
 use sugang_tests::{Api, Ground, Host, Options, Sugang, eventually, stores};
 use xtask::workspace;
@@ -181,12 +181,9 @@ fn what_nobody_can_read_is_listed_explained_handed_back_to_one_group_and_dropped
     let sugang = Sugang::start();
     let state = sugang.state();
     operate(state, &["events", "list"]).says(0, &["There are no dead letters."]);
-    let mut redis = redis::Client::open(sugang.ground().redis_url()).unwrap().get_connection().unwrap();
     let groups = ["order", "reservation", "notification", "information"];
     for group in groups {
-        let rubbish = ["*", "e", "rubbish", "stream", "sugang:events:pay", "id", "1-1"];
-        redis::cmd("XADD").arg(keys::replayed(group)).arg(&rubbish).exec(&mut redis).unwrap();
-        redis::cmd("PUBLISH").arg(keys::wake(group)).arg("event").exec(&mut redis).unwrap();
+        sugang.ground().hand_rubbish_to(group).unwrap();
     }
 
     let each = groups.map(|group| (group.to_owned(), 1));
@@ -213,6 +210,34 @@ fn what_nobody_can_read_is_listed_explained_handed_back_to_one_group_and_dropped
     operate(state, &["events", "drop", "--all", "--yes"]).says(0, &["dropped"]);
     assert_eq!(dead(state), []);
     operate(state, &["events", "drop", &id]).says(1, &["there is no dead letter"]);
+}
+
+#[test]
+fn an_operator_sees_the_same_over_http() {
+    let sugang = Sugang::start();
+    let lag = |consumer: &str| {
+        let log = sugang.get("/event-log").expect(200);
+        let consumers = log.at("/consumers").as_array().unwrap().clone();
+        consumers.into_iter().find(|lag| lag["consumer"] == consumer).unwrap()
+    };
+    eventually(|| lag("order")["unread"] == 0 && lag("order")["pending"] == 0, true);
+    for group in ["order", "pay"] {
+        sugang.ground().hand_rubbish_to(group).unwrap();
+    }
+    let letters = || sugang.get("/event-log/dead-letters").expect(200).items("deadLetters");
+    eventually(|| letters().len(), 2);
+    assert_eq!(lag("order")["deadLetters"], 1);
+    let here = |letter: &Value| format!("/event-log/dead-letters/{}", letter["id"].as_str().unwrap());
+    let [of_order, of_pay] = <[Value; 2]>::try_from(letters()).unwrap();
+    assert_eq!((&of_order["consumer"], &of_order["cause"]), (&json!("order"), &json!("not-an-event")));
+    assert_eq!(sugang.get(&here(&of_order)).expect(200).at("/what"), "something that is no event");
+    // It cannot be read this time either, and has another id then.
+    sugang.post(&format!("{}/replay", here(&of_order)), &json!({})).expect(204);
+    sugang.get(&here(&of_order)).expect_problem(404, "not-found");
+    sugang.post(&format!("{}/replay", here(&of_order)), &json!({})).expect_problem(404, "not-found");
+    eventually(|| letters().len(), 2);
+    sugang.delete(&here(&of_pay)).expect(204);
+    assert_eq!(letters().iter().map(|letter| letter["consumer"].clone()).collect::<Vec<_>>(), ["order"]);
 }
 
 #[test]

@@ -221,7 +221,10 @@ fn a_payment_that_was_slow_for_ever_is_still_made_once() {
 #[test]
 fn after_the_breaker_has_been_open_a_probe_closes_it() {
     let mut split = Split::new();
+    let breaker = |split: &Split| split.front.get("/circuit-breakers/pay").expect(200);
+    assert_eq!(breaker(&split).text("/state"), "closed");
     split.apply_at_once(1..=24).iter().for_each(assert_delayed);
+    assert_ne!(breaker(&split).text("/state"), "closed");
     split.start_pay(Options::only(&["pay"]));
     let mut id = 100;
     let next = || {
@@ -229,6 +232,8 @@ fn after_the_breaker_has_been_open_a_probe_closes_it() {
         split.front.apply(&order(id, AUTOMATIC)).expect(201).text("/payStatus")
     };
     eventually(next, "Paid");
+    eventually(|| breaker(&split).text("/state"), "closed");
+    assert_eq!([0, 1].map(|nth| breaker(&split).text(&format!("/history/{nth}/state"))), ["closed", "open"]);
 }
 
 /// What holds an answer to a time: run by itself, as what runs beside it takes time as well.

@@ -1,6 +1,7 @@
 //! What a client sees, from the request to the tables.
 
-use crate::testing::{Client, OPERATOR, PHONE, Seen, Sent, claims, form, phone};
+use crate::testing::{Client, NOW, OPERATOR, PHONE, Seen, Sent, claims, form, phone};
+use eventlog::DeadLetter;
 use hal::Method;
 use serde_json::{Value, json};
 
@@ -28,6 +29,7 @@ use serde_json::{Value, json};
     a_machine_has_a_token_until_it_is_ended,
     nothing_is_left_of_whoever_is_erased_and_their_number_can_register_again,
     the_sandboxs_inbox_shows_the_codes,
+    an_operator_sees_how_far_behind_consumers_are_and_replays_or_drops_what_they_gave_up_on,
 );
 
 fn type_code(client: &Client, Sent { token, code }: &Sent) -> Seen {
@@ -580,4 +582,39 @@ fn what_is_not_there_and_what_is_not_taken_is_said() {
     }
     let refused = client.post("/sign-in-codes", "", json!([]));
     assert_eq!(refused.problem(), "400 malformed-json");
+}
+
+#[test]
+fn an_operator_sees_how_far_behind_consumers_are_and_replays_or_drops_what_they_gave_up_on() {
+    let client = Client::new();
+    let token = client.register(OPERATOR).text("accessToken");
+    assert_eq!(client.get("/event-log", &token).problem(), "503 event-log-unavailable");
+    let event = r#"{"type":"sugang.pay.Paid","subject":"7"}"#;
+    let fields = ["sugang:events:pay", "1-5", "no such column: x", "2026-11-22T01:02:03.004Z", event];
+    let letter = |id: &str| DeadLetter::of("order", id.to_owned(), fields.map(str::to_owned));
+    client.service.ports.dead.replace(Some(vec![letter("1-0"), letter("2-0")]));
+    let log = client.get("/event-log", &token).body;
+    assert_eq!((&log["consumers"][0]["unread"], &log["consumers"][0]["deadLetters"]), (&json!(2), &json!(2)));
+    assert_eq!(log["consumers"][0]["streams"][0]["oldest"], NOW.to_string());
+    let listed = client.get("/event-log/dead-letters", &token).body;
+    let first = &listed["_embedded"]["deadLetters"][0];
+    assert_eq!((&first["id"], &first["what"]), (&json!("order:1-0"), &json!("Paid of order 7")));
+    assert_eq!((&first["source"], &first["cause"]), (&json!("pay"), &json!("failed")));
+    // Not the event itself: it may say who somebody is.
+    assert!(!listed.to_string().contains("sugang.pay.Paid"), "{listed}");
+    assert_eq!(client.get("/event-log/dead-letters/order:2-0", &token).body["id"], "order:2-0");
+    let replay = |id: &str| client.post(&format!("/event-log/dead-letters/{id}/replay"), &token, json!({}));
+    assert_eq!(replay("order:1-0").status, 204);
+    assert_eq!(client.delete("/event-log/dead-letters/order:2-0", &token).status, 204);
+    for gone in ["order:1-0", "order:2-0", "pay:1-0", "mail:1-0", "order:1", "order:", "1-0"] {
+        assert_eq!(replay(gone).problem(), "404 not-found", "{gone}");
+        assert_eq!(client.get(&format!("/event-log/dead-letters/{gone}"), &token).status, 404, "{gone}");
+    }
+    let kept = client.store().run(
+        "SELECT action || ' ' || object AS kept FROM audit WHERE action LIKE 'DeadLetter%' ORDER BY entry",
+        &[],
+    );
+    let kept: Vec<_> = kept.unwrap().iter().map(|row| row.text("kept").unwrap().to_owned()).collect();
+    let objects = ["DeadLetterReplayed dead-letter/order:1-0", "DeadLetterDropped dead-letter/order:2-0"];
+    assert_eq!(kept, objects);
 }

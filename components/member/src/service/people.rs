@@ -44,10 +44,14 @@ impl<P: Ports, S: Storage, T: Tell> Service<P, S, T> {
 
     /// Keeps in the audit trail that somebody in charge was shown who others are, before they are.
     pub(crate) async fn note_shown(&self, object: &str) -> Result<(), StoreError> {
+        self.note("MembersShown", object.to_owned()).await
+    }
+
+    /// Keeps in the audit trail what somebody in charge does that is in no event.
+    pub(crate) async fn note(&self, action: &'static str, object: String) -> Result<(), StoreError> {
         let actor = actor::current().filter(Actor::is_in_charge);
         let Some(actor) = &actor else { return Ok(()) };
-        let shown = Act::new("MembersShown", object.to_owned(), Some(actor), Timestamp::now());
-        store::keep_acts(self.storage(), &[shown]).await
+        store::keep_acts(self.storage(), &[Act::new(action, object, Some(actor), Timestamp::now())]).await
     }
 
     /// Keeps whether a member agrees to something that they need not agree to.

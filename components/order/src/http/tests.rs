@@ -22,6 +22,7 @@ use serde_json::json;
     what_has_ended_does_not_come_back,
     orders_are_listed_found_and_searched_for,
     every_path_says_which_methods_it_takes,
+    an_operator_sees_how_the_breaker_stands,
 );
 
 const APPLICATION: &str = r#"{"orderId":7,"eduNo":101,"cardNo":"4111111111111234"}"#;
@@ -285,4 +286,20 @@ fn every_path_says_which_methods_it_takes() {
             assert_eq!((answer.status().as_u16(), answer.get("allow")), (answered, Some(methods)), "{path}");
         }
     }
+}
+
+#[test]
+fn an_operator_sees_how_the_breaker_stands() {
+    let orders = Orders::new();
+    let shown = || orders.ask(Method::GET, "/circuit-breakers/pay", &[], "").json();
+    let closed = shown();
+    assert_eq!((&closed["state"], &closed["failures"]), (&json!("closed"), &json!(3)));
+    assert_eq!((&closed["since"], &closed["history"]), (&json!(null), &json!([])));
+    orders.ports.open.set(true);
+    let open = shown();
+    let at = "2025-11-22T01:02:02.004Z";
+    assert_eq!((&open["state"], &open["since"]), (&json!("open"), &json!(at)));
+    assert_eq!(open["history"], json!([{ "state": "open", "at": at }]));
+    assert_eq!(status(&orders, Method::POST, "/circuit-breakers/pay", &[], ""), 405);
+    assert_eq!(status(&orders, Method::GET, "/circuit-breakers/mail", &[], ""), 404);
 }

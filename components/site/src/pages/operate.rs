@@ -1,14 +1,19 @@
-//! Whether all is well, as far as the API tells: each number with what to do when it is bad.
+//! Whether all is well: each number with what to do when it is bad.
+
+mod breaker;
+mod dead_letters;
+mod log;
+mod pace;
 
 use crate::client::{Asked, Client, Context, Trouble};
-use crate::documents::{Infomation, List, PageOf};
+use crate::documents::{Breaker, EventLog, Infomation, List, PageOf};
 use crate::filters;
 use crate::format;
 use crate::messages::Messages;
 use crate::page::{self, Page, Visit};
 use askama::Template;
 use hal::Response;
-use kernel::OrderId;
+use kernel::{OrderId, Timestamp};
 use std::time::Instant;
 
 /// An answer that takes longer than this is shown as slow, in milliseconds.
@@ -16,11 +21,12 @@ const SLOW: u128 = 500;
 /// How many orders whose payment is open are named.
 const NAMED: usize = 10;
 
+/// A number with its name, how good it is (a class of badges), and what to do where it is not.
 struct Number {
-    name: &'static str,
+    name: String,
     value: String,
     state: &'static str,
-    advice: &'static str,
+    advice: String,
 }
 
 struct Part {
@@ -41,6 +47,10 @@ struct Open {
 struct Live {
     t: Messages,
     parts: Vec<Part>,
+    breaker: Option<breaker::Shown>,
+    consumers: Vec<Number>,
+    dead_letters: u64,
+    pace: Vec<Number>,
     numbers: Vec<Number>,
     open: Vec<Open>,
     word: &'static str,
@@ -66,6 +76,8 @@ pub(super) async fn show(visit: &Visit<'_>) -> Response {
     page::ok(&Operate { t: visit.t(), page, live, version: env!("CARGO_PKG_VERSION") })
 }
 
+pub(super) use dead_letters::{carry_out, show as dead_letters};
+
 pub(super) async fn live(visit: &Visit<'_>) -> Response {
     if !visit.page("operate").may_operate {
         return page::trouble(visit, &page::forbidden());
@@ -88,7 +100,22 @@ struct Counted {
 
 async fn look(visit: &Visit<'_>) -> Live {
     let (client, t) = (visit.client(), visit.t());
-    let (orders, pays, courses, requested, waiting, pending, failed, delayed, declined, member) = futures::join!(
+    let now = Timestamp::now();
+    let (
+        orders,
+        pays,
+        courses,
+        requested,
+        waiting,
+        pending,
+        failed,
+        delayed,
+        declined,
+        member,
+        breaker,
+        log,
+        pace,
+    ) = futures::join!(
         count(client, Context::Order, "/orders?size=1"),
         count(client, Context::Pay, "/pays?size=1"),
         count(client, Context::Reservation, "/courses?size=1&status=Open"),
@@ -99,6 +126,9 @@ async fn look(visit: &Visit<'_>) -> Live {
         count(client, Context::Information, "/infomations?size=1&status=Payment%20Delayed"),
         count(client, Context::Information, "/infomations?size=1&status=Payment%20Declined"),
         count(client, Context::Member, "/members?size=1"),
+        client.get::<Breaker>(Context::Order, "/circuit-breakers/pay"),
+        client.get::<EventLog>(Context::Member, "/event-log"),
+        pace::look(client),
     );
     let open = client
         .get::<List<Infomation>>(
@@ -129,9 +159,13 @@ async fn look(visit: &Visit<'_>) -> Live {
     .into_iter()
     .map(|(name, (asked, took), advice)| part(name, asked, *took, advice, t))
     .collect();
+    let breaker = breaker.ok().map(|breaker| breaker::Shown::of(&breaker, t));
+    let log = log.ok();
+    let consumers = log::consumers(log.as_ref(), now, t);
+    let dead_letters = log.map_or(0, |log| log.consumers.iter().map(|lag| lag.dead_letters).sum());
     let is_away = parts.iter().any(|part| part.state.0 == "bad");
-    let number = |name, (asked, _): &(Asked<u64>, u128), bad: bool, advice| Number {
-        name,
+    let number = |name: &str, (asked, _): &(Asked<u64>, u128), bad: bool, advice: &str| Number {
+        name: name.to_owned(),
         value: asked.as_ref().map_or_else(|_| t.not_known().to_owned(), |count| format::number(*count)),
         state: match asked {
             Ok(0) => "good",
@@ -139,7 +173,7 @@ async fn look(visit: &Visit<'_>) -> Live {
             Ok(_) => "",
             Err(_) => "over",
         },
-        advice,
+        advice: advice.to_owned(),
     };
     let numbers = vec![
         number(t.number_failed(), &failed, true, t.advice_failed()),
@@ -151,7 +185,10 @@ async fn look(visit: &Visit<'_>) -> Live {
         number(t.number_orders(), &orders, false, t.advice_orders()),
         number(t.number_courses(), &courses, false, t.advice_courses()),
     ];
-    let (state, word) = match (is_away, numbers.iter().any(|number| number.state == "warn")) {
+    let needs_a_look = |numbers: &[Number]| numbers.iter().any(|number| number.state == "warn");
+    let is_cut_off = breaker.as_ref().is_some_and(|breaker| breaker.state.0 != "good");
+    let look = is_cut_off || dead_letters > 0 || needs_a_look(&numbers) || needs_a_look(&consumers);
+    let (state, word) = match (is_away, look) {
         (true, _) => ("bad", t.health_bad()),
         (false, true) => ("warn", t.health_look()),
         (false, false) => ("good", t.health_good()),
@@ -159,11 +196,15 @@ async fn look(visit: &Visit<'_>) -> Live {
     Live {
         t,
         parts,
+        breaker,
+        consumers,
+        dead_letters,
+        pace: pace.numbers(now, t),
         numbers,
         open,
         word,
         state,
-        at: t.looked_at(format::hour(kernel::Timestamp::now(), t.0)),
+        at: t.looked_at(format::hour(now, t.0)),
     }
 }
 

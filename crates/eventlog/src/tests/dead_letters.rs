@@ -4,7 +4,8 @@ use super::recorder::{Recorder, Then, content};
 use super::store::REJECTED;
 use super::world::{ATTEMPTS, CONTEXT, DEAD, GROUP, NOTHING, REPLAYED, STREAM, World, events, json, run};
 use crate::consume::{BUDGET, Drained};
-use crate::topology::readers_of;
+use crate::topology::{Consumer, readers_of};
+use crate::{dead_letter, dead_letters, drop_dead_letter, replay_dead_letter};
 
 impl World {
     /// The event of that subject, which was a dead letter of `pay`, is replayed.
@@ -112,5 +113,34 @@ fn what_the_release_with_an_outbox_left_of_its_replays_is_in_nobodys_way() {
         world.store.commit([1]);
         world.store.run("UPDATE log SET generation = 2");
         world.tick().await;
+    });
+}
+
+#[test]
+fn a_dead_letter_is_listed_and_replayed_or_dropped_once() {
+    run(async |world| {
+        let (pay, url) = (Consumer::named(GROUP).unwrap(), world.url());
+        for subject in [7, 8] {
+            world.put_dead(DEAD, STREAM, &format!("1-{subject}"), &json(CONTEXT, REJECTED, subject));
+        }
+        let listed = dead_letters(&url).await.unwrap();
+        let events: Vec<_> = listed.iter().map(|letter| (letter.group.as_str(), letter.what())).collect();
+        let what = |subject| format!("{REJECTED} of order {subject}");
+        assert_eq!(events, [(GROUP, what(7)), (GROUP, what(8))]);
+        let [replayed, dropped] = [&listed[0].id, &listed[1].id];
+        assert_eq!(dead_letter(&url, pay, replayed).await.unwrap().as_ref(), Some(&listed[0]));
+        let woken = world.woken(async {
+            assert!(replay_dead_letter(&url, pay, replayed).await.unwrap());
+        });
+        assert_eq!(woken.await, [GROUP]);
+        assert!(drop_dead_letter(&url, pay, dropped).await.unwrap());
+        for gone in [replayed, dropped] {
+            assert_eq!(dead_letter(&url, pay, gone).await.unwrap(), None);
+            assert!(!replay_dead_letter(&url, pay, gone).await.unwrap());
+            assert!(!drop_dead_letter(&url, pay, gone).await.unwrap());
+        }
+        let consumer = content();
+        world.drain(&consumer).await;
+        assert_eq!(consumer.events(), super::world::events([7]));
     });
 }

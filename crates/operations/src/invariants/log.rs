@@ -78,7 +78,7 @@ fn decided_at(facts: &Facts, context: &str, id: EntryId) -> Timestamp {
 /// Nothing was given up.
 pub(super) fn dead_letters(facts: &Facts) -> Vec<Violation> {
     let letters = facts.log.iter().flat_map(|log| &log.dead);
-    let violation = |letter: &crate::dead_letters::DeadLetter| {
+    let violation = |letter: &eventlog::DeadLetter| {
         let message = format!(
             "it gave up on {} at {}: {}. `sugang events show {}` says more",
             letter.what(),
@@ -94,8 +94,8 @@ pub(super) fn dead_letters(facts: &Facts) -> Vec<Violation> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dead_letters::DeadLetter;
     use crate::testing::{healthy, only};
+    use eventlog::DeadLetter;
     use std::time::Duration;
 
     fn with(log: Log) -> Facts {

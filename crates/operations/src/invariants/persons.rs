@@ -117,9 +117,9 @@ fn tells_of(text: &str, member: u64) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dead_letters::DeadLetter;
     use crate::event_log::Log;
     use crate::testing::{healthy, only};
+    use eventlog::DeadLetter;
     use kernel::event::MemberErased;
     use kernel::{CustomerId, Language, PersonName, Phone, Role, Timestamp};
 
