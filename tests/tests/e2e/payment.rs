@@ -233,7 +233,11 @@ fn after_the_breaker_has_been_open_a_probe_closes_it() {
     };
     eventually(next, "Paid");
     eventually(|| breaker(&split).text("/state"), "closed");
-    assert_eq!([0, 1].map(|nth| breaker(&split).text(&format!("/history/{nth}/state"))), ["closed", "open"]);
+    let history = || {
+        let told = breaker(&split).at("/history").clone();
+        told.as_array().unwrap().iter().map(|change| change["state"].clone()).collect::<Vec<_>>()
+    };
+    eventually(history, vec![json!("closed"), json!("open")]);
 }
 
 /// What holds an answer to a time: run by itself, as what runs beside it takes time as well.
