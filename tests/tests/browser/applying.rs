@@ -103,6 +103,7 @@ fn what_was_never_paid_is_canceled_without_a_word_of_a_seat_or_a_refund() {
     });
     assert!(!history().contains("환불") && !history().contains("자리"), "{}", history());
     assert_eq!(browser.run("return document.querySelectorAll('.steps').length", &[]), 0);
+    browser.wait_for("요청하신 대로 신청을 취소했습니다.");
     browser.check("order-canceled-unpaid");
 }
 
