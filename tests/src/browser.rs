@@ -299,6 +299,12 @@ impl Browser {
         filled.unwrap_or_else(|error| panic!("cannot fill {name} on {}: {error}", self.path()));
     }
 
+    /// Chooses from a list, as somebody does who points at what it says.
+    #[track_caller]
+    pub fn select(&self, name: &str, value: &str) {
+        self.click_on(&format!("select[name={}] option[value={}]", quoted(name), quoted(value)));
+    }
+
     /// Puts a value into a field that people choose from a picker.
     #[track_caller]
     pub fn choose(&self, name: &str, value: &str) {

@@ -90,6 +90,9 @@ mod tests {
             })
             .collect();
         assert_eq!(shown, [(None, "Ordered".to_owned()), (Some(7), "Ordered".to_owned())]);
+        let before = storage.statements();
+        at_once(view.tick(true)).unwrap().unwrap();
+        assert_eq!(storage.statements() - before, 1, "where nothing is due it is one look");
     }
 
     #[test]

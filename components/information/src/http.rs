@@ -8,7 +8,6 @@ use access::Reach;
 use hal::{Error, Links, Method, Paging, Problem, Request, Response};
 use kernel::OrderId;
 use serde::Serialize;
-use std::time::Duration;
 
 /// What a collection can be sorted by.
 const SORTABLE: &[&str] = &["orderId", "eduNo", "updatedAt"];
@@ -37,13 +36,12 @@ impl Route {
     }
 }
 
-/// Answers a request. A live status goes on for no longer than `longest`.
+/// Answers a request.
 pub(crate) async fn answer<S: Storage + Clone + 'static>(
     storage: &S,
     background: impl Background,
     request: &Request,
     reach: Reach,
-    longest: Duration,
 ) -> Result<Response, Error> {
     let Some(route) = Route::of(&request.route()) else { return request.nothing_here() };
     if request.method != Method::GET {
@@ -52,7 +50,7 @@ pub(crate) async fn answer<S: Storage + Clone + 'static>(
     match route {
         Route::All => all(storage, request, &reach).await,
         Route::One(order_id) => one(storage, request, &reach, order_id).await,
-        Route::Events(order_id) => live::follow(storage, background, request, reach, order_id, longest).await,
+        Route::Events(order_id) => live::follow(storage, background, request, reach, order_id).await,
         Route::Searches => Ok(Response::searches(request, "infomations")),
         Route::FindByOrderId => one(storage, request, &reach, request.query.required("orderId")?).await,
     }
@@ -165,7 +163,7 @@ mod tests {
     fn get(storage: &Store, path: &str, headers: &[(&str, &str)]) -> Response {
         let request = Request::new(Method::GET, path, headers, "").unwrap();
         let answered = hal::answer(&request, async |request: &Request| {
-            answer(storage, Spin, request, Reach::open(Caller::default()), Duration::ZERO).await
+            answer(storage, Spin, request, Reach::open(Caller::default())).await
         });
         at_once(answered).unwrap()
     }

@@ -30,17 +30,13 @@ pub use store::DATABASE;
 
 use bytes::Bytes;
 use eventlog::EventLog;
-use std::time::Duration;
 
 /// Answers `/infomations` and `/informations`.
 pub async fn serve(request: &hal::Request) -> Result<hal::Response, hal::Error> {
     if let Some(woken) = access::wake_up(request, "information", work).await? {
         return Ok(woken);
     }
-    let longest =
-        settings::parse("live_stream_s").await.map(Duration::from_secs).map_err(hal::Error::failure)?;
-    access::guard(request, async |reach| http::answer(&DATABASE, ports::Spin, request, reach, longest).await)
-        .await
+    access::guard(request, async |reach| http::answer(&DATABASE, ports::Spin, request, reach).await).await
 }
 
 hal::export!(serve);

@@ -56,7 +56,6 @@ pub(crate) async fn follow<S: Storage + Clone + 'static>(
     request: &Request,
     reach: Reach,
     order_id: OrderId,
-    longest: Duration,
 ) -> Result<Response, Error> {
     let found = find(storage, &reach, order_id).await?;
     let last = request.last_event_id().map(str::to_owned);
@@ -69,6 +68,8 @@ pub(crate) async fn follow<S: Storage + Clone + 'static>(
         }
         _ => {}
     }
+    // Read here alone: a value that is none keeps nobody from the other answers.
+    let longest = background.longest().await.map_err(Error::failure)?;
     let (client, body) = stream();
     let (storage, base) = (storage.clone(), request.base.clone());
     let follower = Follower { storage, background, reach, order_id, base, client, last, longest };

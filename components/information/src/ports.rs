@@ -1,4 +1,5 @@
-//! What live answers need from outside: time that passes, and somebody to go on once an answer has begun.
+//! What live answers need from outside: time that passes, how much of it is theirs, and somebody to go on once an answer has
+//! begun.
 
 use futures::channel::mpsc::Sender;
 use spin_sdk::http::{BoxBody, body, box_body};
@@ -11,6 +12,9 @@ pub(crate) trait Background: Copy + 'static {
     /// Lets time pass.
     async fn sleep(&self, time: Duration);
 
+    /// How long the operator lets one live answer go on. The error says what is wrong with the setting.
+    async fn longest(&self) -> anyhow::Result<Duration>;
+
     /// Has something go on after the answer that began it has been handed over.
     fn spawn(&self, work: impl Future<Output = ()> + 'static);
 }
@@ -21,6 +25,10 @@ pub(crate) struct Spin;
 impl Background for Spin {
     async fn sleep(&self, time: Duration) {
         time::sleep(time).await;
+    }
+
+    async fn longest(&self) -> anyhow::Result<Duration> {
+        Ok(Duration::from_secs(settings::parse("live_stream_s").await?))
     }
 
     fn spawn(&self, work: impl Future<Output = ()> + 'static) {

@@ -174,11 +174,17 @@ pub(crate) async fn total(storage: &impl Storage, filter: Filter<'_>) -> Result<
     filter.ask_total().total(storage).await
 }
 
-/// Takes the customer out of up to 1000 orders that have not changed since `before`.
+/// Takes the customer out of up to 1000 orders that have not changed since `before`, and has them overwritten.
 pub(crate) async fn anonymise(storage: &impl Storage, before: Timestamp) -> Result<(), StoreError> {
+    let [due, anonymise] = ask_anonymise(before);
+    store::forget_due(storage, &due, &anonymise).await
+}
+
+fn ask_anonymise(before: Timestamp) -> [Statement; 2] {
+    let due = "SELECT order_id FROM infomations WHERE customer_id IS NOT NULL AND updated_at < $1 LIMIT 1";
     let anonymise = "UPDATE infomations SET customer_id = NULL WHERE order_id IN
         (SELECT order_id FROM infomations WHERE customer_id IS NOT NULL AND updated_at < $1 ORDER BY updated_at LIMIT 1000)";
-    Statement::new(anonymise).bind(before.to_string()).run(storage).await
+    [due, anonymise].map(|sql| Statement::new(sql).bind(before.to_string()))
 }
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
 //! What the operator set, put together once per instance.
 
 use crate::id_token::Provider;
-use ::settings::{parse, text};
-use anyhow::{anyhow, bail, ensure};
+use ::settings::{SignIn, parse, text};
+use anyhow::{anyhow, ensure};
 use kernel::{Phone, Role};
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -44,31 +44,21 @@ impl Settings {
     async fn read() -> anyhow::Result<Self> {
         let mut roles = phones("operators", &text("operators").await?, Role::Operator)?;
         roles.extend(phones("managers", &text("managers").await?, Role::Manager)?);
-        let (codes, with_provider) = ways_in(&text("sign_in").await?)?;
+        let sign_in = SignIn::read().await?;
         Ok(Self {
             redis_url: text("redis_url").await?,
             roles,
             trusted_proxies: usize::from(parse::<u8>("trusted_proxies").await?),
             sign_in_records_days: i64::from(parse::<u16>("sign_in_records_days").await?),
             consents_version: text("consents_version").await?,
-            codes,
-            provider: if with_provider { Some(provider().await?) } else { None },
+            codes: sign_in.codes,
+            provider: if sign_in.provider { Some(provider().await?) } else { None },
         })
     }
 
     /// What whoever has this telephone is by the variables.
     pub(crate) fn roles_of(&self, phone: &Phone) -> impl Iterator<Item = Role> {
         self.roles.iter().filter(move |(known, _)| known == phone).map(|(_, role)| *role)
-    }
-}
-
-/// Whether codes and the provider let people in.
-fn ways_in(text: &str) -> anyhow::Result<(bool, bool)> {
-    match text {
-        "codes" => Ok((true, false)),
-        "oidc" => Ok((false, true)),
-        "codes,oidc" => Ok((true, true)),
-        _ => bail!("the variable `sign_in` must be `codes`, `oidc` or `codes,oidc`"),
     }
 }
 
@@ -94,15 +84,6 @@ fn phones(name: &str, text: &str, role: Role) -> anyhow::Result<Vec<(Phone, Role
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn there_is_always_a_way_in() {
-        assert_eq!(ways_in("codes,oidc").unwrap(), (true, true));
-        assert_eq!(ways_in("oidc").unwrap(), (false, true));
-        for text in ["", "oidc,codes", "password"] {
-            assert!(ways_in(text).unwrap_err().to_string().contains("`sign_in`"), "{text}");
-        }
-    }
 
     #[test]
     fn numbers_are_separated_by_commas_and_a_wrong_one_is_not_shown() {

@@ -50,7 +50,7 @@ impl<C: Channel, S: Storage> Service<C, S> {
     /// Empties what was written longer ago than it has to be kept.
     async fn forget_messages(&self) -> Result<(), StoreError> {
         let kept_from = Timestamp::now().plus_days(-i64::from(self.message_records_days));
-        store::empty(kept_from).run(&self.storage).await
+        store::empty(&self.storage, kept_from).await
     }
 
     /// Keeps where members are reached, and notes which numbers nobody is reached by any more.
@@ -170,6 +170,9 @@ mod tests {
         };
         assert_eq!(left("body"), [false, true, true]);
         assert_eq!(left("CAST(customer_id AS TEXT)"), [false, true, true]);
+        let before = storage.statements();
+        at_once(service.forget_messages()).unwrap().unwrap();
+        assert_eq!(storage.statements() - before, 1, "where nothing is due it is one look");
         at_once(service.handle(&batch)).unwrap().unwrap();
         assert_eq!(service.channel.sendings.get(), 0);
     }

@@ -254,15 +254,20 @@ pub(crate) fn conclude(conclusions: &[Conclusion], now: Timestamp) -> Statement 
     .bind_list(concluded)
 }
 
-/// Empties up to 1000 messages that were written before `before` and no longer wait: of each is left that there was one, since an
-/// event that is told again must not be written about again.
-pub(crate) fn empty(before: Timestamp) -> Statement {
-    Statement::new(
+/// Empties up to 1000 messages that were written before `before` and no longer wait, and has them overwritten: of each is left that
+/// there was one, since an event that is told again must not be written about again.
+pub(crate) async fn empty(storage: &impl Storage, before: Timestamp) -> Result<(), StoreError> {
+    let [due, empty] = ask_empty(before);
+    store::forget_due(storage, &due, &empty).await
+}
+
+fn ask_empty(before: Timestamp) -> [Statement; 2] {
+    let due = "SELECT seq FROM messages WHERE body <> '' AND created_at < $1 AND status <> 'Pending' LIMIT 1";
+    let empty =
         "UPDATE messages SET body = '', variables = '[]', customer_id = NULL, problem = NULL WHERE seq IN
-            (SELECT seq FROM messages WHERE body <> '' AND created_at < $1 AND status <> 'Pending'
-             ORDER BY created_at LIMIT 1000)",
-    )
-    .bind(before.to_string())
+        (SELECT seq FROM messages WHERE body <> '' AND created_at < $1 AND status <> 'Pending'
+         ORDER BY created_at LIMIT 1000)";
+    [due, empty].map(|sql| Statement::new(sql).bind(before.to_string()))
 }
 
 /// Keeps the newest title told about each course, each with its version.

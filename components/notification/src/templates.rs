@@ -170,7 +170,7 @@ fn money(amount: Won, language: Language) -> String {
     if amount.get() == 0 {
         return in_words(language, "무료", "free of charge");
     }
-    in_words(language, format!("{amount}원"), format!("KRW {amount}"))
+    in_words(language, format!("{amount}원"), format!("₩{amount}"))
 }
 
 fn amount(event: &Event) -> Option<Won> {
@@ -308,8 +308,80 @@ mod tests {
              ■ 신청 번호: 1113\n\
              ■ 결제 금액: 1,250,000원\n\
              ■ 결제 수단: 카드(끝자리 1234)\n\n\
-             교육 관리자에게 신청 내역을 전달했습니다. 예약 결과가 나오는 대로 알려 드리겠습니다."
+             다음은 자리 배정입니다. 결과가 나오는 대로 알려 드리겠습니다."
         );
+    }
+
+    /// What the text `code` says about order 1113 in a language.
+    fn said(code: &str, language: Language) -> String {
+        let mut texts =
+            samples::order_events(language).into_iter().filter_map(|event| text_about(&event, None));
+        texts.find(|text| text.template == code).unwrap().body
+    }
+
+    /// Whether the course is manual, automatic or full is not known before its seats are looked at.
+    #[test]
+    fn only_somebody_who_waits_for_the_manager_is_told_of_one() {
+        let names_manager = |text: &str| {
+            let [korean, english] = [Language::Ko, Language::En].map(|language| said(text, language));
+            assert_eq!(korean.contains("관리자"), english.contains("manager"), "{text}");
+            korean.contains("관리자")
+        };
+        assert!(names_manager("ReservationRequested"));
+        for text in ["Ordered", "Paid", "PaidFree", "ReservationConfirmed", "Waitlisted"] {
+            assert!(!names_manager(text), "{text}");
+        }
+    }
+
+    #[test]
+    fn each_text_ends_with_what_comes_next() {
+        for (text, korean, english) in [
+            (
+                "Ordered",
+                "자리가 정해질 때까지 진행 상황을 단계마다 알려 드리겠습니다.",
+                "We will let you know about each step from here to your seat.",
+            ),
+            (
+                "Paid",
+                "다음은 자리 배정입니다. 결과가 나오는 대로 알려 드리겠습니다.",
+                "Your seat is next. We will let you know as soon as it is decided.",
+            ),
+            (
+                "PaidFree",
+                "다음은 자리 배정입니다. 결과가 나오는 대로 알려 드리겠습니다.",
+                "Your seat is next. We will let you know as soon as it is decided.",
+            ),
+            (
+                "ReservationRequested",
+                "교육 관리자가 확인하는 대로 확정 여부를 알려 드리겠습니다.",
+                "The course manager will check your request, and we will let you know the outcome.",
+            ),
+            (
+                "ReservationConfirmed",
+                "교육이 시작되는 날 뵙겠습니다. 참석하기 어려우시면 시작 전에 신청 내역에서 취소해 주세요.",
+                "We look forward to seeing you. If you cannot come, please cancel from your application before the course starts.",
+            ),
+            (
+                "Waitlisted",
+                "지금은 배정해 드릴 자리가 없어 대기자 명단에 올려 드렸습니다. 자리가 나면 순서대로 배정하고 알려 드립니다. \
+                 교육이 시작될 때까지 자리가 나지 않으면 결제하신 금액은 모두 환불해 드립니다.",
+                "There is no seat for you at the moment, so we have put you on the waiting list. Seats that become free are \
+                 given in order, and we will let you know. If there is none by the time the course starts, anything you have \
+                 paid will be refunded.",
+            ),
+        ] {
+            for (language, ending) in [(Language::Ko, korean), (Language::En, english)] {
+                let said = said(text, language);
+                assert_eq!(said.lines().last(), Some(ending), "{text}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_amount_is_written_as_it_is_in_the_language() {
+        assert!(said("Paid", Language::Ko).contains("결제 금액: 1,250,000원"));
+        assert!(said("Paid", Language::En).contains("Paid: ₩1,250,000"));
+        assert_eq!(money(Won::amount(0).unwrap(), Language::En), "free of charge");
     }
 
     #[test]

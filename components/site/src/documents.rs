@@ -1,5 +1,6 @@
 //! What the other contexts answer, as much of it as pages show.
 
+use kernel::event::CancelReason;
 use kernel::{Approval, CourseStatus, EduNo, OrderId, OrderStatus, PayStatus, ReservationStatus, Timestamp};
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -65,6 +66,7 @@ pub(crate) struct Order {
     pub(crate) course_title: String,
     pub(crate) guest: u64,
     pub(crate) status: OrderStatus,
+    pub(crate) cancel_reason: Option<CancelReason>,
     pub(crate) pay_status: Option<PayStatus>,
     pub(crate) card_last4: Option<String>,
     pub(crate) amount: u64,

@@ -12,6 +12,7 @@ use data_encoding::BASE64URL_NOPAD;
 use form_urlencoded::Serializer;
 use http_body_util::{BodyExt, Limited};
 use serde::Deserialize;
+use settings::SignIn;
 use sha2::{Digest, Sha256};
 use spin_sdk::http::FullBody;
 use std::rc::Rc;
@@ -37,10 +38,9 @@ pub(crate) struct WaysIn {
 
 impl WaysIn {
     pub(crate) async fn read() -> anyhow::Result<Self> {
-        let ways = settings::text("sign_in").await?;
-        let has = |way: &str| ways.split(',').any(|one| one == way);
-        let provider = if has("oidc") { Some(settings::text("oidc_name").await?) } else { None };
-        Ok(Self { codes: has("codes"), provider })
+        let SignIn { codes, provider } = SignIn::read().await?;
+        let provider = if provider { Some(settings::text("oidc_name").await?) } else { None };
+        Ok(Self { codes, provider })
     }
 }
 

@@ -4,6 +4,7 @@
 
 use crate::documents::{Course, Happening, Infomation, Order, Reservation};
 use crate::messages::Messages;
+use kernel::event::CancelReason;
 use kernel::{CourseStatus, EduNo, Language, OrderId, OrderStatus, PayStatus, ReservationStatus, Timestamp};
 
 /// Where an application stands.
@@ -32,7 +33,11 @@ pub(crate) enum Stage {
 /// Why an application has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Reason {
-    /// By the customer, or because it was not paid in time.
+    /// By the customer.
+    Customer,
+    /// It was not paid in time.
+    Expired,
+    /// One of these two: `order` knows which, and is away.
     Canceled,
     /// By the manager, or because no seat became free.
     Rejected,
@@ -157,10 +162,20 @@ impl Known {
         }
     }
 
+    /// As the order says, else as it is to be seen from the rest.
     fn reason(&self) -> Reason {
+        match self.order.as_ref().and_then(|order| order.cancel_reason) {
+            Some(CancelReason::Customer) => return Reason::Customer,
+            Some(CancelReason::Expired) => return Reason::Expired,
+            Some(CancelReason::ReservationRejected) => return Reason::Rejected,
+            Some(CancelReason::CourseCanceled) => return Reason::CourseCanceled,
+            None => {}
+        }
         match (self.course_status(), self.reservation_status()) {
             (Some(CourseStatus::CourseCanceled), _) => Reason::CourseCanceled,
             (_, Some(ReservationStatus::ReservationRejected)) => Reason::Rejected,
+            // What was paid does not run out of time.
+            _ if self.was_paid() => Reason::Customer,
             _ => Reason::Canceled,
         }
     }
@@ -201,7 +216,7 @@ impl Stage {
             Self::Confirmed => t.stage_confirmed(),
             Self::Attending => t.stage_attending(),
             Self::Attended => t.stage_attended(),
-            Self::Ended(Reason::Canceled, _) => t.stage_canceled(),
+            Self::Ended(Reason::Customer | Reason::Expired | Reason::Canceled, _) => t.stage_canceled(),
             Self::Ended(Reason::Rejected, _) => t.stage_rejected(),
             Self::Ended(Reason::CourseCanceled, _) => t.stage_course_canceled(),
         }
@@ -222,9 +237,9 @@ impl Stage {
             Self::Attended => t.next_attended().to_owned(),
             Self::Ended(reason, money) => {
                 let why = match reason {
-                    // What was paid does not run out of time.
-                    Reason::Canceled if money == Money::None => t.next_canceled_unpaid(),
-                    Reason::Canceled => t.next_canceled(),
+                    Reason::Customer => t.next_canceled(),
+                    Reason::Expired => t.next_expired(),
+                    Reason::Canceled => t.next_canceled_unpaid(),
                     Reason::Rejected => t.next_rejected(),
                     Reason::CourseCanceled => t.next_course_canceled(),
                 };

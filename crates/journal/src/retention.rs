@@ -48,14 +48,8 @@ END"
 /// Takes the person out of up to 200 orders of which nothing was told since `before`, and has what was written there
 /// overwritten.
 pub async fn anonymise(storage: &impl Storage, before: Timestamp) -> Result<(), StoreError> {
-    let before = before.to_string();
-    let next =
-        "SELECT time FROM events WHERE position > (SELECT position FROM anonymous) ORDER BY position LIMIT 1";
-    let next = Statement::new(next).row(storage).await?;
-    // Almost always nothing is due, and then nothing is written.
-    if !next.is_some_and(|row| row.text("time").is_ok_and(|time| *time < *before)) {
-        return Ok(());
-    }
+    let due = "SELECT position FROM (SELECT position, time FROM events
+        WHERE position > (SELECT position FROM anonymous) ORDER BY position LIMIT 1) AS next WHERE time < $1";
     // Not beyond the first that is not due: hosts have clocks of their own.
     let expire = "INSERT INTO expired (position, subject, version)
         SELECT position, subject, version FROM (
@@ -63,7 +57,6 @@ pub async fn anonymise(storage: &impl Storage, before: Timestamp) -> Result<(), 
             FROM (SELECT position, subject, version, time FROM events
                 WHERE position > (SELECT position FROM anonymous) ORDER BY position LIMIT 200) AS next
         ) AS due WHERE stop IS NULL OR position < stop ORDER BY position";
-    Statement::new(expire).bind(before).run(storage).await?;
-    store::wipe(storage).await;
-    Ok(())
+    let [due, expire] = [due, expire].map(|sql| Statement::new(sql).bind(before.to_string()));
+    store::forget_due(storage, &due, &expire).await
 }

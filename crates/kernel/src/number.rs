@@ -103,10 +103,13 @@ impl Guests {
     /// One person, which is what an order that does not say is for.
     pub const ONE: Self = Self(1);
 
-    /// From 1 to 20; larger groups are the course manager's to arrange.
+    /// The most that one order can be for; larger groups are the course manager's to arrange.
+    pub const MOST: Self = Self(20);
+
+    /// From 1 to 20.
     pub fn parse(raw: u64) -> Result<Self, Invalid> {
         match u8::try_from(raw) {
-            Ok(count @ 1..=20) => Ok(Self(count)),
+            Ok(count) if (Self::ONE.0..=Self::MOST.0).contains(&count) => Ok(Self(count)),
             _ => Err(Invalid::new("guest", "must be an integer from 1 to 20")),
         }
     }

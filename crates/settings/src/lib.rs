@@ -1,7 +1,12 @@
 //! What the operator set: the variables of the component (their meanings and defaults are in `spin.toml` and the README).
 //!
 //! Each is read once per instance, since reading one is a call of the host and it does not change while the application
-//! runs. No message shows a value: any of them may be put together from a secret.
+//! runs. No message shows a value: any of them may be put together from a secret. What one variable means to one component is
+//! for that to say; what means the same to several is here.
+
+mod sign_in;
+
+pub use sign_in::SignIn;
 
 use anyhow::{Context, anyhow};
 use spin_sdk::variables;

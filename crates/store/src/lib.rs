@@ -34,7 +34,7 @@ pub use row::Row;
 pub use schema::{Schema, Step};
 pub use spin_sdk::sqlite::Value;
 pub use statement::{Param, Statement, json_rows};
-pub use wipe::wipe;
+pub use wipe::{forget_due, wipe};
 
 /// What a context asks of SQL.
 #[allow(async_fn_in_trait, reason = "components are single-threaded, so no future needs to be Send")]

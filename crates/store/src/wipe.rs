@@ -25,6 +25,23 @@ pub async fn wipe(storage: &impl Storage) {
     eprintln!("store: the write-ahead log could not be emptied, since others read");
 }
 
+/// Forgets what has been kept for long enough: where `due` finds a row, `forget` is run, and what was there is overwritten. To be
+/// called on every tick.
+///
+/// Almost always nothing is due, and then it is one look: a statement that writes waits for its turn, whatever it changes.
+pub async fn forget_due(
+    storage: &impl Storage,
+    due: &Statement,
+    forget: &Statement,
+) -> Result<(), StoreError> {
+    if due.row(storage).await?.is_none() {
+        return Ok(());
+    }
+    forget.run(storage).await?;
+    wipe(storage).await;
+    Ok(())
+}
+
 /// Says whether it was done.
 async fn truncate(storage: &impl Storage) -> Result<bool, StoreError> {
     let row = Statement::new("/*sqlite PRAGMA wal_checkpoint(TRUNCATE)*/").row(storage).await?;

@@ -46,7 +46,7 @@ mod bindings {
     });
 }
 
-use bindings::RedisTriggerPre;
+use bindings::{RedisTriggerPre, spin::redis::redis::Error};
 
 /// How long a component may take for one message, and how many may wait for it.
 #[derive(Clone, Copy, Debug)]
@@ -88,6 +88,29 @@ struct Instance {
     store: Store<InstanceState>,
     guest: bindings::RedisTrigger,
     left: usize,
+}
+
+/// What a component itself says about a message that it did not handle.
+#[derive(Debug, thiserror::Error)]
+#[error("it answered with an error: {0}")]
+struct Refusal(String);
+
+impl From<Error> for Refusal {
+    fn from(error: Error) -> Self {
+        Self(match error {
+            Error::Other(words) => words,
+            named => format!("{named:?}"),
+        })
+    }
+}
+
+/// Why a message was not handled, as the log has it. What a component says itself is complete: where the host heard of it is no
+/// help, so there is no backtrace, whatever the environment asks for.
+fn logged(error: &anyhow::Error) -> String {
+    match error.downcast_ref::<Refusal>() {
+        Some(refusal) => refusal.to_string(),
+        None => format!("{error:?}"),
+    }
 }
 
 impl RedisTrigger {
@@ -160,7 +183,9 @@ impl Handler {
             let handled = tokio::time::timeout(self.timeout, handling).await;
             told.inside(|| match &handled {
                 Ok(Ok(_)) => {}
-                Ok(Err(error)) => tracing::error!("component `{id}` failed to handle a message: {error:?}"),
+                Ok(Err(error)) => {
+                    tracing::error!("component `{id}` failed to handle a message: {}", logged(error));
+                }
                 Err(_) => {
                     tracing::error!("component `{id}` did not handle a message within {:?}", self.timeout);
                 }
@@ -220,7 +245,7 @@ impl Handler {
                 busy.pause();
                 polled
             });
-            answer.await??.map_err(|error| anyhow::anyhow!("it answered with an error: {error:?}"))?;
+            answer.await??.map_err(Refusal::from)?;
         }
         Ok(instance)
     }

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use super::{Error, Refusal, logged};
 use crate::{
     application::Application,
     engine::Limits,
@@ -86,6 +87,15 @@ async fn at_messages(
     tokio::time::sleep(Duration::from_millis(100)).await;
     tokio::time::timeout(Duration::from_secs(10), running.shutdown()).await.expect("it to be given up");
     begun.elapsed()
+}
+
+#[test]
+fn what_a_component_says_itself_is_logged_in_its_words_and_what_befell_it_with_where() {
+    let said = |error| logged(&anyhow::Error::new(Refusal::from(error)));
+    assert_eq!(said(Error::Other("Redis is away".to_owned())), "it answered with an error: Redis is away");
+    assert_eq!(said(Error::TypeError), "it answered with an error: Error::TypeError");
+    let trapped = anyhow::anyhow!("wasm trap: unreachable").context("wasm backtrace");
+    assert!(logged(&trapped).contains("Caused by"), "{}", logged(&trapped));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -17,7 +17,7 @@ fn somebody_finds_a_course_applies_pays_and_has_a_seat() {
         browser.check(&told.picture("course"));
         browser.click(told.apply);
         browser.check(&told.picture("apply"));
-        browser.fill("guest", "2");
+        browser.select("guest", "2");
         browser.fill("cardNo", "4000 0000 0000 1234");
         assert_eq!(browser.text_of("[data-total-value]").map(|sum| sum.contains("240,000")), Some(true));
         browser.click_on("#agree");
@@ -52,14 +52,16 @@ fn a_form_says_what_is_wrong_beside_the_field_and_keeps_what_was_typed() {
     let mut browser = browse(&system);
     browser.without_scripts();
     browser.go("/apply/101/form");
-    browser.fill("guest", "7");
+    browser.select("guest", "7");
+    let chosen = browser.text_of("#guest option:checked");
+    assert_eq!(chosen.as_deref(), Some("7명: 840,000원"), "the sum is said before anything is paid");
     browser.fill("cardNo", "1");
     browser.click_on("#agree");
     browser.click("결제하고 신청하기");
     let invalid = || browser.attribute("#cardNo", "aria-invalid");
     sugang_tests::until("the form with what is wrong", || invalid().filter(|invalid| invalid == "true"));
     assert_eq!(browser.path(), "/apply/101/form");
-    assert_eq!(browser.attribute("#guest", "value").as_deref(), Some("7"));
+    assert_eq!(browser.attribute("#guest option[selected]", "value").as_deref(), Some("7"));
     let named = browser.attribute("#cardNo", "aria-describedby").unwrap();
     assert!(named.contains("card-wrong"), "{named}");
     assert_eq!(browser.attribute("#cardNo", "value"), None, "a card number is in no page");
@@ -101,6 +103,7 @@ fn what_was_never_paid_is_canceled_without_a_word_of_a_seat_or_a_refund() {
     });
     assert!(!history().contains("환불") && !history().contains("자리"), "{}", history());
     assert_eq!(browser.run("return document.querySelectorAll('.steps').length", &[]), 0);
+    browser.wait_for("요청하신 대로 신청을 취소했습니다.");
     browser.check("order-canceled-unpaid");
 }
 

@@ -99,7 +99,7 @@ impl Told {
     /// Applies for a course by its form, and gives back the path of the order's page.
     fn apply(&self, browser: &Browser, course: u64, people: &str, card: &str) -> String {
         browser.go(&format!("/apply/{course}/form"));
-        browser.fill("guest", people);
+        browser.select("guest", people);
         browser.fill("cardNo", card);
         browser.click_on("#agree");
         browser.click(self.pay_and_apply);

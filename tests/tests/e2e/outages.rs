@@ -221,9 +221,11 @@ fn a_log_that_cannot_be_read_is_told_to_the_operator() {
         // Redis is there and wakes everybody, but this is no stream.
         let key = format!("sugang:events:{stream}");
         redis::cmd("SET").arg(key).arg("rubbish").exec(&mut redis).unwrap();
-        let host = ground.host(Options::only(&[context]).process());
+        let host = ground.host(Options::only(&[context]).env("RUST_BACKTRACE", 1));
         let log = ground.state().join(format!("host-{}.log", host.address().port()));
-        let failed = format!("component `{context}-worker` failed to handle a message");
-        eventually(|| std::fs::read_to_string(&log).unwrap().contains(&failed), true);
+        let log = || std::fs::read_to_string(&log).unwrap();
+        let failed = format!("component `{context}-worker` failed to handle a message: it answered");
+        eventually(|| log().contains(&failed), true);
+        assert!(!log().to_lowercase().contains("backtrace"), "it is told in words: {}", log());
     }
 }

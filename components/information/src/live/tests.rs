@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::domain::Told;
+use crate::http::answer;
 use crate::{samples, store};
 use ::store::native::{Store, at_once};
 use access::Caller;
@@ -19,6 +20,7 @@ use std::pin::Pin;
     whoever_comes_back_is_told_only_what_is_new_and_kept_for_five_minutes,
     whoever_comes_back_having_seen_the_end_is_told_to_stop,
     a_client_that_goes_away_is_followed_no_more,
+    a_setting_of_live_answers_that_cannot_be_read_is_missed_by_them_alone,
 );
 
 const BASE: &str = "http://127.0.0.1:8080";
@@ -35,6 +37,7 @@ struct World {
     now: Cell<u64>,
     happens: RefCell<Vec<Happens>>,
     begun: RefCell<Vec<Pin<Box<dyn Future<Output = ()>>>>>,
+    is_set_wrong: Cell<bool>,
 }
 
 #[derive(Clone, Copy)]
@@ -50,6 +53,11 @@ impl Background for Beside {
             }
             *when > now
         });
+    }
+
+    async fn longest(&self) -> anyhow::Result<Duration> {
+        anyhow::ensure!(!self.0.is_set_wrong.get(), "the variable `live_stream_s`");
+        Ok(LONGEST)
     }
 
     fn spawn(&self, work: impl Future<Output = ()> + 'static) {
@@ -75,12 +83,15 @@ impl Trial {
     }
 
     fn follow(&self, last: Option<&str>) -> Response {
+        self.get("/infomations/1113/events", last)
+    }
+
+    fn get(&self, path: &str, last: Option<&str>) -> Response {
         let mut headers = vec![("host", "127.0.0.1:8080")];
         headers.extend(last.map(|id| ("last-event-id", id)));
-        let request = Request::new(Method::GET, "/infomations/1113/events", &headers, "").unwrap();
+        let request = Request::new(Method::GET, path, &headers, "").unwrap();
         let answered = hal::answer(&request, async |request: &Request| {
-            let (reach, order_id) = (Reach::open(Caller::default()), OrderId::parse(1113).unwrap());
-            follow(&self.storage, Beside(self.world), request, reach, order_id, LONGEST).await
+            answer(&self.storage, Beside(self.world), request, Reach::open(Caller::default())).await
         });
         at_once(answered).unwrap()
     }
@@ -211,6 +222,19 @@ fn whoever_comes_back_having_seen_the_end_is_told_to_stop() {
         assert_eq!(trial.follow(other).status().as_u16(), 200, "{other:?}");
     }
     assert_eq!(timelines(&trial.read(None)), [samples::history().len()]);
+}
+
+#[test]
+fn a_setting_of_live_answers_that_cannot_be_read_is_missed_by_them_alone() {
+    let trial = Trial::new();
+    take(&trial.storage, &samples::history()[..1]);
+    trial.world.is_set_wrong.set(true);
+    let status = |path: &str| trial.get(path, None).status().as_u16();
+    assert_eq!(status("/infomations/1113/events"), 500);
+    assert_eq!(
+        [status("/infomations/1113"), status("/infomations"), status("/infomations/2")],
+        [200, 200, 404]
+    );
 }
 
 #[test]

@@ -320,6 +320,10 @@ fn every_sort_and_filter_is_answered_from_an_index() {
         let plan = store.0.plan(statement.sql(), statement.params()).unwrap();
         assert!(plan.starts_with("SEARCH"), "counting {filter:?}: {plan}");
     }
+    for statement in ask_anonymise(Timestamp::from_millis(0)) {
+        let plan = store.0.plan(statement.sql(), statement.params()).unwrap();
+        assert!(plan.contains("infomations_kept (updated_at<?)") && !plan.contains("TEMP B-TREE"), "{plan}");
+    }
 }
 
 #[test]

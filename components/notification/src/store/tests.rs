@@ -294,6 +294,7 @@ fn no_list_and_no_duty_reads_the_whole_table() {
     let of_status = Filter { status: Some(Status::Failed), ..Filter::default() };
     let page = Page { after: Some(3), ..newest(100) };
     let gone = Conclusion { seq: 1, attempts: 1, verdict: Verdict::Failed, problem: None };
+    let [due, empty] = ask_empty(NOW);
     for (statement, index) in [
         (Filter::default().ask_list(&page), "PRIMARY KEY"),
         (of_order.ask_list(&page), "messages_by_order"),
@@ -304,6 +305,8 @@ fn no_list_and_no_duty_reads_the_whole_table() {
         (pull_in(NOW), "messages_due (status=? AND due_at>?)"),
         (claim(NOW, NOW.plus_seconds(LEASE), 9), "messages_due (status=? AND due_at<?)"),
         (conclude(&[gone], NOW), "messages USING INTEGER PRIMARY KEY"),
+        (due, "messages_kept (created_at<?)"),
+        (empty, "messages_kept (created_at<?)"),
         (ask_titles(EduNo::parse(1)), "courses USING INTEGER PRIMARY KEY"),
     ] {
         let plan = store.0.plan(statement.sql(), statement.params()).unwrap();

@@ -3,6 +3,7 @@
 use crate::domain::customer_may_cancel;
 use crate::store::Stored;
 use hal::Links;
+use kernel::event::CancelReason;
 use kernel::{CustomerId, EduNo, Guests, OrderId, OrderStatus, PayStatus, Timestamp, Won};
 use serde::Serialize;
 
@@ -19,6 +20,7 @@ pub(super) struct Document<'a> {
     course_title: &'a str,
     guest: Guests,
     status: OrderStatus,
+    cancel_reason: Option<CancelReason>,
     pay_status: Option<PayStatus>,
     card_last4: Option<&'a str>,
     amount: Won,
@@ -46,6 +48,7 @@ impl<'a> Document<'a> {
             course_title: &order.course_title,
             guest: applicant.guest,
             status: order.status(),
+            cancel_reason: order.canceled,
             pay_status: payment.status,
             card_last4: payment.card_last4.as_deref().or(order.application.card_last4.as_deref()),
             amount: order.amount,
@@ -76,5 +79,16 @@ mod tests {
         assert_eq!(links(&stored), unpaid);
         stored.payment.status = Some(PayStatus::Paid);
         assert_eq!(links(&stored), json!({ "cancel": here, "order": here, "self": here }));
+    }
+
+    #[test]
+    fn an_order_that_has_ended_says_why() {
+        let mut stored = Stored::new(Order::of(&ordered()), None);
+        let shown = |stored: &Stored| json!(Document::of(stored, "http://h"))["cancelReason"].clone();
+        assert_eq!(shown(&stored), json!(null));
+        for reason in CancelReason::ALL {
+            stored.order.canceled = Some(*reason);
+            assert_eq!(shown(&stored), json!(reason.as_str()));
+        }
     }
 }

@@ -18,6 +18,8 @@ window.addEventListener("pageshow", () => {
     delete form.dataset.sent;
     for (const button of all("button", form)) button.removeAttribute("aria-disabled");
   }
+  // What was chosen may have been put back by the browser.
+  for (const field of all("[data-times]")) sum(field);
 });
 
 // A card number in groups of four.
@@ -26,7 +28,6 @@ document.addEventListener("input", (event) => {
   if (field.matches("[data-card]") && field.selectionStart === field.value.length) {
     field.value = field.value.replace(/[^0-9]/g, "").slice(0, 19).replace(/(.{4})(?=.)/g, "$1 ");
   }
-  if (field.matches("[data-times]")) sum(field);
 });
 
 function sum(field) {
@@ -43,6 +44,7 @@ for (const button of all("[data-print]")) {
   button.addEventListener("click", () => window.print());
 }
 document.addEventListener("change", ({ target }) => {
+  if (target.matches("[data-times]")) sum(target);
   if (!target.dataset.every) return;
   for (const other of all(`input[name="${target.dataset.every}"]`)) other.checked = target.checked;
 });

@@ -22,6 +22,7 @@ next-confirmed = All is set. See you at the course!
 next-attending = Enjoy your course.
 next-attended = Thank you for taking part.
 next-canceled = We canceled your application as you asked.
+next-expired = It was not paid in time, so it was canceled.
 next-canceled-unpaid = You canceled it, or it was not paid in time.
 next-rejected = The manager did not confirm it, or no seat became free before the course began.
 next-course-canceled = We are sorry: the course cannot take place.

@@ -22,6 +22,7 @@ next-confirmed = 준비가 끝났습니다. 과정 당일에 뵙겠습니다.
 next-attending = 즐겁게 배우시기 바랍니다.
 next-attended = 함께해 주셔서 고맙습니다.
 next-canceled = 요청하신 대로 신청을 취소했습니다.
+next-expired = 기한 안에 결제되지 않아 신청이 취소되었습니다.
 next-canceled-unpaid = 취소하셨거나, 기한 안에 결제되지 않아 취소된 신청입니다.
 next-rejected = 담당자가 확정하지 않았거나, 개강할 때까지 자리가 나지 않았습니다.
 next-course-canceled = 사정이 생겨 과정을 열지 못하게 되었습니다. 죄송합니다.

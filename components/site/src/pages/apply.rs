@@ -1,4 +1,4 @@
-//! Applying for a course: the form says beforehand what will happen, and the order's page shows what did.
+//! Applying for a course: the form says beforehand what will happen and what it costs, and the order's page shows what did.
 
 use crate::client::{Context, Trouble};
 use crate::documents::{Course, Order};
@@ -14,6 +14,27 @@ use hal::{Method, Response, StatusCode};
 use kernel::{CardNumber, EduNo, Guests};
 use serde_json::json;
 
+/// So many people, and what they cost.
+struct Choice {
+    people: u64,
+    says: String,
+    is_chosen: bool,
+}
+
+/// Every number of people that an application for this course can be for. Each says its sum, so that nobody needs a script to
+/// know what they pay.
+fn choices(course: &Course, chosen: &str, t: Messages) -> Vec<Choice> {
+    let choice = |people: u64| {
+        let count = t.people(people);
+        let says = match course.fee.saturating_mul(people) {
+            0 => count,
+            amount => t.people_for(format::won(amount, t.0), count),
+        };
+        Choice { people, says, is_chosen: chosen.parse().is_ok_and(|chosen: u64| chosen == people) }
+    };
+    (1..=course.capacity.min(Guests::MOST.get())).map(choice).collect()
+}
+
 #[derive(Template)]
 #[template(path = "apply.html")]
 struct Apply {
@@ -24,7 +45,7 @@ struct Apply {
     fee: String,
     deadline: String,
     key: String,
-    guest: String,
+    choices: Vec<Choice>,
     wrong: Wrong,
     is_sandbox_card: bool,
 }
@@ -39,7 +60,7 @@ impl Apply {
             fee: view::fee(course.fee, t),
             deadline: t.minutes(visit.settings.due_minutes),
             key,
-            guest: guest.to_owned(),
+            choices: choices(&course, guest, t),
             wrong,
             is_sandbox_card: course.fee > 0,
             course,
@@ -109,5 +130,34 @@ async fn again(visit: &Visit<'_>, edu_no: EduNo, form: &Form, wrong: Wrong) -> R
         }
         Ok(None) => page::not_found(visit),
         Err(trouble) => page::trouble(visit, &trouble),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use kernel::Language;
+
+    fn said(fee: u64, capacity: u64, chosen: &str, language: Language) -> Vec<(String, bool)> {
+        let course = json!({ "eduNo": 101, "title": "t", "capacity": capacity, "taken": 0, "waiting": 0, "fee": fee,
+            "approval": "automatic", "startsAt": "2026-11-22T00:00:00Z", "endsAt": "2026-11-23T00:00:00Z", "status": "Open" });
+        let course = serde_json::from_value(course).unwrap();
+        let choices = choices(&course, chosen, Messages(language));
+        choices.into_iter().map(|choice| (choice.says, choice.is_chosen)).collect()
+    }
+
+    #[test]
+    fn every_number_of_people_says_what_they_cost() {
+        let korean = said(120_000, 100, "2", Language::Ko);
+        assert_eq!(korean[..2], [("1명: 120,000원".to_owned(), false), ("2명: 240,000원".to_owned(), true)]);
+        let english = said(120_000, 100, "", Language::En);
+        assert_eq!(english[0].0, "1 person: ₩120,000");
+        assert_eq!(english[19].0, "20 people: ₩2,400,000");
+        assert_eq!((english.len(), english.iter().any(|(_, is_chosen)| *is_chosen)), (20, false));
+    }
+
+    #[test]
+    fn nobody_can_choose_more_people_than_the_course_takes_and_nothing_is_said_of_no_money() {
+        assert_eq!(said(0, 3, "7", Language::Ko), ["1명", "2명", "3명"].map(|says| (says.to_owned(), false)));
     }
 }

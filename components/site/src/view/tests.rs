@@ -42,7 +42,7 @@ fn a_stage_follows_from_whichever_context_knows_more() {
         ["Order Canceled", "Paid"],
         ["Ordered", "Paid", "Reservation Confirmed"],
         &["Paid"],
-        ended(Reason::Canceled, Money::OnItsWay),
+        ended(Reason::Customer, Money::OnItsWay),
     );
     check(
         ["Order Canceled", "Payment Canceled"],
@@ -59,9 +59,38 @@ fn a_stage_follows_from_whichever_context_knows_more() {
 }
 
 #[test]
+fn an_order_says_itself_why_it_has_ended() {
+    let word = |word: &str| json!(word);
+    let ended = |reason: Option<CancelReason>, told: [&str; 3]| {
+        let mut known = known(["Order Canceled", "Payment Canceled"].map(word), told.map(word), &[]);
+        if let Some(order) = &mut known.order {
+            order.cancel_reason = reason;
+        }
+        known.stage()
+    };
+    let unpaid = ["Order Canceled", "Payment Canceled", "Reservation Canceled"];
+    let rejected = ["Ordered", "Paid", "Reservation Rejected"];
+    for (reason, told, shown) in [
+        (None, unpaid, Reason::Canceled),
+        (Some(CancelReason::Customer), unpaid, Reason::Customer),
+        (Some(CancelReason::Expired), unpaid, Reason::Expired),
+        (Some(CancelReason::CourseCanceled), unpaid, Reason::CourseCanceled),
+        (Some(CancelReason::ReservationRejected), unpaid, Reason::Rejected),
+        (None, rejected, Reason::Rejected),
+        (Some(CancelReason::Customer), rejected, Reason::Customer),
+    ] {
+        assert_eq!(ended(reason, told), Stage::Ended(shown, Money::None), "{reason:?} {told:?}");
+    }
+    let t = Messages(Language::En);
+    let says = |reason| Stage::Ended(reason, Money::None).sentence(t, "");
+    assert_eq!(says(Reason::Expired), "It was not paid in time, so it was canceled. Nothing was charged.");
+    assert_eq!(says(Reason::Customer), "We canceled your application as you asked. Nothing was charged.");
+}
+
+#[test]
 fn what_is_being_given_back_is_not_over() {
-    assert!(!Stage::Ended(Reason::Canceled, Money::OnItsWay).is_over());
-    assert!(Stage::Ended(Reason::Canceled, Money::GivenBack).is_over());
+    assert!(!Stage::Ended(Reason::Customer, Money::OnItsWay).is_over());
+    assert!(Stage::Ended(Reason::Customer, Money::GivenBack).is_over());
     assert!(Stage::Attended.is_over() && !Stage::Confirmed.is_over());
 }
 
