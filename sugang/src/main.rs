@@ -22,11 +22,6 @@ use cli::{Audit, Cli, Command, Rebuild};
 use sugang_host::telemetry::{self, Started};
 use tracing_subscriber::{filter::Targets, layer::SubscriberExt as _, util::SubscriberInitExt as _};
 
-/// A profile of the order flow spent about an eighth of its time in the system's allocator and in copying. What
-/// this one gains over it was not measured by itself.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() -> ExitCode {
     let cli = Cli::parse();
     // Only what runs the application is watched.

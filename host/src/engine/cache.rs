@@ -24,7 +24,7 @@ pub(super) fn load_or_compile(engine: &Engine, cache: Option<&Path>, code: &Code
     if let Some(component) = load(engine, &path) {
         return Ok(component);
     }
-    let compiled = engine.precompile_component(&code.bytes)?;
+    let compiled = precompile(engine, &code.bytes)?;
     match write_whole(&path, &compiled).map(|()| load(engine, &path)) {
         Ok(Some(component)) => Ok(component),
         // A cache that cannot be written costs time at the next start, and nothing else.
@@ -34,6 +34,23 @@ pub(super) fn load_or_compile(engine: &Engine, cache: Option<&Path>, code: &Code
         }
     }
 }
+
+/// What the compiler needed, some 100 MB, is given back, which the allocator would keep.
+fn precompile(engine: &Engine, bytes: &[u8]) -> Result<Vec<u8>> {
+    let compiled = engine.precompile_component(bytes)?;
+    give_back();
+    Ok(compiled)
+}
+
+#[cfg(target_env = "gnu")]
+#[expect(unsafe_code, reason = "no crate offers it otherwise")]
+fn give_back() {
+    // SAFETY: it takes nothing but a number, and touches only memory that nobody has.
+    unsafe { libc::malloc_trim(0) };
+}
+
+#[cfg(not(target_env = "gnu"))]
+const fn give_back() {}
 
 fn file_name(engine: &Engine, code: &Code) -> String {
     let mut engine_hash = DefaultHasher::new();
