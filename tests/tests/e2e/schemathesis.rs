@@ -46,12 +46,15 @@ fn find_no_difference(sugang: &Sugang, authorization: Option<&str>) {
     let run = command.output().expect("Schemathesis to run");
     assert!(run.status.success(), "{}", text(&run));
 }
+
 /// Schemathesis in a Python environment of its own, made where it is not there yet.
 fn installed() -> Result<PathBuf> {
     let environment = workspace::target_dir().join(format!("schemathesis-{RELEASE}"));
     let program = environment.join("bin/schemathesis");
-    if !program.exists() {
-        run(Command::new("python3").args(["-m", "venv"]).arg(&environment))?;
+    // One that was made elsewhere and moved here does not run: its programs name their interpreter by its path.
+    let runs = Command::new(&program).arg("--version").output().is_ok_and(|run| run.status.success());
+    if !runs {
+        run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&environment))?;
         let mut install = Command::new(environment.join("bin/pip"));
         run(install.args(["install", "--quiet", &format!("schemathesis=={RELEASE}")]))?;
     }

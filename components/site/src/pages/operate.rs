@@ -16,6 +16,8 @@ use hal::Response;
 use kernel::{OrderId, Timestamp};
 use std::time::Instant;
 
+pub(super) use dead_letters::{carry_out, show as dead_letters};
+
 /// An answer that takes longer than this is shown as slow, in milliseconds.
 const SLOW: u128 = 500;
 /// How many orders whose payment is open are named.
@@ -75,8 +77,6 @@ pub(super) async fn show(visit: &Visit<'_>) -> Response {
     let live = page::written(&look(visit).await);
     page::ok(&Operate { t: visit.t(), page, live, version: env!("CARGO_PKG_VERSION") })
 }
-
-pub(super) use dead_letters::{carry_out, show as dead_letters};
 
 pub(super) async fn live(visit: &Visit<'_>) -> Response {
     if !visit.page("operate").may_operate {
